@@ -13,8 +13,8 @@ import pytest
 
 from server.config import SECRETS, Settings
 from server.embedded.__main__ import default_address
-from server.embedded.host import SERVICES
 from server.operations import OPERATIONS
+from server.services import SERVICES
 from streaming.protocol.limits import Limits
 
 if TYPE_CHECKING:

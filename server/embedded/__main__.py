@@ -20,8 +20,9 @@ with ended_silently():
     import sys
     from pathlib import Path
 
-    from server.embedded.host import SERVICES, EmbeddedServices
+    from server.embedded.host import EmbeddedServices
     from server.embedded.service import EmbeddedConfig
+    from server.services import SERVICES
     from server.telemetry import log
 
 GRPC_SERVER = "grpc._cython.cygrpc"  # the logger of grpc.aio's servers

@@ -26,19 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SERVICES = {
-    "stt": ("server.embedded.stt.service", "SpeechToTextService"),
-    "tts": ("server.embedded.tts", "TextToSpeechService"),
-    "intent": ("server.embedded.intent.service", "IntentService"),
-    "planner": ("server.embedded.planner.service", "PlannerService"),
-    "safety": ("server.embedded.safety.service", "SafetyService"),
-    "browser": ("server.embedded.browser.service", "BrowserService"),
-    "os": ("server.embedded.os.service", "OsService"),
-    "search": ("server.embedded.search.service", "SearchService"),
-    "memory": ("server.embedded.memory.service", "MemoryService"),
-}
-"""Imported on demand only: a missing package affects only its own service."""
-
 STOP_GRACE_S = 1.0  # for running calls; the gateway has drained before it stops its services
 REASON_KEY, ENGINE_KEY = "x-health-reason", "x-health-engine"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a full-page screenshot is some megabytes
@@ -113,6 +100,13 @@ def is_taken(address: str) -> bool:
     return False
 
 
+def service_class(name: str) -> type[EmbeddedService]:
+    """The service of that name, from its folder. Imported on demand only: a missing package affects only its own service."""
+    module = importlib.import_module(f"server.embedded.{name}.service")
+    classes = (found for found in vars(module).values() if isinstance(found, type))
+    return next(found for found in classes if issubclass(found, EmbeddedService) and vars(found).get("name") == name)
+
+
 class HostedService:
     """One service on a port of its own."""
 
@@ -153,9 +147,8 @@ class HostedService:
 
     def _create(self) -> None:
         """Import and register the service; a missing package makes it down, without a crash."""
-        module, class_name = SERVICES[self.name]
         try:
-            service: EmbeddedService = getattr(importlib.import_module(module), class_name)(self._config)
+            service = service_class(self.name)(self._config)
         except ImportError as missing:
             self._checks.reason = (
                 f"the Python package {missing.name} is missing: pip install 'jarvis-gateway[embedded]'"

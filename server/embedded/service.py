@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from server.services import SERVICES
+
 if TYPE_CHECKING:
     import grpc.aio
 
@@ -34,13 +36,17 @@ class EmbeddedConfig:
 class EmbeddedService(ABC):
     """One of M2-M10. If `start` raises MissingPartError, the host reports the service as down, with the reason."""
 
-    name: ClassVar[str]  # stt, tts, intent, planner, safety, browser, os, search, memory
-    full_name: ClassVar[str]  # the gRPC service, for example jarvis.stt.v1.SpeechToText; its name in grpc.health.v1
+    name: ClassVar[str]  # its key in server.services.SERVICES, and its folder
     # The engine, if there is a choice, for example "hibari (heart)". Set by `start`, reported with the health.
     engine: str = ""
 
     def __init__(self, config: EmbeddedConfig) -> None:
         self.config = config
+
+    @property
+    def full_name(self) -> str:
+        """The gRPC service, for example jarvis.stt.v1.SpeechToText; its name in grpc.health.v1."""
+        return SERVICES[self.name].full_name
 
     async def start(self) -> None:  # noqa: B027 - most have nothing to acquire
         """Load models, open files, start processes. Raises MissingPartError."""

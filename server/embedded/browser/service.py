@@ -37,7 +37,6 @@ class BrowserService(ExecutorService):
     """The browser executor; see the module."""
 
     name: ClassVar[str] = "browser"
-    full_name: ClassVar[str] = "jarvis.browser.v1.BrowserExecutor"
 
     def __init__(self, config: EmbeddedConfig) -> None:
         super().__init__(config)

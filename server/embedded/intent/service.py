@@ -56,7 +56,6 @@ class IntentService(EmbeddedService, intent_pb2_grpc.IntentRecognizerServicer):
     """The intent service; see the module."""
 
     name: ClassVar[str] = "intent"
-    full_name: ClassVar[str] = "jarvis.intent.v1.IntentRecognizer"
 
     async def start(self) -> None:
         """Compile the templates, and the sentences for near misses."""

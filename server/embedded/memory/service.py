@@ -145,7 +145,6 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
     """The memory service. SQLite is used from a single thread."""
 
     name: ClassVar[str] = "memory"
-    full_name: ClassVar[str] = "jarvis.memory.v1.Memory"
 
     def __init__(self, config: EmbeddedConfig, clock: Callable[[], float] = time.time) -> None:
         super().__init__(config)

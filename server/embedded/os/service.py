@@ -67,7 +67,6 @@ class OsService(ExecutorService):
     """The OS executor; see the module."""
 
     name: ClassVar[str] = "os"
-    full_name: ClassVar[str] = "jarvis.os.v1.OsExecutor"
 
     def __init__(self, config: EmbeddedConfig) -> None:
         super().__init__(config)

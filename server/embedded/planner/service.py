@@ -192,7 +192,6 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
     """The planner service; see the module."""
 
     name: ClassVar[str] = "planner"
-    full_name: ClassVar[str] = "jarvis.planner.v1.Planner"
 
     _mind: MindConfig | None = None
     _chat: Chat | None = None

@@ -29,7 +29,6 @@ class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
     """The safety service; see the module."""
 
     name: ClassVar[str] = "safety"
-    full_name: ClassVar[str] = "jarvis.safety.v1.Safety"
 
     def __init__(self, config: EmbeddedConfig) -> None:
         super().__init__(config)

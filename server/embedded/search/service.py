@@ -45,7 +45,6 @@ class SearchService(ExecutorService):
     """The search executor; see the module."""
 
     name: ClassVar[str] = "search"
-    full_name: ClassVar[str] = "jarvis.search.v1.SearchExecutor"
 
     def __init__(self, config: EmbeddedConfig) -> None:
         super().__init__(config)

@@ -31,7 +31,6 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
     """Whisper in decoder processes; PocketSphinx if Whisper's parts are missing."""
 
     name: ClassVar[str] = "stt"
-    full_name: ClassVar[str] = "jarvis.stt.v1.SpeechToText"
 
     def __init__(self, config: EmbeddedConfig) -> None:
         super().__init__(config)

@@ -46,7 +46,6 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
     """The synthesis service; see the module."""
 
     name: ClassVar[str] = "tts"
-    full_name: ClassVar[str] = "jarvis.tts.v1.TextToSpeech"
 
     def __init__(self, config: EmbeddedConfig) -> None:
         super().__init__(config)

@@ -6,15 +6,40 @@ import os
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from server.embedded.host import EmbeddedServices
+from server.embedded.host import EmbeddedServices, service_class
 from server.embedded.service import EmbeddedConfig
+from server.services import SERVICES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    import grpc
+    import grpc.aio
     import pytest
+
+
+class Registered:
+    """In place of a gRPC server: the names of the services that are added to it."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.ServiceRpcHandler]) -> None:
+        self.names.update(handler.service_name() for handler in handlers)
+
+    def add_registered_method_handlers(self, name: str, _methods: object) -> None:
+        self.names.add(name)
+
+
+def test_the_folder_of_each_service_has_its_class_and_that_serves_the_contract_of_the_table() -> None:
+    for name, service in SERVICES.items():
+        made = service_class(name)(EmbeddedConfig())
+        server = Registered()
+        made.add_to(cast("grpc.aio.Server", server))
+        assert (made.name, server.names) == (name, {service.full_name})
 
 
 async def test_a_taken_port_is_left_to_its_owner_without_a_word(
