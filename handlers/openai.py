@@ -13,8 +13,6 @@ from handlers.problem import as_api_error
 from handlers.socket import ForeignSocketHandler
 from server.errors import ApiError
 from server.identity.auth import CLIENT_SECRET, TokenError
-from server.net.websocket.frames import TOO_BIG
-from server.net.websocket.socket import INTERNAL_ERROR, REFUSED
 from server.operations import Access
 from server.operations.openai_errors import error_json, status_of
 from server.operations.roles import allows
@@ -22,6 +20,7 @@ from server.routes import Route
 from streaming.jarvis.entry import RefusedError
 from streaming.openai.conversation import new_id
 from streaming.openai.mistakes import MistakeError, error_event
+from streaming.rfc6455 import INTERNAL_ERROR, MESSAGE_TOO_BIG, POLICY_VIOLATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +34,9 @@ SUBPROTOCOL = "realtime"
 KEY_PROTOCOL = "openai-insecure-api-key."
 MAX_MESSAGE_BYTES = 21 * 1024 * 1024  # an append has up to 15 MiB of audio, which is 20 MiB of base64
 _LAST_WORDS = {
-    TOO_BIG: ("message_too_big", "the message is too large"),
+    MESSAGE_TOO_BIG: ("message_too_big", "the message is too large"),
     INTERNAL_ERROR: ("internal_error", "something went wrong in the gateway"),
-    REFUSED: ("rate_limit_exceeded", "too many messages"),
+    POLICY_VIOLATION: ("rate_limit_exceeded", "too many messages"),
 }
 MAX_MODEL_CHARS = 128  # of the echoed name
 

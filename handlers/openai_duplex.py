@@ -11,9 +11,9 @@ from server.errors import ApiError
 from server.operations import Access
 from server.routes import Route
 from streaming.expiry import TokenTimer
-from streaming.openai.closing import NORMAL, POLICY
 from streaming.openai.inbox import LONG_CHARS
 from streaming.openai.sideband import Sideband
+from streaming.rfc6455 import NORMAL, POLICY_VIOLATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,12 +77,12 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         self._hear_no_more = self.gateway.state.subscribe(self._on_news)
 
     def _on_expired(self) -> None:
-        self.end(POLICY, "", "the token has expired")
+        self.end(POLICY_VIOLATION, "", "the token has expired")
 
     def _on_news(self, kind: str, news: dict[str, Any]) -> None:
         identity = self._identity
         if kind == "revoked" and identity is not None and news["token_id"] in {identity.token_id, identity.family}:
-            self.end(POLICY, "", "the token was signed out")
+            self.end(POLICY_VIOLATION, "", "the token was signed out")
 
     def on_messages(self, messages: list[str | bytes]) -> None:
         """Handle all messages of one read."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.admission import requested_recording, requested_resume
-from handlers.socket import ABNORMAL, SocketHandler
+from handlers.socket import SocketHandler
 from server.operations import Access
 from server.routes import Route
 from streaming.jarvis.entry import SUBPROTOCOL, CloseCode, RefusedError, enter, farewell, farewell_of, first_token
 from streaming.jarvis.registry import ForbiddenError
+from streaming.rfc6455 import ABNORMAL
 
 if TYPE_CHECKING:
     from server.gateway import Gateway

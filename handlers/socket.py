@@ -16,6 +16,7 @@ from handlers.handshake import HandshakeHandler
 from handlers.writer import SocketWriter
 from server.net.websocket.socket import FrameSocket
 from server.telemetry.traceparent import next_traceparent, trace_id
+from streaming.rfc6455 import ABNORMAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-ABNORMAL = 1006  # RFC 6455 section 7.1.5: the connection ended without a close frame
 _SENT = HTTPHeaders()
 _NO_TEMPLATES = ObjectDict()
 MAX_REASON_CHARS = 120  # RFC 6455, section 5.5: a close frame has room for 123 bytes

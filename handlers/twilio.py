@@ -11,7 +11,7 @@ from server.identity.twilio import is_signed
 from server.operations import Access
 from server.routes import Route
 from streaming.jarvis.entry import RefusedError
-from streaming.twilio.call import POLICY
+from streaming.rfc6455 import POLICY_VIOLATION
 from streaming.twilio.pace import MessagePace
 from streaming.twilio.registry import caller_of
 from streaming.twilio.wire import Start, UnreadableMessageError, read
@@ -56,7 +56,7 @@ class TwilioHandler(ForeignSocketHandler):
         """Wait for `start`."""
         self._pace = MessagePace(asyncio.get_running_loop().time())
         late = "no start message came in time"
-        self._start_timer(START_TIMEOUT_S, self.end, POLICY, "", late)
+        self._start_timer(START_TIMEOUT_S, self.end, POLICY_VIOLATION, "", late)
 
     def on_messages(self, messages: list[str | bytes]) -> None:
         """Handle all messages of one read."""
@@ -65,7 +65,7 @@ class TwilioHandler(ForeignSocketHandler):
             if self._ending is not None:
                 return
             if not self._pace.takes(message, arrived_at):
-                self.end(POLICY, "", "too many messages")
+                self.end(POLICY_VIOLATION, "", "too many messages")
                 return
             if self._call is not None:
                 self._call.receive(message)
@@ -78,10 +78,10 @@ class TwilioHandler(ForeignSocketHandler):
             if isinstance(start, Start):
                 self._begin(start)
         except UnreadableMessageError as flaw:
-            self.end(POLICY, "", str(flaw))
+            self.end(POLICY_VIOLATION, "", str(flaw))
         except RefusedError as refused:
             self.gateway.metrics.auth_failure(refused.reason)
-            self.end(POLICY, "", refused.message)
+            self.end(POLICY_VIOLATION, "", refused.message)
 
     def _begin(self, start: Start) -> None:
         self._cancel_timer()

@@ -27,6 +27,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from streaming.jarvis import CLOSE_CODES
+from streaming.rfc6455 import UNSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +41,6 @@ LAG_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 LAG_INTERVAL_S = 0.25
 CIRCUIT_VALUES = {"closed": 0, "half_open": 1, "open": 2}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UNSENT_CODES = frozenset({1005, 1006, 1015})  # RFC 6455 section 7.4.1: never sent, only reported locally
 MAX_SERIES = 1_000  # per metric: an unbounded label must not fill the memory
 OTHER = "other"
 
@@ -174,7 +174,7 @@ class Metrics:
 
     def socket_closed(self, code: int) -> None:
         """A WebSocket closed. A code outside our table was made up by the client."""
-        known = code in CLOSE_CODES or code in UNSENT_CODES
+        known = code in CLOSE_CODES or code in UNSENT
         self._closes(str(code) if known else OTHER).inc()
 
     def ws_messages(self, direction: str, kind: str, number: int = 1) -> None:

@@ -9,13 +9,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from streaming.openai import settings as config
-from streaming.openai.closing import NORMAL, POLICY, RESTART, last_mistake
+from streaming.openai.closing import last_mistake
 from streaming.openai.conversation import Entry, new_id
 from streaming.openai.live import RealtimeSession
 from streaming.openai.live_schema import check_append, check_bare, check_sound, check_start, check_update
 from streaming.openai.microphones import PIECE_MS
 from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.timeline import Timeline
+from streaming.rfc6455 import NORMAL, POLICY_VIOLATION, SERVICE_RESTART
 
 if TYPE_CHECKING:
     import asyncio
@@ -267,7 +268,7 @@ class Duplex(RealtimeSession):
         if self.socket is not None:
             self.event_queue.say(error_event(last_mistake(code, word, message)))
             self._tell_closed("expired" if word == "session_expired" else "connection_lost")
-            self._leave(code if code in {RESTART, POLICY} else NORMAL, message)
+            self._leave(code if code in {SERVICE_RESTART, POLICY_VIOLATION} else NORMAL, message)
 
     def closed(self) -> None:
         """End the session; its socket is closed."""

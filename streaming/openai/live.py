@@ -15,7 +15,7 @@ from streaming.listening import ListeningClock
 from streaming.openai import settings as config
 from streaming.openai.appends import appended
 from streaming.openai.client_events import FIELDS, ClientEvent, read
-from streaming.openai.closing import DEPARTURES, POLICY, last_mistake
+from streaming.openai.closing import DEPARTURES, last_mistake
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
@@ -31,6 +31,7 @@ from streaming.openai.telling import telling_mistakes
 from streaming.openai.tool_lists import ToolLists
 from streaming.openai.watching import EventWatch
 from streaming.ports import CallContext
+from streaming.rfc6455 import POLICY_VIOLATION
 from streaming.session import Session
 from streaming.unrecorded import UnrecordedResident
 
@@ -170,7 +171,7 @@ class RealtimeSession(UnrecordedResident):
         """Continue on this socket, after the last event that the client received. See `can_go_on`."""
         former = self.socket
         if former is not None:
-            former.end(POLICY, "", "the session goes on through another socket")
+            former.end(POLICY_VIOLATION, "", "the session goes on through another socket")
         self._listening.come()
         self.socket = socket
         self.identity = self.lanes.identity = identity
@@ -188,7 +189,7 @@ class RealtimeSession(UnrecordedResident):
             self.on_lost()
 
     def _on_expired(self) -> None:
-        self.end(POLICY, "session_expired", "the token has expired")
+        self.end(POLICY_VIOLATION, "session_expired", "the token has expired")
 
     async def close(self) -> None:
         """Stop all lanes and end the taps."""
@@ -201,7 +202,7 @@ class RealtimeSession(UnrecordedResident):
     def wake(self) -> None:
         """There may be something to send. A client that lets too much of it wait loses its session."""
         if self.event_queue.bytes > MAX_WAITING_BYTES:
-            self.end(POLICY, "slow_consumer", "events were not read in time")
+            self.end(POLICY_VIOLATION, "slow_consumer", "events were not read in time")
             self.closed()
         elif self.socket is not None and self.event_queue.bytes:
             self.socket.wake()

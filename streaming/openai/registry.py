@@ -6,11 +6,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from streaming.openai.closing import NORMAL
 from streaming.openai.duplex import Duplex
 from streaming.openai.live import RealtimeSession
 from streaming.openai.settings import Voices
 from streaming.ports import CallContext, ServiceError
+from streaming.rfc6455 import NORMAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

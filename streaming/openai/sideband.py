@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from streaming.openai.closing import NORMAL, POLICY
+from streaming.rfc6455 import NORMAL, POLICY_VIOLATION
 
 if TYPE_CHECKING:
     from streaming.openai.duplex import Duplex
@@ -79,7 +79,7 @@ class Sideband:
     def _put(self, text: str) -> None:
         if self._bytes > MAX_WAITING_BYTES:
             self.detach()
-            self._socket.end(POLICY, "", "events were not read in time")
+            self._socket.end(POLICY_VIOLATION, "", "events were not read in time")
             return
         self._waiting.append(text)
         self._bytes += len(text)

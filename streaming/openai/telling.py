@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from streaming.openai.client_events import UnreadableEventError
-from streaming.openai.closing import POLICY
 from streaming.openai.mistakes import failure_event
 from streaming.openai.pace import FloodError
+from streaming.rfc6455 import POLICY_VIOLATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +48,6 @@ def telling_mistakes(session: ToldSession, data: str | bytes) -> Iterator[Mistak
             session.count("", data)
             raise
     except FloodError as flood:
-        session.end(POLICY, flood.code, flood.message)
+        session.end(POLICY_VIOLATION, flood.code, flood.message)
     except Exception as error:  # noqa: BLE001 - any of them is answered
         session.event_queue.say(failure_event(error, mistaken.event_id))

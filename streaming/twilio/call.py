@@ -10,6 +10,7 @@ from streaming.agent.format import ReplyFormat
 from streaming.lanes.turn import TurnLane
 from streaming.ports import SeenMessage
 from streaming.residents import Departure
+from streaming.rfc6455 import GOING_AWAY, INTERNAL_ERROR, NORMAL, POLICY_VIOLATION
 from streaming.session import Session
 from streaming.sound.microphone import MicrophoneFormat
 from streaming.twilio import wire
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 
 ENCODING, RATE_HZ = "mulaw", 8_000
 CHANNEL = 1
-NORMAL, GOING_AWAY, POLICY, FAILED = 1000, 1001, 1008, 1011
-_CODES = {Departure.RESTART: GOING_AWAY, Departure.SIGNED_OUT: POLICY}
+_CODES = {Departure.RESTART: GOING_AWAY, Departure.SIGNED_OUT: POLICY_VIOLATION}
 
 
 class CallSocket(Protocol):
@@ -77,7 +77,7 @@ class PhoneCall(UnrecordedResident):
     def _on_ended(self, end: LaneEnd) -> None:
         """The lane ends by itself only if the recogniser is lost, after an apology."""
         if end.status == "error":
-            self._leave(FAILED, end.message or "the conversation cannot go on")
+            self._leave(INTERNAL_ERROR, end.message or "the conversation cannot go on")
 
     # --- what Twilio sends ---
 
@@ -87,7 +87,7 @@ class PhoneCall(UnrecordedResident):
         try:
             message = wire.read(data)
         except wire.UnreadableMessageError as flaw:
-            self._leave(POLICY, str(flaw))
+            self._leave(POLICY_VIOLATION, str(flaw))
             return
         match message:
             case wire.Media(audio):
@@ -100,7 +100,7 @@ class PhoneCall(UnrecordedResident):
             case wire.Stop():
                 self._leave(NORMAL, "")
             case wire.Start():
-                self._leave(POLICY, "the call has started already")
+                self._leave(POLICY_VIOLATION, "the call has started already")
             case _:
                 pass
 

@@ -19,7 +19,7 @@ from server.net.turns import FIRST_MESSAGES
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, PingFrame, PongFrame, Violated
 from server.net.websocket.limits import FRAMES_BURST, FRAMES_PER_S, PING_INTERVAL_S, PINGS
-from server.net.websocket.socket import REFUSED
+from streaming.rfc6455 import NO_CODE, POLICY_VIOLATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ class CheckedProtocol(WebSocketProtocol13):
         if self._frames + reader.pieces > FRAMES_BURST:
             now = asyncio.get_running_loop().time()
             if now - self._frames_since < FRAMES_BURST / FRAMES_PER_S:
-                await self._refuse(Violated(REFUSED, "too many frames"))
+                await self._refuse(Violated(POLICY_VIOLATION, "too many frames"))
             self._frames = reader.pieces = 0
             self._frames_since = now
         for event in events:
@@ -97,13 +97,13 @@ class CheckedProtocol(WebSocketProtocol13):
                 await handled
         elif isinstance(event, PingFrame):
             if self._is_flooded():
-                await self._refuse(Violated(REFUSED, "too many pings"))
+                await self._refuse(Violated(POLICY_VIOLATION, "too many pings"))
             else:
                 self._handle_message(frames.PING, event.payload)
         elif isinstance(event, PongFrame):
             self._handle_message(frames.PONG, event.payload)
         elif isinstance(event, Closed):
-            if closed_with := event.code if event.code != frames.NO_CODE else None:
+            if closed_with := event.code if event.code != NO_CODE else None:
                 self.close_code, self.close_reason = event.code, event.reason
             await self._end(closed_with, "")
         else:

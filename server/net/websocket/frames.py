@@ -13,20 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from server.net.websocket.mask import unmask
+from streaming.rfc6455 import INVALID_PAYLOAD, MESSAGE_TOO_BIG, NO_CODE, PROTOCOL_ERROR, SENT
 
 if TYPE_CHECKING:
     from codecs import IncrementalDecoder
-
-PROTOCOL_ERROR = 1002
-NOT_UTF8 = 1007
-TOO_BIG = 1009
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 FIN, RESERVED, OPCODE, CONTROL = 0x80, 0x70, 0x0F, 0x08  # bits of a frame's first byte
 MASKED, LENGTH = 0x80, 0x7F  # bits of its second byte
 MAX_CONTROL_BYTES = 125  # section 5.5
 MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2  # a close frame's payload without its code
-NO_CODE = 1005  # means a close frame without code; never sent
 _16_BIT = 126  # in place of a length: it follows in two bytes; 127: in eight
 _FINAL_BINARY, _MASKED_16_BIT = FIN | BINARY, MASKED | _16_BIT
 # Of a whole message whose length takes two bytes. These and four bytes of mask follow.
@@ -37,8 +33,6 @@ AUDIO_BYTES = 256  # any other frame counts as one of audio more for each: long 
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _HEAD_16_BIT, _HEAD_64_BIT = struct.Struct("!BBH"), struct.Struct("!BBQ")
 _NOT_UTF8 = "text has to be UTF-8"
-# Registered codes that an endpoint may send (section 7.4.1 and IANA's registry); 3000 to 4999 are free for applications.
-_REGISTERED_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
 _utf8_decoder = getincrementaldecoder("utf-8")
 
@@ -231,7 +225,7 @@ class FrameReader:
         if not first & CONTROL:
             kept_bytes = len(self._message) if self._message is not None else 0
             if kept_bytes + length > self._max_bytes:
-                raise ViolationError(TOO_BIG, f"a message may have at most {self._max_bytes:,} bytes")
+                raise ViolationError(MESSAGE_TOO_BIG, f"a message may have at most {self._max_bytes:,} bytes")
         if start > len(data) or (first & CONTROL and start + length > len(data)):
             self._head = data[at:]
             return len(data)
@@ -290,7 +284,7 @@ class FrameReader:
             try:
                 self._decoder.decode(piece, complete)
             except UnicodeDecodeError:
-                raise ViolationError(NOT_UTF8, _NOT_UTF8) from None
+                raise ViolationError(INVALID_PAYLOAD, _NOT_UTF8) from None
 
     def _control(self, opcode: int, payload: bytes) -> SocketEvent:
         if opcode == PING:
@@ -325,7 +319,7 @@ def _decoded(payload: bytes | bytearray) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError:
-        raise ViolationError(NOT_UTF8, _NOT_UTF8) from None
+        raise ViolationError(INVALID_PAYLOAD, _NOT_UTF8) from None
 
 
 def _closed(payload: bytes) -> Closed:
@@ -341,8 +335,8 @@ def _closed(payload: bytes) -> Closed:
 
 
 def may_be_sent(code: int) -> bool:
-    """True if an endpoint may send this close code."""
-    return code in _REGISTERED_CODES or 3000 <= code < 5000
+    """True if an endpoint may send this close code; 3000 to 4999 are free for applications."""
+    return code in SENT or 3000 <= code < 5000
 
 
 # --- frames of a server: never masked or fragmented ---

@@ -25,6 +25,7 @@ from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, PingFrame, Violated
 from server.net.websocket.slots import SocketSlots
 from server.net.websocket.transport import gives_transport, set_tcp, switch_protocols
+from streaming.rfc6455 import INTERNAL_ERROR, NO_CODE, NORMAL, POLICY_VIOLATION
 from streaming.wakes import on_grid
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 JOIN_FRAMES = 32  # then the socket is read in rounds
 DEAR_CROWD = 2  # so many share the time behind of dear turns: see `SocketLimits.crowded_s`
 LONG_READ_BYTES = 8 * 1024  # what is read beyond waits for its turn: such a text may cost milliseconds
-NORMAL, GOING_AWAY, REFUSED, INTERNAL_ERROR = 1000, 1001, 1008, 1011
 LINGER_S = 2.0  # for the client to read our close frame and close its half
 LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime; then we read no more of it
 
@@ -164,7 +164,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             most -= FIRST_MESSAGES
             if self._reader.crowded and (most <= 0 or perf_counter() > until):
                 if self._crowded_s > self._limits.crowded_s:
-                    self.fail(REFUSED, "too many frames")
+                    self.fail(POLICY_VIOLATION, "too many frames")
                 self._wait()
                 return
         self.behind_since, self._caught_up = None, self._loop.time()
@@ -216,7 +216,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         """Answer a ping. While the client does not read, only its last ping is remembered (RFC 6455, section 5.5.3)."""
         self._pings += 1
         if self._pings > self._limits.pings:
-            self.fail(REFUSED, "too many pings")
+            self.fail(POLICY_VIOLATION, "too many pings")
             return
         if self.paused:
             self._pong = ping.payload
@@ -226,7 +226,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
 
     def _closed(self, closed: Closed) -> None:
         self.client_terminated = True
-        if closed.code != frames.NO_CODE:
+        if closed.code != NO_CODE:
             self.close_code, self.close_reason = closed.code, closed.reason
         self.close(self.close_code)  # echo the code (section 5.5.1), unless we closed first
         self._tell_handler()
@@ -251,7 +251,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             return
         now = self._loop.time()
         if now - self._counted_since < self._limits.frames_burst / self._limits.frames_per_s:
-            self.fail(REFUSED, "too many frames")
+            self.fail(POLICY_VIOLATION, "too many frames")
         self._frames = self._reader.pieces = 0
         self._counted_since = now
 
@@ -266,7 +266,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._frames = self._reader.pieces = self._pings = 0
         self._counted_since = self._loop.time()
         if before and before == self._unfinished:
-            self.fail(REFUSED, "a message was not finished in time")
+            self.fail(POLICY_VIOLATION, "a message was not finished in time")
         elif heard:
             self._pinged = False
         elif self._pinged:

@@ -11,6 +11,7 @@ from streaming.openai.registry import RealtimeSessions
 from streaming.openai.settings import Voices
 from streaming.ports import Identity, LaneServices
 from streaming.residents import Departure, Residents
+from streaming.rfc6455 import ABNORMAL
 from tests.support import virtual_time
 from tests.support.openai_client import LONG, USER, Client
 from tests.support.world import World
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from streaming.openai.live import RealtimeSession
 
 RESUME_S = 60.0
-ABNORMAL = 1006
 
 
 class House:
