@@ -61,7 +61,7 @@ class Heard:
 
 
 class TurnLane(Lane):
-    """Turns with the whole agent; see the module."""
+    """The lane of a conversation: it starts the three loops, and holds what they share."""
 
     def __init__(
         self,

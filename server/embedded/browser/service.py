@@ -34,7 +34,7 @@ WHERE_TIMEOUT_S = 1.0  # for the title of a page that has just failed
 
 
 class BrowserService(ExecutorService):
-    """The browser executor; see the module."""
+    """Runs browser actions in one Chromium, started with the service; idle pages are closed."""
 
     name: ClassVar[str] = "browser"
 

@@ -53,7 +53,7 @@ def _answer(best: IntentCandidate, others: tuple[IntentCandidate, ...]) -> inten
 
 
 class IntentService(EmbeddedService, intent_pb2_grpc.IntentRecognizerServicer):
-    """The intent service; see the module."""
+    """Serves Recognize (the intent of a text) and ListIntents, from the templates in this folder."""
 
     name: ClassVar[str] = "intent"
 

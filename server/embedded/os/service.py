@@ -64,7 +64,7 @@ def described(name: str) -> type[CommandParameters]:
 
 
 class OsService(ExecutorService):
-    """The OS executor; see the module."""
+    """Runs the whitelisted commands that this machine has, below one root folder."""
 
     name: ClassVar[str] = "os"
 

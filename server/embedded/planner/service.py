@@ -189,7 +189,7 @@ def compose(request: planner_pb2.ComposeRequest) -> str:
 
 
 class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
-    """The planner service; see the module."""
+    """Serves Plan, Compose and Converse: by templates, and by a language model where one is configured."""
 
     name: ClassVar[str] = "planner"
 

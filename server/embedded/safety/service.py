@@ -26,7 +26,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
-    """The safety service; see the module."""
+    """Judges the actions of a request, one by one, by the policies of one folder."""
 
     name: ClassVar[str] = "safety"
 

@@ -42,7 +42,7 @@ ACTIONS = {"search": Action("Search for pages and documents", SearchParameters, 
 
 
 class SearchService(ExecutorService):
-    """The search executor; see the module."""
+    """Runs searches at the provider that was chosen at the start."""
 
     name: ClassVar[str] = "search"
 

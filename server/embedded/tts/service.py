@@ -43,7 +43,7 @@ class UnsayableError(Exception):
 
 
 class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
-    """The synthesis service; see the module."""
+    """Serves the speech calls and the list of voices; each engine is shared through one booth."""
 
     name: ClassVar[str] = "tts"
 

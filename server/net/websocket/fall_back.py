@@ -42,7 +42,7 @@ def checked(handler: WebSocketHandler, tornados: WebSocketProtocol | None, turns
 
 
 class CheckedProtocol(WebSocketProtocol13):
-    """Tornado's protocol with our checks; see the module. Made by `checked`."""
+    """Tornado's protocol, reading through our FrameReader and its checks. Made by `checked`."""
 
     turns: Turns
     _pings = 0  # since the interval began

@@ -46,7 +46,7 @@ LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime; 
 
 
 class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
-    """One WebSocket; see the module."""
+    """One WebSocket: a `WebSocketProtocol` for its handler and an `asyncio.Protocol` for the loop."""
 
     handler: WebSocketHandler
 
