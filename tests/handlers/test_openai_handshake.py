@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,9 +19,11 @@ from streaming.ports import ServiceError
 from tests.support.rest import running
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from streaming.ports import Identity
+    from tests.support.rest import Rest
 
 
 @pytest.mark.parametrize("path", ["/v1/realtime", "/v1/live/sessions"])
@@ -98,7 +101,7 @@ async def test_a_refused_handshake_leaves_the_client_secret_valid(tmp_path: Path
 
 
 class Attachable:
-    """Stands for the sessions: there is one, which is always there."""
+    """In place of the sessions: there is one, which is always there."""
 
     def __init__(self) -> None:
         self.taps: list[Any] = []
@@ -111,13 +114,21 @@ class Attachable:
         return self
 
 
-async def test_a_sideband_ends_with_its_own_token(tmp_path: Path) -> None:
-    async with running(tmp_path) as rest, asyncio.TaskGroup() as tasks:
+@asynccontextmanager
+async def attachable(folder: Path) -> AsyncIterator[tuple[Rest, Attachable, str]]:
+    """A gateway with that session, and the URL of its sidebands. Waits at the end until all have left."""
+    async with running(folder) as rest, asyncio.TaskGroup() as tasks:
         rest.gateway.session_tasks = tasks
         session: Any = Attachable()
         rest.gateway.openai = session
+        yield rest, session, f"ws://127.0.0.1:{rest.port}/v1/live/sessions/sess_1/attach"
+        while session.taps:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_sideband_ends_with_its_own_token(tmp_path: Path) -> None:
+    async with attachable(tmp_path) as (rest, session, url):
         listeners = len(rest.gateway.state._listeners)  # type: ignore[attr-defined] # the local state's
-        url = f"ws://127.0.0.1:{rest.port}/v1/live/sessions/sess_1/attach"
         tokens = rest.token(), rest.token(life_s=1.0)
         sockets = [
             await websocket_connect(HTTPRequest(url, headers={"Authorization": f"Bearer {token}"})) for token in tokens
@@ -127,37 +138,26 @@ async def test_a_sideband_ends_with_its_own_token(tmp_path: Path) -> None:
         for socket in sockets:
             assert await socket.read_message() is None
             assert socket.close_code == 1008
-        while session.taps or len(rest.gateway.state._listeners) > listeners:  # type: ignore[attr-defined]
+        while len(rest.gateway.state._listeners) > listeners:  # type: ignore[attr-defined]
             await asyncio.sleep(0.001)
 
 
 async def test_a_session_has_so_many_sidebands(tmp_path: Path) -> None:
-    async with running(tmp_path) as rest, asyncio.TaskGroup() as tasks:
-        rest.gateway.session_tasks = tasks
-        session: Any = Attachable()
-        rest.gateway.openai = session
-        request = HTTPRequest(f"ws://127.0.0.1:{rest.port}/v1/live/sessions/sess_1/attach", headers=rest.bearer())
+    async with attachable(tmp_path) as (rest, _, url):
+        request = HTTPRequest(url, headers=rest.bearer())
         sockets = [await websocket_connect(request) for _ in range(MAX_SIDEBANDS)]
         with pytest.raises(HTTPClientError) as refused:
             await websocket_connect(request)
         assert refused.value.code == 429
         for socket in sockets:
             socket.close()
-        while session.taps:
-            await asyncio.sleep(0.001)
 
 
 async def test_a_sideband_sends_no_long_messages(tmp_path: Path) -> None:
-    async with running(tmp_path) as rest, asyncio.TaskGroup() as tasks:
-        rest.gateway.session_tasks = tasks
-        session: Any = Attachable()
-        rest.gateway.openai = session
-        url = f"ws://127.0.0.1:{rest.port}/v1/live/sessions/sess_1/attach"
+    async with attachable(tmp_path) as (rest, session, url):
         socket = await websocket_connect(HTTPRequest(url, headers=rest.bearer()))
         await socket.write_message(" " * (LONG_CHARS + 1))
         while await socket.read_message() is not None:
             pass
         assert socket.close_code == 1009
-        while session.taps:
-            await asyncio.sleep(0.001)
-        assert session.reflections == []
+    assert session.reflections == []

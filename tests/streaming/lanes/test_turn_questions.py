@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -27,6 +28,18 @@ from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.talk import plan, risky, step, talk
 from tests.support.world import World
+
+if TYPE_CHECKING:
+    from tests.support.talk import Talk
+
+
+async def say_other_words(it: Talk) -> None:
+    """Say words that are no answer, once the question was asked and its sound has died away."""
+    it.world.intents["what time is it"] = Intent("get_time", 0.9)
+    it.microphone.say("go")
+    await it.until(SpeechEnds)
+    await asyncio.sleep(3)
+    it.microphone.say("what time is it")
 
 
 @pytest.mark.parametrize(("answer", "status"), [("yes", "ok"), ("no", "declined")])
@@ -192,12 +205,8 @@ def test_long_work_is_not_silent_and_says_nothing_while_somebody_speaks() -> Non
 def test_other_words_are_answered_while_a_question_waits_and_it_is_asked_again() -> None:
     async def body() -> None:
         world = risky()
-        world.intents["what time is it"] = Intent("get_time", 0.9)
         async with talk(world) as it:
-            it.microphone.say("go")
-            await it.until(SpeechEnds)
-            await asyncio.sleep(3)
-            it.microphone.say("what time is it")
+            await say_other_words(it)
             await it.until(TurnDone)
             assert world.executed == []
             await it.until(SpeechEnds, 3)
@@ -218,12 +227,9 @@ def test_other_words_are_answered_while_a_question_waits_and_it_is_asked_again()
 def test_stop_ends_the_answer_to_other_words_and_leaves_the_question() -> None:
     async def body() -> None:
         world = risky()
-        world.intents |= {"what time is it": Intent("get_time", 0.9), "stop": Intent("stop", 0.9)}
+        world.intents["stop"] = Intent("stop", 0.9)
         async with talk(world) as it:
-            it.microphone.say("go")
-            await it.until(SpeechEnds)
-            await asyncio.sleep(3)
-            it.microphone.say("what time is it")
+            await say_other_words(it)
             await it.until(TurnReply)
             await asyncio.sleep(0.5)
             it.microphone.say("stop")
@@ -242,12 +248,8 @@ def test_a_question_answered_elsewhere_waits_for_the_answer_to_other_words() -> 
 
     async def body() -> None:
         world = risky()
-        world.intents["what time is it"] = Intent("get_time", 0.9)
         async with talk(world) as it:
-            it.microphone.say("go")
-            await it.until(SpeechEnds)
-            await asyncio.sleep(3)
-            it.microphone.say("what time is it")
+            await say_other_words(it)
             await it.until(TurnReply)
             world.questions[it.outlet.of(TaskNeedsConfirmation)[0].confirmation_id].set_result(True)
             await it.until(TurnDone, 2)
