@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from streaming import domain, ports
 from streaming.agent.format import ReplyFormat
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streaming.lanes.base import Lane
     from streaming.outlet import LaneSetup
     from streaming.protocol.messages import params as given
+    from streaming.protocol.messages.base import Encoding
 
     TurnStage = (
         domain.TurnIntent
@@ -57,8 +58,13 @@ def _spoken(event: domain.SpokenWords, channel: int) -> wire.TtsWords:
 
 
 def _begins(event: domain.SpeechBegins, channel: int, generation: int) -> wire.TtsStarted:
-    fields = asdict(event)
-    return wire.TtsStarted(channel=channel, generation=generation, sample_rate=fields.pop("sample_rate_hz"), **fields)
+    return wire.TtsStarted(
+        channel=channel,
+        generation=generation,
+        encoding=cast("Encoding", event.encoding),
+        sample_rate=event.sample_rate_hz,
+        turn_id=event.turn_id,
+    )
 
 
 def _intent(event: domain.TurnIntent, channel: int) -> wire.TurnIntent:
