@@ -315,16 +315,13 @@ class ServerConnection:
     def next_deadline(self) -> float | None:
         """When `handle_timeout` is due, in monotonic seconds; None if never."""
         out = self._out
-        first = out.replay.next_expiry
-        others: tuple[float | None, ...] = ()
+        held, first = out.replay.next_expiry, None
         if out.attached:
-            others = (self._silence_deadline(), out.hold_ends_at)
+            first, other = self._silence_deadline(), out.hold_ends_at
+            first = other if first is None or (other is not None and other < first) else first
         elif not out.lost:
-            others = (self._detached_at + self._limits.resume_window_s,)
-        for at in others:
-            if at is not None and (first is None or at < first):
-                first = at
-        return first
+            first = self._detached_at + self._limits.resume_window_s
+        return held if first is None or (held is not None and held < first) else first
 
     def _silence_deadline(self) -> float | None:
         heard_at = self._gate.heard_at
