@@ -26,7 +26,7 @@ ROOT = HERE.parents[1]
 RENAMED = (  # module names, in this order
     (re.compile(r"\bstreaming\.client\b"), "jarvis_client"),
     (re.compile(r"\bstreaming\.(?=[a-z])"), "jarvis_client.core."),
-    (re.compile(r"^streaming$"), "jarvis_client.core"),
+    (re.compile(r"^streaming$|(?<=\bfrom )streaming(?= import\b)"), "jarvis_client.core"),
 )
 BACKEND = 'build-backend = "build_backend"\nbackend-path = ["."]'
 

@@ -110,7 +110,7 @@ def test_a_program_that_uses_it_passes_mypy_strict(environment: Environment, tmp
 def test_nothing_of_the_gateway_is_needed(environment: Environment, tmp_path: Path) -> None:
     done = environment.run("import jarvis_client, sys; print(*sys.modules)", tmp_path)
     core = {name.split(".")[2] for name in done.stdout.split() if name.startswith("jarvis_client.core.")}
-    assert core == {"protocol", "errors", "strict_json"}
+    assert core == {"protocol", "errors", "rfc6455", "strict_json"}
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "jarvis_client" in loaded, done.stderr
     assert loaded.isdisjoint({"server", "handlers", "streaming", "grpc", "redis", "av", "sounddevice"})
