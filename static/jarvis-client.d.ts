@@ -106,7 +106,7 @@ export class JarvisClient extends JarvisClient_base {
     /** @type {any} the last session.ready */ ready: any;
     /** @type {ClientState} */ state: ClientState;
     /** @type {number | null} round trip of the last ping, in milliseconds */ rttMs: number | null;
-    /** The data with which another page, or this one after a reload, continues the session; null before the session starts and after it ends. @returns {Parked | null} */
+    /** What another page, or this one after a reload, continues the session with; null outside a session. @returns {Parked | null} */
     park(): Parked | null;
     get connected(): boolean;
     /** The number of the newest message received. */
