@@ -55,9 +55,8 @@ def serve(options: argparse.Namespace) -> int:
     settings = serving_settings()
     log.configure(settings.log_level, settings.log_format or ("console" if settings.debug else "json"))
     if settings.jwt_algorithm.startswith("HS"):
-        import_without(
-            "jwt", "cryptography.exceptions", "cryptography.hazmat"
-        )  # for key pairs only: 8 MB, and a twentieth of the start
+        # They are for key pairs only: 8 MB, and a twentieth of the start.
+        import_without("jwt", "cryptography.exceptions", "cryptography.hazmat")
     with uncollected():
         from server.lifecycle import Lifecycle  # noqa: PLC0415 - the other commands do not need it
 

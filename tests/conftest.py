@@ -41,9 +41,8 @@ if os.environ.get("TEST_LOOP") == "uvloop":
 gc.set_threshold(10_000, 20, 20)
 
 UNHURRIED_S = 10.0
-TEST_TIMEOUT_S = (
-    90  # a hang fails, and does not stop the run; at low priority, Chromium may take half a minute to start
-)
+# A hang fails instead of stopping the run. At low priority, Chromium may take half a minute to start.
+TEST_TIMEOUT_S = 90
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

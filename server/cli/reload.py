@@ -52,7 +52,6 @@ def start_watching() -> None:
 if __name__ == "__main__":
     # Ctrl-C while Tornado waits for a change ends the process without a traceback; the gateway sets a handler of its own.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    autoreload.add_reload_hook(
-        lambda: log.info("a file changed: starting again")
-    )  # also of a gateway that did not start
+    # Here, so that it is said also while this process waits for a change to a gateway that did not start.
+    autoreload.add_reload_hook(lambda: log.info("a file changed: starting again"))
     autoreload.main()

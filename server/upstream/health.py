@@ -28,9 +28,8 @@ ENGINE_KEY = "x-health-engine"  # trailing metadata: the service's engine, if it
 UP_INTERVAL_S = 2.0
 DOWN_INTERVALS_S = (0.2, 0.3, 0.5, 1.0)  # the last one repeats; a service that is just starting is noticed at once
 CHECK_TIMEOUT_S = 2.0
-LOOKS = (
-    10  # at a channel that cannot connect, before it is asked again all the same: a look costs a hundredth of a call
-)
+# At a channel that cannot connect, before it is asked again all the same: a look costs a hundredth of a call.
+LOOKS = 10
 SLOW_CHECKS = 2  # consecutive checks that must time out, so that a busy service does not flap
 JITTER = 0.2  # share of the interval, so that replicas do not ask in step
 

@@ -8,9 +8,8 @@ from streaming.rate import TokenBucket
 EVENTS_PER_S = 100.0
 BURST = 1_500.0  # a client that restores a conversation of a thousand items sends them at once
 WORK_PRICE = 10.0  # of events that start work or change the whole session
-SOUND_CHARS = (
-    128  # an append of fewer has less than 10 ms of sound, and counts; others may be as many as there is sound
-)
+# An append of fewer has less than 10 ms of sound, and counts; others may be as many as there is sound.
+SOUND_CHARS = 128
 PRICED_CHARS = 4096  # an event counts once more for each
 REFUSALS = 200.0  # that are answered before the socket is closed; one is forgiven per second
 _WORK = frozenset({"session.update", "response.create", "session.start"})

@@ -25,9 +25,8 @@ MAX_LANGUAGES = 256
 MAX_PROMPT_CHARS = 8_192
 MAX_PROMPT_WORDS = 64  # of a prompt, taken as phrases: the embedded recogniser has room for some fifty
 MAX_KEYWORDS = 256
-MAX_PHRASE_CHARS = (
-    200  # the embedded recogniser takes no longer ones. Scripts without spaces make one word of a whole prompt
-)
+# The embedded recogniser takes no longer ones. Scripts without spaces make one word of a whole prompt.
+MAX_PHRASE_CHARS = 200
 ASK_S = 2.0  # for a recogniser that does not answer
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from handlers.writer import SURELY_ALL_CHARS, SocketWriter
 from server.net.tick import TickEnd
+from tests.server.net.websocket.client import connected
 from tests.server.net.websocket.client_frames import BINARY, CLOSE
 from tests.server.net.websocket.echo import Echo
-from tests.server.net.websocket.test_socket import connected
 
 
 class Batches:

@@ -8,9 +8,9 @@ import os
 import pytest
 
 from tests.server.net.websocket.cases import CASES, LONG, Case
+from tests.server.net.websocket.client import Client, connected
 from tests.server.net.websocket.client_frames import CLOSE
 from tests.server.net.websocket.echo import Echo
-from tests.server.net.websocket.test_socket import Client, connected
 
 RUN = CASES | LONG if os.environ.get("CONFORMANCE") else CASES
 

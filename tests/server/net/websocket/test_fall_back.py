@@ -14,10 +14,10 @@ from tornado.web import Application
 from server.net.turns import FIRST_MESSAGES
 from server.net.websocket import fall_back
 from server.net.websocket.limits import FRAMES_BURST, PINGS
+from tests.server.net.websocket.client import HANDSHAKE, Client
 from tests.server.net.websocket.client_frames import BINARY, PING, PONG, TEXT, frame
 from tests.server.net.websocket.echo import LARGE, Echo
 from tests.server.net.websocket.test_conformance import RUN, answers, send
-from tests.server.net.websocket.test_socket import HANDSHAKE, Client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

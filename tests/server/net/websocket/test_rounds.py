@@ -12,9 +12,9 @@ import pytest
 from server.net.turns import FIRST_MESSAGES, Turns
 from server.net.websocket.rounds import BUSY_ROUND_S, QUICK_ACK, ReadRounds, pause_s
 from server.net.websocket.socket import JOIN_FRAMES, LONG_READ_BYTES, FrameSocket
+from tests.server.net.websocket.client import Client, connected
 from tests.server.net.websocket.client_frames import BINARY, CLOSE, PING, PONG, TEXT, close, frame
 from tests.server.net.websocket.echo import Echo
-from tests.server.net.websocket.test_socket import Client, connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

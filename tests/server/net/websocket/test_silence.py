@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from server.net.websocket.limits import SocketLimits
+from tests.server.net.websocket.client import MESSAGE_BYTES, connected
 from tests.server.net.websocket.client_frames import PING, PONG, TEXT, frame
-from tests.server.net.websocket.test_socket import MESSAGE_BYTES, connected
 
 
 async def test_a_client_that_is_gone_without_a_word() -> None:
