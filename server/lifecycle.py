@@ -109,8 +109,9 @@ class Lifecycle:
             self._stack.callback(self._cancel_loops)
             started = await self._start(tasks)
             _spare_the_collector()
+            stop = _on_signals()  # before anybody is told that it has started, and ends it
             await on_started(started)
-            await _asked_to_stop()
+            await stop.wait()
             await drain(started.gateway, self._settings.drain_seconds)
 
     def _loop(self, tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -303,8 +304,8 @@ async def _first_health(upstream: Upstream) -> None:
         log.warning("not every service has answered its first health check")
 
 
-async def _asked_to_stop() -> None:
-    """Wait for SIGTERM or SIGINT; a second one ends the process at once."""
+def _on_signals() -> asyncio.Event:
+    """The event that SIGTERM or SIGINT sets; a second one ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -315,4 +316,4 @@ async def _asked_to_stop() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    await stop.wait()
+    return stop
