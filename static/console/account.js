@@ -67,7 +67,7 @@ export class Account {
 		return this.refreshToken !== '' || claims(this.token).sub === 'developer';
 	}
 
-	/** For a gateway with DEBUG: a development token if it runs on this machine; else a name, which is enough for its sockets. */
+	/** With DEBUG: a development token on this machine; else a name, enough for sockets. */
 	async develop() {
 		if (!await this.#developed('')) this.debugUser = 'developer';
 	}

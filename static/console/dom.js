@@ -1,4 +1,4 @@
-// Elements without markup: text is set as text, never as HTML, and styles through the object model, as the page's policy requires.
+// Elements without markup: text is set as text, styles through the object model, as the page's policy requires.
 
 const SVG = 'http://www.w3.org/2000/svg';
 

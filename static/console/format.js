@@ -19,6 +19,9 @@ export function bytes(value) {
 
 export const count = (value) => value.toLocaleString('en');
 
+/** The same words? Recognisers vary capitals and punctuation. */
+export const alike = (...texts) => new Set(texts.map((text) => text?.toLowerCase().split(/[\s.,;:!?"]+/).join(' ').trim())).size < 2;
+
 export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
 /** `1 session`, `2 sessions`. */

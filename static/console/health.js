@@ -8,7 +8,7 @@ export const KEPT_MS = 600_000;
 export class Health extends EventTarget {
 	health = null;
 	metrics = new Map();
-	/** Oldest first: `at`, in milliseconds of performance.now(), and `value`. */ history = { lag: [], requests: [], cpu: [], queue: [] };
+	/** Oldest first: `at`, of performance.now(), and `value`. */ history = { lag: [], requests: [], cpu: [], queue: [] };
 	/** Of each service: `at`, and `state`: `closed`, `half_open`, `open`, `down`. */ circuits = new Map();
 
 	start() {

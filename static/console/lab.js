@@ -2,7 +2,7 @@
 
 import { Choices } from './choices.js';
 import { button, choices, field, fill, h, missing, on, onceAFrame, region, rows, sketch, text } from './dom.js';
-import { counted, ms } from './format.js';
+import { alike, counted, ms } from './format.js';
 import { network } from './network.js';
 import { mix, toRate } from './recording.js';
 import { sourcePicker } from './sources.js';
@@ -132,7 +132,7 @@ export class LabView {
 			const [from, to] = [one.get(key), other.get(key)];
 			return [label(key), ms(from), ms(to), from == null || to == null ? '' : `${to > from ? '+' : ''}${ms(to - from)}`];
 		});
-		const words = [['Words', 'text'], ['Answer', 'reply'], ['Status', 'status']].map(([name, key]) => [name, a[key], b[key], a[key] === b[key] ? 'same' : 'differs']);
+		const words = [['Words', 'text'], ['Answer', 'reply'], ['Status', 'status']].map(([name, key]) => [name, a[key], b[key], alike(a[key], b[key]) ? 'same' : 'differs']);
 		rows(this.difference, ['', 'A', 'B', 'B − A'], [...words, ...times]);
 	}
 
@@ -148,7 +148,7 @@ export class LabView {
 			if (!this.running) break;
 			results.push([turn, made]);
 			if (made) this.sides[1].choice.append(h('option', { value: `0/${made.key}`, selected: true }, made.text));
-			rows(this.table, ['Turn', 'Words now', 'Answer now', 'To the answer', 'Now'], results.map(([old, now]) => [old.text, now?.text === old.text ? 'same' : now?.text || 'nothing heard', now?.reply === old.reply ? 'same' : now?.reply ?? '', ms(waited(old)), ms(now && waited(now))]));
+			rows(this.table, ['Turn', 'Words now', 'Answer now', 'To the answer', 'Now'], results.map(([old, now]) => [old.text, alike(now?.text, old.text) ? 'same' : now?.text || 'nothing heard', alike(now?.reply, old.reply) ? 'same' : now?.reply ?? '', ms(waited(old)), ms(now && waited(now))]));
 		}
 		text(this.note, this.running ? `${counted(results.length, 'turn')} run again with what is chosen above.` : 'Stopped.');
 		this.running = false;

@@ -116,7 +116,7 @@ function onSession(line, message, plain, at) {
 	else if (['playout.silent', 'turn.interrupted', 'turn.paused'].includes(message.type)) line.utterance.until = Math.min(line.utterance.until, at);
 }
 
-/** Frames of a microphone by their own clock, however late some left; it stands still while nothing is sent. */
+/** Microphone frames by their own clock, which stands still while nothing is sent. */
 function spoken(line, { payload, ptsMs }, at) {
 	const samples = toSamples(payload);
 	if (!line.plain || samples.length === 0) return [];

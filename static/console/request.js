@@ -106,7 +106,7 @@ export class RequestForm {
 	}
 }
 
-/** A file for curl, which ends an unquoted file name at a comma or semicolon. The folder is that of the shell. */
+/** A file for curl, which ends an unquoted name at a comma or semicolon. */
 function fileForCurl(name, file) {
 	return `${name}=@"${file.name.replace(/["\\]/g, '\\$&')}"${file.type ? `;type=${file.type}` : ''}`;
 }

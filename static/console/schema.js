@@ -29,7 +29,7 @@ function describe({ description = '', minimum, maximum, minLength, maxLength, nu
 	return [description, bounds.join(', ')].filter(Boolean).join('. ');
 }
 
-/** A control for one value. `read()` returns undefined if it is empty, and throws a SyntaxError for invalid JSON. */
+/** A control for one value. `read()`: undefined if empty; throws a SyntaxError for invalid JSON. */
 export function control({ document, name, schema, required, value, onchange }) {
 	const found = resolve(document, schema);
 	const words = describe(found, required);

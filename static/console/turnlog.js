@@ -88,8 +88,8 @@ export const hint = (code) => HINTS[code] ?? '';
 const GAP_MS = 150;
 
 /**
- * When the microphone's clock was at zero. Frames that waited for credit make it seem later, so the earliest value is right, unless the
- * user released push-to-talk and time passed without frames.
+ * When the microphone's clock was at zero. Frames that waited for credit make it seem later, so the earliest value is right,
+ * unless push-to-talk was released.
  */
 function micStart(known, seen) {
 	return known === null || seen > known + GAP_MS ? seen : Math.min(known, seen);

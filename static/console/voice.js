@@ -92,7 +92,7 @@ export class Voice extends EventTarget {
 		this.#become();
 	}
 
-	/** After a reload: turns go on as text: no sound before a click. The microphone's channel has ended. `commands`: not sent yet. */
+	/** After a reload, turns go on as text: no sound before a click. `commands`: not sent yet. */
 	goOn(commands) {
 		for (const channel of this.client.channels) {
 			const unsent = commands.find(({ command }) => command.type === 'channel.open' && command.channel === channel.number)?.command.params.text ?? '';

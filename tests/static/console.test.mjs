@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { encodeFrame } from '../../static/jarvis/codec.js';
 import { compiled } from '../../static/console/filter.js';
-import { clockMs, fromBase64, hexdump, ms, percentile, quoted, toBase64 } from '../../static/console/format.js';
+import { alike, clockMs, fromBase64, hexdump, ms, percentile, quoted, toBase64 } from '../../static/console/format.js';
 import { arrival } from '../../static/console/network.js';
 import { histograms, parse, sum } from '../../static/console/prometheus.js';
 import { observe } from '../../static/console/observe.js';
@@ -72,6 +72,13 @@ test('the filter has words, keys, regular expressions, and not', () => {
   assert.throws(() => compiled('/(/'), SyntaxError);
   for (const words of ['/(a+)+$/', '/(a|aa)+b/', '/([a-z]*)*1/', '/(a{1,9}){2,}/', '/((a+))+/']) assert.throws(() => compiled(words), /for ever/, words);
   for (const words of ['/(is|was) n/', '/(n)?oo+n/', '/i.*n.*n/']) assert.equal(compiled(words)(turn), true, words);
+});
+
+test('words are compared without capitals and punctuation', () => {
+  assert.ok(alike('What time is it?', 'what time is it'));
+  assert.ok(alike('', ''));
+  for (const other of ['what time was it', 'what time', undefined]) assert.equal(alike('What time is it?', other), false, other);
+  assert.equal(alike('it is 3.5', 'it is 35'), false);
 });
 
 test('a message is copied as code that does the same', () => {
