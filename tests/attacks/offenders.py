@@ -332,7 +332,7 @@ FLOODS = {
     "tiny frames": Flood(tiny_frames, ("1008",), 5),
     "empty frames": Flood(empty_frames, ("1002", "1008"), 5),
     "fragments": Flood(fragments, ("1008",), 5),
-    "unfinished message": Flood(unfinished, ("1008",), 45),
+    "unfinished message": Flood(unfinished, ("1008", "1001"), 45),  # it is also silent: both take 30 s
     "channel opens": Flood(opens, ("4029", "1008"), 10),
     "commands": Flood(commands, ("4029",), 10),
     "OpenAI's updates": Flood(openai_updates, ("1008",), 10),
