@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,6 +25,7 @@ LOOK_S = 0.1  # pause between two waves
 # if that is noticed: a tenth of a second is longer than many such pauses.
 CLOSE_LOOK_S = 0.02
 PAUSE_S = 2.0  # a session that is speaking or listening has this long to pause, or its client to reconnect
+TELL_S = 5.0  # a drain that takes longer says once what it waits for
 CLOSE_SHARE = 0.1  # share of the time reserved for closing sessions still at work
 RECONNECT_SPREAD_MS = 250  # the waves already spread the load; nobody should be without a socket for long
 
@@ -41,6 +43,7 @@ async def drain(gateway: Gateway, within_s: float) -> None:
     log.info("draining", sockets=sum(resident.connected for resident in gateway.residents))
     told: set[Resident] = set()
     left: set[Resident] = set()
+    tell_at = began + TELL_S
     async with asyncio.TaskGroup() as leaving:  # a session whose record takes long delays no other
         while True:
             # Looked up anew: a socket may have been opened before, and begin its session only now.
@@ -57,9 +60,19 @@ async def drain(gateway: Gateway, within_s: float) -> None:
             if done:
                 break
             left.update(wave)
+            if clock() >= tell_at:
+                tell_at = float("inf")
+                _tell_what_stays(gateway, [resident for resident in staying if resident not in left])
             await asyncio.sleep(CLOSE_LOOK_S if paused_enough and len(wave) < BATCH else LOOK_S)
     log.info("drained", seconds=round(clock() - began, 3), cut_short=len(wave))
     await asyncio.sleep(0)  # let the writers send what waits before they close
+
+
+def _tell_what_stays(gateway: Gateway, staying: list[Resident]) -> None:
+    """Log what another replica could not continue: the channels of the sessions, and the paths of the requests."""
+    channels = sum((resident.channels for resident in staying), Counter[str]())
+    requests = Counter(task.get_name() for task in gateway.requests)
+    log.info("still draining", sessions=len(staying), channels=dict(channels), requests=dict(requests))
 
 
 def _may_leave(staying: list[Resident], *, paused_enough: bool) -> list[Resident]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
+
+from structlog.testing import capture_logs
 
 from server.drain import LOOK_S, PAUSE_S, drain
 from tests.support import virtual_time
@@ -23,6 +26,7 @@ class Guest:
     def __init__(self) -> None:
         self.saved = asyncio.Event()
         self.left = asyncio.Event()
+        self.channels = Counter(turn=2)
 
     def announce_drain(self, reconnect_after_ms: int) -> None:
         assert reconnect_after_ms >= 0
@@ -97,3 +101,20 @@ def test_a_session_that_works_on_and_on_leaves_in_a_short_pause() -> None:
         return asyncio.get_running_loop().time()
 
     assert virtual_time.run(body()) < PAUSE_S + 2 * LOOK_S
+
+
+def test_a_long_drain_says_once_what_it_waits_for() -> None:
+    async def body() -> list[object]:
+        guest = Guest()
+        guest.must_finish = guest.busy = True
+        guest.saved.set()
+        async with asyncio.TaskGroup() as group:
+            upload = group.create_task(asyncio.sleep(60.0), name="/v1/audio/transcriptions")
+            gateway = SimpleNamespace(draining=False, residents=[guest], requests={upload}, requests_running=1)
+            with capture_logs() as logs:
+                await drain(cast("Gateway", gateway), 30.0)
+            upload.cancel()
+        return [entry for entry in logs if entry["event"] == "still draining"]
+
+    told = {"sessions": 1, "channels": {"turn": 2}, "requests": {"/v1/audio/transcriptions": 1}}
+    assert virtual_time.run(body()) == [{"event": "still draining", "log_level": "info", **told}]
