@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, assert_never, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, assert_never, cast
 
 from streaming import domain, ports
 from streaming.agent.format import ReplyFormat
@@ -18,14 +18,21 @@ from streaming.sound.microphone import MicrophoneFormat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from _typeshed import DataclassInstance
-
     from streaming.domain import LaneEvent
     from streaming.lanes.base import Lane
     from streaming.outlet import LaneSetup
     from streaming.protocol.messages import params as given
     from streaming.protocol.messages.base import Encoding
+    from streaming.protocol.messages.work import TaskStatus
 
+    # Services supply these as strings. The casts say which are expected; the messages refuse others when they are built.
+    Stream = Literal["stdout", "stderr"]
+    TurnStatus = Literal["ok", "interrupted", "cancelled", "failed"]
+    VerdictName = Literal["allow", "confirm", "deny"]
+
+    SpeechEvent = domain.SpeechBegins | domain.SpokenWords | domain.SpeechEnds
+    TaskEvent = domain.TaskStarted | domain.TaskProgressed | domain.TaskNeedsConfirmation | domain.TaskEnded
+    InterruptionEvent = domain.TurnPaused | domain.TurnInterrupted | domain.TurnContinued
     TurnStage = (
         domain.TurnIntent
         | domain.TurnPlanned
@@ -38,8 +45,44 @@ if TYPE_CHECKING:
     )
 
 
+def as_message(event: LaneEvent, channel: int, generation: int) -> wire.NumberedEvent:
+    """The message of an event. `generation`: the current one of the channel's audio."""
+    match event:
+        case ports.SpeechStarted():
+            return wire.SttSpeechStarted(channel=channel, at_ms=event.at_ms)
+        case ports.SpeechStopped():
+            return wire.SttSpeechStopped(channel=channel, at_ms=event.at_ms)
+        case ports.InterimTranscript():
+            return wire.SttPartial(channel=channel, text=event.text, stable_chars=event.stable_chars)
+        case ports.FinalTranscript():
+            return _final(event, channel)
+        case ports.EagerEnd():
+            return wire.TurnEagerEnd(channel=channel, at_ms=event.at_ms, text=event.text)
+        case ports.SpeechResumed():
+            return wire.TurnResumed(channel=channel, at_ms=event.at_ms)
+        case ports.SeenMessage():
+            return wire.ObserveEvent(channel=channel, direction=event.direction, message=event.message)
+        case ports.SeenAudio():
+            return _seen_audio(event, channel)
+        case ports.Missed():
+            return wire.ObserveDropped(channel=channel, messages=event.messages, audio_bytes=event.audio_bytes)
+        case domain.SpeechBegins() | domain.SpokenWords() | domain.SpeechEnds():
+            return _speech_message(event, channel, generation)
+        case domain.TaskStarted() | domain.TaskProgressed() | domain.TaskNeedsConfirmation() | domain.TaskEnded():
+            return _task_message(event, channel)
+        case domain.Trouble():
+            return _error(event, channel)
+        case domain.TurnPaused() | domain.TurnInterrupted() | domain.TurnContinued():
+            return _interruption_message(event, channel, generation)
+        case _:
+            return _turn_message(event, channel)
+
+
 def _words(words: tuple[ports.Word, ...]) -> tuple[wire.Word, ...]:
-    return tuple(wire.Word(**asdict(word)) for word in words)
+    return tuple(
+        wire.Word(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms, confidence=word.confidence)
+        for word in words
+    )
 
 
 def _final(event: ports.FinalTranscript, channel: int) -> wire.SttFinal:
@@ -53,18 +96,131 @@ def _final(event: ports.FinalTranscript, channel: int) -> wire.SttFinal:
     )
 
 
-def _spoken(event: domain.SpokenWords, channel: int) -> wire.TtsWords:
-    return wire.TtsWords(channel=channel, turn_id=event.turn_id, words=_words(event.words))
-
-
-def _begins(event: domain.SpeechBegins, channel: int, generation: int) -> wire.TtsStarted:
-    return wire.TtsStarted(
+def _seen_audio(event: ports.SeenAudio, channel: int) -> wire.ObserveAudio:
+    return wire.ObserveAudio(
         channel=channel,
-        generation=generation,
+        direction=event.direction,
+        source_channel=event.channel,
         encoding=cast("Encoding", event.encoding),
         sample_rate=event.sample_rate_hz,
+    )
+
+
+def _error(event: domain.Trouble, channel: int) -> wire.Error:
+    return wire.Error(
+        channel=channel,
+        code=event.code,
+        message=event.message,
+        retryable=event.retryable,
+        retry_after_ms=event.retry_after_ms,
         turn_id=event.turn_id,
     )
+
+
+def _speech_message(event: SpeechEvent, channel: int, generation: int) -> wire.NumberedEvent:
+    match event:
+        case domain.SpeechBegins():
+            return wire.TtsStarted(
+                channel=channel,
+                generation=generation,
+                encoding=cast("Encoding", event.encoding),
+                sample_rate=event.sample_rate_hz,
+                turn_id=event.turn_id,
+            )
+        case domain.SpokenWords():
+            return wire.TtsWords(channel=channel, turn_id=event.turn_id, words=_words(event.words))
+        case domain.SpeechEnds():
+            return wire.TtsDone(channel=channel, duration_ms=event.duration_ms, turn_id=event.turn_id)
+        case _:
+            assert_never(event)
+
+
+def _task_message(event: TaskEvent, channel: int) -> wire.NumberedEvent:
+    match event:
+        case domain.TaskStarted():
+            return wire.TaskStarted(
+                channel=channel, task_id=event.task_id, step_id=event.step_id, turn_id=event.turn_id
+            )
+        case domain.TaskProgressed():
+            return wire.TaskProgress(
+                channel=channel,
+                message=event.message,
+                percent=event.percent,
+                stream=cast("Stream | None", event.stream),
+                data=event.data,
+                step_id=event.step_id,
+                turn_id=event.turn_id,
+            )
+        case domain.TaskNeedsConfirmation():
+            return wire.TaskConfirmationRequired(
+                channel=channel,
+                confirmation_id=event.confirmation_id,
+                reason=event.reason,
+                risk=event.risk,
+                expires_at=event.expires_at,
+                executor=event.executor,
+                action=event.action,
+                parameters=event.parameters,
+                action_hash=event.action_hash,
+                sentence=event.sentence,
+                step_id=event.step_id,
+                turn_id=event.turn_id,
+            )
+        case domain.TaskEnded():
+            return wire.TaskResult(
+                channel=channel,
+                status=cast("TaskStatus", event.status),
+                result=event.result,
+                message=event.message,
+                step_id=event.step_id,
+                turn_id=event.turn_id,
+            )
+        case _:
+            assert_never(event)
+
+
+def _interruption_message(event: InterruptionEvent, channel: int, generation: int) -> wire.NumberedEvent:
+    match event:
+        case domain.TurnPaused():
+            return wire.TurnPaused(
+                channel=channel, generation=generation, turn_id=event.turn_id, heard_ms=event.heard_ms
+            )
+        case domain.TurnInterrupted():
+            return wire.TurnInterrupted(
+                channel=channel,
+                generation=generation,
+                turn_id=event.turn_id,
+                heard_ms=event.heard_ms,
+                heard_text=event.heard_text,
+            )
+        case domain.TurnContinued():
+            return wire.TurnContinued(
+                channel=channel, generation=generation, turn_id=event.turn_id, from_ms=event.from_ms
+            )
+        case _:
+            assert_never(event)
+
+
+def _turn_message(event: TurnStage, channel: int) -> wire.NumberedEvent:
+    match event:
+        case domain.TurnIntent():
+            return _intent(event, channel)
+        case domain.TurnPlanned():
+            return _plan(event, channel)
+        case domain.TurnChecked():
+            return _safety(event, channel)
+        case domain.TurnReply():
+            return wire.TurnReply(channel=channel, turn_id=event.turn_id, text=event.text, more=event.more or None)
+        case domain.TurnCalls():
+            raise AssertionError("no client of this dialect brings functions of its own")
+        case domain.TurnEnd():
+            return wire.TurnEnd(channel=channel, at_ms=event.at_ms)
+        case domain.TurnLatency():
+            return wire.TurnLatency(channel=channel, turn_id=event.turn_id, stages=dict(event.stages))
+        case domain.TurnDone():
+            return wire.TurnDone(channel=channel, turn_id=event.turn_id, status=cast("TurnStatus", event.status))
+        case _:
+            assert_never(event)
 
 
 def _intent(event: domain.TurnIntent, channel: int) -> wire.TurnIntent:
@@ -75,108 +231,47 @@ def _intent(event: domain.TurnIntent, channel: int) -> wire.TurnIntent:
         intent=intent.intent,
         confidence=intent.confidence,
         entities=intent.entities,
-        alternatives=tuple(wire.IntentGuess(**asdict(guess)) for guess in intent.alternatives),
+        alternatives=tuple(
+            wire.IntentGuess(intent=guess.intent, confidence=guess.confidence, entities=guess.entities)
+            for guess in intent.alternatives
+        ),
     )
 
 
-def _planned(event: domain.TurnPlanned, channel: int) -> wire.TurnPlan:
+def _plan(event: domain.TurnPlanned, channel: int) -> wire.TurnPlan:
     plan = event.plan
-    steps = tuple(wire.PlanStep(**asdict(step)) for step in plan.steps)
+    steps = tuple(
+        wire.PlanStep(
+            id=step.id,
+            executor=step.executor,
+            action=step.action,
+            parameters=step.parameters,
+            depends_on=step.depends_on,
+            description=step.description,
+        )
+        for step in plan.steps
+    )
     return wire.TurnPlan(channel=channel, turn_id=event.turn_id, plan_id=plan.plan_id, goal=plan.goal, steps=steps)
 
 
-def _checked(event: domain.TurnChecked, channel: int) -> wire.TurnSafety:
-    fields = asdict(event.report)
-    del fields["action_id"]
-    fields["actions"] = tuple(wire.ActionVerdict(**asdict(verdict)) for verdict in event.report.actions)
-    return wire.TurnSafety(channel=channel, turn_id=event.turn_id, **fields)
-
-
-def _seen_audio(event: ports.SeenAudio, channel: int) -> wire.ObserveAudio:
-    fields = asdict(event)
-    return wire.ObserveAudio(
-        channel=channel, source_channel=fields.pop("channel"), sample_rate=fields.pop("sample_rate_hz"), **fields
+def _safety(event: domain.TurnChecked, channel: int) -> wire.TurnSafety:
+    report = event.report
+    return wire.TurnSafety(
+        channel=channel,
+        turn_id=event.turn_id,
+        verdict=cast("VerdictName", report.verdict),
+        risk=report.risk,
+        reasons=report.reasons,
+        actions=tuple(
+            wire.ActionVerdict(
+                action_id=action.action_id,
+                verdict=cast("VerdictName", action.verdict),
+                risk=action.risk,
+                reasons=action.reasons,
+            )
+            for action in report.actions
+        ),
     )
-
-
-def _same(message: Callable[..., wire.NumberedEvent], event: DataclassInstance, channel: int) -> wire.NumberedEvent:
-    """The message of an event with the same fields."""
-    return message(channel=channel, **asdict(event))
-
-
-def as_message(event: LaneEvent, channel: int, generation: int) -> wire.NumberedEvent:
-    """The message of an event. `generation`: the current one of the channel's audio."""
-    match event:
-        case ports.SpeechStarted():
-            return _same(wire.SttSpeechStarted, event, channel)
-        case ports.SpeechStopped():
-            return _same(wire.SttSpeechStopped, event, channel)
-        case ports.InterimTranscript():
-            return _same(wire.SttPartial, event, channel)
-        case ports.FinalTranscript():
-            return _final(event, channel)
-        case ports.EagerEnd():
-            return _same(wire.TurnEagerEnd, event, channel)
-        case ports.SpeechResumed():
-            return _same(wire.TurnResumed, event, channel)
-        case ports.SeenMessage():
-            return _same(wire.ObserveEvent, event, channel)
-        case ports.SeenAudio():
-            return _seen_audio(event, channel)
-        case ports.Missed():
-            return _same(wire.ObserveDropped, event, channel)
-        case _:
-            return _domain_message(event, channel, generation)
-
-
-def _domain_message(event: domain.DomainEvent, channel: int, generation: int) -> wire.NumberedEvent:
-    match event:
-        case domain.SpeechBegins():
-            return _begins(event, channel, generation)
-        case domain.SpokenWords():
-            return _spoken(event, channel)
-        case domain.SpeechEnds():
-            return _same(wire.TtsDone, event, channel)
-        case domain.TaskStarted():
-            return _same(wire.TaskStarted, event, channel)
-        case domain.TaskProgressed():
-            return _same(wire.TaskProgress, event, channel)
-        case domain.TaskNeedsConfirmation():
-            return _same(wire.TaskConfirmationRequired, event, channel)
-        case domain.TaskEnded():
-            return _same(wire.TaskResult, event, channel)
-        case domain.Trouble():
-            return _same(wire.Error, event, channel)
-        case domain.TurnPaused():
-            return wire.TurnPaused(channel=channel, generation=generation, **asdict(event))
-        case domain.TurnInterrupted():
-            return wire.TurnInterrupted(channel=channel, generation=generation, **asdict(event))
-        case domain.TurnContinued():
-            return wire.TurnContinued(channel=channel, generation=generation, **asdict(event))
-        case _:
-            return _turn_message(event, channel)
-
-
-def _turn_message(event: TurnStage, channel: int) -> wire.NumberedEvent:
-    match event:
-        case domain.TurnIntent():
-            return _intent(event, channel)
-        case domain.TurnPlanned():
-            return _planned(event, channel)
-        case domain.TurnChecked():
-            return _checked(event, channel)
-        case domain.TurnReply():
-            return wire.TurnReply(channel=channel, turn_id=event.turn_id, text=event.text, more=event.more or None)
-        case domain.TurnCalls():
-            raise AssertionError("no client of this dialect brings functions of its own")
-        case domain.TurnEnd():
-            return _same(wire.TurnEnd, event, channel)
-        case domain.TurnLatency():
-            return _same(wire.TurnLatency, event, channel)
-        case domain.TurnDone():
-            return _same(wire.TurnDone, event, channel)
-        case _:
-            assert_never(event)
 
 
 def _microphone(params: given.MicrophoneParams) -> MicrophoneFormat:
