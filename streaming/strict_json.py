@@ -11,8 +11,7 @@ import math
 import re
 from typing import Any, NoReturn
 
-from streaming.protocol.messages.base import MAX_SAFE_INTEGER
-
+MAX_SAFE_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: larger integers lose digits in JavaScript and elsewhere
 # 256 KiB of empty lists took 150 ms to read. A vector of an embedding has some thousand numbers.
 MAX_VALUES = 10_000
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)  # also one that does not end: nothing is scanned twice

@@ -48,8 +48,6 @@ class Watch(ABC):
     def read(self, side: Side, data: str | bytes) -> Sequence[Seen]:
         """What the observer is shown of it, secrets hidden; empty for what it must not see or can't read."""
 
-    """What the observer is shown of the data, without secrets; empty if it must not see it or it cannot be read."""
-
     def received(self, data: str | bytes, at_s: float) -> None:  # noqa: ARG002 - a live copy needs no times
         self._put("client", data)
 

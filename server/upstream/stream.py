@@ -29,10 +29,6 @@ ResponseT = TypeVar("ResponseT")
 StubT = TypeVar("StubT")
 
 
-# How often and how long to wait for the status of a failed write, a tenth of a second in all. It normally follows at once.
-STATUS_LOOKS, STATUS_LOOK_S = 50, 0.002
-
-
 class MessageSource(Protocol[RequestT_co]):
     """Messages waiting to be sent."""
 

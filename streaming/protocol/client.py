@@ -108,10 +108,6 @@ class ClientConnection:
         self._out.detach()
         self._acknowledger.settle()
 
-    def authenticate(self, token: str) -> None:
-        """Send a token as the first message of a socket opened without one."""
-        self._out.put_first(messages.Auth(token=token))
-
     # --- commands ---
 
     def _new_id(self) -> str:

@@ -72,10 +72,6 @@ class ClientOutbox:
         if self.attached:
             self._socket.append(serialise(message))
 
-    def put_first(self, message: Message) -> None:
-        """Queue a message of the socket before all others."""
-        self._socket.appendleft(serialise(message))
-
     def put(self, message: Message, behind: int | None = None) -> None:
         """Queue a command; `behind`: after the queued audio of that channel."""
         self.queue.put_text(QueuedText(serialise(message)), behind)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SERVICE_RATE_HZ = 16_000  # the rate of speech recognisers; all audio is resampled to it once
 OPUS_RATE_HZ = 48_000  # RFC 6716: the codec's internal rate, whatever the input
-TELEPHONE_RATE_HZ = 8_000  # RFC 3551: PCMU and PCMA
 FRAME_MS = 40  # of PCM sent to a client: half as many messages as with 20 ms, and interruptions are still prompt
 OPUS_FRAME_MS = 20  # one packet per frame, the interval of all WebRTC stacks
 OPUS_BIT_RATE = 32_000  # transparent for wide-band speech (RFC 7587, section 3.1.1 recommends 28-40 kbit/s)
@@ -28,7 +27,6 @@ MIN_RATE_HZ = 8_000
 MAX_RATE_HZ = 48_000
 
 ENCODINGS = ("pcm_s16le", "mulaw", "alaw", "opus")
-SAMPLE_RATES_HZ = (8_000, 16_000, 22_050, 24_000, 44_100, 48_000)
 
 _LAWS = {"mulaw": "pcm_mulaw", "alaw": "pcm_alaw"}
 

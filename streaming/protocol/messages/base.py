@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-MAX_SAFE_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: larger integers lose digits in JavaScript and elsewhere
+from streaming.strict_json import MAX_SAFE_INTEGER
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 ActionHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

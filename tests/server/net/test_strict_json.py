@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from server.errors import ApiError
 from server.net.strict_json import MAX_DEPTH, loads
-from streaming.protocol.messages.base import MAX_SAFE_INTEGER as MAX_INTEGER
+from streaming.strict_json import MAX_SAFE_INTEGER as MAX_INTEGER
 from streaming.strict_json import MAX_VALUES, has_too_many_values
 
 

@@ -64,15 +64,6 @@ def test_nothing_leaves_before_the_session_is_ready() -> None:
     assert (link.client.epoch, link.client.resume_token) == ("e1", TOKEN)
 
 
-def test_a_token_is_the_very_first_message() -> None:
-    link = connected()
-    link.cut()
-    link.client.attach(NOW, "message")
-    link.client.authenticate("secret")
-    assert link.client.has_data
-    assert types(link.client.data_to_send()) == ["auth", "session.resume"]
-
-
 def test_sockets_do_not_overlap_and_resume_what_there_is() -> None:
     client = ClientConnection(NOW)
     with pytest.raises(LocalProtocolError):
