@@ -7,6 +7,7 @@ import errno
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
+from tornado.ioloop import IOLoop
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -39,9 +40,11 @@ def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run `main` on a loop of its own, which `IOLoop.current()` gives in it; then cancel remaining tasks and close the loop.
+    """Run `main` on a Tornado IOLoop of its own; then cancel remaining tasks and close the loop.
 
-    Ctrl-C cancels `main`, and raises KeyboardInterrupt when it has ended.
+    Ctrl-C cancels `main`, and raises KeyboardInterrupt when it has ended. That is why asyncio's runner drives the IOLoop's loop:
+    with `IOLoop.run_sync`, Ctrl-C would stop the loop before `main` has cleaned up.
     """
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    io_loop = IOLoop(make_current=False, asyncio_loop=new_event_loop())
+    with asyncio.Runner(loop_factory=lambda: io_loop.asyncio_loop) as runner:
         return runner.run(main)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from structlog.testing import capture_logs
+from tornado.ioloop import IOLoop, PeriodicCallback
 
 from server.loop import new_event_loop, run
 
@@ -41,3 +42,25 @@ def test_ctrl_c_lets_the_work_clean_up_and_is_still_ctrl_c() -> None:
     with pytest.raises(KeyboardInterrupt):
         run(work())
     assert ended == [True]
+
+
+@pytest.mark.parametrize("with_uvloop", [True, False])
+def test_the_loop_is_an_ioloop_of_tornado(monkeypatch: pytest.MonkeyPatch, *, with_uvloop: bool) -> None:
+    """Started as one, so that Tornado's own timers and executors run on it from the first callback."""
+    if not with_uvloop:
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    async def work() -> tuple[IOLoop | None, str]:
+        started_as = IOLoop.current(instance=False)
+        ticked = asyncio.Event()
+        timer = PeriodicCallback(ticked.set, 1)
+        timer.start()
+        await ticked.wait()
+        timer.stop()
+        assert started_as is not None
+        assert await started_as.run_in_executor(None, sum, (1, 2)) == 3
+        return started_as, type(asyncio.get_running_loop()).__module__
+
+    started_as, module = run(work())
+    assert started_as is not None, "Tornado finds a loop that it did not start only when somebody asks for it"
+    assert module.startswith("uvloop") == with_uvloop
