@@ -4,7 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 BESIDE_TESTS := $(addprefix tests/,handlers packaging static streaming test_deploy.py test_house.py test_manner.py test_walks.py) \
-	$(addprefix tests/server/,audio cli documents embedded identity operations sessions telemetry upstream)
+	$(addprefix tests/server/,audio cli documents embedded identity operations sessions telemetry test_main.py upstream)
 ENGINES := $(wildcard deploy/engines/*)
 
 .PHONY: run dev speech test test-clients test-firefox lint unit core beside gateways rest conformance fuzz audit floods chaos bench clean protos help

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from tests.house import MAX_MODULE_LINES, ROOT, circles, class_names, imports, long_functions, modules
-
-if TYPE_CHECKING:
-    from pathlib import Path
+import tests
+from tests.house import MAX_MODULE_LINES, PACKAGES, ROOT, circles, class_names, imports, long_functions, modules
 
 # A class here has the same name as what it describes elsewhere: an interface and its implementation, an event and the message that
 # carries it, a user and what the client is told about the user.
@@ -59,3 +58,51 @@ def test_no_two_things_of_an_embedded_service_have_the_same_name() -> None:
             rooms.setdefault(".".join(name.split(".")[:3]), {})[name] = path
     for paths in rooms.values():
         assert {name: places for name, places in class_names(paths).items() if len(places) > 1} == {}
+
+
+# --- tests ---
+
+TESTS = sorted(path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py"))
+
+
+def test_tests_mirror_the_source_or_lie_in_a_folder_that_says_what_it_is_for() -> None:
+    page = tests.__doc__ or ""
+    described = {name for line in re.findall(r"^(\w[\w, ]*?)  +", page, re.MULTILINE) for name in line.split(", ")}
+    assert all((ROOT / "tests" / name).is_dir() for name in described), described
+    strays = {
+        folder.as_posix()
+        for folder in {path.parent for path in TESTS if len(path.parts) > 1}
+        if not (ROOT / folder).is_dir() and folder.parts[0] not in described
+    }
+    assert strays == set()
+
+
+def misplaced(found: list[Path], named: set[str]) -> list[str]:
+    """Tests named as a module, but of another room than any module of that name. `named`: dotted names of modules."""
+    rooms: dict[str, set[str]] = {}
+    for module in named:
+        room, _, name = module.rpartition(".")
+        rooms.setdefault(name.strip("_"), set()).add(room)
+    wrong = []
+    for path in found:
+        room, name = ".".join(path.parts[:-1]), path.stem.removeprefix("test_")
+        if room.startswith(PACKAGES) and name in rooms and room not in rooms[name] and room.rpartition(".")[2] != name:
+            wrong.append(path.as_posix())
+    return wrong
+
+
+def test_a_test_named_as_a_module_lies_in_its_room() -> None:
+    assert misplaced(TESTS, set(modules(ROOT))) == []
+
+
+def test_a_test_in_another_room_than_its_module_is_found() -> None:
+    named = {"server.net.tick", "server.__main__", "server.mind", "server.mind.chat"}
+    right = [
+        "server/net/test_tick.py",
+        "server/test_main.py",
+        "server/mind/test_mind.py",
+        "server/test_other.py",
+        "e2e/test_chat.py",
+    ]
+    wrong = ["server/test_tick.py", "server/mind/test_main.py", "streaming/test_chat.py"]
+    assert misplaced([Path(path) for path in right + wrong], named) == wrong

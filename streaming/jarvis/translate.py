@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     TurnStatus = Literal["ok", "interrupted", "cancelled", "failed"]
     VerdictName = Literal["allow", "confirm", "deny"]
 
-    SpeechEvent = domain.SpeechBegins | domain.SpokenWords | domain.SpeechEnds
-    TaskEvent = domain.TaskStarted | domain.TaskProgressed | domain.TaskNeedsConfirmation | domain.TaskEnded
-    InterruptionEvent = domain.TurnPaused | domain.TurnInterrupted | domain.TurnContinued
+    SpeechStage = domain.SpeechBegins | domain.SpokenWords | domain.SpeechEnds
+    TaskStage = domain.TaskStarted | domain.TaskProgressed | domain.TaskNeedsConfirmation | domain.TaskEnded
+    Interruption = domain.TurnPaused | domain.TurnInterrupted | domain.TurnContinued
     TurnStage = (
         domain.TurnIntent
         | domain.TurnPlanned
@@ -117,7 +117,7 @@ def _error(event: domain.Trouble, channel: int) -> wire.Error:
     )
 
 
-def _speech_message(event: SpeechEvent, channel: int, generation: int) -> wire.NumberedEvent:
+def _speech_message(event: SpeechStage, channel: int, generation: int) -> wire.NumberedEvent:
     match event:
         case domain.SpeechBegins():
             return wire.TtsStarted(
@@ -135,7 +135,7 @@ def _speech_message(event: SpeechEvent, channel: int, generation: int) -> wire.N
             assert_never(event)
 
 
-def _task_message(event: TaskEvent, channel: int) -> wire.NumberedEvent:
+def _task_message(event: TaskStage, channel: int) -> wire.NumberedEvent:
     match event:
         case domain.TaskStarted():
             return wire.TaskStarted(
@@ -179,7 +179,7 @@ def _task_message(event: TaskEvent, channel: int) -> wire.NumberedEvent:
             assert_never(event)
 
 
-def _interruption_message(event: InterruptionEvent, channel: int, generation: int) -> wire.NumberedEvent:
+def _interruption_message(event: Interruption, channel: int, generation: int) -> wire.NumberedEvent:
     match event:
         case domain.TurnPaused():
             return wire.TurnPaused(

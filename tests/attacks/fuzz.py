@@ -3,7 +3,7 @@
     python -m tests.attacks.fuzz --seconds 60                 # each target in turn
     python -m tests.attacks.fuzz --only frames heads --seed 7 --seconds 3600
 
-Inputs are mutations of valid ones. A fault ends the run with its input; `make fuzz` and tests/test_fuzz.py use the same targets.
+Inputs are mutations of valid ones. A fault ends the run with its input; `make fuzz` and tests/attacks/test_fuzz.py use the same targets.
 """
 
 from __future__ import annotations

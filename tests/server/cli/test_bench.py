@@ -11,7 +11,7 @@ import pytest
 from server.cli import bench
 from server.cli.bench_report import Figures, percentiles
 from streaming.client.errors import GatewayError
-from tests.server.cli.test_main import run
+from tests.server.test_main import run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -184,7 +184,7 @@ def test_a_development_key_is_made_once_and_signs_in_every_folder_its_own(tmp_pa
     for token in (first, second):
         assert jwt.decode(token, key.read_text().strip(), algorithms=["HS256"])["sub"] == "developer"
     # and in another terminal, where nobody has set DEBUG
-    with patch("tests.server.cli.test_main.environment", lambda *_a, **_s: {"EMBEDDED_DIR": without["EMBEDDED_DIR"]}):
+    with patch("tests.server.test_main.environment", lambda *_a, **_s: {"EMBEDDED_DIR": without["EMBEDDED_DIR"]}):
         third = run(tmp_path, "token").stdout.strip()
     assert jwt.decode(third, key.read_text().strip(), algorithms=["HS256"])["sub"] == "developer"
 
