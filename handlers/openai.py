@@ -68,14 +68,20 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         identity = await self._identify()
         if not allows(Access.USER, identity.roles):
             raise ApiError("FORBIDDEN", "a live session needs the role user")
+        self._check_sockets(identity)
+        self._voices = await self.gateway.openai.voices(identity)
+        self._check_sockets(identity)  # many handshakes of one user may have waited for the voices
+        await self._spend_secret()
+        self._check_sockets(identity)  # or for Redis
+        self.gateway.authenticator.check_signed_in(identity)  # a sign-out during the wait found no session to close
+        self._identity = identity
+
+    def _check_sockets(self, identity: Identity) -> None:
+        """Raises ApiError if the user has too many. It holds until the next await, so the last check is before the session begins."""
         try:
             self._admission.check_sockets(identity, "")
         except RefusedError as refused:
             raise ApiError("RATE_LIMITED", refused.message, headers={"Retry-After": "1"}) from None
-        self._voices = await self.gateway.openai.voices(identity)
-        await self._spend_secret()
-        self.gateway.authenticator.check_signed_in(identity)  # a sign-out during the wait found no session to close
-        self._identity = identity
 
     async def _spend_secret(self) -> None:
         """Use up a client secret, after all other checks: a refused handshake may be tried again. Raises ApiError."""

@@ -14,9 +14,11 @@ from tornado.websocket import websocket_connect
 from handlers.openai_duplex import MAX_SIDEBANDS
 from server.identity.auth import TokenError
 from streaming.openai.inbox import LONG_CHARS
+from streaming.openai.registry import RealtimeSessions
 from streaming.openai.settings import Voices
-from streaming.ports import ServiceError
+from streaming.ports import LaneServices, ServiceError
 from tests.support.rest import running
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -98,6 +100,43 @@ async def test_a_refused_handshake_leaves_the_client_secret_valid(tmp_path: Path
             await authenticator.spend_client_secret(secret)
         with pytest.raises(TokenError):
             await authenticator.client_secret(secret)
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime", "/v1/live/sessions"])
+@pytest.mark.parametrize("secret", [False, True])
+async def test_handshakes_at_the_same_time_make_no_more_sockets_than_allowed(
+    tmp_path: Path, path: str, *, secret: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They all wait for the voices, or for a client secret, before the first of them has a session."""
+    async with running(tmp_path, ws_max_sockets_per_user=2) as rest, asyncio.TaskGroup() as tasks:
+        rest.gateway.session_tasks = tasks
+        world = World()
+        lent: Any = world
+        provided = LaneServices(world.services(), lent, lent, lent, lent, lent)
+        rest.gateway.openai = RealtimeSessions(provided, tasks, rest.gateway.residents)
+        all_came = asyncio.Barrier(5)
+        authenticator = rest.gateway.authenticator
+        identity = await authenticator.verify(rest.token())
+
+        async def voices(_identity: Identity) -> Voices:
+            if not secret:
+                await all_came.wait()
+            return Voices()
+
+        async def spend(_secret: str) -> None:
+            await all_came.wait()
+
+        monkeypatch.setattr(rest.gateway.openai, "voices", voices)
+        monkeypatch.setattr(authenticator, "spend_client_secret", spend)
+        keys = [await authenticator.issue_client_secret(identity, 60, {}) if secret else rest.token() for _ in range(5)]
+        requests = [
+            HTTPRequest(f"ws://127.0.0.1:{rest.port}{path}", headers={"Authorization": f"Bearer {key}"}) for key in keys
+        ]
+        opened = await asyncio.gather(*map(websocket_connect, requests), return_exceptions=True)
+        refused = [each.code for each in opened if isinstance(each, HTTPClientError)]
+        assert refused == [429] * 3
+        assert rest.gateway.residents.count_of_user(identity.user_id) == 2
+        await rest.gateway.openai.close()
 
 
 class Attachable:
