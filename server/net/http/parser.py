@@ -18,6 +18,9 @@ from server.errors import ApiError
 from server.net.http.headers import Headers
 
 MAX_HEAD_BYTES = 32 * 1024  # a token of 8 KiB, other sites' cookies, and a reserve
+MAX_NAME_BYTES = (
+    256  # of a header: names are kept as they are spelled, and the longest in use have some forty characters
+)
 MAX_HEADER_LINES = 100  # as in Apache; browsers behind three proxies send 40, and each line costs more than its bytes
 MAX_REASON_CHARS = 200  # of the parser's reason, quoted in the refusal
 # Chunk sizes, extensions and trailers may take this much besides the body: one-byte chunks pass, endless trailers do not.
@@ -184,6 +187,8 @@ class RequestParser:
         self._header_lines += 1
         if self._header_lines > MAX_HEADER_LINES:
             raise ApiError("HEADERS_TOO_LARGE", f"more than {MAX_HEADER_LINES} header lines")
+        if len(name) > MAX_NAME_BYTES:
+            raise ApiError("HEADERS_TOO_LARGE", f"a header's name has more than {MAX_NAME_BYTES} characters")
         self._headers.add_bytes(name, value)
 
     def on_headers_complete(self) -> None:

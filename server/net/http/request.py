@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine
 
 MAX_QUERY_PARAMETERS = 1000
+MAX_HOST_CHARS = 300  # a name has 253 at most, and a port behind it
 _ABSOLUTE = re.compile(r"https?://([^/?]*)([^?]*)(.*)", re.IGNORECASE)
 # RFC 3986, section 3.2.2, without the comma: a comma means several headers, perhaps joined by a proxy.
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
@@ -94,7 +95,7 @@ def _host(headers: HTTPHeaders, version: str) -> str:
         if version == "HTTP/1.0":
             return "127.0.0.1"
         raise ApiError("BAD_REQUEST", "Missing Host header")
-    if not _is_host(host):
+    if len(host) > MAX_HOST_CHARS or not _is_host(host):
         raise ApiError("BAD_REQUEST", "Multiple hosts" if "," in host else "Invalid Host header")
     return host
 

@@ -11,7 +11,7 @@ import re
 from tornado.httputil import RequestStartLine
 
 from server.net.http.headers import Headers, spelled
-from server.net.http.parser import MAX_HEADER_LINES
+from server.net.http.parser import MAX_HEADER_LINES, MAX_NAME_BYTES
 
 MAX_WHOLE_BYTES = 4 * 1024  # more is parsed in slices
 MAX_DIGITS = 4  # of a body that can be whole
@@ -20,7 +20,7 @@ MAX_DIGITS = 4  # of a body that can be whole
 # token; a value has no control character but the tab. RFC 9112, section 3.2: no fragment in the target.
 _HEAD = re.compile(
     rb"(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (/[!\"$-~]*+) HTTP/1\.1\r\n"
-    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)++)\r\n"
+    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]{1," + b"%d" % MAX_NAME_BYTES + rb"}+:[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)++)\r\n"
 )
 # They change how the request is read, or what follows it.
 _FOR_LLHTTP = frozenset({"Connection", "Expect", "Proxy-Connection", "Transfer-Encoding", "Upgrade"})

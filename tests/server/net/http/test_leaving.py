@@ -75,6 +75,17 @@ async def test_a_head_has_a_hundred_lines(tmp_path: Path, number: int) -> None:
     assert answer.startswith(b"HTTP/1.1 200" if number == 100 else b"HTTP/1.1 431")
 
 
+@pytest.mark.parametrize("connection", [b"close", b"keep-alive"])  # the second is read in one pass
+@pytest.mark.parametrize("length", [256, 257])
+async def test_a_header_has_a_short_name(tmp_path: Path, connection: bytes, length: int) -> None:
+    """Names are remembered as they are spelled."""
+    head = b"GET /live HTTP/1.1\r\n" + HOST + b"Connection: " + connection + b"\r\n" + b"x" * length + b": y\r\n\r\n"
+    async with running(tmp_path) as gw, client(gw) as (reader, writer):
+        writer.write(head)
+        answer = await reader.readline()
+    assert answer.startswith(b"HTTP/1.1 200" if length == 256 else b"HTTP/1.1 431")
+
+
 @pytest.mark.parametrize("path", [b"/live", b"/health", b"/openapi.json"])
 async def test_a_client_that_sends_no_more_gets_its_answers(tmp_path: Path, path: bytes) -> None:
     """As `nc -N` does, and `printf … | nc`."""

@@ -73,6 +73,7 @@ def counted(gw: Rest) -> list[tuple[str, str, str]]:
         (LIVE + b" folded\r\n\r\n", "whitespace"),
         (b"GET /live HTTP/1.1\r\n\r\n", "Missing Host"),
         (LIVE + b"Host: y\r\n\r\n", "Multiple host"),
+        (b"GET /live HTTP/1.1\r\nHost: " + b"x" * 301 + b"\r\n\r\n", "Invalid host"),
         (LIVE + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "Content-Length"),
         (LIVE + b"Content-Length: -1\r\n\r\n", "Content-Length"),
         (LIVE + b"Content-Length: 1\r\n" + CHUNKED, "present with"),

@@ -31,6 +31,7 @@ LEFT = {
     "a folded line": b"GET / HTTP/1.1\r\nHost: x\r\nX: y\r\n z\r\n\r\n",
     "a fragment": b"GET /#part HTTP/1.1\r\nHost: x\r\n\r\n",
     "too many lines": b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: y\r\n" % number for number in range(101)) + b"\r\n",
+    "a long name": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"x" * 257 + b": y\r\n\r\n",
     "no headers": b"GET / HTTP/1.1\r\n\r\n",
 }
 
