@@ -59,14 +59,14 @@ class Upload:
                 else:
                     self._take(bytes(event))
         except MultipartError as broken:
-            raise ApiError("BAD_REQUEST", f"the form cannot be read: {broken}") from None
+            raise ApiError("BAD_REQUEST", f"the form cannot be read: {_reason(broken)}") from None
 
     def complete(self) -> IO[bytes]:
         """The file, rewound. Call at the end of the body. Raises ApiError if it is missing or the form is incomplete."""
         try:
             self._parser.close()
         except MultipartError as broken:
-            raise ApiError("BAD_REQUEST", f"the form is incomplete: {broken}") from None
+            raise ApiError("BAD_REQUEST", f"the form is incomplete: {_reason(broken)}") from None
         if self.file is None:
             raise invalid((("body", self._file_field), "the file is missing"), flaw="missing")
         self.file.seek(0)
@@ -116,3 +116,8 @@ class Upload:
             else:
                 self.fields[self._part.name] = value
         self._part = None
+
+
+def _reason(broken: MultipartError) -> str:
+    """The parser's words. It may add another exception, whose text quotes the form."""
+    return str(broken.args[0]) if broken.args else "it is no form"

@@ -171,6 +171,13 @@ async def test_odd_forms(tmp_path: Path, body: bytes, expected: tuple[int, str])
         assert gw.script.contexts == []
 
 
+async def test_a_form_that_is_no_text_is_not_quoted(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        answer = await transcribe(gw, f"--{BOUNDARY}\r\nX: ".encode() + b"\xed\xa0\x80\r\n\r\n")
+        assert problem(answer) == (400, "BAD_REQUEST")
+        assert document(answer)["detail"] == "the form cannot be read: Segment header failed to decode"
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data", "multipart/mixed; boundary=x", ""])
 async def test_only_forms_are_read(tmp_path: Path, content_type: str) -> None:
     async with running(tmp_path) as gw:
