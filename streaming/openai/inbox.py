@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections import deque
 from typing import TYPE_CHECKING
 
 from streaming.openai.mistakes import MistakeError
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable
 
 LONG_CHARS = 128 * 1024  # two seconds of PCM in base64, which takes about a millisecond to parse
-MAX_WAITING_CHARS = 64 * 1024 * 1024  # of events behind a long one
+MAX_WAITING_BYTES = (
+    64 * 1024 * 1024
+)  # of memory, for events behind a long one: with one emoji, a text takes four bytes for each character
 
 
 class EventInbox:
@@ -28,7 +31,7 @@ class EventInbox:
         self._read_now = read_now
         self._group = group
         self._waiting: deque[str | bytes] = deque()
-        self._waiting_chars = 0
+        self._waiting_bytes = 0
         self._held: Callable[[], Awaitable[None]] | None = None  # work that later events wait for
         self._task: asyncio.Task[None] | None = None
 
@@ -40,12 +43,12 @@ class EventInbox:
         """Queue an event that must be queued; False for any other. Raises MistakeError if too much is queued."""
         if not self.must_take(data):
             return False
-        if self._waiting_chars + len(data) > MAX_WAITING_CHARS:
+        if self._waiting_bytes + sys.getsizeof(data) > MAX_WAITING_BYTES:
             raise MistakeError(
                 "input_audio_buffer_full", "events come faster than they are read", kind="rate_limit_error"
             )
         self._waiting.append(data)
-        self._waiting_chars += len(data)
+        self._waiting_bytes += sys.getsizeof(data)
         self._start()
         return True
 
@@ -66,18 +69,19 @@ class EventInbox:
                     await held()
                     continue
                 data = self._waiting.popleft()
-                self._waiting_chars -= len(data)
+                self._waiting_bytes -= sys.getsizeof(data)
                 if len(data) > LONG_CHARS:
                     await self._read_long(data)
                 else:
                     self._read_now(data)
+                    await asyncio.sleep(0)  # thousands may have come meanwhile
         finally:
             self._task = None
 
     def close(self) -> None:
         """Drop queued events."""
         self._waiting.clear()
-        self._waiting_chars = 0
+        self._waiting_bytes = 0
         self._held = None
         if self._task is not None:
             self._task.cancel()

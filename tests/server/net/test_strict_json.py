@@ -93,6 +93,8 @@ def test_what_is_json_everywhere_comes_through(value: object) -> None:
         ('"' + '\\"' * 100_000 + "," * 2 * MAX_VALUES, False),  # a string that does not end is read once
         ('["\\\\"' + "," * 2 * MAX_VALUES, True),  # a string ends behind an escaped backslash
         ('["\\\n' + "," * 2 * MAX_VALUES, False),
+        ('"",' * 10_000_000, True),  # nobody waits until the last string was found
+        ('{"a":"",' + ",".join(f'"{number}":""' for number in range(MAX_VALUES - 1)) + "}", False),
     ],
 )
 def test_values_are_counted_before_they_are_read(text: str, too_many: bool) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 
-from streaming.openai.inbox import LONG_CHARS, MAX_WAITING_CHARS
+import pytest
+
+from streaming.openai.inbox import LONG_CHARS, MAX_WAITING_BYTES
 from streaming.openai.microphones import PIECE_MS
 from streaming.ports import FinalTranscript
 from tests.support.openai_client import FRAME, Client, session
@@ -48,6 +50,26 @@ def test_others_have_their_turns_while_it_is_read() -> None:
             assert client.live is not None
             assert client.live.microphones.fed_ms > 300_000
             assert turns > client.live.microphones.fed_ms / PIECE_MS
+            await client.live.close()
+
+    asyncio.run(run())
+
+
+def test_others_have_their_turns_between_the_events_behind_it() -> None:
+    """A client may send thousands while its long one is read."""
+
+    async def run() -> None:
+        async with session(World(), model="", transcription=False) as client:
+            client.send("input_audio_buffer.append", audio=LONG)
+            for _ in range(1_000):
+                client.send("input_audio_buffer.clear")
+            told, at_once = 0, 0
+            while told < 1_000:
+                await asyncio.sleep(0)
+                before, told = told, len(client.of("input_audio_buffer.cleared"))
+                at_once = max(at_once, told - before)
+            assert at_once == 1
+            assert client.live is not None
             await client.live.close()
 
     asyncio.run(run())
@@ -105,12 +127,13 @@ def test_long_sound_in_an_item() -> None:
     asyncio.run(run())
 
 
-def test_too_much_behind_a_long_event_is_refused() -> None:
+@pytest.mark.parametrize(("event", "width"), [("x", 1), ("\N{GRINNING FACE}", 4)])
+def test_too_much_behind_a_long_event_is_refused(event: str, width: int) -> None:
     async def run() -> None:
         async with session(World(), model="", transcription=False) as client:
             assert client.live is not None
             for _ in range(4):
-                client.live.receive("x" * (MAX_WAITING_CHARS // 3))
+                client.live.receive(event * (MAX_WAITING_BYTES // 3 // width))
             assert (await client.error())["code"] == "input_audio_buffer_full"
             await client.live.close()
 
