@@ -7,7 +7,6 @@ call that was answered 409; whoever approves it runs the action.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import secrets
 import time
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from redis.exceptions import ResponseError
 
 from server.shared.redis_link import RedisDownError
-from server.shared.session_records import REWRITTEN_WITHIN_S
+from server.shared.session_records import PATIENCE_S, REWRITTEN_WITHIN_S
 from server.telemetry.audit import AuditLog
 from streaming.agent.actions import hash_of
 from streaming.flag import Flag
@@ -185,7 +184,7 @@ class ConfirmationStore:
             await self._anew.wait()
             self._anew.clear()
             for confirmation_id, question in list(self._here.items()):
-                if await self._state.get(_answered(confirmation_id)) is None:
+                if not await self._was_answered(confirmation_id):
                     await self._record(confirmation_id, question)
                 if confirmation_id not in self._here:  # settled meanwhile
                     await self._state.forget(_key(confirmation_id))
@@ -237,7 +236,7 @@ class ConfirmationStore:
     ) -> bool:
         """Answer a lane's question. False if the user has no such open question, or may not approve it by voice.
 
-        Deferred questions are approved with `take`. Raises ServiceError ACTION_CHANGED: see `take`.
+        Deferred questions are approved with `take`. Raises ServiceError ACTION_CHANGED, UNAVAILABLE: see `take`.
         """
         question = await self._open(confirmation_id, context.user_id)
         if question is None or (question.deferred and approve):
@@ -261,7 +260,8 @@ class ConfirmationStore:
         """Settle a question by REST or by a socket's `call`. Only the first caller gets it; None if the user has no such open question.
 
         Also None if a lane's question is approved but the lane is gone with its replica: nothing will run.
-        Raises ServiceError ACTION_CHANGED if the approval names another action; the question stays open.
+        Raises ServiceError ACTION_CHANGED if the approval names another action, UNAVAILABLE if Redis, which may have the question, is away;
+        the question stays open.
         """
         question = await self._open(confirmation_id, context.user_id)
         if question is None:
@@ -308,20 +308,32 @@ class ConfirmationStore:
         return question if question.user_id == user_id and question.expires_at > time.time() else None
 
     async def _recorded(self, confirmation_id: str) -> str | None:
-        """The question's record. If Redis has just lost it, wait for the replica that asked to write it again."""
+        """The question's record. If Redis has just lost it, wait for the replica that asked to write it again.
+
+        Raises ServiceError UNAVAILABLE if another replica may have asked it, and Redis is away.
+        """
         key = _key(confirmation_id)
         recorded = await self._state.get(key)
-        if recorded is not None or self._epoch is None or confirmation_id in self._here:
+        asked_here = confirmation_id in self._here or confirmation_id in self._asked_in
+        if recorded is not None or self._epoch is None or asked_here or await self._was_answered(confirmation_id):
             return recorded
-        with contextlib.suppress(RedisDownError, ResponseError):
-            await self._epoch.beat()  # learns of a loss since the last beat, and brings it to the other replicas
+        try:
+            # Redis may be away, and the question is nowhere else. This also learns of a loss since the last beat, and brings it to
+            # the other replicas.
+            await self._epoch.beat_within(PATIENCE_S)
+        except (RedisDownError, ResponseError):
+            raise ServiceError("UNAVAILABLE", "the question cannot be looked up just now: answer it again") from None
         clock = asyncio.get_running_loop().time
+        recorded = await self._state.get(key)
         while recorded is None and clock() - self._epoch.news_at < REWRITTEN_WITHIN_S:
-            if await self._state.get(_answered(confirmation_id)) is not None:
+            if await self._was_answered(confirmation_id):
                 return None
             await asyncio.sleep(LOOK_FOR_REWRITTEN_S)
             recorded = await self._state.get(key)
         return recorded
+
+    async def _was_answered(self, confirmation_id: str) -> bool:
+        return await self._state.get(_answered(confirmation_id)) is not None
 
     def _audited(
         self, decision: ConfirmationState, confirmation_id: str, question: Question, who: CallContext, via: Via = ""

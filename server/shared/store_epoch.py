@@ -83,6 +83,10 @@ class StoreEpoch:
         await self.beat_with(self._beat)
         return self.name
 
+    async def beat_within(self, seconds: float) -> None:
+        """The same as soon as Redis is back. Raises RedisDownError if it is not in time, redis.ResponseError."""
+        await self._link.patiently(self.beat, seconds)
+
     async def _beat(self, gap_ms: int, fresh: str) -> tuple[bytes, None]:
         alive = self._link.submit("SET", _life(self.replica), "1", "PX", round(LIFE_S * 1000), patient=True)
         try:

@@ -19,6 +19,7 @@ from streaming.openai.items import checked_item
 from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.response import Response
 from streaming.openai.turns import AGENT, Speaking
+from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,9 +92,13 @@ class Replies:
     async def _settle(self, item: dict[str, Any], event_id: str) -> None:
         confirmations = self._host.provided.confirmations
         asked = item["approval_request_id"]  # an approval request shows its action and never changes
-        if not await confirmations.settle(
-            asked, self._host.call_context(self._host.session_id), approve=item["approve"]
-        ):
+        try:
+            settled = await confirmations.settle(
+                asked, self._host.call_context(self._host.session_id), approve=item["approve"]
+            )
+        except ServiceError:
+            settled = False  # what cannot be looked up now is of another replica, and so of another session
+        if not settled:
             mistake = MistakeError(
                 "approval_request_not_found",
                 f"nothing waits for approval under '{asked[:64]}'",

@@ -65,7 +65,8 @@ class Confirmations(Protocol):
     ) -> bool:
         """Answer a question. False if the user has no such open question, or may not approve it in this way.
 
-        Raises ServiceError ACTION_CHANGED if the approval names another action than the question.
+        Raises ServiceError ACTION_CHANGED if the approval names another action than the question, UNAVAILABLE if another replica may have
+        asked it and cannot be reached now.
         """
 
 

@@ -279,6 +279,7 @@ class World:
         action_hash: str | None = None,
         via: str = "message",
     ) -> bool:
+        self._check("confirmations")
         if confirmation_id not in self.questions:
             return False
         self.settled_via.append(via)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.ports import Plan, ReplyWords, Step, Verdict
+from streaming.ports import Plan, ReplyWords, ServiceError, Step, Verdict
 from tests.streaming.agent.test_thinking import mkdir
 from tests.streaming.openai.test_functions import with_model
 from tests.support.openai_client import Client, risky, scripted
@@ -130,5 +130,16 @@ def test_the_outcome_of_an_action_waits_for_the_end_of_another_response(modality
         world.gates["rm"].set()  # while that is being answered
         assert output(await client.until("response.done"))[-1].endswith("hello there")
         assert output(await client.until("response.done"))[-1].endswith("wiped")
+
+    scripted(test)
+
+
+def test_an_approval_that_cannot_be_looked_up_now_is_of_no_request_of_this_session() -> None:
+    async def test(client: Client, world: World) -> None:
+        world.failing["confirmations"] = ServiceError("UNAVAILABLE", "the store is away")
+        approve(client, "mcpr_of_another_session")
+        assert (await client.error())["code"] == "approval_request_not_found"
+        client.type("hello", output_modalities=["text"])
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
 
     scripted(test)
