@@ -25,8 +25,9 @@ STARTED_WORDS = 4
 
 @dataclass(slots=True)
 class Pause:
-    """A reply paused by a sound. `words_followed` is set once that is known."""
+    """A reply paused by a sound, at a time of the listening clock. `words_followed` is set once that is known."""
 
+    at: float
     heard_ms: int
     heard_text: str
     words_followed: asyncio.Future[bool]
@@ -223,6 +224,11 @@ class Delivery:
         return self._pause is not None and not self._pause.words_followed.done()
 
     @property
+    def silent_s(self) -> float:
+        """For how long it has been paused, in seconds."""
+        return self._setup.listening_clock() - self._pause.at if self._pause is not None else 0.0
+
+    @property
     def our_words(self) -> str:
         """The part of the reply played so far, including the word played last."""
         heard = "" if self.aside else self.said
@@ -265,7 +271,7 @@ class Delivery:
         utterance.stop()
         heard = ("" if self.aside else self.said) + utterance.heard(self._saying)
         self._setup.outlet.interrupt()
-        self._pause = Pause(utterance.played_ms, heard, loop.create_future())
+        self._pause = Pause(self._setup.listening_clock(), utterance.played_ms, heard, loop.create_future())
         self._tell(TurnPaused(self._turn_id, utterance.played_ms))
 
     def settle_pause(self, *, words_followed: bool) -> None:

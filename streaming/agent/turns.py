@@ -351,6 +351,11 @@ class Turn:
         return self._delivery.paused
 
     @property
+    def silent_s(self) -> float:
+        """For how long the reply has been paused, in seconds."""
+        return self._delivery.silent_s
+
+    @property
     def our_words(self) -> str:
         """The part of the reply played so far, including the word played last."""
         return self._delivery.our_words

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from streaming.agent.answering import Answer, Moment, answer
 from streaming.agent.eager import EarlyPlan
-from streaming.agent.overheard import Overheard, Sureness, overheard, sureness_of
+from streaming.agent.overheard import ECHO_S, Overheard, Sureness, overheard, sureness_of
 from streaming.agent.stage import Stage
 from streaming.agent.stopwatch import Stopwatch
 from streaming.agent.turns import NO_BRIEF, Turn
@@ -90,8 +90,7 @@ class TurnLane(Lane):
         self._over: Turn | None = None  # the turn whose reply the current utterance interrupted
         self._somebody_speaks = False
         self._begun: Moment | None = None  # when the current utterance began
-        # An echo of the reply reached this microphone, so only words interrupt the reply from now on.
-        self._hears_itself = False
+        self._hears_itself = False  # an echo of the reply reached this microphone: only words interrupt from now on
         self._under_way = 0  # number of utterances not answered yet
         self._waiting: list[Heard] = []  # those whose turn has not begun
         self._turn_begun = False  # here or on another replica; a turn given as text runs once
@@ -182,7 +181,7 @@ class TurnLane(Lane):
                     self._turn.pause()
             case InterimTranscript(text=text) if text:
                 self._weigh(text, Sureness.GROWING)
-            case EagerEnd(text=text) if text and self._weigh(text, Sureness.ENDING):
+            case EagerEnd(at_ms, text) if text and self._weigh(text, Sureness.ENDING, self._microphone.ended_s_ago(at_ms)):
                 self._withdraw()
                 self._guess = EarlyPlan(
                     self._setup, text, self._language, group, with_plan=not self._under_way and self._turn is None
@@ -195,9 +194,9 @@ class TurnLane(Lane):
                 self._speech_ended = self._stopwatch(self._microphone.ended_s_ago(at_ms))
                 self._speech_ended.mark("speech_stopped")
             case FinalTranscript():
-                self._on_final(event)
+                self._on_final(event, self._microphone.ended_s_ago(event.end_ms))
 
-    def _weigh(self, text: str, sureness: Sureness) -> bool:
+    def _weigh(self, text: str, sureness: Sureness, ended_s_ago: float = 0.0) -> bool:
         """True if the words are meant for the agent: neither a "mm-hm" during its reply nor an echo of the reply itself.
 
         Interrupts the reply, or lets it go on, as soon as that is clear.
@@ -206,7 +205,8 @@ class TurnLane(Lane):
         if turn is None or turn is not self._turn or not turn.under_way:
             self._settle_pause(words_followed=True)
             return True
-        judged = overheard(text, turn.our_words, sureness, silent=turn.paused)
+        outlasts = turn.silent_s - ended_s_ago > ECHO_S
+        judged = overheard(text, turn.our_words, sureness, silent=turn.paused, outlasts=outlasts)
         if judged is Overheard.ECHO:
             self._hears_itself = True
         if judged is Overheard.WORDS:
@@ -224,14 +224,14 @@ class TurnLane(Lane):
             self._guess.withdraw()
             self._guess = None
 
-    def _on_final(self, event: FinalTranscript) -> None:
+    def _on_final(self, event: FinalTranscript, ended_s_ago: float) -> None:
         self._somebody_speaks = False
         begun, self._begun = self._begun or self._moment(), None
         stopwatch = self._speech_ended or self._stopwatch()
         self._speech_ended = None
         stopwatch.mark("final")
         sureness = sureness_of(event.confidence, event.end_ms - event.start_ms)
-        meant = bool(event.text) and self._weigh(event.text, sureness)
+        meant = bool(event.text) and self._weigh(event.text, sureness, ended_s_ago)
         self._settle_pause(words_followed=meant)
         if self._guess is not None and not self._guess.fits(event.text):
             self._withdraw()

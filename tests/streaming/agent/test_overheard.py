@@ -15,6 +15,12 @@ REPLY = "It is ten past five. The folder holds twelve files, and the largest is 
         ("Uh-huh.", Overheard.BACKCHANNEL),
         ("okay, right", Overheard.BACKCHANNEL),
         ("yeah", Overheard.BACKCHANNEL),
+        ("I see.", Overheard.BACKCHANNEL),
+        ("Oh, really?", Overheard.BACKCHANNEL),
+        ("Got it.", Overheard.BACKCHANNEL),
+        ("M-H-M", Overheard.BACKCHANNEL),
+        ("M-M-M-M-M-M-H-N.", Overheard.BACKCHANNEL),
+        ("I see what time is it", Overheard.WORDS),
         ("stop", Overheard.WORDS),
         ("no", Overheard.WORDS),
         ("okay stop", Overheard.WORDS),
@@ -56,6 +62,18 @@ def test_whose_words_they_are(text: str, verdict: Overheard) -> None:
 )
 def test_what_may_be_misheard_waits(text: str, sureness: Sureness, silent: bool, verdict: Overheard) -> None:
     assert overheard(text, REPLY, sureness, silent=silent) is verdict
+
+
+@pytest.mark.parametrize("text", ["What's the time?", "Tell me the time.", "Search for cats."])
+def test_a_request_in_the_replys_words_is_known_by_going_on_after_the_reply_fell_silent(text: str) -> None:
+    ours = "You can ask me for the time or the date, to search for something,"
+    for sureness in (Sureness.ENDING, Sureness.WHOLE, Sureness.DOUBTFUL):
+        assert overheard(text, ours, sureness, silent=True) is Overheard.ECHO
+        assert overheard(text, ours, sureness, silent=True, outlasts=True) is Overheard.WORDS
+    for outlasts in (True, False):  # a partial may be of what sounded before
+        assert overheard(text, ours, Sureness.GROWING, silent=True, outlasts=outlasts) is Overheard.UNCLEAR
+    assert overheard(text, ours, Sureness.GROWING) is Overheard.ECHO
+    assert overheard("the time or the date", ours, silent=True, outlasts=True) is Overheard.ECHO, "every word is the reply's"
 
 
 def test_short_words_with_little_confidence_are_doubtful() -> None:

@@ -86,7 +86,7 @@ def test_one_word_of_a_partial_leaves_open_whether_it_ends_the_reply() -> None:
     virtual_time.run(body())
 
 
-@pytest.mark.parametrize("sound", [EagerEnd(2400, "Okay."), InterimTranscript("one two", 0)])
+@pytest.mark.parametrize("sound", [EagerEnd(2400, "Okay."), EagerEnd(2400, "one two")])
 def test_the_reply_goes_on_as_soon_as_it_is_clear_that_nobody_means_it(sound: object) -> None:
     async def body() -> None:
         world = World()
@@ -101,6 +101,26 @@ def test_the_reply_goes_on_as_soon_as_it_is_clear_that_nobody_means_it(sound: ob
             it.microphone.push(SpeechStopped(3500), FinalTranscript("Okay, what about dogs?", 0.9, 2000, 3500))
             await it.until(TurnDone, 2)
         assert [done.status for done in it.outlet.of(TurnDone)] == ["interrupted", "ok"]
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize(("lasts_s", "statuses"), [(0.3, ["ok"]), (0.7, ["interrupted", "ok"])])
+def test_words_of_the_reply_are_no_echo_if_they_go_on_for_long_after_it_fell_silent(
+    lasts_s: float, statuses: list[str]
+) -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000), InterimTranscript("one two", 0))
+            await asyncio.sleep(lasts_s)
+            assert it.outlet.of(TurnContinued) == [], "more words may follow, and nothing is said meanwhile"
+            it.microphone.push(SpeechStopped(2700), FinalTranscript("one two nine", 0.9, 2000, 2700))
+            await it.until(TurnDone, len(statuses))
+        assert [done.status for done in it.outlet.of(TurnDone)] == statuses
 
     virtual_time.run(body())
 
