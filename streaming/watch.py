@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from streaming.ports import Seen, Side
     from streaming.residents import Tap
 
+# Of `mcp` tools in OpenAI's dialect: neither observers nor recordings get them.
+TOOL_SECRETS = frozenset({"authorization", "headers", "server_url"})
 MAX_WAITING_BYTES = 1_048_576  # of one observer: some ten seconds of a busy session with its audio
 
 

@@ -8,7 +8,7 @@ started_at in RFC 3339 and any further fields of the writer. Every other line is
     {"at_ms":31.0,"direction":"local","message":{…}}   added by the recorder: `recording.dropped`, `recording.ended`, events of a page
 
 Audio is in the lines, so that a recording is a single file that any line reader opens. This takes a third more than the frames.
-Tokens and passwords are removed. So is what an observing channel was told, because nobody in the other session consented.
+Tokens, passwords and what opens the servers of `mcp` tools are removed. So is what an observing channel was told, because nobody in the other session consented.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from streaming.protocol import frame as wire_frame
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.rfc3339 import rfc3339
 from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
+from streaming.watch import TOOL_SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,7 @@ VERSION = 1
 LONGEST_MS = 3_600_000  # the console opens nothing longer
 MAX_DEPTH = 64  # nesting of a message, as deep as clients accept
 UNREADABLE = "(unreadable)"  # type of an entry that is not a valid message or frame
-SECRETS = frozenset({"token", "resume_token", "access_token", "refresh_token", "ticket", "password"})
+SECRETS = TOOL_SECRETS | {"token", "resume_token", "access_token", "refresh_token", "ticket", "password"}
 
 Direction = Literal["out", "in", "local"]
 

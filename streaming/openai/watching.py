@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.openai.mistakes import one_of
 from streaming.ports import SeenMessage
-from streaming.watch import Tapped, Watch, json_object
+from streaming.watch import TOOL_SECRETS, Tapped, Watch, json_object
 
 if TYPE_CHECKING:
     from streaming.ports import Seen, Side
 
-SECRETS = frozenset(["authorization", "headers", "server_url"])  # in a session's `mcp` tools
 SOUND = frozenset(
     [
         "response.output_audio.delta",
@@ -26,7 +25,7 @@ _USUAL = tuple(f'"{kind}"' for kind in SOUND)
 _HEAD_CHARS = 128  # in which clients usually name an event's type
 
 
-def redacted(value: Any, hidden: frozenset[str] = SECRETS) -> Any:
+def redacted(value: Any, hidden: frozenset[str] = TOOL_SECRETS) -> Any:
     """The value without the fields in `hidden`. `audio` is hidden only as base64: of a session, it is an object."""
     if isinstance(value, dict):
         return {
@@ -44,7 +43,7 @@ class EventWatch(Watch):
     def __init__(self, live: Tapped, *, audio: bool) -> None:
         super().__init__(live)
         self._audio = audio
-        self._hidden = SECRETS if audio else SECRETS | {"audio"}
+        self._hidden = TOOL_SECRETS if audio else TOOL_SECRETS | {"audio"}
 
     def wants(self, data: str | bytes) -> bool:
         """False for audio in its usual form, so that it is not kept. `read` finds any other."""

@@ -65,6 +65,16 @@ def test_secrets_are_hidden_however_deep() -> None:
     assert entry.message["params"]["more"] == [{"token": HIDDEN}]
 
 
+def test_what_opens_a_tool_s_server_is_hidden() -> None:
+    tool = {"type": "mcp", "server_label": "x", "server_url": "https://hunter2.example/", "authorization": "hunter2"}
+    session = {"type": "realtime", "tools": [{**tool, "headers": {"X-Key": "hunter2"}}]}
+    for kind in ("session.update", "session.updated"):
+        entry = Scribe().entry(0, "out", json.dumps({"type": kind, "session": session}))
+        assert entry is not None
+        assert "hunter2" not in entry_line(entry)
+        assert "server_label" in entry_line(entry)
+
+
 def test_words_about_secrets_stay() -> None:
     entry = Scribe().entry(0, "out", '{"type":"tts.text","channel":1,"text":"my password is token"}')
     assert entry is not None
