@@ -83,6 +83,10 @@ class OpenAiHandler(OperationHandler):
         self._headers["OpenAI-Version"] = VERSION
         self._headers["OpenAI-Processing-MS"] = str(round(self.request.request_time() * 1000))
 
+    def body(self, taken: dict[str, Any]) -> dict[str, Any]:
+        """The body's JSON object. No body is an empty object: a client secret needs no field. Raises ApiError."""
+        return super().body(taken) if self.request.body else {}
+
     def check_acceptable(self, _operation: Operation) -> None:
         """Accept anything: there is only one form of the answer."""
 

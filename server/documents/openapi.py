@@ -180,7 +180,10 @@ def _request_body(operation: Operation) -> Json:
     examples = operation.request.model_json_schema().get("examples", [])
     if examples:
         content["example"] = examples[0]
-    return {"required": True, "content": {"application/json": content}}
+    may_be_absent = operation.of_openai and not any(
+        field.is_required() for field in operation.request.model_fields.values()
+    )
+    return {"required": not may_be_absent, "content": {"application/json": content}}
 
 
 def _headers(operation: Operation, *more: str) -> Json:

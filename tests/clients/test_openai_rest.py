@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -235,6 +236,25 @@ def test_a_client_secret_opens_one_session(client: OpenAI, gateway: GatewayProce
         guest.models.list()
     with pytest.raises(openai.BadRequestError):
         client.realtime.client_secrets.create(expires_after={"anchor": "created_at", "seconds": 5})
+
+
+async def test_a_request_without_a_body_has_no_fields(gateway: GatewayProcess) -> None:
+    from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+
+    async def post(path: str) -> tuple[int, dict[str, Any]]:
+        request = HTTPRequest(
+            f"{gateway.base}/v1/{path}",
+            method="POST",
+            headers={"Authorization": f"Bearer {gateway.token}"},
+            allow_nonstandard_methods=True,
+        )
+        answer = await AsyncHTTPClient().fetch(request, raise_error=False)
+        return answer.code, json.loads(answer.body)
+
+    status, secret = await post("realtime/client_secrets")
+    assert (status, secret["session"]["type"]) == (200, "realtime")
+    status, refusal = await post("audio/speech")
+    assert (status, refusal["error"]["param"]) == (400, "model")
 
 
 @pytest.mark.parametrize(
