@@ -58,7 +58,9 @@ BACKCHANNELS = frozenset(
 )
 """Said alone while somebody else speaks, they mean "go on", even a "yes": an approval comes after the question."""
 
-LISTENERS_PHRASES = frozenset(["i see", "oh i see", "i understand", "got it", "go on", "makes sense", "that makes sense"])
+LISTENERS_PHRASES = frozenset(
+    ["i see", "oh i see", "i understand", "got it", "go on", "makes sense", "that makes sense"]
+)
 """The same, of several words, which mean something else apart."""
 
 # "top" is what is left of a "stop" whose beginning the echo covered.
@@ -69,7 +71,9 @@ CERTAIN_WORDS = 3  # so many words are no hum, however they were heard
 DOUBTFUL_CONFIDENCE, DOUBTFUL_MS = 0.5, 700  # a hum is heard as some short word ("Mama?"), with little confidence
 MISHEARD_SHARE = 0.34  # share of an echo that a recogniser gets wrong
 SAME_LETTERS = 3  # in a row count as the same sound
-ECHO_S = 0.5  # that an echo lasts after a pause: its way to the loudspeaker and back, 200 ms in the room, the end of a word
+ECHO_S = (
+    0.5  # that an echo lasts after a pause: its way to the loudspeaker and back, 200 ms in the room, the end of a word
+)
 LATE_WORDS = 8  # that the agent may have said since the echo began, three seconds of them
 _HUM = re.compile(r"[mhn]{2,}|[mh][au]?[mh][au]?")  # "mmhm", "mama"
 

@@ -172,16 +172,17 @@ class TurnLane(Lane):
 
     def _on_heard(self, event: RecognitionEvent, group: asyncio.TaskGroup) -> None:
         assert self._microphone is not None, "it is what was heard through"
+        ended_s_ago = self._microphone.ended_s_ago
         match event:
             case SpeechStarted(at_ms=at_ms):
                 self._somebody_speaks = True
                 self._over = self._turn if self._turn is not None and self._turn.under_way else None
-                self._begun = self._moment(self._microphone.ended_s_ago(at_ms))
+                self._begun = self._moment(ended_s_ago(at_ms))
                 if self._turn is not None and not self._hears_itself:
                     self._turn.pause()
             case InterimTranscript(text=text) if text:
                 self._weigh(text, Sureness.GROWING)
-            case EagerEnd(at_ms, text) if text and self._weigh(text, Sureness.ENDING, self._microphone.ended_s_ago(at_ms)):
+            case EagerEnd(at_ms, text) if text and self._weigh(text, Sureness.ENDING, ended_s_ago(at_ms)):
                 self._withdraw()
                 self._guess = EarlyPlan(
                     self._setup, text, self._language, group, with_plan=not self._under_way and self._turn is None
@@ -191,10 +192,10 @@ class TurnLane(Lane):
                 if self._over is not None and self._over is self._turn and not self._hears_itself:
                     self._turn.pause()  # more words follow what was taken for a listener's "okay"
             case SpeechStopped(at_ms=at_ms):
-                self._speech_ended = self._stopwatch(self._microphone.ended_s_ago(at_ms))
+                self._speech_ended = self._stopwatch(ended_s_ago(at_ms))
                 self._speech_ended.mark("speech_stopped")
             case FinalTranscript():
-                self._on_final(event, self._microphone.ended_s_ago(event.end_ms))
+                self._on_final(event, ended_s_ago(event.end_ms))
 
     def _weigh(self, text: str, sureness: Sureness, ended_s_ago: float = 0.0) -> bool:
         """True if the words are meant for the agent: neither a "mm-hm" during its reply nor an echo of the reply itself.
@@ -227,8 +228,7 @@ class TurnLane(Lane):
     def _on_final(self, event: FinalTranscript, ended_s_ago: float) -> None:
         self._somebody_speaks = False
         begun, self._begun = self._begun or self._moment(), None
-        stopwatch = self._speech_ended or self._stopwatch()
-        self._speech_ended = None
+        stopwatch, self._speech_ended = self._speech_ended or self._stopwatch(), None
         stopwatch.mark("final")
         sureness = sureness_of(event.confidence, event.end_ms - event.start_ms)
         meant = bool(event.text) and self._weigh(event.text, sureness, ended_s_ago)

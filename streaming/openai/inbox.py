@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 LONG_CHARS = 128 * 1024  # two seconds of PCM in base64, which takes about a millisecond to parse
-MAX_WAITING_BYTES = (
-    64 * 1024 * 1024
-)  # of memory, for events behind a long one: with one emoji, a text takes four bytes for each character
+# Of memory, for events behind a long one: with one emoji, a text takes four bytes for each character.
+MAX_WAITING_BYTES = 64 * 1024 * 1024
 
 
 class EventInbox:

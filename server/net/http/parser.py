@@ -18,9 +18,7 @@ from server.errors import ApiError
 from server.net.http.headers import Headers
 
 MAX_HEAD_BYTES = 32 * 1024  # a token of 8 KiB, other sites' cookies, and a reserve
-MAX_NAME_BYTES = (
-    256  # of a header: names are kept as they are spelled, and the longest in use have some forty characters
-)
+MAX_NAME_BYTES = 256  # of a header: names are kept as they are spelled; the longest in use have some forty characters
 MAX_HEADER_LINES = 100  # as in Apache; browsers behind three proxies send 40, and each line costs more than its bytes
 MAX_REASON_CHARS = 200  # of the parser's reason, quoted in the refusal
 # Chunk sizes, extensions and trailers may take this much besides the body: one-byte chunks pass, endless trailers do not.

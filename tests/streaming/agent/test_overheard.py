@@ -73,7 +73,9 @@ def test_a_request_in_the_replys_words_is_known_by_going_on_after_the_reply_fell
     for outlasts in (True, False):  # a partial may be of what sounded before
         assert overheard(text, ours, Sureness.GROWING, silent=True, outlasts=outlasts) is Overheard.UNCLEAR
     assert overheard(text, ours, Sureness.GROWING) is Overheard.ECHO
-    assert overheard("the time or the date", ours, silent=True, outlasts=True) is Overheard.ECHO, "every word is the reply's"
+    assert overheard("the time or the date", ours, silent=True, outlasts=True) is Overheard.ECHO, (
+        "every word is the reply's"
+    )
 
 
 def test_short_words_with_little_confidence_are_doubtful() -> None:
