@@ -128,6 +128,6 @@ async def start_server(app: GatewayApplication, sockets: list[socket.socket]) ->
     bound_send_buffers(sockets)
     if app.gateway.settings.http_reader == "tornado":
         return tornado_server(app, sockets, app.gateway.settings.max_body_bytes)
-    server = FastServer(app, app.refuse_unreadable, app.gateway.turns)
+    server = FastServer(app, app.refuse_unreadable, app.gateway.loop_turns)
     await server.listen(sockets)
     return server

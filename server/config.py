@@ -27,7 +27,7 @@ SECRETS = (
 )  # each may come from NAME_FILE; never echoed
 ALGORITHMS = Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
-Words = Annotated[tuple[str, ...], NoDecode]  # a JSON list, or separated by commas
+Names = Annotated[tuple[str, ...], NoDecode]  # a JSON list, or separated by commas
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode]
 Numbers = Annotated[dict[str, PositiveInt], NoDecode]  # a JSON object, or name=number separated by commas
 
@@ -74,12 +74,12 @@ class Settings(BaseSettings):
     record_max_bytes: int = Field(256 * 1024 * 1024, ge=65536, description="largest recording of one session")
     drain_seconds: float = Field(30, ge=0, le=3600, description="most time between SIGTERM and exit")
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="largest body of any route, uploads too")
-    allowed_hosts: Words = Field(
+    allowed_hosts: Names = Field(
         (), description="Host names answered to, with commas; empty: any, under DEBUG those of this machine"
     )
-    cors_origins: Words = Field((), description="origins whose pages may call, with commas")
+    cors_origins: Names = Field((), description="origins whose pages may call, with commas")
     trusted_proxies: Networks = Field((), description="networks whose X-Forwarded-For is believed, with commas")
-    required_services: Words = Field(
+    required_services: Names = Field(
         (), description="services without which /ready says 503; none: each costs itself only"
     )
 

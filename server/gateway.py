@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from server.net.loop_turns import LoopTurns
 from server.net.tick import TickEnd
-from server.net.turns import Turns
 from server.workers import LiveCodecs
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Gateway:
     overload: Overload
     sessions: SessionCounts = field(default_factory=NoSessions)
     jarvis: Sessions = field(init=False)  # sessions of the native dialect; set by the lifecycle
-    turns: Turns = field(default_factory=Turns)  # of crowded connections
+    loop_turns: LoopTurns = field(default_factory=LoopTurns)  # of crowded connections
     tick_end: TickEnd = field(default_factory=TickEnd)  # at which sockets write
     codecs: LiveCodecs = field(default_factory=LiveCodecs)
     openai: RealtimeSessions = field(init=False)  # sessions of OpenAI's dialect; likewise

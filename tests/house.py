@@ -80,14 +80,28 @@ def long_functions(paths: Mapping[str, Path]) -> Iterator[str]:
                     yield f"{name}:{node.name} {lines}"
 
 
-def class_names(paths: Mapping[str, Path]) -> dict[str, list[str]]:
-    """The modules that define each class, private ones apart."""
+def type_names(paths: Mapping[str, Path]) -> dict[str, list[str]]:
+    """The modules that define each class or type alias, private ones and type variables apart."""
     found: dict[str, list[str]] = {}
     for name, path in paths.items():
         for node in ast.walk(_parsed(path)):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found.setdefault(node.name, []).append(name)
+        for alias in _aliases(_parsed(path).body):
+            found.setdefault(alias, []).append(name)
     return found
+
+
+def _aliases(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """Names like those of classes that a module assigns, under `if TYPE_CHECKING` too."""
+    for node in body:
+        if isinstance(node, ast.If):
+            yield from _aliases(node.body)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name, value = node.targets[0].id, node.value
+            variable = isinstance(value, ast.Call) and ast.unparse(value.func) in {"TypeVar", "ParamSpec"}
+            if name[0].isupper() and not name.isupper() and "_" not in name and not variable:
+                yield name
 
 
 def _docstring_lines(tree: ast.Module) -> int:

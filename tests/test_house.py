@@ -7,11 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import tests
-from tests.house import MAX_MODULE_LINES, PACKAGES, ROOT, circles, class_names, imports, long_functions, modules
+from tests.house import MAX_MODULE_LINES, PACKAGES, ROOT, circles, imports, long_functions, modules, type_names
 
-# A class here has the same name as what it describes elsewhere: an interface and its implementation, an event and the message that
-# carries it, a user and what the client is told about the user.
-DESCRIBED = ("streaming.domain", "streaming.ports.", "server.identity.")
+# A type here has the same name as what it describes elsewhere: an interface and its implementation, an event and the message that
+# carries it, a user and what the client is told about the user, a field of REST and the same field of the socket.
+DESCRIBED = ("streaming.domain", "streaming.ports.", "server.identity.", "server.operations.")
 DESCRIBES = ("streaming.protocol.messages.", "server.telemetry.tracing")
 
 
@@ -47,7 +47,7 @@ def test_no_two_things_have_the_same_name() -> None:
         return len(names) > 1
 
     paths = {name: path for name, path in modules(ROOT).items() if not name.startswith("server.embedded.")}
-    assert {name: places for name, places in class_names(paths).items() if doubles(places)} == {}
+    assert {name: places for name, places in type_names(paths).items() if doubles(places)} == {}
 
 
 def test_no_two_things_of_an_embedded_service_have_the_same_name() -> None:
@@ -57,7 +57,7 @@ def test_no_two_things_of_an_embedded_service_have_the_same_name() -> None:
         if name.startswith("server.embedded."):
             rooms.setdefault(".".join(name.split(".")[:3]), {})[name] = path
     for paths in rooms.values():
-        assert {name: places for name, places in class_names(paths).items() if len(places) > 1} == {}
+        assert {name: places for name, places in type_names(paths).items() if len(places) > 1} == {}
 
 
 # --- tests ---

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.writer import SocketWriter
 from protos import stt_pb2, tts_pb2
+from server.net.loop_turns import LoopTurns
 from server.net.tick import TickEnd
-from server.net.turns import Turns
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
 from streaming.jarvis.registry import Resume
@@ -142,7 +142,7 @@ class _ClientSocket(FakeSocket):
 
     def connect(self) -> FrameSocket:
         handler: Any = _Handler(self.line)
-        socket = handler.ws_connection = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20), Turns())
+        socket = handler.ws_connection = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20), LoopTurns())
         socket.transport = _Transport()  # type: ignore[assignment]
         socket.express = self.line.hear  # type: ignore[union-attr]
         self.writer = SocketWriter(handler, self._group, TickEnd())

@@ -30,7 +30,6 @@ OF_A_TURN = frozenset({"task.confirmation_required", "task.result", "turn.reply"
 NOT_PLAYED = (
     messages.SessionResume | messages.Auth | messages.AuthRefresh | messages.Ack | messages.Ping | messages.Pong
 )
-OpenCommand = messages.OpenCommand
 
 
 class Milestone(NamedTuple):
@@ -163,7 +162,7 @@ class _Writer:
         except ValidationError:
             self._script.left_out["messages that are no commands"] += 1
             return
-        if isinstance(said, OpenCommand):
+        if isinstance(said, messages.OpenCommand):
             self._on_open(entry.at_ms, said)
         elif isinstance(said, messages.Call | messages.TaskConfirm):
             name = said.op if isinstance(said, messages.Call) else "confirm"
@@ -175,7 +174,7 @@ class _Writer:
         elif not isinstance(said, NOT_PLAYED | messages.CreditGrant):
             self._cue(entry.at_ms, self._place(said.channel), said, "commands for a channel that was opened before")
 
-    def _on_open(self, at_ms: float, said: OpenCommand) -> None:
+    def _on_open(self, at_ms: float, said: messages.OpenCommand) -> None:
         if isinstance(said, messages.OpenObserve):
             self._script.left_out["channels that observe another session"] += 1
             return

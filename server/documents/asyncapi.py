@@ -7,7 +7,7 @@ import re
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic.json_schema import models_json_schema
 
@@ -15,7 +15,8 @@ from server.documents import dialects
 from server.version import __version__
 from streaming.protocol.messages import ClientMessage, Message, ServerMessage
 
-Json = dict[str, Any]
+if TYPE_CHECKING:
+    from server.documents.dialects import Json
 
 _DESCRIPTION = """\
 One socket carries microphone audio up, synthesised audio down, executor progress and any single call, each on its own

@@ -8,7 +8,7 @@ from typing import Any
 from streaming.openai.client_events import FIELDS
 from streaming.openai.duplex import CLIENT_EVENTS, UNSUPPORTED_EVENTS
 
-Json = dict[str, Any]
+Json = dict[str, Any]  # a part of any of the documents
 
 _RESUMED: Json = {
     "model": {"type": "string", "description": "Any name; it is echoed, and the agent is always the same"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Literal
 
+    from server.documents.dialects import Json
     from server.operations.operation import Operation
 
-Json = dict[str, Any]
 
 _TAGS = {
     "voice": "Speech to text and text to speech, file by file. Live audio: the WebSocket.",

@@ -27,7 +27,7 @@ MAX_ARGUMENT_CHARS = 1_024
 COMMAND_BODY_BYTES = 512 * KIB  # all arguments at full length, with every character escaped
 MAX_RESULTS = 50
 
-TaskStatus = Literal["ok", "failed"]
+ExecutionStatus = Literal["ok", "failed"]
 ActionHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Argument = Annotated[str, StringConstraints(max_length=MAX_ARGUMENT_CHARS)]
 
@@ -91,7 +91,7 @@ class TaskAnswer(ResponseModel):
     """How a task ended. `failed`: it ran without success, and `message` says why."""
 
     task_id: str
-    status: TaskStatus
+    status: ExecutionStatus
     result: dict[str, Any]
     message: str | None = None
 
@@ -120,7 +120,7 @@ class CommandAnswer(ResponseModel):
     """The command's output; `failed` for any exit code but 0."""
 
     task_id: str
-    status: TaskStatus
+    status: ExecutionStatus
     exit_code: int | None
     stdout: str
     stderr: str

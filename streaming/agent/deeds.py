@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
     from streaming.ports import Action
 
-    Parameters = Mapping[str, Any]
+    ActionParameters = Mapping[str, Any]
 
 USER_KEY = "user."  # begins the keys of what is known about the user: user.favorite-color
 _RECURSIVE = re.compile(r"-[a-z]*r|--recursive\Z", re.IGNORECASE)
 _SCHEME = re.compile(r"https?://(?:www\.)?", re.IGNORECASE)
 
 
-def _key(parameters: Parameters) -> str:
+def _key(parameters: ActionParameters) -> str:
     """`user.favorite-color` as "your favorite color"; empty for a key that has no meaning to people."""
     key = str(parameters.get("key", ""))
     return f"your {key.removeprefix(USER_KEY).replace('-', ' ')}" if key.startswith(USER_KEY) else ""
 
 
-def _forget(parameters: Parameters) -> str:
+def _forget(parameters: ActionParameters) -> str:
     known = _key(parameters)
     return f"forget {known}" if known else ""
 
 
-def _remember(parameters: Parameters) -> str:
+def _remember(parameters: ActionParameters) -> str:
     known, value = _key(parameters), parameters.get("value")
     if not isinstance(value, str | int | float):
         return ""
@@ -40,25 +40,25 @@ def _remember(parameters: Parameters) -> str:
     return "" if parameters.get("key") else f"remember this: {value}"
 
 
-def _named(words: str, *names: str) -> Callable[[Parameters], str]:
+def _named(words: str, *names: str) -> Callable[[ActionParameters], str]:
     """Makes words from the first of these parameters that is given."""
 
-    def say(parameters: Parameters) -> str:
+    def say(parameters: ActionParameters) -> str:
         value = next((parameters[name] for name in names if isinstance(parameters.get(name), str)), "")
         return words.format(_SCHEME.sub("", value).rstrip("/")) if value else ""
 
     return say
 
 
-def _type(parameters: Parameters) -> str:
+def _type(parameters: ActionParameters) -> str:
     text, field = parameters.get("text"), parameters.get("selector")
     return f"type {text} into {field}" if text and field else ""
 
 
-def _objects(words: str, how_many: int | None = None) -> Callable[[Parameters], str]:
+def _objects(words: str, how_many: int | None = None) -> Callable[[ActionParameters], str]:
     """Makes words from the command's arguments without flags, if their number fits."""
 
-    def say(parameters: Parameters) -> str:
+    def say(parameters: ActionParameters) -> str:
         args = [str(one) for one in parameters.get("args", ())]
         given = [one for one in args if not one.startswith("-")]
         if not given or (how_many is not None and len(given) != how_many):
@@ -68,13 +68,13 @@ def _objects(words: str, how_many: int | None = None) -> Callable[[Parameters], 
     return say
 
 
-def _remove(parameters: Parameters) -> str:
+def _remove(parameters: ActionParameters) -> str:
     told = _objects("delete {}")(parameters)
     whole = any(_RECURSIVE.match(str(one)) for one in parameters.get("args", ()))
     return f"{told} with everything in it" if told and whole else told
 
 
-_DEEDS: dict[tuple[str, str], Callable[[Parameters], str]] = {
+_DEEDS: dict[tuple[str, str], Callable[[ActionParameters], str]] = {
     ("memory", "delete"): _forget,
     ("memory", "store"): _remember,
     ("memory", "retrieve"): lambda given: f"look up {_key(given)}" if _key(given) else "",

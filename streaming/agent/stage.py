@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from streaming.ports import Confirmation
 
 
-Words = TypeVar("Words")
+WordsT = TypeVar("WordsT")
 
 
-class Stage(Generic[Words]):
+class Stage(Generic[WordsT]):
     """`words` are those that wait for a turn, None at their end; `serve` gives one of them its turn, with `run`."""
 
     def __init__(
-        self, words: asyncio.Queue[Words | None], serve: Callable[[Words], Coroutine[None, None, None]]
+        self, words: asyncio.Queue[WordsT | None], serve: Callable[[WordsT], Coroutine[None, None, None]]
     ) -> None:
         self._words = words
         self._serve = serve
@@ -85,12 +85,12 @@ class Stage(Generic[Words]):
         if self._beneath:
             self._beneath.pop()
 
-    async def _other_words(self, turn: Turn, task: asyncio.Task[None], group: asyncio.TaskGroup) -> Words | None:
+    async def _other_words(self, turn: Turn, task: asyncio.Task[None], group: asyncio.TaskGroup) -> WordsT | None:
         """Words that come while the turn's question waits; None as soon as it is over, asks, or is answered."""
         self._changed.clear()
         changed = group.create_task(self._changed.wait(), name="question changed")
         waited: set[asyncio.Task[Any]] = {task, changed}
-        taking: asyncio.Task[Words | None] | None = None
+        taking: asyncio.Task[WordsT | None] | None = None
         if turn.turn_id in self._questions and not self._ended:
             taking = group.create_task(self._words.get(), name="other words")
             waited.add(taking)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from streaming.client.dialogue import Approve, Dialogue, Reply
-    from streaming.client.gateway import Token
+    from streaming.client.gateway import TokenSource
     from streaming.client.sound import Sink, Source
     from streaming.protocol.events import AudioReceived
     from streaming.protocol.messages import Message, TaskConfirmationRequired
@@ -37,7 +37,7 @@ class JarvisClient:
         url: str = "http://127.0.0.1:8000",
         *,
         session_id: str = "",
-        token: Token = "",
+        token: TokenSource = "",
         user_id: str = "",
         record: bool = False,
     ) -> None:

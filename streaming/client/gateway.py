@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from streaming.protocol.messages import ChannelParams, Message
 
-    Token = str | Callable[[], str | Awaitable[str]]
+    TokenSource = str | Callable[[], str | Awaitable[str]]
 
 MAX_MESSAGE_BYTES = 16 * MIB  # a full-page screenshot in one result
 FIRST_DELAY_S = 0.1
@@ -64,7 +64,7 @@ class GatewayClient:
     """
 
     def __init__(
-        self, url: str, *, session_id: str = "", token: Token = "", user_id: str = "", record: bool = False
+        self, url: str, *, session_id: str = "", token: TokenSource = "", user_id: str = "", record: bool = False
     ) -> None:
         self.session_id = session_id or f"client-{secrets.token_hex(6)}"
         if not SESSION_ID.fullmatch(self.session_id):

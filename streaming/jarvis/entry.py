@@ -242,7 +242,7 @@ class Attachment:
         """Wait until the record holds the batch; returns what to send: nothing if another replica has the session."""
         live = self.live
         if live.journal is None or await live.journal.written():
-            return live.told_where.ahead_of(batch)
+            return live.resume_notices.ahead_of(batch)
         return []
 
     @property

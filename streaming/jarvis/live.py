@@ -14,7 +14,7 @@ from streaming.jarvis.channels import Channels
 from streaming.jarvis.commands import Commands
 from streaming.jarvis.journal import SessionHead
 from streaming.jarvis.observing import ChannelWatch
-from streaming.jarvis.told import Told
+from streaming.jarvis.resume_notices import ResumeNotices
 from streaming.listening import ListeningClock
 from streaming.protocol import events
 from streaming.protocol import messages as wire
@@ -89,7 +89,7 @@ class LiveSession:
         self._entered_at = 0.0  # of the socket, on the loop's clock
         self._unrecorded = False  # it can be resumed here only
         self.as_recorded = False  # just restored: its record holds all that `session.resumed` says
-        self.told_where = Told()
+        self.resume_notices = ResumeNotices()
         self._timer_at = 0.0  # uvloop's handle for a time already due does not have it
         self._expiry = TokenTimer(self._loop, self._on_expiring, self._on_expired)
 
@@ -363,16 +363,16 @@ class LiveSession:
         """The store is unreachable. A record it may still have must not be resumed, so it does not get the new token."""
         self.resume_tokens = [*self.resume_tokens[-KNOWN_TOKENS + 1 :], secrets.token_urlsafe(24)]
         self._unrecorded = True
-        self.told_where.known.clear()
+        self.resume_notices.known.clear()
         if self.socket is not None:
-            self.told_where.notices.append(serialise(self._where()))
-            self.send(self.told_where.ask())
+            self.resume_notices.unsent.append(serialise(self._where()))
+            self.send(self.resume_notices.ask())
 
     def on_recorded(self) -> None:
         """The record is complete again: the session can be resumed anywhere."""
         self._unrecorded = False
-        self.told_where.notices.clear()
-        self.told_where.known.set()
+        self.resume_notices.unsent.clear()
+        self.resume_notices.known.set()
         if self.socket is not None:
             self.send(self._where())
 
@@ -380,9 +380,9 @@ class LiveSession:
         return wire.SessionResumable(where="here" if self._unrecorded else "anywhere", resume_token=self.resume_token)
 
     def _tell_where(self) -> None:
-        self.told_where.notices.clear()
+        self.resume_notices.unsent.clear()
         self.send(self._where())
-        self.send(self.told_where.ask())
+        self.send(self.resume_notices.ask())
 
     async def recorded(self) -> bool:
         """Wait until an effect may begin: the record shows its cause, or the client knows that there is no record.
@@ -393,9 +393,9 @@ class LiveSession:
         if self._closed or journal is None:
             return not self._closed
         kept = await journal.written()
-        while kept and self._unrecorded and not self.told_where.known.is_set():
+        while kept and self._unrecorded and not self.resume_notices.known.is_set():
             self.wake()
-            await self.told_where.known.wait()
+            await self.resume_notices.known.wait()
         return kept and not journal.stopped
 
     def let_go(self) -> None:
@@ -404,7 +404,7 @@ class LiveSession:
             return
         if self.journal is not None:
             self.journal.stop()
-        self.told_where.known.set()
+        self.resume_notices.known.set()
         self.work.silence()
         self.lost = True
 
@@ -420,7 +420,7 @@ class LiveSession:
             tap.ended()
         self.taps.clear()
         self._closed = self.leaving = True  # leave no reference cycles: the collector hardly ever runs
-        self.told_where.known.set()  # nobody will confirm it any more
+        self.resume_notices.known.set()  # nobody will confirm it any more
         self._expiry.stop()
         if self._timer is not None:
             self._timer.cancel()
@@ -438,7 +438,7 @@ _ACTIONS: dict[type, Callable[[LiveSession, Any], None]] = {
     events.ChannelCancelled: lambda live, event: live.work.on_cancelled(event),
     events.ChannelFailed: lambda live, event: live.work.on_failed(event),
     events.CreditGranted: lambda live, event: live.work.on_credit(event),
-    events.Ponged: lambda live, event: live.told_where.ponged(event.t),
+    events.Ponged: lambda live, event: live.resume_notices.ponged(event.t),
     events.SpeechArrived: lambda live, event: live.work.on_arrived(event),
     events.CallReceived: lambda live, event: live.commands.on_call(event),
     events.ConfirmationReceived: lambda live, event: live.commands.on_confirmation(event),

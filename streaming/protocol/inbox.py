@@ -157,7 +157,7 @@ class Inbox:
         return [events.AuthRefreshReceived(message.token, message.id)]
 
     def _on_ack(self, message: messages.Ack, _now: float) -> list[Event]:
-        if message.seq > self._out.replay.last_seq:
+        if message.seq > self._out.unacknowledged.last_seq:
             return self._refuse(message, "INVALID_FIELD", f"seq: {message.seq} was never sent")
         self._out.acknowledge(message.seq)
         return []

@@ -44,7 +44,7 @@ class Limits:
     replay_bytes: int = 4 * MIB
     """Sent but not acknowledged: a minute of 16 kHz speech, and the same screenshot."""
     replay_s: float = 120.0
-    """Age of replayable messages: a dead socket is noticed after two heartbeats, and then the resume window runs."""
+    """Age of unacknowledged messages: a dead socket is noticed after two heartbeats, and then the resume window runs."""
     resume_window_s: float = 60.0
     """How long a session waits without a socket: a tunnel, a lift, a phone changing networks."""
     heartbeat_s: float = 20.0
@@ -54,7 +54,7 @@ class Limits:
     remembered_commands: int = 256
     """Command ids remembered to recognise repetitions; twice the calls that may run, which are never forgotten."""
     remembered_answer_bytes: int = 64 * KIB
-    """Answers remembered for repeated commands that were lost with a socket; larger ones are still in the replay buffer."""
+    """Answers remembered for repeated commands that were lost with a socket; larger ones are still kept as unacknowledged."""
     merged_progress_bytes: int = 16 * KIB
     """Task output merged into one `task.progress` for a slow client; beyond it, a new message begins."""
     acknowledge_every: int = 32
@@ -72,7 +72,7 @@ class ClientLimits:
     acknowledge_every: int = 32
     """Messages between two `ack`s."""
     acknowledge_bytes: int = 64 * KIB
-    """Bytes between two `ack`s; limits what the server keeps for replay."""
+    """Bytes between two `ack`s; limits what the server keeps of what it sent."""
     acknowledge_s: float = 1.0
     """Longest delay of an `ack`, so that an idle session leaves nothing in its server's memory."""
     json_depth: int = 64

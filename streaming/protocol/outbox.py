@@ -1,4 +1,4 @@
-"""The server's sending half: queue, numbers, replay. A message gets its number when it is sent, and is kept until acknowledged."""
+"""The server's sending half: queue, numbers, unacknowledged messages. A message gets its number when it is sent, and is kept until acknowledged."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from streaming.protocol.channel import ChannelInput
 from streaming.protocol.events import ResumeLost, SlowConsumer
 from streaming.protocol.messages import SessionResumed
 from streaming.protocol.receipts import Receipts
-from streaming.protocol.replay import ReplayBuffer
 from streaming.protocol.sendqueue import QueuedAudio, QueuedText, SendQueue, serialise
+from streaming.protocol.unacknowledged import UnacknowledgedBuffer
 
 if TYPE_CHECKING:
     from streaming.protocol.channel import ServerChannel
     from streaming.protocol.events import Event
     from streaming.protocol.limits import Limits
     from streaming.protocol.messages import Message
-    from streaming.protocol.replay import Sent
+    from streaming.protocol.unacknowledged import Sent
 
 # Messages that may have been sent since the last save. Texts are saved before they are sent, so these are audio: many minutes.
 MAX_UNSAVED = 65_536
@@ -55,7 +55,7 @@ class Outbox:
         "lost",
         "overflowed",
         "queue",
-        "replay",
+        "unacknowledged",
     )
 
     def __init__(self, limits: Limits, channels: dict[int, ServerChannel]) -> None:
@@ -63,7 +63,7 @@ class Outbox:
         self.channels = channels
         self._receipts = Receipts(channels)
         self.queue = SendQueue(limits.merged_progress_bytes)
-        self.replay = ReplayBuffer(limits.replay_bytes, limits.replay_s)
+        self.unacknowledged = UnacknowledgedBuffer(limits.replay_bytes, limits.replay_s)
         self.events: list[Event] = []
         self.attached = False
         self.lost = self.overflowed = False
@@ -93,7 +93,7 @@ class Outbox:
 
     def resume(self, last_seq: int, epoch: str, taken_seq: int, next_frames: dict[int, int]) -> bool:
         """Queue everything after `last_seq` again, behind `session.resumed`. False if a part is missing."""
-        missed = None if self.lost else self.replay.since(last_seq)
+        missed = None if self.lost else self.unacknowledged.since(last_seq)
         if missed is None:
             return False
         self._forget(last_seq)
@@ -133,17 +133,17 @@ class Outbox:
 
         None: nothing was done. Queue it.
         """
-        window, n_bytes, replay = channel.send_window, len(payload), self.replay
+        window, n_bytes, kept = channel.send_window, len(payload), self.unacknowledged
         waits = self.queue.bytes or self._socket or self._resending
         if waits or n_bytes > window.available or pts_ms <= channel.paid_pts_ms or not self.attached:
             return None
-        if self._acknowledges and replay.bytes * 2 >= self._limits.replay_bytes:  # `_full`, without a call
+        if self._acknowledges and kept.bytes * 2 >= self._limits.replay_bytes:  # `_full`, without a call
             return None
-        seq = replay.last_seq + 1
+        seq = kept.last_seq + 1
         message = frame.encode(channel.id, payload, generation=channel.generation, seq=seq, pts_ms=pts_ms)
         window.available -= n_bytes
         channel.sent_pts_ms, channel.sent_seq = pts_ms, seq
-        replay.push(message, len(message), now)
+        kept.push(message, len(message), now)
         return message
 
     def drop_audio(self, channel: int) -> None:
@@ -165,7 +165,7 @@ class Outbox:
         """Drop everything kept; a client that reconnects starts anew."""
         self.lost = True
         self.queue.clear()
-        self.replay.clear()
+        self.unacknowledged.clear()
         self.events.append(ResumeLost(reason))
 
     # --- out ---
@@ -177,13 +177,13 @@ class Outbox:
 
     def _forget(self, seq: int) -> None:
         """The client has received everything up to `seq`: do not keep it any longer."""
-        newest = self.replay.acknowledge(seq)
+        newest = self.unacknowledged.acknowledge(seq)
         if newest is not None:
             self._note_arrived(newest)
         self.events += self._receipts.confirm(seq)
 
     def _note_arrived(self, sent: Sent) -> None:
-        assert isinstance(sent.data, bytes), "the replay buffer has looked"
+        assert isinstance(sent.data, bytes), "the buffer has looked"
         received = frame.decode(sent.data)
         channel = self.channels.get(received.channel)
         if channel is not None and sent.seq > channel.begun_seq:
@@ -199,8 +199,8 @@ class Outbox:
 
     @property
     def _full(self) -> bool:
-        """True if half of the replay buffer is unacknowledged: more could evict what the client has not received."""
-        return self._acknowledges and self.replay.bytes * 2 >= self._limits.replay_bytes
+        """True if the buffer of unacknowledged messages is half full: more could evict what the client has not received."""
+        return self._acknowledges and self.unacknowledged.bytes * 2 >= self._limits.replay_bytes
 
     @property
     def hold_ends_at(self) -> float | None:
@@ -237,15 +237,15 @@ class Outbox:
             self._held_since = now
         while size < max_bytes and not self._full and (item := self.queue.pop(self.channels)) is not None:
             message = self._leave(item)
-            self.replay.push(message, item.size, now, 0 if isinstance(item, QueuedAudio) else item.serial)
+            self.unacknowledged.push(message, item.size, now, 0 if isinstance(item, QueuedAudio) else item.serial)
             data.append(message)
             size += item.size
         if self._receipts.due and not self._resending:
-            data.append(serialise(self._receipts.ask(self.replay.last_seq)))
+            data.append(serialise(self._receipts.ask(self.unacknowledged.last_seq)))
         return data
 
     def _leave(self, item: QueuedText | QueuedAudio) -> str | bytes:
-        seq = self.replay.last_seq + 1
+        seq = self.unacknowledged.last_seq + 1
         if isinstance(item, QueuedAudio):
             channel = self.channels[item.channel]
             channel.sent_pts_ms, channel.sent_seq = item.pts_ms, seq
@@ -267,15 +267,15 @@ class Outbox:
 
     def texts(self) -> dict[int, str]:
         """Every message of the session not sent or not acknowledged, unnumbered, by serial number."""
-        kept = {sent.serial: _unnumbered(sent.data) for sent in self.replay if isinstance(sent.data, str)}
+        kept = {sent.serial: _unnumbered(sent.data) for sent in self.unacknowledged if isinstance(sent.data, str)}
         return kept | {item.serial: item.text for item in self.queue.texts()}
 
     def save(self) -> dict[str, Any]:
         """The state of each of `texts`."""
         return {
-            "floor": self.replay.floor,
-            "last_seq": self.replay.last_seq,
-            "sent": [[sent.serial, sent.seq] for sent in self.replay if sent.serial],
+            "floor": self.unacknowledged.floor,
+            "last_seq": self.unacknowledged.last_seq,
+            "sent": [[sent.serial, sent.seq] for sent in self.unacknowledged if sent.serial],
             "queued": [[item.serial, item.closes, item.begins] for item in self.queue.texts()],
         }
 
@@ -289,7 +289,7 @@ class Outbox:
         known = saved["floor"] <= last_seq <= saved["last_seq"] + MAX_UNSAVED
         if not known or any(serial not in texts for serial, *_ in items):
             return False
-        self.replay.floor = self.replay.last_seq = last_seq
+        self.unacknowledged.floor = self.unacknowledged.last_seq = last_seq
         self.queue.number_from(max(texts, default=0))
         for serial, closes, begins in items:
             if begins in self.channels:

@@ -1,6 +1,6 @@
 """The server's side of a session, which outlives its sockets.
 
-Sockets are attached and detached like paths of a QUIC connection. Sequence numbers, send queue, replay buffer, channels and
+Sockets are attached and detached like paths of a QUIC connection. Sequence numbers, send queue, unacknowledged messages, channels and
 command ids stay. Everything is synchronous: text and frames go in with `now` (monotonic seconds), events come out, and
 `data_to_send` returns what to write. Errors of the caller raise LocalProtocolError. Broken framing raises RemoteProtocolError:
 close the socket with its code. All other mistakes of the client are answered by an error message.
@@ -315,7 +315,7 @@ class ServerConnection:
     def next_deadline(self) -> float | None:
         """When `handle_timeout` is due, in monotonic seconds; None if never."""
         out = self._out
-        held, first = out.replay.next_expiry, None
+        held, first = out.unacknowledged.next_expiry, None
         if out.attached:
             first, other = self._silence_deadline(), out.hold_ends_at
             first = other if first is None or (other is not None and other < first) else first
@@ -332,7 +332,7 @@ class ServerConnection:
 
     def handle_timeout(self, now: float) -> list[Event]:
         """Drop what is too old, ping a silent client, and give up a lost one."""
-        self._out.replay.expire(now)
+        self._out.unacknowledged.expire(now)
         self._out.end_hold(now)
         if self.attached:
             self._ask_silent_peer(now)
@@ -357,7 +357,7 @@ class ServerConnection:
     @property
     def last_seq(self) -> int:
         """The number of the newest message sent."""
-        return self._out.replay.last_seq
+        return self._out.unacknowledged.last_seq
 
     @property
     def queue_bytes(self) -> int:
@@ -365,9 +365,9 @@ class ServerConnection:
         return self._out.queue.bytes
 
     @property
-    def replay_bytes(self) -> int:
+    def unacknowledged_bytes(self) -> int:
         """Bytes sent but not acknowledged."""
-        return self._out.replay.bytes
+        return self._out.unacknowledged.bytes
 
     @property
     def merged_messages(self) -> int:

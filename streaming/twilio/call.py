@@ -15,7 +15,7 @@ from streaming.session import Session
 from streaming.sound.microphone import MicrophoneFormat
 from streaming.twilio import wire
 from streaming.twilio.keypad import Keypad
-from streaming.twilio.line import CallOutlet
+from streaming.twilio.line import PhoneOutlet
 from streaming.unrecorded import UnrecordedResident
 from streaming.watch import Watch, json_object
 
@@ -32,7 +32,7 @@ CHANNEL = 1
 _CODES = {Departure.RESTART: GOING_AWAY, Departure.SIGNED_OUT: POLICY_VIOLATION}
 
 
-class CallSocket(Protocol):
+class PhoneSocket(Protocol):
     """A call's interface to its WebSocket."""
 
     traceparent: str
@@ -50,15 +50,15 @@ class PhoneCall(UnrecordedResident):
     def __init__(
         self,
         identity: Identity,
-        socket: CallSocket,
+        socket: PhoneSocket,
         provided: LaneServices,
         group: asyncio.TaskGroup,
         start: wire.Start,
     ) -> None:
         super().__init__(f"call_{secrets.token_hex(11)}", identity)
-        self._socket: CallSocket | None = socket
+        self._socket: PhoneSocket | None = socket
         self._lanes = Session(self.session_id, identity, provided, group, self._clock)
-        self._line = CallOutlet(start.stream_sid, self._on_played, socket.wake)
+        self._line = PhoneOutlet(start.stream_sid, self._on_played, socket.wake)
         self._keypad = Keypad(self._on_entered)
         self._lane = self._open(start.parameters.get("language", "en-US"), start.parameters.get("voice", ""))
 
@@ -152,7 +152,7 @@ class PhoneCall(UnrecordedResident):
         self._leave(_CODES[reason], reason.value)
 
     def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
-        return CallWatch(self, audio=audio).seen()
+        return PhoneWatch(self, audio=audio).seen()
 
     def _leave(self, code: int, reason: str) -> None:
         socket, self._socket = self._socket, None
@@ -168,7 +168,7 @@ class PhoneCall(UnrecordedResident):
         self._end_taps()
 
 
-class CallWatch(Watch):
+class PhoneWatch(Watch):
     """How observers see a call: every message; those with sound only if `audio`."""
 
     def __init__(self, call: PhoneCall, *, audio: bool) -> None:

@@ -20,7 +20,7 @@ MARK_MS = 200  # sound between two marks: shorter than a word
 MAX_AHEAD_BYTES = 64 * 1024  # of messages that wait for the socket: some five seconds of sound
 
 
-class CallOutlet(UnrecordedOutlet):
+class PhoneOutlet(UnrecordedOutlet):
     """`playback` gets how much of the current utterance was played, in milliseconds. `wake`: there is something to send."""
 
     def __init__(self, stream_sid: str, playback: Callable[[int], None], wake: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from streaming.ports import LaneServices
     from streaming.residents import Residents
-    from streaming.twilio.call import CallSocket
+    from streaming.twilio.call import PhoneSocket
     from streaming.twilio.wire import Start
 
 ROLES = ("user",)  # no caller may use executors that need more
@@ -41,7 +41,7 @@ class Calls:
         self._group = group
         self._residents = residents
 
-    def begin(self, identity: Identity, socket: CallSocket, start: Start) -> PhoneCall:
+    def begin(self, identity: Identity, socket: PhoneSocket, start: Start) -> PhoneCall:
         """A call begins on an open socket."""
         call = PhoneCall(identity, socket, self._provided, self._group, start)
         self._residents.make_current(call)

@@ -18,8 +18,8 @@ import uvloop
 
 from handlers.writer import SocketWriter
 from protos import tts_pb2
+from server.net.loop_turns import LoopTurns
 from server.net.tick import TickEnd
-from server.net.turns import Turns
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
 from server.upstream.speech_trunk import SpeechStream
@@ -134,7 +134,7 @@ class Listener:
         handler: Any = self
         self.line = line
         self.on_messages = line.feed
-        self.ws_connection = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20, frames_burst=10**9), Turns())
+        self.ws_connection = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20, frames_burst=10**9), LoopTurns())
         self.transport: Any = _Transport()
         socket: Any = self.ws_connection
         socket.transport = self.transport

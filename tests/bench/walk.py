@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from server.net.turns import Turns
+from server.net.loop_turns import LoopTurns
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
 from server.services import SERVICES
@@ -72,7 +72,7 @@ async def sockets(house: House, talkers: int) -> list[FrameSocket]:
         client.say(type="channel.open", channel=1, kind="stt", params={})
         await client.until("channel.opened", channel=1)
         handler: Any = _Handler(client.line)
-        socket = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20, frames_burst=10**9), Turns())
+        socket = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20, frames_burst=10**9), LoopTurns())
         socket.express = client.line.hear
         socket.transport = _Transport()  # type: ignore[assignment]
         found.append(socket)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from server.embedded.intent.sum_forms import COMMA, WORDS, read_form, read_list
 from server.embedded.intent.sum_trees import OVER_LISTS, read_tree
 from server.embedded.intent.sum_trees import WORDS as TREE_WORDS
+
+if TYPE_CHECKING:
+    from server.embedded.intent.sum_forms import Number
 
 MAX_TOKENS = 60  # nobody says a longer sum
 MAX_DIGITS = 15  # of a number: what a double, and so JSON, represents exactly
@@ -82,8 +85,6 @@ _TREELIKE = frozenset({*_BEYOND, *TREE_WORDS}) - {"a", "an", "the", "plus", "per
 
 # Without one of these, tokens are at most a number.
 _ACTS = frozenset({*_OPERATORS, *_BEYOND, *OVER_LISTS, "of", "divided", "multiplied"})
-
-Number = int | float
 
 
 @dataclass(slots=True)

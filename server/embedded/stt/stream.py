@@ -30,15 +30,15 @@ from server.embedded.stt.transcript import begins_with, confidence
 from server.embedded.stt.utterance import BYTES_PER_MS, HeardUtterance
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
+    from server.embedded.stt.answers import Send
     from server.embedded.stt.config import RecognizeSettings
     from server.embedded.stt.engine import Detectors
     from server.embedded.stt.pool import DecoderPool
     from server.embedded.stt.transcript import HeardWord, Job, Transcript
     from server.embedded.stt.turn_model import TurnModel
 
-    Send = Callable[[stt_pb2.RecognizeResponse], Awaitable[None]]
 
 MAX_WAITING_PIECES = 400  # 8 s in 20 ms frames; large messages are split by HEARD_AT_ONCE_MS
 HEARD_AT_ONCE_MS = 1000  # of a large message, before other calls run

@@ -20,7 +20,7 @@ from server.net.http.handover import Upgraded
 from server.net.http.headers import Headers
 from server.net.http.parser import RequestParser
 from server.net.http.whole_request import MAX_WHOLE_BYTES, whole_request
-from server.net.turns import TURN_S
+from server.net.loop_turns import TURN_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPServerConnectionDelegate
 
     from server.net.http.interfaces import Refuse
-    from server.net.turns import Turns
+    from server.net.loop_turns import LoopTurns
 
 IDLE_S = 75.0  # between requests; longer than the 60 s for which load balancers keep connections
 HEAD_S = 20.0  # for the first head of a connection, and for any head that has begun: Apache's default
@@ -28,7 +28,7 @@ class Open(Protocol):
 class Connections:
     """The open HTTP connections; those that became a WebSocket are not among them."""
 
-    def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse, turns: Turns) -> None:
+    def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse, turns: LoopTurns) -> None:
         self.delegate = delegate
         self.refuse = refuse
         self.turns = turns

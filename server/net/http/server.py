@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPServerConnectionDelegate
 
     from server.net.http.interfaces import Refuse
-    from server.net.turns import Turns
+    from server.net.loop_turns import LoopTurns
 
 BACKLOG = 1024  # connections accepted by the kernel but not yet by us: a thousand clients may reconnect at once
 # The kernel keeps this much of what a client does not read (Linux doubles it). Without a bound it is 4 MiB a connection. 256 KiB
@@ -43,7 +43,7 @@ class Server(Protocol):
 class FastServer:
     """llhttp on the event loop's transports. `delegate` gets the requests; `refuse` answers unreadable input."""
 
-    def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse, turns: Turns) -> None:
+    def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse, turns: LoopTurns) -> None:
         self.connections = Connections(delegate, refuse, turns)
         self._listening: list[asyncio.Server] = []
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketProtocol13
 
-from server.net.turns import FIRST_MESSAGES
+from server.net.loop_turns import FIRST_MESSAGES
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, PingFrame, PongFrame, Violated
 from server.net.websocket.limits import FRAMES_BURST, FRAMES_PER_S, PING_INTERVAL_S, PINGS
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 
     from tornado.websocket import WebSocketHandler, WebSocketProtocol
 
-    from server.net.turns import Turns
+    from server.net.loop_turns import LoopTurns
     from server.net.websocket.frames import SocketEvent
 
 READ_BYTES = 64 * 1024
 
 
-def checked(handler: WebSocketHandler, tornados: WebSocketProtocol | None, turns: Turns) -> WebSocketProtocol | None:
+def checked(
+    handler: WebSocketHandler, tornados: WebSocketProtocol | None, turns: LoopTurns
+) -> WebSocketProtocol | None:
     """Tornado's protocol with our checks. `turns` are shared by all sockets of the loop."""
     if not isinstance(tornados, WebSocketProtocol13):
         return tornados
@@ -44,7 +46,7 @@ def checked(handler: WebSocketHandler, tornados: WebSocketProtocol | None, turns
 class CheckedProtocol(WebSocketProtocol13):
     """Tornado's protocol, reading through our FrameReader and its checks. Made by `checked`."""
 
-    turns: Turns
+    turns: LoopTurns
     _pings = 0  # since the interval began
     _pings_since = 0.0  # on the loop's clock
     _frames = 0  # and pieces of frames, since the count began

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol
 
 from server.net.cut import cut
-from server.net.turns import FIRST_MESSAGES, TURN_S, Share, Turns
+from server.net.loop_turns import FIRST_MESSAGES, TURN_S, LoopTurns, Share
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, PingFrame, Violated
 from server.net.websocket.slots import SocketSlots
@@ -51,7 +51,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     handler: WebSocketHandler
 
     def __init__(
-        self, handler: WebSocketHandler, limits: SocketLimits, turns: Turns, rounds: ReadRounds | None = None
+        self, handler: WebSocketHandler, limits: SocketLimits, turns: LoopTurns, rounds: ReadRounds | None = None
     ) -> None:
         """`turns` and `rounds` are shared by all sockets of the loop."""
         super().__init__(handler)

@@ -9,7 +9,7 @@ import pytest
 from streaming.jarvis.live import LiveSession
 from streaming.jarvis.outlet import ChannelOutlet
 from streaming.jarvis.registry import Resume, Sessions
-from streaming.jarvis.told import Told
+from streaming.jarvis.resume_notices import ResumeNotices
 from streaming.listening import ListeningClock
 from streaming.protocol.messages import ServerPing
 from streaming.sound.trail import SILENCE_KEPT_MS, Trail
@@ -26,7 +26,7 @@ def says_nothing(*_: object) -> None:
     """What a fault leaves out."""
 
 
-def taken_for_told(told: Told) -> ServerPing:
+def taken_for_told(told: ResumeNotices) -> ServerPing:
     told.known.set()
     return ServerPing(t=0)
 
@@ -54,7 +54,7 @@ def test_a_socket_is_told_that_a_session_has_expired_which_another_took(monkeypa
 
 def test_a_call_runs_before_its_client_knows_that_there_is_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
     calls.keeps_its_promises(calls.GONE_BEFORE_IT_WAS_TOLD, monkeypatch)
-    monkeypatch.setattr(Told, "ask", taken_for_told)
+    monkeypatch.setattr(ResumeNotices, "ask", taken_for_told)
     assert_broken(lambda: calls.keeps_its_promises(calls.GONE_BEFORE_IT_WAS_TOLD, monkeypatch), "")
 
 

@@ -17,19 +17,19 @@ def test_received_messages_are_acknowledged_by_count_bytes_and_time() -> None:
     for number in range(3):
         link.server.send_message(messages.Result(id=str(number)))
     link.settle()
-    assert link.server.replay_bytes == 0
+    assert link.server.unacknowledged_bytes == 0
     link.server.send_message(messages.Result(id="big", data="x" * 1000))
     link.settle()
-    assert link.server.replay_bytes == 0
+    assert link.server.unacknowledged_bytes == 0
     link.server.send_message(messages.Result(id="last"))
     link.server.send_message(messages.Result(id="very last"))
     link.settle()
-    assert link.server.replay_bytes > 0
+    assert link.server.unacknowledged_bytes > 0
     assert link.client.next_deadline() == link.now + 1.0
     link.wait(0.5)
-    assert link.server.replay_bytes > 0
+    assert link.server.unacknowledged_bytes > 0
     link.wait(0.5)
-    assert link.server.replay_bytes == 0
+    assert link.server.unacknowledged_bytes == 0
 
 
 def test_idle_peers_ask_each_other() -> None:

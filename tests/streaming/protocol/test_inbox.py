@@ -203,9 +203,9 @@ def test_acknowledged_messages_are_not_kept() -> None:
     server = attached()
     server.send_message(messages.Result(id="a"))
     server.data_to_send(NOW)
-    assert server.replay_bytes > 0
+    assert server.unacknowledged_bytes > 0
     assert tell(server, type="ack", seq=1) == []
-    assert server.replay_bytes == 0
+    assert server.unacknowledged_bytes == 0
 
 
 # --- numbered commands ---

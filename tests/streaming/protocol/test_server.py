@@ -130,7 +130,10 @@ def test_audio_that_nothing_waits_before_is_sent_past_the_queue() -> None:
     sent(server)
     data = server.audio_at_once(3, b"1234", 0, 40, NOW)
     assert data == frame.encode(3, b"1234", seq=server.last_seq, pts_ms=40)
-    assert (server.sendable_bytes(3), server.replay_bytes) == (8, len(data) + server.replay_bytes - len(data))
+    assert (server.sendable_bytes(3), server.unacknowledged_bytes) == (
+        8,
+        len(data) + server.unacknowledged_bytes - len(data),
+    )
     assert not server.has_data
     server.detach(NOW)
     assert server.resume(server.last_seq - 1, NOW)
@@ -267,9 +270,9 @@ def test_figures() -> None:
     assert server.channels_by_kind() == {"turn": 1, "stt": 2}
     assert server.merged_messages == 1
     assert server.queue_bytes == len('{"type":"task.progress","channel":1,"message":"b"}')
-    before = server.replay_bytes
+    before = server.unacknowledged_bytes
     server.data_to_send(NOW)
-    assert (server.queue_bytes, server.replay_bytes - before) == (0, 50)
+    assert (server.queue_bytes, server.unacknowledged_bytes - before) == (0, 50)
 
 
 # --- bounds ---
@@ -302,7 +305,7 @@ def test_a_queue_that_overflows_without_a_socket_is_given_up() -> None:
     assert server.overflowed
     server.send_message(messages.TurnReply(channel=1, text="nobody hears it"))
     server.close_channel(1)
-    assert (server.queue_bytes, server.replay_bytes, server.take_events()) == (0, 0, [])
+    assert (server.queue_bytes, server.unacknowledged_bytes, server.take_events()) == (0, 0, [])
     assert server.next_deadline() is None
     assert server.handle_timeout(NOW + 1000) == []
     assert not server.resume(1, NOW)
@@ -357,7 +360,7 @@ def test_what_is_too_old_is_forgotten() -> None:
     server.data_to_send(NOW)
     assert server.next_deadline() == NOW + 5
     server.handle_timeout(NOW + 5)
-    assert server.replay_bytes == 0
+    assert server.unacknowledged_bytes == 0
     server.detach(NOW + 5)
     assert not server.resume(0, NOW + 6)
     assert server.resume(1, NOW + 6)

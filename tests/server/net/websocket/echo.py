@@ -14,7 +14,7 @@ from tornado.web import Application
 from tornado.websocket import WebSocketHandler
 
 from server.loop import run
-from server.net.turns import Turns
+from server.net.loop_turns import LoopTurns
 from server.net.websocket.fall_back import checked
 from server.net.websocket.frames import Closed
 from server.net.websocket.limits import SocketLimits
@@ -34,9 +34,9 @@ class Echo(WebSocketHandler):
 
     def get_websocket_protocol(self) -> Any:
         return (
-            FrameSocket(self, self.limits, Turns())
+            FrameSocket(self, self.limits, LoopTurns())
             if self.reader == "fast"
-            else checked(self, super().get_websocket_protocol(), Turns())
+            else checked(self, super().get_websocket_protocol(), LoopTurns())
         )
 
     def check_origin(self, origin: str) -> bool:

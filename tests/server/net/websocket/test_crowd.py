@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.net.turns import FIRST_MESSAGES, SHARE_S, TURN_S, Share, Turns
+from server.net.loop_turns import FIRST_MESSAGES, SHARE_S, TURN_S, LoopTurns, Share
 from server.net.websocket.frames import FrameReader
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import LONG_READ_BYTES, FrameSocket
@@ -83,7 +83,7 @@ async def test_who_is_never_done_is_closed_at_last() -> None:
     assert (int.from_bytes(got[1][:2], "big"), got[1][2:]) == (1008, b"too many frames")
 
 
-class LargeCrowd(Turns):
+class LargeCrowd(LoopTurns):
     """A turn each 10 ms, of one socket of a million; all are dear or none."""
 
     crowd = 10**6
@@ -166,7 +166,7 @@ async def test_who_has_spent_its_share_waits_for_its_turn_with_each_read() -> No
 
 async def test_an_honest_burst_is_not_held_up_by_dear_messages_of_others() -> None:
     """Four seconds of audio in one read beside ten clients whose messages take two milliseconds each."""
-    turns = Turns()
+    turns = LoopTurns()
     floods = [0] * 10
 
     class Dear(Echo):

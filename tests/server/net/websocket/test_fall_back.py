@@ -11,7 +11,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from server.net.turns import FIRST_MESSAGES
+from server.net.loop_turns import FIRST_MESSAGES
 from server.net.websocket import fall_back
 from server.net.websocket.limits import FRAMES_BURST, PINGS
 from tests.server.net.websocket.client import HANDSHAKE, Client

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.net.turns import FIRST_MESSAGES, Turns
+from server.net.loop_turns import FIRST_MESSAGES, LoopTurns
 from server.net.websocket.rounds import BUSY_ROUND_S, QUICK_ACK, ReadRounds, pause_s
 from server.net.websocket.socket import JOIN_FRAMES, LONG_READ_BYTES, FrameSocket
 from tests.server.net.websocket.client import Client, connected
@@ -27,7 +27,7 @@ async def joined() -> AsyncIterator[tuple[ReadRounds, Client]]:
 
     class InRounds(Echo):
         def get_websocket_protocol(self) -> Any:
-            return FrameSocket(self, self.limits, Turns(), rounds)
+            return FrameSocket(self, self.limits, LoopTurns(), rounds)
 
     try:
         async with connected(handler=InRounds) as client:
@@ -276,7 +276,7 @@ async def test_a_crowded_read_that_joins_the_rounds_is_not_read_by_its_transport
 
     class InRounds(Echo):
         def get_websocket_protocol(self) -> Any:
-            return FrameSocket(self, self.limits, Turns(), rounds)
+            return FrameSocket(self, self.limits, LoopTurns(), rounds)
 
     try:
         async with connected(handler=InRounds) as client:

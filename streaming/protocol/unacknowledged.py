@@ -20,7 +20,7 @@ class Sent(NamedTuple):
     serial: int = 0
 
 
-class ReplayBuffer:
+class UnacknowledgedBuffer:
     """The newest unacknowledged messages, with consecutive sequence numbers.
 
     They are in a dict by number, the oldest first: an idle session's costs 64 bytes, while a deque is never smaller than 760.

@@ -6,17 +6,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from streaming.protocol.errors import LocalProtocolError
-from streaming.protocol.replay import ReplayBuffer
+from streaming.protocol.unacknowledged import UnacknowledgedBuffer
 
 
-def filled(n: int, max_bytes: int = 1000, max_age_s: float = 60.0) -> ReplayBuffer:
-    buffer = ReplayBuffer(max_bytes, max_age_s)
+def filled(n: int, max_bytes: int = 1000, max_age_s: float = 60.0) -> UnacknowledgedBuffer:
+    buffer = UnacknowledgedBuffer(max_bytes, max_age_s)
     for number in range(1, n + 1):
         buffer.push(f"m{number}", 10, float(number))
     return buffer
 
 
-def since(buffer: ReplayBuffer, seq: int) -> list[str | bytes] | None:
+def since(buffer: UnacknowledgedBuffer, seq: int) -> list[str | bytes] | None:
     sent = buffer.since(seq)
     return None if sent is None else [entry.data for entry in sent]
 
@@ -72,7 +72,7 @@ class ReplayMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.buffer = ReplayBuffer(max_bytes=200, max_age_s=10.0)
+        self.buffer = UnacknowledgedBuffer(max_bytes=200, max_age_s=10.0)
         self.sent: list[str] = []
         self.now = 0.0
         self.acknowledged = 0

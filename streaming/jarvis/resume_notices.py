@@ -8,7 +8,7 @@ from streaming.protocol.messages import ServerPing
 GREETING = '{"type":"session.re'  # prefix of session.ready and session.resumed, which come first
 
 
-class Told:
+class ResumeNotices:
     """`known` is set once the client has confirmed the newest message. A socket may be dead, so sending it is not enough.
 
     The pings have half numbers, which tells them from those of the core.
@@ -16,7 +16,7 @@ class Told:
 
     def __init__(self) -> None:
         self.known = Flag()
-        self.notices: list[str] = []  # messages of the socket that are sent before the next batch
+        self.unsent: list[str] = []  # messages of the socket that are sent before the next batch
         self._asked = 0
 
     def ask(self) -> ServerPing:
@@ -27,11 +27,11 @@ class Told:
 
     def ahead_of(self, batch: list[str | bytes]) -> list[str | bytes]:
         """The batch to send, preceded by notices that the client must see first."""
-        if not self.notices:
+        if not self.unsent:
             return batch
         greeting = 1 if isinstance(batch[0], str) and batch[0].startswith(GREETING) else 0
-        told = [*batch[:greeting], *self.notices, *batch[greeting:]]
-        self.notices.clear()
+        told = [*batch[:greeting], *self.unsent, *batch[greeting:]]
+        self.unsent.clear()
         return told
 
     def ponged(self, t: float) -> None:

@@ -8,14 +8,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from server.net.turns import FIRST_MESSAGES, LONG_TURN_S, PAUSE, SHARE_S, SHARE_S_PER_S, Share, Turns
+from server.net.loop_turns import FIRST_MESSAGES, LONG_TURN_S, PAUSE, SHARE_S, SHARE_S_PER_S, LoopTurns, Share
 
 if TYPE_CHECKING:
     import pytest
 
 
 async def test_one_turn_in_each_iteration_of_the_loop() -> None:
-    turns, seen = Turns(), []
+    turns, seen = LoopTurns(), []
     for name in "abc":
         turns.wait(lambda _, name=name: seen.append(name))  # type: ignore[misc]
     between = 0
@@ -29,7 +29,7 @@ async def test_one_turn_in_each_iteration_of_the_loop() -> None:
 
 
 async def test_who_has_more_to_do_stands_in_line_again() -> None:
-    turns, seen, done = Turns(), [], asyncio.Event()
+    turns, seen, done = LoopTurns(), [], asyncio.Event()
 
     def long(left: int) -> None:
         seen.append("long")
@@ -53,7 +53,7 @@ def busy(seconds: float) -> None:
 
 async def test_a_turn_is_measured_with_the_tasks_that_it_started() -> None:
     """After a dear turn, the loop belongs to others for three times as long."""
-    turns, began, spent_s = Turns(), list[tuple[float, int]](), 4 * LONG_TURN_S
+    turns, began, spent_s = LoopTurns(), list[tuple[float, int]](), 4 * LONG_TURN_S
     over = asyncio.Event()
 
     async def work() -> None:
@@ -77,7 +77,7 @@ async def test_a_turn_is_measured_with_the_tasks_that_it_started() -> None:
 
 async def test_time_that_others_take_makes_no_turn_dear() -> None:
     """Neither other processes nor other connections, whose data the loop takes in the same iterations."""
-    turns, over, most_of = Turns(), asyncio.Event(), []
+    turns, over, most_of = LoopTurns(), asyncio.Event(), []
     ours, theirs = socket.socketpair()
 
     def others() -> None:
@@ -103,7 +103,7 @@ async def test_time_that_others_take_makes_no_turn_dear() -> None:
 
 
 async def test_turns_stay_dear_while_single_messages_cost_much() -> None:
-    turns, over, most_of = Turns(), asyncio.Event(), []
+    turns, over, most_of = LoopTurns(), asyncio.Event(), []
     costs_s = [2 * LONG_TURN_S, 0.5 * LONG_TURN_S, 0.5 * LONG_TURN_S, 0.0, 0.0, 0.0]
 
     def go_on(most: int) -> None:
@@ -121,7 +121,7 @@ async def test_turns_stay_dear_while_single_messages_cost_much() -> None:
 
 async def test_dear_messages_of_one_do_not_hold_up_another() -> None:
     """Who has some of its share left goes ahead, without the pause, and takes as many messages as its own costs allow."""
-    turns, seen, over = Turns(), list[tuple[str, int]](), asyncio.Event()
+    turns, seen, over = LoopTurns(), list[tuple[str, int]](), asyncio.Event()
     greedy, modest = Share(), Share()
     turns_left = {"greedy": 4, "modest": 4}
 
@@ -161,7 +161,7 @@ def test_a_share_comes_back_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_turn_that_fails_is_not_the_last() -> None:
-    turns, over, told = Turns(), asyncio.Event(), []
+    turns, over, told = LoopTurns(), asyncio.Event(), []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
 
     def fail(_most: int) -> None:

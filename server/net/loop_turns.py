@@ -55,7 +55,7 @@ class Share:
         return dear
 
 
-class Turns:
+class LoopTurns:
     """One turn of one connection in each iteration of the loop, first come, first served. Those with some of their share left go ahead.
 
     A turn is measured with the first steps of the tasks that it started, in CPU time of this thread: neither what other processes take nor
