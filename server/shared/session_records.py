@@ -1,6 +1,6 @@
 """Records of live sessions in Redis, for the replica that takes a session over when its own is gone.
 
-Each epoch of a session is a hash, whose fields `streaming.jarvis.journal` describes; one key names the session's owner. Both
+Each epoch of a session is a hash, whose fields `streaming.jarvis.journal` describes; one key names the session's owner. All
 are in one cluster slot. Every write checks that the record still belongs to its writer, so a replica that was taken for dead and
 wakes up learns it before anything else leaves.
 """
@@ -80,22 +80,35 @@ redis.call('HSET', KEYS[1], 'epoch', ARGV[6], 'store', ARGV[10])
 for i = 12 + gone, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-if KEYS[4] ~= KEYS[1] then redis.call('UNLINK', KEYS[4]) end
+if KEYS[4] ~= KEYS[1] then
+  redis.call('DEL', KEYS[4])
+  redis.call('HSET', KEYS[4], 'moved', KEYS[1])
+  redis.call('PEXPIRE', KEYS[4], ARGV[3])
+end
 return {met, order}
 """
 
 # KEYS: as above. ARGV: the new owner, user, life in ms, the current owner if it is the caller (else empty).
-# Returns the record as it was. The term is increased.
+# Returns the record as it was. The term is increased. A client that was away when its session got another token comes with its former
+# one, which leads to the record (`moved`). The record is then stored under that one, because only tokens' digests are known here;
+# what stays behind tells its former owner.
 CLAIMING = """
 local function claim(now_in)
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'unknown'} end
-local owner, term, order, epoch, store = unpack(redis.call('HMGET', KEYS[1], 'owner', 'claims', 'order', 'epoch', 'store'))
+local key, moved = KEYS[1], redis.call('HGET', KEYS[1], 'moved')
+while moved do key, moved = moved, redis.call('HGET', moved, 'moved') end
+local owner, term, order, epoch, store = unpack(redis.call('HMGET', key, 'owner', 'claims', 'order', 'epoch', 'store'))
 if not owner then return {'unknown'} end
 local current = redis.call('GET', KEYS[3])
 if current and tonumber(order or 0) > 0 and string.match(current, '^%d+ (.*)$') ~= epoch then return {'superseded'} end
 if owner == ARGV[4] then return {'ours'} end
 if store ~= now_in then return {'stale'} end
-local fields = redis.call('HGETALL', KEYS[1])
+local fields = redis.call('HGETALL', key)
+if key ~= KEYS[1] then
+  redis.call('RENAME', key, KEYS[1])
+  redis.call('HSET', key, 'moved', KEYS[1], 'owner', ARGV[1], 'claims', tonumber(term or 0) + 1)
+  redis.call('PEXPIRE', key, ARGV[3])
+end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'claims', tonumber(term or 0) + 1)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return fields

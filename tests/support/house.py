@@ -218,7 +218,7 @@ class FakeStore:
         if not change.whole and (owner != writer.name or before["version"] != str(change.builds_on)):
             return WriteOutcome("lost")
         former = self.records.get((session_id, change.former), {})
-        if former and former["owner"] != writer.name and int(former["claims"]) >= writer.term:
+        if former.get("owner") not in {None, writer.name} and int(former["claims"]) >= writer.term:
             return WriteOutcome("taken")
         order = self._decide(session_id, head.epoch, change.order)
         if order is None:
@@ -227,7 +227,8 @@ class FakeStore:
         kept = {} if change.whole else {name: text for name, text in before.items() if name not in change.gone}
         about = {"owner": writer.name, "claims": str(writer.term), "version": str(change.version), "order": str(order)}
         about["epoch"] = head.epoch
-        self.records.pop((session_id, change.former), None)
+        if change.former:
+            self.records[session_id, change.former] = {"moved": head.resume_token}
         self.stamps[key] = self.epoch
         self.records[key] = kept | about | {"opened_at": str(head.opened_at), **change.fields}
         return WriteOutcome("kept", order)
@@ -257,10 +258,10 @@ class FakeStore:
         await asyncio.sleep(self.slow_s)
         if self._state != "well":
             return "unreachable"
-        record = self.records.get((session_id, resume_token))
+        record, key = self._find(session_id, resume_token)
         while record is None and asyncio.get_running_loop().time() - self._epoch_at < REWRITTEN_WITHIN_S:
             await asyncio.sleep(LOOK_AGAIN_S)
-            record = self.records.get((session_id, resume_token))
+            record, key = self._find(session_id, resume_token)
         if record is None or self.users[session_id] != user_id:
             return "unknown"
         if int(record["order"]) and self.current.get(session_id, (0, record["epoch"]))[1] != record["epoch"]:
@@ -268,16 +269,27 @@ class FakeStore:
         if record["owner"] == mine:
             return "ours"
         for _ in range(20):
-            if self.stamps.get((session_id, resume_token)) == self.epoch:
+            if self.stamps.get(key) == self.epoch:
                 break
             await asyncio.sleep(LOOK_AGAIN_S)
-            record = self.records.get((session_id, resume_token), record)
+            found, key = self._find(session_id, resume_token)
+            record = found or record
         else:
             return "unknown"
         before = record["owner"]
         record |= {"owner": name, "claims": str(int(record["claims"]) + 1)}
+        if key != (session_id, resume_token):
+            self.records[session_id, resume_token], self.stamps[session_id, resume_token] = record, self.stamps[key]
+            self.records[key] = {"moved": resume_token, "owner": name, "claims": record["claims"]}
         self._tell(lambda sessions: sessions.on_claimed(session_id, before))
         return record | {"owner": before}
+
+    def _find(self, session_id: str, resume_token: str) -> tuple[dict[str, str] | None, tuple[str, str]]:
+        """The record of a token or of one that has replaced it, and its key."""
+        key = (session_id, resume_token)
+        while (record := self.records.get(key)) is not None and "moved" in record:
+            key = (session_id, record["moved"])
+        return record, key
 
     async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
         record = self.records.get((session_id, resume_token))

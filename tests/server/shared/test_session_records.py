@@ -242,14 +242,41 @@ async def test_a_redis_that_was_started_with_old_data_holds_nothing_to_claim(own
         assert await store.claim("kitchen", "b", "ada", "token-1", "") != "unknown"
 
 
-async def test_a_fresh_token_takes_the_record_away_from_the_old_one(redis_url: str) -> None:
+async def renewed(store: SessionRecords, token: str, former: str, version: int) -> str:
+    """Written under a new token by A, which could not write for a while."""
+    change = Change({"core": token}, [], whole=True, version=version, builds_on=1, order=0, former=former)
+    return (await store.write("kitchen", A, SessionHead("ada", token, 12.5, "e1"), change)).written
+
+
+async def test_a_client_that_missed_its_new_tokens_finds_the_record_by_an_old_one(redis_url: str) -> None:
+    async with records(redis_url) as (store, told):
+        await begin(store)
+        assert await renewed(store, "token-8", "token-1", 2) == "kept"
+        assert await renewed(store, "token-9", "token-8", 3) == "kept"
+        assert await store.claim("kitchen", "b", "bob", "token-1", "") == "unknown"
+        assert await store.claim("kitchen", "b", "ada", "token-1", "a") == "ours"
+        found = await store.claim("kitchen", "b", "ada", "token-1", "")
+        assert not isinstance(found, str)
+        assert (found["core"], found["owner"]) == ("token-9", "a")
+        assert told == [(CLAIMED, {"session_id": "kitchen", "owner": "a"})]
+        assert await update(store, B, 4, core="{}") == "kept"  # under the token that the client knows
+        assert await store.claim("kitchen", "b", "ada", "token-9", "b") == "ours"
+
+
+async def test_who_wrote_the_record_under_the_new_token_learns_that_it_was_claimed_by_the_old_one(
+    redis_url: str,
+) -> None:
     async with records(redis_url) as (store, _told):
         await begin(store)
-        change = Change({"core": "{}"}, [], whole=True, version=2, builds_on=1, order=0, former="token-1")
+        assert await renewed(store, "token-9", "token-1", 2) == "kept"
+        assert not isinstance(await store.claim("kitchen", "b", "ada", "token-1", ""), str)
         fresh = SessionHead("ada", "token-9", 12.5, "e1")
-        assert (await store.write("kitchen", A, fresh, change)).written == "kept"
-        assert await store.claim("kitchen", "b", "ada", "token-1", "a") == "unknown"
-        assert await store.claim("kitchen", "b", "ada", "token-9", "a") == "ours"
+        late = Change({"core": "{}"}, [], whole=False, version=3, builds_on=2, order=0)
+        assert (await store.write("kitchen", A, fresh, late)).written == "taken"
+        assert await renewed(store, "token-9", "", 4) == "taken"
+        assert await renewed(store, "token-10", "token-9", 5) == "taken"  # and after another outage
+        await store.forget("kitchen", A, "token-9")
+        assert await store.claim("kitchen", "b", "ada", "token-1", "b") == "ours"
 
 
 async def test_replicas_agree_on_the_epoch_and_know_who_lives(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,34 @@ def test_a_session_that_lived_through_it_is_resumed_anywhere_again() -> None:
     replicas(test)
 
 
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_client_that_was_away_while_the_store_was_comes_back_anywhere_by_the_token_it_knows(dies: bool) -> None:
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        assert first.store is not None
+        await roamer.connect(first)
+        roamer.call("echo", n=1)
+        await roamer.until("result")
+        epoch, token = roamer.client.epoch, roamer.client.resume_token
+        roamer.cut()
+        for _ in range(2):  # two outages, and a new token in each
+            first.store.away = True
+            await asyncio.sleep(GO_AHEAD_S + 1)
+            first.store.away = False
+            await asyncio.sleep(1)
+        if dies:
+            await roamer.crash()
+        await roamer.connect(second)
+        roamer.call("echo", n=2)
+        await roamer.until("result", 2)
+        assert (roamer.client.epoch, roamer.client.resume_token) == (epoch, token)
+        await move(roamer, first)
+        roamer.call("echo", n=3)
+        await roamer.until("result", 3)
+        assert roamer.client.epoch == epoch
+
+    replicas(test)
+
+
 def test_a_record_that_lacks_what_the_client_missed_is_incomplete_and_still_good_for_the_right_number() -> None:
     async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
         await roamer.connect(first)
