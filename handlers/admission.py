@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from server.errors import ApiError
+from server.identity.tokens import TokenError
 from server.net.client_address import client_address
 from server.overload import RETRY_AFTER_S
 from server.roles import OPERATOR, USER
@@ -99,7 +100,10 @@ class Admission:
         return origin in self._settings.cors_origins or _split(origin).netloc.lower() == self._request.host.lower()
 
     async def identify(self) -> Identity | None:
-        """The identity by header, subprotocol, ticket or, in development, `user_id`; None if the first message has to bring it."""
+        """The identity by header, subprotocol, ticket or, in development, `user_id`; None if the first message has to bring it.
+
+        Raises RefusedError, and ApiError UNAVAILABLE (503) if it cannot be known now whether a ticket is good.
+        """
         token = self._bearer()
         if token:
             return await self.identify_token(token)
@@ -138,9 +142,10 @@ class Admission:
             raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_token") from None
 
     async def _identify_ticket(self, ticket: str) -> Identity:
+        """The ticket's identity. Raises RefusedError, ApiError UNAVAILABLE (503)."""
         try:
             return await self._gateway.authenticator.redeem_ticket(ticket)
-        except ApiError as refused:
+        except TokenError as refused:
             raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_ticket") from None
 
     def check_sockets(self, identity: Identity, session_id: str) -> None:

@@ -223,10 +223,10 @@ class Authenticator:
         return code
 
     async def redeem_sign_in_code(self, code: str) -> str:
-        """A development token for the code. Raises TokenError (401)."""
+        """A development token for the code. Raises TokenError (401), ApiError UNAVAILABLE."""
         known = await self._state.take(f"sign-in:{_digest(code)}") if len(code) <= MAX_TICKET_CHARS else None
         if known is None:
-            raise TokenError("ticket", "the link was used, has expired, or never was")
+            raise self._not_found("the link")
         return self.issue_development()
 
     async def sign_out(self, identity: Identity) -> None:
@@ -246,10 +246,10 @@ class Authenticator:
         return ticket, TICKET_S
 
     async def redeem_ticket(self, ticket: str) -> Identity:
-        """The identity that the ticket was issued to. Raises TokenError (401)."""
+        """The identity that the ticket was issued to. Raises TokenError (401), ApiError UNAVAILABLE."""
         record = await self._state.take(f"ticket:{_digest(ticket)}") if len(ticket) <= MAX_TICKET_CHARS else None
         if record is None:
-            raise TokenError("ticket", "the ticket was used, has expired, or never was")
+            raise self._not_found("the ticket")
         return await self._alive(json.loads(record))
 
     async def _alive(self, fields: dict[str, Any]) -> Identity:
@@ -269,21 +269,23 @@ class Authenticator:
         return secret
 
     async def client_secret(self, secret: str) -> tuple[Identity, dict[str, Any]]:
-        """The identity and session settings that the secret was issued for. It stays valid. Raises TokenError (401)."""
+        """The identity and session settings that the secret was issued for. It stays valid. Raises TokenError (401), ApiError UNAVAILABLE."""
         record = await self._state.get(f"secret:{_digest(secret)}") if len(secret) <= MAX_TICKET_CHARS else None
         if record is None:
-            raise _spent_secret()
+            raise self._not_found("the client secret")
         fields = json.loads(record)
         return await self._alive(fields["identity"]), fields["session"]
 
     async def spend_client_secret(self, secret: str) -> None:
-        """Use up the secret, whose session is about to begin. Raises TokenError (401) if another was faster."""
+        """Use up the secret, whose session is about to begin. Raises TokenError (401) if another was faster, ApiError UNAVAILABLE."""
         if await self._state.take(f"secret:{_digest(secret)}") is None:
-            raise _spent_secret()
+            raise self._not_found("the client secret")
 
-
-def _spent_secret() -> TokenError:
-    return TokenError("ticket", "the client secret was used, has expired, or never was")
+    def _not_found(self, what: str) -> ApiError:
+        """The refusal of something that works once. While Redis is lost it may be at another replica: a proxy then asks that one."""
+        if self._state.complete:
+            return TokenError("ticket", f"{what} was used, has expired, or never was")
+        return ApiError("UNAVAILABLE", f"{what} cannot be looked up just now", headers={"Retry-After": "1"})
 
 
 def _record(identity: Identity) -> dict[str, Any]:

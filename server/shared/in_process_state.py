@@ -148,6 +148,7 @@ class LocalState:
     """`server.shared.state.State` for this process only. `clock`: Unix seconds."""
 
     shared = False
+    complete = True
 
     def __init__(self, clock: Callable[[], float] = time.time, max_entries: int = MAX_ENTRIES) -> None:
         self._clock = clock

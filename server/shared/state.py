@@ -52,6 +52,10 @@ class State(Protocol):
     shared: bool
     """True if a Redis is configured."""
 
+    @property
+    def complete(self) -> bool:
+        """False while Redis is lost: values that other replicas have stored are not found then."""
+
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
         """Store a value. False if `only_new` and the key exists."""
 
@@ -117,6 +121,10 @@ class RedisState:
         self._untold: dict[str, float] = {}  # revoked while Redis was lost; announced when it is back
         self._name = secrets.token_hex(8)  # of this replica, to recognise its own news when they come back
         link.on_back += [self._tell_revoked, self.load_revoked]
+
+    @property
+    def complete(self) -> bool:
+        return self._link.up
 
     # --- values ---
 

@@ -79,6 +79,14 @@ async def test_a_ticket_is_good_once(gateway: GatewayProcess) -> None:
     assert (await farewell(again))[1] == 4501
 
 
+def test_a_ticket_that_another_replica_may_have_is_answered_so_that_a_proxy_asks_that_one(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="redis://127.0.0.1:1/0") as gateway:
+        status, answer = _handshake(gateway, "/ws/door-4?ticket=issued-elsewhere")
+    assert status == 503
+    assert "UNAVAILABLE" in answer
+    assert "Retry-After: 1" in answer
+
+
 async def test_a_risky_call_is_approved_over_the_socket_and_runs_once(gateway: GatewayProcess) -> None:
     socket = await opened(gateway, "/ws/door-risky", {"Authorization": f"Bearer {gateway.token}"})
     assert (await first(socket))["type"] == "session.ready"
