@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from server.files import read_text
 from server.services import SERVICES
 from server.shared.redis_urls import RedisUrlError, check_url
 
@@ -25,6 +26,7 @@ SECRETS = (
     "LLM_API_KEY",
     "TWILIO_AUTH_TOKEN",
 )  # each may come from NAME_FILE; never echoed
+MOST_SECRET_BYTES = 65_536  # of such a file
 ALGORITHMS = Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
 Names = Annotated[tuple[str, ...], NoDecode]  # a JSON list, or separated by commas
@@ -233,7 +235,7 @@ class Settings(BaseSettings):
         if path is None:
             return value
         try:
-            return path.read_text(encoding="utf-8").strip()
+            return read_text(path, MOST_SECRET_BYTES).strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', 'it is not UTF-8')}") from None
 

@@ -14,6 +14,7 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from server.files import read_text
 from server.roles import ROLES
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 MIN_PASSWORD_CHARS = 8  # NIST SP 800-63B section 5.1.1
 MAX_PASSWORD_CHARS = 256
+MOST_BYTES = 32_000_000  # of the file: some 100,000 users
 
 WORKERS = 2  # concurrent hashes; each takes 64 MiB and one core for some 50 ms
 MAX_WAITING = 32  # sign-ins that may wait for a hash: one or two seconds' worth
@@ -118,7 +120,7 @@ def _matches(password_hash: str, password: str) -> bool:
 def read(path: Path) -> list[User]:
     """All users of a file. Raises UsersError."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["users"]
+        entries = json.loads(read_text(path, MOST_BYTES))["users"]
         return [_user(entry) for entry in entries]
     except FileNotFoundError:
         return []

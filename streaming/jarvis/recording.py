@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import binascii
 import json
-import math
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -28,11 +27,12 @@ from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 from streaming.watch import TOOL_SECRETS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 FORM = "jarvis.recording"
 VERSION = 1
 LONGEST_MS = 3_600_000  # the console opens nothing longer
+MOST_LINES = 1_000_000  # an hour of talking both ways has a third of it
 MAX_DEPTH = 64  # nesting of a message, as deep as clients accept
 UNREADABLE = "(unreadable)"  # type of an entry that is not a valid message or frame
 SECRETS = TOOL_SECRETS | {"token", "resume_token", "access_token", "refresh_token", "ticket", "password"}
@@ -131,10 +131,18 @@ class Scribe:
 
 def read(lines: Iterable[str], name: str) -> Recording:
     """Read a recording from its lines. Raises RecordingError."""
-    numbered = enumerate(lines, 1)
+    numbered = _numbered(lines, name)
     _, first = next(numbered, (1, ""))
     head = _head(first, name)
     return Recording(name, head, tuple(_entry(line, number, name) for number, line in numbered if line.strip()))
+
+
+def _numbered(lines: Iterable[str], name: str) -> Iterator[tuple[int, str]]:
+    """A pipe may never end, and all that is read is kept in memory."""
+    for number, line in enumerate(lines, 1):
+        if number > MOST_LINES:
+            raise RecordingError(f"{name} has more than {MOST_LINES} lines")
+        yield number, line
 
 
 def _head(line: str, name: str) -> dict[str, Any]:
@@ -159,7 +167,7 @@ def _entry(line: str, number: int, name: str) -> RecordingEntry:
         raise RecordingError(f"{name}, line {number}: no JSON object")
     at_ms, message = fields.get("at_ms"), fields.get("message")
     direction: Any = fields.get("direction")
-    if isinstance(at_ms, bool) or not isinstance(at_ms, int | float) or not math.isfinite(at_ms):
+    if isinstance(at_ms, bool) or not isinstance(at_ms, int | float):
         raise RecordingError(f"{name}, line {number}: at_ms is no number")
     if not 0 <= at_ms <= LONGEST_MS:
         raise RecordingError(f"{name}, line {number}: at_ms is not within an hour")

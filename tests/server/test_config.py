@@ -158,6 +158,9 @@ def test_secrets_come_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("JWT_SECRET_KEY_FILE", str(tmp_path / "nothing"))
     with pytest.raises(ConfigError, match=r"JWT_SECRET_KEY: .*nothing cannot be read"):
         load_settings()
+    monkeypatch.setenv("JWT_SECRET_KEY_FILE", "/dev/zero")
+    with pytest.raises(ConfigError, match=r"JWT_SECRET_KEY: /dev/zero cannot be read: File too large"):
+        load_settings()
 
 
 def test_an_empty_redis_url_means_something_and_other_empty_values_mean_the_default(

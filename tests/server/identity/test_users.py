@@ -3,14 +3,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from server.identity.users import MAX_WAITING, Users, UsersBusyError, UsersError, add_user, read
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PASSWORD = "correct horse"
 
@@ -75,6 +72,11 @@ def test_a_file_that_never_was_one_is_an_error(tmp_path: Path, text: str) -> Non
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsersError, match=r"users\.json"):
         Users(path).find("ada")
+
+
+def test_a_file_without_an_end_is_an_error() -> None:
+    with pytest.raises(UsersError, match=r"/dev/zero is no users file: .*too large"):
+        read(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize(

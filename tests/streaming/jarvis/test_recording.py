@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streaming.jarvis import recording
 from streaming.jarvis.recording import LONGEST_MS, RecordingEntry, RecordingError, Scribe, entry_line, head_line, read
 from streaming.jarvis.redaction import HIDDEN
 from streaming.protocol import frame
@@ -114,7 +116,8 @@ def test_what_is_no_message_is_told_without_its_content(data: str | bytes) -> No
         ([HEAD, "{]\n", "\n"], "line 2: no JSON"),
         ([HEAD, "\n", "[]\n"], "line 3: no JSON object"),
         ([HEAD, '{"at_ms":true,"direction":"in","message":{"type":"x"}}\n'], "line 2: at_ms is no number"),
-        ([HEAD, '{"at_ms":NaN,"direction":"in","message":{"type":"x"}}\n'], "line 2: at_ms is no number"),
+        ([HEAD, '{"at_ms":NaN,"direction":"in","message":{"type":"x"}}\n'], "line 2: at_ms is not within"),
+        ([HEAD, f'{{"at_ms":{"9" * 400},"direction":"in","message":{{"type":"x"}}}}\n'], "line 2: at_ms is not within"),
         ([HEAD, '{"at_ms":-1,"direction":"in","message":{"type":"x"}}\n'], "line 2: at_ms is not within an hour"),
         ([HEAD, '{"at_ms":1,"direction":"up","message":{"type":"x"}}\n'], "line 2: no direction"),
         ([HEAD, '{"at_ms":1,"direction":["in"],"message":{"type":"x"}}\n'], "line 2: no direction"),
@@ -129,3 +132,10 @@ def test_a_bad_file_is_told_in_one_line(lines: list[str], words: str) -> None:
         read(lines, "file.jsonl")
     assert "\n" not in str(wrong.value)
     assert str(wrong.value).startswith("file.jsonl")
+
+
+@pytest.mark.parametrize("line", ["\n", '{"at_ms":1,"direction":"in","message":{"type":"x"}}\n'])
+def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.setattr(recording, "MOST_LINES", 1000)
+    with pytest.raises(RecordingError, match=r"^pipe has more than 1000 lines$"):
+        read(chain([HEAD], repeat(line)), "pipe")
