@@ -27,6 +27,9 @@ SECRET_WORDS = ("token", "password", "secret", "authorization", "ticket", "cooki
 SPOKEN = frozenset({"text", "transcript", "utterance", "audio", "pcm"})
 NAMES_OF_SECRETS = frozenset({"token_id", "token_type"})  # these name a token but grant nothing
 BLANK = "[redacted]"
+CALLER = frozenset(
+    {"request_id", "session", "user"}
+)  # of a record of the standard library; what else it carries is left out
 _LEVEL_NAMES = {number: name.lower() for name, number in logging.getLevelNamesMapping().items()}
 
 # What third-party messages may quote: JWTs, credentials of a header, secrets in a URL, pydantic's input.
@@ -210,7 +213,7 @@ def _route_standard_library(level: str, first: list[Processor], last: list[Proce
     handler = _SinkHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=first,
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(CALLER), *first],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )

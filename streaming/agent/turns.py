@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from streaming.ports import Confirmation, ConversationTurn, Outcome, Plan, Round, Step
     from streaming.sound.echo import FarEnd
 
+log = logging.getLogger(__name__)
 
 NO_BRIEF = Brief()
 
@@ -243,7 +245,9 @@ class Turn:
         return await self._carry_out(plan)
 
     def trouble(self, broken: ServiceError) -> None:
-        """Tell the client what failed."""
+        """Tell the client what failed. The log's line has the request id that the console shows, and no words of the user."""
+        caller = {"request_id": self.turn_id, "session": self._context.session_id, "user": self._context.user_id}
+        log.info("turn failed: %s of %s", broken.code, broken.service, extra=caller)
         self._status = "failed"
         self._tell(Trouble.of(broken, self.turn_id))
 

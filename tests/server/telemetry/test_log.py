@@ -50,6 +50,13 @@ def test_the_standard_library_writes_the_same_lines(written: Written) -> None:
     assert (line["event"], line["level"], line["logger"]) == ("odd frame", "warning", "tornado.general")
 
 
+def test_the_standard_library_s_lines_name_the_caller_and_nothing_else(written: Written) -> None:
+    logging.getLogger("streaming").info("turn failed", extra={"request_id": "r1", "words": SAID})
+    (line,) = written.lines()
+    assert line["request_id"] == "r1"
+    assert SAID not in str(line)
+
+
 def test_tornado_s_own_access_lines_are_left_out(written: Written) -> None:
     logging.getLogger("tornado.access").error("500 GET /?token=abc")
     assert written.lines() == []

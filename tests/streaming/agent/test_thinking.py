@@ -247,13 +247,17 @@ def test_a_model_that_fails_ends_in_an_apology(begun: tuple[ReplyWords, ...], *,
     virtual_time.run(body())
 
 
-def test_a_safety_check_that_is_down_ends_in_its_own_apology() -> None:
+def test_a_safety_check_that_is_down_ends_in_its_own_apology(caplog: pytest.LogCaptureFixture) -> None:
     async def body() -> None:
+        caplog.set_level("INFO")
         down = ServiceError("UNAVAILABLE", "down", service="safety")
         turn = Turn(Mind(rounds=[[ReplyWords("Well. "), mkdir("r1s1")]], failing={"safety": down}))
         await turn.type()
         assert "can't check whether it is safe" in turn.reply
         assert turn.world.executed == []
+        (line,) = [record for record in caplog.records if record.name == "streaming.agent.turns"]
+        assert line.getMessage() == "turn failed: UNAVAILABLE of safety"
+        assert vars(line)["request_id"] == turn.outlet.of(Trouble)[0].turn_id
 
     virtual_time.run(body())
 
