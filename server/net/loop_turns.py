@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 ArgumentT = TypeVar("ArgumentT")
 
-TURN_S = 0.0005  # a connection should stop after this long; a microphone's frame costs a tenth of a millisecond
-LONG_TURN_S = 0.001  # a turn that took longer, with the tasks that it started, had dear messages
-SHORT_TURN_S = 0.0002  # a turn of one message that took no longer: the messages are cheap again
+# A connection should stop after this long. What arrives waits for the rest of an iteration of the loop and for two more; a
+# microphone's frame costs a tenth of a millisecond.
+TURN_S = 0.0002
+# A turn that took longer had dear messages: so long for each message that it might have, with the tasks that it started, and never longer
+# than LONG_TURN_S.
+DEAR_S = 0.0002
+LONG_TURN_S = 0.001
 PAUSE = 3.0  # after a dear turn the others have so many times its length: all crowds together get a quarter of the loop
 LONGEST_PAUSE_S = 0.02
 # The share of the loop, in CPU time, with which a connection goes ahead of those that had more: at once that of 200 frames of audio
@@ -49,9 +53,14 @@ class Share:
         self.spent = self._had_s > SHARE_S
 
     def learn(self, turn_s: float) -> bool:
-        """Take more messages in the next turn, or one if this one was dear. Returns whether it was."""
-        dear = turn_s > (SHORT_TURN_S if self.most == 1 else LONG_TURN_S)
-        self.most = 1 if dear else min(2 * self.most, MOST_MESSAGES)
+        """Take more messages in the next turn, fewer if this one was too long, or one if it was dear. Returns whether it was."""
+        dear = turn_s > min(DEAR_S * self.most, LONG_TURN_S)
+        if dear:
+            self.most = 1
+        elif turn_s > TURN_S:
+            self.most = max(1, int(self.most * TURN_S / turn_s))
+        else:
+            self.most = min(2 * self.most, MOST_MESSAGES)
         return dear
 
 

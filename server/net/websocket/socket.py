@@ -158,15 +158,16 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     def _take_turn(self, most: int) -> None:
         self._waits, before, self._turn_at = False, self._turn_at, self._loop.time()
         self._crowded_s += (self._turn_at - before) / min(self._turns.crowd, DEAR_CROWD if most == 1 else sys.maxsize)
-        until = perf_counter() + TURN_S
+        until, step = perf_counter() + TURN_S, 1  # it may be a dear one
         while self._reader.crowded and not self.client_terminated:
-            self._handle(self._reader.more(min(most, FIRST_MESSAGES)))
+            self._handle(self._reader.more(step))
             most -= FIRST_MESSAGES
             if self._reader.crowded and (most <= 0 or perf_counter() > until):
                 if self._crowded_s > self._limits.crowded_s:
                     self.fail(POLICY_VIOLATION, "too many frames")
                 self._wait()
                 return
+            step = FIRST_MESSAGES
         self.behind_since, self._caught_up = None, self._loop.time()
         self._count_limit = min(self._frames + JOIN_FRAMES, self._limits.frames_burst)
         if not self.transport.is_closing() and (self._seat is None or self._seat.left):

@@ -8,7 +8,18 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from server.net.loop_turns import FIRST_MESSAGES, LONG_TURN_S, PAUSE, SHARE_S, SHARE_S_PER_S, LoopTurns, Share
+from server.net.loop_turns import (
+    DEAR_S,
+    FIRST_MESSAGES,
+    LONG_TURN_S,
+    MOST_MESSAGES,
+    PAUSE,
+    SHARE_S,
+    SHARE_S_PER_S,
+    TURN_S,
+    LoopTurns,
+    Share,
+)
 
 if TYPE_CHECKING:
     import pytest
@@ -117,6 +128,26 @@ async def test_turns_stay_dear_while_single_messages_cost_much() -> None:
     turns.wait(go_on)
     await over.wait()
     assert most_of == [FIRST_MESSAGES, 1, 1, 1, 2, 4]
+
+
+def test_turns_become_as_long_as_they_should_be() -> None:
+    """What arrives waits for three of them."""
+    share, most, costs_s = Share(), list[int](), 0.02 * TURN_S
+    for _ in range(40):
+        most.append(share.most)
+        assert not share.learn(share.most * costs_s)
+    assert max(most) == MOST_MESSAGES
+    assert all(each * costs_s < 2 * TURN_S for each in most)
+    assert share.learn(1.01 * LONG_TURN_S)
+    assert share.most == 1
+
+
+def test_a_few_messages_are_dear_if_each_of_them_is() -> None:
+    share = Share()
+    assert share.learn(1.01 * DEAR_S * FIRST_MESSAGES)
+    assert share.most == 1
+    assert not share.learn(0.99 * DEAR_S)
+    assert share.most == 2
 
 
 async def test_dear_messages_of_one_do_not_hold_up_another() -> None:

@@ -142,6 +142,37 @@ async def test_a_long_message_waits_for_its_turn() -> None:
             await asyncio.sleep(0)
 
 
+async def test_dear_messages_are_taken_one_by_one_from_the_first_turn() -> None:
+    """Nobody knows yet what they cost."""
+    heard: list[float] = []
+    taken: list[int] = []  # in each turn
+
+    class Counted(LoopTurns):
+        def wait(self, go_on: Callable[[int], None], share: Share | None = None) -> None:
+            def counted(most: int) -> None:
+                before = len(heard)
+                go_on(most)
+                taken.append(len(heard) - before)
+
+            super().wait(counted, share)
+
+    class Dear(Echo):
+        def get_websocket_protocol(self) -> Any:
+            return FrameSocket(self, self.limits, Counted())
+
+        def on_message(self, message: str | bytes) -> None:
+            super().on_message(message)
+            heard.append(time.perf_counter())
+            while time.perf_counter() < heard[-1] + 2 * TURN_S:
+                pass
+
+    async with connected(handler=Dear) as client:
+        client.handler.ws_connection.data_received(frame(TEXT, b"a") * (FIRST_MESSAGES + 4))
+        for _ in range(FIRST_MESSAGES + 4):
+            await client.frame()
+    assert taken == [1] * 4
+
+
 async def test_who_has_spent_its_share_waits_for_its_turn_with_each_read() -> None:
     """Messages that come one by one are no crowd, however dear they are."""
     heard: list[str | bytes] = []
