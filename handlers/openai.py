@@ -16,6 +16,7 @@ from server.identity.auth import CLIENT_SECRET, TokenError
 from server.operations import Access
 from server.operations.openai_errors import error_json, status_of
 from server.operations.roles import allows
+from server.overload import RETRY_AFTER_S
 from server.routes import Route
 from streaming.jarvis.entry import RefusedError
 from streaming.openai.conversation import new_id
@@ -63,7 +64,7 @@ class OpenAiSocketHandler(ForeignSocketHandler):
 
     async def prepare(self) -> None:
         """Admit the client before the upgrade. Raises ApiError, whose status refuses the handshake."""
-        self._admission.check_handshake("")
+        self._admission.check_handshake(self._resumed_id)
         await self.gateway.codecs.ready()
         identity = await self._identify()
         if not allows(Access.USER, identity.roles):
@@ -77,9 +78,15 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         self._identity = identity
 
     def _check_sockets(self, identity: Identity) -> None:
-        """Raises ApiError if the user has too many. It holds until the next await, so the last check is before the session begins."""
+        """Raises ApiError if the user or the gateway has too many: a session that goes on is none more.
+
+        That holds until the next await, so the last check is before the session begins.
+        """
+        live = self._resumable(identity)
+        if live is None and self.gateway.overload.full:
+            raise ApiError("OVERLOADED", headers={"Retry-After": str(RETRY_AFTER_S)})
         try:
-            self._admission.check_sockets(identity, "")
+            self._admission.check_sockets(identity, "" if live is None else live.session_id)
         except RefusedError as refused:
             raise ApiError("RATE_LIMITED", refused.message, headers={"Retry-After": "1"}) from None
 
@@ -89,14 +96,27 @@ class OpenAiSocketHandler(ForeignSocketHandler):
             with self._counting_refusals():
                 await self.gateway.authenticator.spend_client_secret(self._key())
 
+    @property
+    def _resumed_id(self) -> str:
+        """The session that the client asks for; empty: a new one."""
+        return self.get_query_argument("resume", "")
+
+    @property
+    def _last_event_id(self) -> str:
+        return self.get_query_argument("last_event_id", "")
+
+    def _resumable(self, identity: Identity) -> RealtimeSession | None:
+        """The session that the client resumes, if that is possible. A client secret is for a new session only."""
+        if self._settings is not None or not self._resumed_id:
+            return None
+        return self.gateway.openai.waiting(self._resumed_id, self._last_event_id, identity)
+
     def _session(self, identity: Identity, voices: Voices) -> RealtimeSession:
-        """The session that the client resumes, if possible, else a new one. A client secret is for a new session only."""
+        """The session that the client resumes, if possible, else a new one."""
         sessions = self.gateway.openai
-        last_event_id = self.get_query_argument("last_event_id", "")
-        resumed = self.get_query_argument("resume", "") if self._settings is None else ""
-        live = sessions.waiting(resumed, last_event_id, identity)
+        live = self._resumable(identity)
         if live is not None:
-            sessions.resume(live, self, identity, last_event_id)
+            sessions.resume(live, self, identity, self._last_event_id)
             return live
         return sessions.begin(
             identity,

@@ -30,6 +30,7 @@ class OpenAiDuplexHandler(OpenAiSocketHandler):
     """The session's own socket. The client begins, with `session.start`."""
 
     endpoint = "/v1/live/sessions"
+    _resumed_id = ""
 
     def _session(self, identity: Identity, voices: Voices) -> RealtimeSession:
         return self.gateway.openai.begin_duplex(identity, self, voices, recording=requested_recording(self.request))
@@ -40,6 +41,7 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
 
     endpoint = "/v1/live/sessions/{id}/attach"
     takes_secrets = False
+    _resumed_id = ""
 
     @property
     def max_message_size(self) -> int:

@@ -102,6 +102,43 @@ async def test_a_refused_handshake_leaves_the_client_secret_valid(tmp_path: Path
             await authenticator.client_secret(secret)
 
 
+def sessions(rest: Rest, tasks: asyncio.TaskGroup) -> RealtimeSessions:
+    lent: Any = World()
+    provided = LaneServices(rest.gateway.services, lent, lent, lent, lent, lent)
+    return RealtimeSessions(provided, tasks, rest.gateway.residents, resume_s=60)
+
+
+@pytest.mark.parametrize("limit", ["ws_max_sockets_per_user", "ws_max_sessions"])
+async def test_a_session_is_resumed_where_there_is_no_room_for_another(tmp_path: Path, limit: str) -> None:
+    settings: dict[str, Any] = {limit: 2}
+    async with running(tmp_path, **settings) as rest, asyncio.TaskGroup() as tasks:
+        rest.gateway.session_tasks = tasks
+        rest.gateway.openai = sessions(rest, tasks)
+        url = f"ws://127.0.0.1:{rest.port}/v1/realtime"
+
+        async def entered(query: str = "", **whose: str) -> tuple[Any, str]:
+            socket = await websocket_connect(HTTPRequest(url + query, headers=rest.bearer(**whose)))
+            return socket, str(await socket.read_message()) if not query else ""
+
+        lost, created = await entered()
+        await entered()
+        event = json.loads(created)
+        lost.protocol._abort()  # without a close frame
+        resident = rest.gateway.residents.current(event["session"]["id"])
+        assert resident is not None
+        while resident.connected:
+            await asyncio.sleep(0.001)
+        query = f"?resume={resident.session_id}&last_event_id={event['event_id']}"
+        if limit == "ws_max_sessions":
+            for refused_query, user in [("", "ada"), (query, "eve")]:
+                with pytest.raises(HTTPClientError) as refused:
+                    await entered(refused_query, user=user)
+                assert refused.value.code == 503
+        await entered(query)
+        assert [each.connected for each in rest.gateway.residents] == [True, True]
+        await rest.gateway.openai.close()
+
+
 @pytest.mark.parametrize("path", ["/v1/realtime", "/v1/live/sessions"])
 @pytest.mark.parametrize("secret", [False, True])
 async def test_handshakes_at_the_same_time_make_no_more_sockets_than_allowed(
@@ -110,10 +147,7 @@ async def test_handshakes_at_the_same_time_make_no_more_sockets_than_allowed(
     """They all wait for the voices, or for a client secret, before the first of them has a session."""
     async with running(tmp_path, ws_max_sockets_per_user=2) as rest, asyncio.TaskGroup() as tasks:
         rest.gateway.session_tasks = tasks
-        world = World()
-        lent: Any = world
-        provided = LaneServices(world.services(), lent, lent, lent, lent, lent)
-        rest.gateway.openai = RealtimeSessions(provided, tasks, rest.gateway.residents)
+        rest.gateway.openai = sessions(rest, tasks)
         all_came = asyncio.Barrier(5)
         authenticator = rest.gateway.authenticator
         identity = await authenticator.verify(rest.token())
