@@ -134,6 +134,11 @@ class Admission:
         except ApiError as refused:
             raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_token") from None
 
+    def check_room(self, session_id: str) -> None:
+        """Raises RefusedError if the gateway is full by now. A client may still return to a session of this process."""
+        if self._gateway.overload.full and self._gateway.residents.current(session_id) is None:
+            raise RefusedError(CloseCode.TRY_AGAIN_LATER, "the gateway is overloaded: try again", "overloaded")
+
     def check_signed_in(self, identity: Identity) -> None:
         """Raises RefusedError if the token was signed out while its handshake waited: the sign-out found no session to close."""
         try:

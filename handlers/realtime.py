@@ -122,6 +122,7 @@ class RealtimeHandler(SocketHandler):
     async def _authenticate(self, token: str) -> None:
         try:
             self._identity = await self._admission.identify_token(token)
+            self._admission.check_room(self.path_args[0])  # its token may come seconds after the handshake
             await self._claim()
         except RefusedError as refused:
             self.refuse(refused)

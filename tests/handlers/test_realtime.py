@@ -282,6 +282,20 @@ async def test_too_many_handshakes_are_refused(tmp_path: Path) -> None:
         assert _handshake(strict, "/ws/x?user_id=a")[0] == 429
 
 
+async def test_a_gateway_that_is_full_when_the_token_comes_refuses_the_session(tmp_path: Path) -> None:
+    """Until then, a socket without a token is no session."""
+    settings = {"WS_MAX_SESSIONS": "1", "EMBEDDED": "false", "REDIS_URL": ""}
+    with running_gateway(tmp_path, **settings) as small:
+        early = [await opened(small, f"/ws/early-{number}") for number in range(2)]
+        outcomes = []
+        for socket in early:
+            await socket.write_message(json.dumps({"type": "auth", "token": small.token}))
+            outcomes.append((await first(socket))["type"])
+        assert outcomes == ["session.ready", "error"]
+        assert await early[1].read_message() is None
+        assert early[1].close_code == 1013
+
+
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A user may have three sockets at it. Each test has users of its own."""

@@ -25,7 +25,10 @@ async def test_a_client_that_leaves_while_its_token_is_verified_opens_no_session
     handler.request = SimpleNamespace(arguments={}, query_arguments={})
     handler.path_args = ["s1"]
     handler._admission = SimpleNamespace(
-        identify_token=identify_token, check_signed_in=entered.append, check_sockets=entered.append
+        identify_token=identify_token,
+        check_room=lambda _session_id: None,
+        check_signed_in=entered.append,
+        check_sockets=entered.append,
     )
     handler._timer = handler._ending = handler._attachment = None
     handler._early = ["{}"]
