@@ -186,6 +186,7 @@ def test_a_stop_hangs_up_and_a_key_pressed_before_has_no_effect() -> None:
         '{"event": "dtmf", "dtmf": {"digit": "x"}}',
         '{"event": "dtmf", "dtmf": {"digit": "12"}}',
         '{"event": 5}',
+        '{"event": "connected", "values": [' + "0," * 10_000 + "0]}",
         '{"event": "start", "start": {"streamSid": "M", "callSid": "C", "mediaFormat": {"encoding": "audio/x-l16"}}}',
     ],
 )
