@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,8 @@ STARTED_WORDS = 4
 
 @dataclass(slots=True)
 class Pause:
-    """A reply paused by a sound, at a time of the listening clock. `words_followed` is set once that is known."""
+    """A reply paused by a sound. `words_followed` is set once that is known."""
 
-    at: float
     heard_ms: int
     heard_text: str
     words_followed: asyncio.Future[bool]
@@ -70,6 +70,8 @@ class Delivery:
         self._growing = False  # True while more words of the reply are being made
         self._takes_words: SynthesisStream | None = None  # speaks the words of a growing reply as they come
         self._utterance: Utterance | None = None
+        self._lately = ""  # what was spoken last, to its end
+        self._silent_since = -math.inf  # of the listening clock
         self._pause: Pause | None = None
         self._paused_ms: int | None = None  # on another replica, by a sound that is heard again here
         # An utterance begun on another replica, and how much of it was sent.
@@ -208,8 +210,13 @@ class Delivery:
             await utterance.play()
             await utterance.played_out()
         finally:
+            if not utterance.stopped:
+                self._fell_silent(self._saying)
             self._utterance = self._takes_words = None
         return utterance
+
+    def _fell_silent(self, lately: str = "") -> None:
+        self._lately, self._silent_since = lately, self._setup.listening_clock()
 
     # --- what the lane calls, by way of the turn ---
 
@@ -225,12 +232,14 @@ class Delivery:
 
     @property
     def silent_s(self) -> float:
-        """For how long it has been paused, in seconds."""
-        return self._setup.listening_clock() - self._pause.at if self._pause is not None else 0.0
+        """For how long nothing has been playing, in seconds."""
+        return 0.0 if self.speaking else self._setup.listening_clock() - self._silent_since
 
     @property
     def our_words(self) -> str:
-        """The part of the reply played so far, including the word played last."""
+        """The part of the reply played so far, including the word played last; afterwards what was spoken last."""
+        if not self.under_way:
+            return self._lately
         heard = "" if self.aside else self.said
         if self._pause is not None:
             heard = self._pause.heard_text
@@ -269,9 +278,10 @@ class Delivery:
         if utterance is None:
             return
         utterance.stop()
+        self._fell_silent()
         heard = ("" if self.aside else self.said) + utterance.heard(self._saying)
         self._setup.outlet.interrupt()
-        self._pause = Pause(self._setup.listening_clock(), utterance.played_ms, heard, loop.create_future())
+        self._pause = Pause(utterance.played_ms, heard, loop.create_future())
         self._tell(TurnPaused(self._turn_id, utterance.played_ms))
 
     def settle_pause(self, *, words_followed: bool) -> None:

@@ -25,6 +25,7 @@ class Stage(Generic[WordsT]):
         self._serve = serve
         self._ended = False  # no more words will come
         self.turn: Turn | None = None  # the current one
+        self._ended_last: Turn | None = None
         self.task: asyncio.Task[None] | None = None
         self.floor = asyncio.Lock()  # held by the turn that speaks
         self._beneath: list[Turn] = []  # those whose question waits meanwhile
@@ -67,6 +68,11 @@ class Stage(Generic[WordsT]):
         """True while the current turn answers other words than those that its question is about."""
         return bool(self._beneath)
 
+    def sounding(self, s_ago: float) -> Turn | None:
+        """The turn whose voice is playing or paused, or was playing `s_ago` seconds ago."""
+        turn = self.turn or self._ended_last
+        return turn if turn is not None and (turn.under_way or turn.silent_s <= s_ago) else None
+
     async def run(self, turn: Turn, work: Coroutine[None, None, None]) -> None:
         """Run a turn to its end."""
         below = self.turn, self.task
@@ -81,6 +87,7 @@ class Stage(Generic[WordsT]):
                 if words is not None:
                     await self._serve(words)
                     self.ask_again()
+        self._ended_last = turn
         self.turn, self.task = below
         if self._beneath:
             self._beneath.pop()

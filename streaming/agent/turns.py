@@ -14,6 +14,7 @@ from streaming.agent.company import keep_company
 from streaming.agent.delivery import Delivery
 from streaming.agent.eager import CONTEXT_TURNS
 from streaming.agent.ledger import TurnLedger
+from streaming.agent.overheard import ECHO_S, overheard
 from streaming.agent.questions import still_working
 from streaming.agent.steps import StepRun, as_actions
 from streaming.agent.thinking import Thinking
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from streaming.agent.eager import EarlyPlan
     from streaming.agent.format import ReplyFormat
+    from streaming.agent.overheard import Overheard, Sureness
     from streaming.agent.stopwatch import Stopwatch
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
@@ -356,13 +358,13 @@ class Turn:
 
     @property
     def silent_s(self) -> float:
-        """For how long the reply has been paused, in seconds."""
+        """For how long nothing has been playing, in seconds."""
         return self._delivery.silent_s
 
-    @property
-    def our_words(self) -> str:
-        """The part of the reply played so far, including the word played last."""
-        return self._delivery.our_words
+    def overheard(self, text: str, sureness: Sureness, ended_s_ago: float) -> Overheard:
+        """Classify words that began while it spoke and ended `ended_s_ago` seconds ago."""
+        outlasts = self.silent_s - ended_s_ago > ECHO_S
+        return overheard(text, self._delivery.our_words, sureness, silent=self.paused, outlasts=outlasts)
 
     @property
     def under_way(self) -> bool:

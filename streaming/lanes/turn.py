@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from streaming.agent.answering import Answer, Moment, answer
 from streaming.agent.eager import EarlyPlan
-from streaming.agent.overheard import ECHO_S, Overheard, Sureness, overheard, sureness_of
+from streaming.agent.overheard import Overheard, Sureness, sureness_of
 from streaming.agent.stage import Stage
 from streaming.agent.stopwatch import Stopwatch
 from streaming.agent.turns import NO_BRIEF, Turn
@@ -134,8 +134,7 @@ class TurnLane(Lane):
 
     def _moment(self, s_ago: float = 0.0) -> Moment:
         """The moment of words that begin now, or began `s_ago` seconds ago."""
-        at = self._listening_clock() - s_ago
-        sounded = self._setup.sounding.sounded_at(at)
+        sounded = self._setup.sounding.sounded_at(self._listening_clock() - s_ago)
         return Moment(self._open_question, over_our_voice=sounded, meanwhile=self._stage.meanwhile)
 
     def _in_conversation(self) -> bool:
@@ -176,8 +175,7 @@ class TurnLane(Lane):
         match event:
             case SpeechStarted(at_ms=at_ms):
                 self._somebody_speaks = True
-                self._over = self._turn if self._turn is not None and self._turn.under_way else None
-                self._begun = self._moment(ended_s_ago(at_ms))
+                self._over, self._begun = self._stage.sounding(ended_s_ago(at_ms)), self._moment(ended_s_ago(at_ms))
                 if self._turn is not None and not self._hears_itself:
                     self._turn.pause()
             case InterimTranscript(text=text) if text:
@@ -200,16 +198,17 @@ class TurnLane(Lane):
     def _weigh(self, text: str, sureness: Sureness, ended_s_ago: float = 0.0) -> bool:
         """True if the words are meant for the agent: neither a "mm-hm" during its reply nor an echo of the reply itself.
 
-        Interrupts the reply, or lets it go on, as soon as that is clear.
+        Interrupts the reply, or lets it go on, as soon as that is clear. An echo of a reply's last words is recognised after its end.
         """
         turn = self._over
-        if turn is None or turn is not self._turn or not turn.under_way:
+        if turn is None:
             self._settle_pause(words_followed=True)
             return True
-        outlasts = turn.silent_s - ended_s_ago > ECHO_S
-        judged = overheard(text, turn.our_words, sureness, silent=turn.paused, outlasts=outlasts)
+        judged = turn.overheard(text, sureness, ended_s_ago)
         if judged is Overheard.ECHO:
             self._hears_itself = True
+        elif turn is not self._turn or not turn.under_way:
+            return True
         if judged is Overheard.WORDS:
             turn.pause()  # unless a sound has already done so
         if judged is not Overheard.UNCLEAR:

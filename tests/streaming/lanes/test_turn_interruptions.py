@@ -125,6 +125,28 @@ def test_words_of_the_reply_are_no_echo_if_they_go_on_for_long_after_it_fell_sil
     virtual_time.run(body())
 
 
+@pytest.mark.parametrize(("words", "statuses"), [("Five, hello.", ["ok"]), ("what about dogs", ["ok", "ok"])])
+def test_the_echo_of_the_last_words_is_recognised_after_the_reply_and_not_answered(
+    words: str, statuses: list[str]
+) -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.25)
+            it.microphone.push(SpeechStarted(1800), InterimTranscript("one", 0), SpeechStopped(1900))
+            it.microphone.push(FinalTranscript("One.", 0.9, 1800, 1900))
+            await it.until(TurnContinued)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2400))
+            await it.until(TurnDone)
+            it.microphone.push(EagerEnd(3000, words), SpeechStopped(3000), FinalTranscript(words, 0.9, 2400, 3000))
+        assert [done.status for done in it.outlet.of(TurnDone)] == statuses
+
+    virtual_time.run(body())
+
+
 def test_words_while_the_reply_waits_for_an_echo_to_end_are_not_lost() -> None:
     async def body() -> None:
         world = World()

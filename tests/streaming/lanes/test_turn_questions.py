@@ -12,6 +12,7 @@ from streaming.domain import (
     SpeechEnds,
     TaskEnded,
     TaskNeedsConfirmation,
+    TurnContinued,
     TurnDone,
     TurnInterrupted,
     TurnPaused,
@@ -57,6 +58,29 @@ def test_a_spoken_answer_settles_a_confirmation(answer: str, status: str) -> Non
         assert world.settled_via == ["voice"]
         assert it.outlet.of(TaskEnded)[0].status == status
         assert world.executed == ([("rm", {})] if status == "ok" else [])
+        assert len(it.outlet.of(TurnDone)) == 1
+
+    virtual_time.run(body())
+
+
+def test_the_echo_of_a_question_is_no_request() -> None:
+    async def body() -> None:
+        world = risky("Delete the folder demo")
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            await asyncio.sleep(0.5)
+            it.microphone.push(SpeechStarted(800), FinalTranscript("Shall I.", 0.9, 800, 1100))
+            await it.until(TurnContinued)
+            await asyncio.sleep(1)
+            it.microphone.push(SpeechStarted(2000))
+            await asyncio.sleep(3)  # it was asked to its end
+            it.microphone.push(FinalTranscript("with everything in it?", 0.9, 2000, 3000))
+            await asyncio.sleep(1)
+            assert [said.text for said in it.outlet.of(TurnReply)] == []
+            it.microphone.say("yes")
+            await it.until(TurnDone)
+        assert it.outlet.of(TaskEnded)[0].status == "ok"
         assert len(it.outlet.of(TurnDone)) == 1
 
     virtual_time.run(body())
