@@ -40,7 +40,28 @@ _SIGNS = {
     "🛑": "stop",
 }
 _JOINERS = re.compile("[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]")  # variants and skin tones of an emoji
-_IS = frozenset({"is", "are"})
+# An 's behind these is a verb; behind other words ("my dad's birthday") it is more often a possessive.
+_BEFORE_IS = frozenset(
+    ["what", "where", "who", "when", "how", "why", "which", "that", "this", "it", "he", "she", "there", "here"]
+)
+_VERBS = frozenset(
+    [
+        "is",
+        "are",
+        "isn't",
+        "aren't",
+        "was",
+        "were",
+        "wasn't",
+        "weren't",
+        "has",
+        "hasn't",
+        "will",
+        "won't",
+        "can",
+        "can't",
+    ]
+)
 _ASKS = frozenset({"forget", "delete", "about", "tell", "know", "you", "what's", "whats", "who's", "when's", "where's"})
 
 
@@ -138,7 +159,7 @@ def with_statement_whole(words: Sequence[SaidWord]) -> list[SaidWord]:
     It is also possessive where `my …` is what is asked for: `forget my dog's name`, `do you know my dog's name`.
     """
     keys = [word.key.lower() for word in words]
-    if "my" not in keys[:-2] or _IS & set(keys) or _asks(keys[: keys.index("my")][-2:]):
+    if "my" not in keys[:-2] or _VERBS & set(keys) or _asks(keys[: keys.index("my")][-2:]):
         return list(words)
     ended = [at for at in range(keys.index("my") + 1, len(keys) - 1) if keys[at].endswith(("'s", "'re"))]
     return [*words[: ended[-1]], *_whole(words[ended[-1]]), *words[ended[-1] + 1 :]] if ended else list(words)
@@ -150,8 +171,13 @@ def _asks(before: Sequence[str]) -> bool:
 
 
 def with_contractions_whole(words: Sequence[SaidWord]) -> list[SaidWord]:
-    """`where's` is `where is`, `i'm` is `i am`, with or without the apostrophe."""
-    return [whole for word in words for whole in _whole(word)]
+    """`where's` is `where is`, `i'm` is `i am`, with or without the apostrophe; not `my dad's`."""
+    return [whole for word in words for whole in ([word] if _possessive(word) else _whole(word))]
+
+
+def _possessive(word: SaidWord) -> bool:
+    key = word.key.lower()
+    return key.endswith("'s") and key.removesuffix("'s") not in _BEFORE_IS
 
 
 def _whole(word: SaidWord) -> list[SaidWord]:
