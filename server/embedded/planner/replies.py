@@ -17,7 +17,7 @@ from server.embedded.planner.dates import spoken_clock, spoken_date, told_day, t
 from server.embedded.planner.places import SEVERAL_ZONES, zone_of
 from server.embedded.planner.recipes import RECIPES, missing
 from server.embedded.planner.results import READERS, Facts, are_of, entries, forgotten_note, found, title_of
-from server.embedded.planner.spoken_values import counted, speakable, spoken_value
+from server.embedded.planner.spoken_values import as_told, counted, speakable, spoken_value
 from server.embedded.planner.sums import told_sum
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def _other_date(facts: Facts, now: datetime) -> str:
 
 
 def _facts(entities: dict[str, Any], now: datetime) -> Facts:
-    facts: Facts = {name: speakable(spoken_value(value), MAX_ENTITY_CHARS) for name, value in entities.items()}
+    facts: Facts = {name: as_told(spoken_value(value), MAX_ENTITY_CHARS) for name, value in entities.items()}
     if "text" in entities:
-        facts["text"] = speakable(spoken_value(entities["text"]), MAX_REPEATED_CHARS)
+        facts["text"] = as_told(spoken_value(entities["text"]), MAX_REPEATED_CHARS)
     facts |= {
         "time": spoken_clock(now),
         "date": spoken_date(now.date(), now.date()),
@@ -88,8 +88,8 @@ def _facts(entities: dict[str, Any], now: datetime) -> Facts:
     args = entities.get("args")
     if isinstance(args, list) and len(args) > 1:
         facts |= {
-            "source": speakable(str(args[0]), MAX_ENTITY_CHARS),
-            "target": speakable(str(args[-1]), MAX_ENTITY_CHARS),
+            "source": as_told(str(args[0]), MAX_ENTITY_CHARS),
+            "target": as_told(str(args[-1]), MAX_ENTITY_CHARS),
         }
     if isinstance(entities.get("attribute"), str):
         facts["are"] = are_of(entities["attribute"])

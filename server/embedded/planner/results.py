@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from server.embedded.planner.spoken_values import (
+    as_told,
     counted,
     speakable,
     spoken_names,
@@ -101,7 +102,7 @@ def _scroll(facts: Facts, _result: Result) -> str:
 
 
 def _recall(facts: Facts, result: Result) -> str:
-    facts["value"] = speakable(spoken_value(result.get("value")))
+    facts["value"] = as_told(spoken_value(result.get("value")))
     return "" if "value" in result else "recall_nothing"
 
 
@@ -110,7 +111,7 @@ def _notes(facts: Facts, result: Result) -> str:
     for hit in entries(result, "results"):
         metadata = hit.get("metadata")
         attribute = _text_of(metadata, "attribute") if isinstance(metadata, dict) else ""
-        value = speakable(spoken_value(hit.get("value")), MAX_NOTE_CHARS).rstrip(".")
+        value = as_told(spoken_value(hit.get("value")), MAX_NOTE_CHARS).rstrip(".")
         said.append(f"Your {speakable(attribute)} {are_of(attribute)} {value}." if attribute else f"You said: {value}.")
     facts["notes"] = " ".join(said)
     facts.setdefault("topic", "that")
@@ -120,7 +121,7 @@ def _notes(facts: Facts, result: Result) -> str:
 def forgotten_note(facts: Facts, searched: Result) -> str:
     """The note that was found and then forgotten."""
     notes = entries(searched, "results")
-    facts["note"] = speakable(spoken_value(notes[0].get("value")), MAX_NOTE_CHARS).rstrip(".") if notes else "it"
+    facts["note"] = as_told(spoken_value(notes[0].get("value")), MAX_NOTE_CHARS).rstrip(".") if notes else "it"
     return "forget_note"
 
 
@@ -152,9 +153,9 @@ def _memory(facts: Facts, lines: list[str]) -> str:
     return "run_free"
 
 
-def _one_line(template: str) -> Callable[[Facts, list[str]], str]:
+def _one_line(template: str, said: Callable[[str], str] = speakable) -> Callable[[Facts, list[str]], str]:
     def read(facts: Facts, lines: list[str]) -> str:
-        facts["output"] = speakable(lines[0])
+        facts["output"] = said(lines[0])
         return template if len(lines) == 1 and facts["output"] else ""
 
     return read
@@ -186,7 +187,7 @@ _COMMANDS: dict[str, Callable[[Facts, list[str]], str]] = {
     "pwd": _one_line("run_pwd"),
     "hostname": _one_line("run_hostname"),
     "nproc": _processors,
-    "echo": _one_line("run_echo"),
+    "echo": _one_line("run_echo", as_told),
     "find": _found_files,
 }
 

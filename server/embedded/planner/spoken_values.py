@@ -1,4 +1,4 @@
-"""Values, lists and long texts as somebody would say them: without signs and addresses, and short."""
+"""Values, lists and long texts as somebody would say them: without signs, and short. What the user said keeps its signs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_NAMES = 3  # file or link names read aloud; nobody remembers more
 MAX_NAME_CHARS = 40
 MAX_ITEMS = 8  # of a list in memory
 
-_URL = re.compile(r"\b(?:https?://|www\.)\S+", re.IGNORECASE)
+_URL = re.compile(r"\b(?:https?://|www\.)\S*[^\W_]\S*?(?=[^\w/]*(?:\s|\Z))", re.IGNORECASE)
 _MARKUP = re.compile(r"[*#|<>`=~^{}\[\]\\\"]+|(?<!\w)_+|_+(?!\w)|[-_]{2,}")
 _UNDERSCORES_IN_NAME = re.compile(r"(?<=[^\W_])_+(?=\.\w)")  # `__init__.py` is "init.py"
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # ECMA-48: colours, cursor
@@ -22,10 +22,15 @@ _UNITS = {"K": "kilobytes", "M": "megabytes", "G": "gigabytes", "T": "terabytes"
 
 
 def speakable(text: str, most_chars: int = MAX_SPOKEN_CHARS) -> str:
-    """Text without addresses and signs. A long text is cut at the end of a sentence or word."""
-    clean = _UNDERSCORES_IN_NAME.sub("", _URL.sub(" ", _CONTROL.sub(" ", text)))
-    clean = _MARKUP.sub(" ", clean)
-    clean = _SPACES.sub(" ", clean).strip()
+    """Text without signs, and of addresses only their sites. A long text is cut at the end of a sentence or word."""
+    with_sites = _URL.sub(lambda address: spoken_url(address[0]), _CONTROL.sub(" ", text))
+    clean = _UNDERSCORES_IN_NAME.sub("", with_sites)
+    return as_told(_MARKUP.sub(" ", clean), most_chars)
+
+
+def as_told(text: str, most_chars: int = MAX_SPOKEN_CHARS) -> str:
+    """The user's own words with their signs and addresses, as a password needs them. A long text is cut alike."""
+    clean = _SPACES.sub(" ", _CONTROL.sub(" ", text)).strip()
     if len(clean) <= most_chars:
         return clean
     ends = [found.end() for found in _SENTENCE_END.finditer(clean, 0, most_chars)]
@@ -38,7 +43,7 @@ def speakable(text: str, most_chars: int = MAX_SPOKEN_CHARS) -> str:
 def spoken_url(url: str) -> str:
     """Only the site of an address."""
     try:
-        host = urlsplit(url).hostname or ""
+        host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
     except ValueError:
         host = ""
     return host.removeprefix("www.") or "the page"
@@ -60,8 +65,7 @@ def spoken_value(value: Any) -> str:
         case dict():
             pairs = [f"{name} is {spoken_value(item)}" for name, item in list(value.items())[:MAX_ITEMS]]
             return listed(pairs, len(value)) or "nothing"
-    text = str(value)
-    return speakable(text) or (spoken_url(text) if _URL.search(text) else "nothing")
+    return as_told(str(value)) or "nothing"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -38,6 +38,22 @@ SAID: list[tuple[str, list[Told], str]] = [
     ("where are my keys", [("ok", {"value": "in the kitchen"}, "")], "Your keys are in the kitchen."),
     ("what is my address", [("ok", {"value": "Elm Street"}, "")], "Your address is Elm Street."),
     ("what is my age", [("ok", {"value": 25}, "")], "Your age is 25."),
+    ("what is my password", [("ok", {"value": "p#ss=w*rd~[1]^2"}, "")], "Your password is p#ss=w*rd~[1]^2."),
+    ("what is my path", [("ok", {"value": "C:\\Users\\ada"}, "")], "Your path is C:\\Users\\ada."),
+    (
+        "what is my site",
+        [("ok", {"value": "https://a.example/b?c=d#e"}, "")],
+        "Your site is https://a.example/b?c=d#e.",
+    ),
+    ("what is my site", [("ok", {"value": "www.a.example"}, "")], "Your site is www.a.example."),
+    ("remember that my tag is #42", [("ok", {"key": "k"}, "")], "I will remember that your tag is #42."),
+    ("create a folder called a#b", [("ok", {"stdout": ""}, "")], "I have made the folder a#b."),
+    ("say https://a.example", [("ok", {"stdout": "https://a.example\n"}, "")], "https://a.example"),
+    (
+        "open a.example",
+        [("failed", {}, "no host www.a.example, or no network")],
+        "I am sorry, that did not work: no host a.example, or no network.",
+    ),
     ("what is my height", [("ok", {"value": 1.75}, "")], "Your height is 1.75."),
     ("what is my list", [("ok", {"value": ["tea", "milk", 2]}, "")], "Your list is tea, milk and 2."),
     ("what is my name", [("ok", {}, "")], "I do not know your name yet."),
@@ -248,7 +264,7 @@ async def test_words_in_braces_are_no_templates(tmp_path: Path) -> None:
     async with planner(tmp_path) as stub:
         plan = await stub.Plan(wanted(intent="recall", attribute="{time.__class__}"))
         words = (await stub.Compose(ended(plan, [("ok", {"value": "{reason!r} {0}"}, "")]))).text
-    assert words == "Your time. class is reason!r 0."
+    assert words == "Your {time.__class__} is {reason!r} {0}."
 
 
 def test_every_intent_has_words() -> None:
