@@ -189,6 +189,8 @@ class Talk:
                                 await self._on(event, gateway, turn)
                                 live.update(self._screen)
                         speaking.cancel()
+                        if turn.closed is None:
+                            raise gateway.failed or GatewayError("SESSION_LOST", "the session could not be resumed")
             finally:
                 if not console.is_terminal and not given.json:
                     console.line()  # rich ends its last line only on terminals

@@ -92,6 +92,7 @@ class GatewayClient:
         self._wake = asyncio.Event()
         self._greeted = asyncio.Event()
         self._failed: GatewayError | None = None
+        self._away_since = 0.0
         self._socket: WebSocketClientConnection | None = None
         self._stack = AsyncExitStack()
         self._group: asyncio.TaskGroup | None = None
@@ -223,6 +224,8 @@ class GatewayClient:
             except (OSError, HTTPClientError, WebSocketError) as error:
                 if self.ready is None:
                     raise refusal.of_handshake(self.address, error) from error
+                if self._clock() > self._away_since + self.ready.resume_window_ms / 1000:
+                    self._give_up()
             else:
                 delay_s = FIRST_DELAY_S
                 await self._read(socket)
@@ -294,6 +297,7 @@ class GatewayClient:
         except RemoteProtocolError as broken:
             socket.close(broken.close_code, broken.message)
         self._socket = None
+        self._away_since = self._clock()
         self.connection.detach()
         code, reason = socket.close_code, socket.close_reason
         if self.ready is None:
@@ -317,6 +321,15 @@ class GatewayClient:
         for channel in self._channels.values():
             channel.lose()
         self._greeted.set()
+
+    def _give_up(self) -> None:
+        """No gateway for longer than a session is kept: end what waits for it. The client itself goes on trying."""
+        for channel in self._channels.values():
+            channel.lose()
+        self._channels.clear()
+        self._conversation.lost()
+        for command_id in self._answers:
+            self._settle(command_id, GatewayError("SESSION_LOST", f"no gateway answers any more at {self.address}"))
 
     def _receive(self, data: str | bytes) -> None:
         now = self._clock()
@@ -346,7 +359,8 @@ class GatewayClient:
         self.ready = event.ready
         self._conversation.lost()
         for number in event.lost_channels:
-            self._channels.pop(number).lose()
+            if (channel := self._channels.pop(number, None)) is not None:  # else it was given up before
+                channel.lose()
         for command_id in event.lost_commands:
             self._settle(
                 command_id,

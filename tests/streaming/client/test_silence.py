@@ -7,7 +7,7 @@ import base64
 import hashlib
 import re
 import threading
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,6 +120,19 @@ async def test_a_gateway_that_falls_silent_is_left_for_a_new_connection(monkeypa
             while len(requests) < 2:
                 await asyncio.sleep(0.02)
     assert b"resume=r" in requests[1]
+
+
+async def test_nobody_waits_for_a_gateway_that_does_not_come_back() -> None:
+    """It was killed in the middle of a turn, and its session is kept for a second."""
+    async with AsyncExitStack() as running:
+        url, _ = await running.enter_async_context(peer(text(READY)))
+        async with AsyncJarvisClient(url) as client, client.turn() as turn, asyncio.timeout(40):
+            await running.aclose()
+            with pytest.raises(GatewayError, match=r"SESSION_LOST: .*ask again"):
+                async for _ in turn:
+                    pass
+            with pytest.raises(GatewayError, match=r"SESSION_LOST: no gateway answers any more at .*ask again"):
+                await client.call("agent.intent", text="x")
 
 
 async def test_a_token_that_expired_and_cannot_be_renewed_ends_the_session() -> None:
