@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from streaming.client.errors import GatewayError
 
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+_SECRET = re.compile(r"(?<=//)[^/?#]*@|[?#].+", re.DOTALL)  # a password or a token, which no message repeats
 
 
 def socket_url(url: str) -> str:
@@ -19,18 +21,22 @@ def socket_url(url: str) -> str:
     given = url.strip()
     if not given:
         raise GatewayError("INVALID_URL", "the gateway's URL is empty")
+    whole = given if "://" in given else f"http://{given}"
+    bare = _SECRET.sub("", whole)
     try:
-        parts = urlsplit(given if "://" in given else f"http://{given}")
+        parts = urlsplit(bare)
         scheme, host, port = _SCHEMES.get(parts.scheme.lower()), parts.hostname, parts.port
         host = host.encode("idna").decode() if host and not host.isascii() else host
     except ValueError as wrong:  # an invalid port, unbalanced brackets, a host that DNS cannot represent
-        raise GatewayError("INVALID_URL", f"{given!r} is no URL ({wrong})") from None
+        raise GatewayError("INVALID_URL", f"{bare!r} is no URL ({wrong})") from None
     if scheme is None:
-        raise GatewayError("INVALID_URL", f"{given!r} begins with {parts.scheme}://, not with http, https, ws or wss")
-    if not host or any(sign.isspace() for sign in given):
-        raise GatewayError("INVALID_URL", f"{given!r} names no host")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise GatewayError("INVALID_URL", f"{given!r} has more than an address: token and user_id are arguments")
+        raise GatewayError("INVALID_URL", f"{bare!r} begins with {parts.scheme}://, not with http, https, ws or wss")
+    if not host or any(sign.isspace() for sign in bare):
+        raise GatewayError("INVALID_URL", f"{bare!r} names no host")
+    if bare != whole:
+        raise GatewayError(
+            "INVALID_URL", f"the URL of {bare!r} has more than an address: token and user_id are arguments"
+        )
     where = f"[{host}]" if ":" in host else host
     return f"{scheme}://{where}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}"
 

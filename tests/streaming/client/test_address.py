@@ -55,3 +55,21 @@ def test_a_mistake_is_named(given: str, mistake: str) -> None:
 def test_requests_go_to_the_same_place() -> None:
     assert http_url("ws://localhost:8000") == "http://localhost:8000"
     assert http_url("wss://example.org/jarvis") == "https://example.org/jarvis"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "http://ada:hush@host",
+        "http://ada:hush@host:x",
+        "host?token=hush",
+        "host:x/#hush",
+        "ftp://u:hush@h",
+        "u:hush@h",
+        "u:hush@h℀",
+    ],
+)
+def test_no_secret_is_repeated(given: str) -> None:
+    with pytest.raises(GatewayError, match="INVALID_URL") as wrong:
+        socket_url(given)
+    assert "hush" not in str(wrong.value)
