@@ -37,7 +37,7 @@ export class WireView {
 		this.again = () => this.#begin();
 		this.detail = h('aside.wire-detail', { aria: 'The chosen message', hidden: true });
 		this.none = empty('wire', 'Nothing on the wire', 'Every message and audio frame of the session appears here as it is sent or received.');
-		this.filtered = empty('wire', 'Nothing passes the filter', button('Show everything', () => this.#showAll()));
+		this.filtered = empty('wire', 'Nothing is left to show', button('Show everything', () => this.#showAll()));
 		this.table = h('table.channels');
 		this.timeline = new Timeline(() => this.#restart());
 		this.total = h('span.soft.num.end');

@@ -234,6 +234,6 @@ async def test_a_pause_stands_still_and_can_be_filtered(console: Console, gatewa
         await page.fill("input[type=search]", "type:session")
         await see(page, "text=/^1 of/")
         await page.fill("input[type=search]", "agent.intent")
-        await see(page, "text=Nothing passes the filter")
+        await see(page, "text=Nothing is left to show")
         await page.click("#pause")
         await see(page, ".vrow >> text=agent.intent")
