@@ -256,6 +256,7 @@ class SttClient:
         watch = self._watch if config.progress else None
         trunk = self._trunks.pick()
         if trunk is not None:
+            self._watch.promised = True  # protos/stt.proto
             with suppress(ServiceError):  # refused: the separate call below fails with the reason
                 stream = trunk.open(_config_message(config), partial(MicrophoneStream, source), context)
                 return SttStream(stream, source, watch)

@@ -127,6 +127,20 @@ async def test_words_said_to_a_recogniser_that_hangs_all_arrive_once(trunks: boo
     assert talker.outlet.given_back == 8 * WORD_BYTES
 
 
+async def test_a_recogniser_that_hangs_at_the_gateways_first_microphone_is_noticed() -> None:
+    recogniser = Recogniser()
+    recogniser.hanging = {0}  # before it has reported anything
+    async with fakes_of(recogniser, trunks=True) as fakes, fakes.upstream() as upstream, asyncio.TaskGroup() as group:
+        await trunk_of(upstream)
+        talker = Talker(upstream)
+        group.create_task(talker.lane.run(), name="lane")
+        talker.say(1, 2, 3, 4, 5, 6, 7, 8)
+        await talker.until_heard(1, 2, 3, 4, 5, 6, 7, 8)
+        [told] = talker.outlet.of(Trouble)
+        assert "has stopped answering" in told.message, told.message  # not that a deadline has passed
+        talker.lane.end()
+
+
 async def test_a_trunk_that_hangs_is_left_by_all_and_one_stream_by_one() -> None:
     recogniser = Recogniser()
     async with fakes_of(recogniser, trunks=True) as fakes, fakes.upstream() as upstream, asyncio.TaskGroup() as group:
