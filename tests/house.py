@@ -1,4 +1,4 @@
-"""The layout of the source: `python -m tests.house` prints import cycles and a table of sizes per package.
+"""The layout of the source: `python -m tests.house` prints import circles and a table of sizes per package.
 
 Imports for types and imports inside functions count like any other.
 """
@@ -61,13 +61,32 @@ def circles(graph: Graph) -> list[list[str]]:
     found = []
     while True:
         try:
-            TopologicalSorter(graph).prepare()
+            TopologicalSorter({name: sorted(graph[name]) for name in sorted(graph)}).prepare()
         except CycleError as error:
             circle = error.args[1][::-1]  # graphlib names the imported module first
             found.append(circle)
             graph[circle[0]].discard(circle[1])
         else:
             return found
+
+
+def knots(graph: Graph) -> list[set[str]]:
+    """The groups of modules in which each imports every other, if only by others: circles that share modules are one knot."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            new = graph.get(waiting.pop(), set()) - seen
+            seen |= new
+            waiting += new
+        return seen
+
+    reach = {name: reached(name) for name in graph}
+    groups = {
+        frozenset(other for other in reach[name] if name in reach[other]) for name in graph if name in reach[name]
+    }
+    return sorted(map(set, groups), key=len, reverse=True)
 
 
 def long_functions(paths: Mapping[str, Path]) -> Iterator[str]:
@@ -135,9 +154,12 @@ def rooms(root: Path) -> dict[str, list[Path]]:
 def main(root: Path) -> None:
     """Print the circles, then the table."""
     paths = modules(root)
-    found = circles(imports(paths))
-    print(f"import circles, types included: {len(found)}")
-    for circle in found:
+    graph = imports(paths)
+    tied = [len(knot) for knot in knots(graph)]
+    print(
+        f"import circles, types included: {len(tied)}" + (f", of {', '.join(map(str, tied))} modules" if tied else "")
+    )
+    for circle in circles(graph):
         print("  " + " → ".join(circle))
     print(f"\n{'room':<24}{'modules':>9}{'lines':>9}{'comments':>9}{'docstr.':>9}{'functions':>10}{'longest':>9}")
     by_room = rooms(root)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import tests
-from tests.house import MAX_MODULE_LINES, PACKAGES, ROOT, circles, imports, long_functions, modules, type_names
+from tests.house import MAX_MODULE_LINES, PACKAGES, ROOT, circles, imports, knots, long_functions, modules, type_names
 
 # A type here has the same name as what it describes elsewhere: an interface and its implementation, an event and the message that
 # carries it, a user and what the client is told about the user, a field of REST and the same field of the socket.
@@ -30,6 +30,12 @@ def test_a_circle_is_found_with_the_path_round_it() -> None:
 def test_each_of_several_circles_is_found() -> None:
     graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"d.e"}, "d.e": {"f"}, "f": {"d"}}
     assert {frozenset(circle) for circle in circles(graph)} == {frozenset({"b", "c"}), frozenset({"d", "d.e", "f"})}
+
+
+def test_circles_that_share_modules_are_one_knot() -> None:
+    graph = {"a": {"b", "c"}, "b": {"a"}, "c": {"a"}, "d": {"a", "e"}, "e": {"f"}, "f": {"e"}, "g": {"h"}}
+    assert knots(graph) == [{"a", "b", "c"}, {"e", "f"}]
+    assert knots({"a": {"b"}, "b": {"c"}}) == []
 
 
 def test_modules_and_functions_are_short() -> None:

@@ -7,8 +7,8 @@ from functools import cache
 
 import pytest
 
-from tests.house import ROOT, rooms
-from tests.walks import PAGE, Walk, walks, with_rooms, written
+from tests.house import MAX_MODULE_LINES, ROOT, imports, knots, modules, rooms
+from tests.walks import PAGE, Walk, walks, with_rooms, with_sizes, written
 
 AGAIN = "out of date: python -m tests.walks --write"
 MAY_DIFFER = 0.05  # of a walk's functions: a small change of a module need not touch the page
@@ -60,6 +60,21 @@ def test_a_room_that_the_page_lacks_gets_a_row_and_one_that_is_gone_loses_it() -
     assert re.search(r"^\| `streaming/sound` \| \d,\d+ \| Audio of live channels\. \|$", page, re.MULTILINE)
     assert "server/gone" not in page
     assert page.endswith("|\n\nrest\n")
+
+
+def test_sizes_get_the_figures_of_today() -> None:
+    page = with_sizes(
+        "| | before | now |\n| longest module | 449 | 1 |\n| test lines to code lines | 0.80 | 9.99 |\n| other | 1 | 2 |\n"
+    )
+    longest, tests = re.findall(r"^\| [^|]+ \| (?:449|0\.80) \| ([\d.]+) \|$", page, re.MULTILINE)
+    assert 300 < int(longest) <= MAX_MODULE_LINES
+    assert 0.5 < float(tests) < 2
+    assert "| other | 1 | 2 |" in page
+
+
+def test_the_pages_circles_are_those_of_the_code() -> None:
+    (circles,) = re.findall(r"^\| circles of imports.* \| (\d+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert int(circles) == len(knots(imports(modules(ROOT))))
 
 
 def test_the_page_names_every_room() -> None:

@@ -1,7 +1,7 @@
 """The walks through the house: `python -m tests.walks` lists the functions that a frame, a request, a resume and a barge-in pass.
 
 The code really runs: real sessions, lanes, trunks and handlers, with scripted services and clients. Listed are functions of
-`server`, `handlers` and `streaming`, each where it is first called. `--write` updates the lists and the table of rooms in docs/HOUSE.md.
+`server`, `handlers` and `streaming`, each where it is first called. `--write` updates the lists and the tables in docs/HOUSE.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from streaming.jarvis.registry import Resume
 from streaming.ports import InterimTranscript, SpeechStarted
 from streaming.protocol import frame
 from streaming.protocol.limits import Limits
-from tests.house import PACKAGES, ROOT, rooms, sizes
+from tests.house import PACKAGES, ROOT, imports, knots, modules, rooms, sizes
 from tests.server.net.websocket import client_frames
 from tests.support import virtual_time
 from tests.support.house import FakeSocket, FakeStore, House, housed
@@ -326,11 +326,31 @@ def with_rooms(page: str) -> str:
     return before + head + "".join(rows) + re.sub(r"\A(?:\|.*\n)*", "", behind)
 
 
+def with_sizes(page: str) -> str:
+    """The page with the sizes of today in the last column of their table."""
+    by_room = rooms(ROOT)
+    total = sizes([path for room, files in by_room.items() if room != "tests" for path in files])
+    lines = total["lines"]
+    for label, value in {
+        "circles of imports, types included": f"{len(knots(imports(modules(ROOT))))}",
+        "modules, lines (tests apart)": f"{total['modules']:,}, {lines:,}",
+        "functions, lines of code for each": f"{total['functions']:,}, {lines / total['functions']:.1f}",
+        "longest module": f"{total['longest']}",
+        "comments, docstrings, of the lines": f"{total['comments'] / lines:.1%}, {total['docstrings'] / lines:.1%}".replace(
+            "%", " %"
+        ),
+        "test lines to code lines": f"{sizes(by_room['tests'])['lines'] / lines:.2f}",
+    }.items():
+        page = re.sub(rf"^(\| {re.escape(label)} \| [^|]+ \|) [^|]+ \|$", rf"\1 {value} |", page, flags=re.MULTILINE)
+    return page
+
+
 def main() -> None:
-    """Print the walks, or write them and the rooms."""
+    """Print the walks, or write them, the rooms and the sizes."""
     found = walks()
     if "--write" in sys.argv:
-        PAGE.write_text(with_rooms(written(PAGE.read_text(encoding="utf-8"), found)), encoding="utf-8")
+        page = written(PAGE.read_text(encoding="utf-8"), found)
+        PAGE.write_text(with_sizes(with_rooms(page)), encoding="utf-8")
         return
     for name, walk in found.items():
         print(f"\n{name}: " + "\n".join(walk.lines()))
