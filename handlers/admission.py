@@ -83,7 +83,7 @@ class Admission:
         if headers.get("Upgrade", "").lower() != "websocket" or request.version != "HTTP/1.1":
             raise ApiError("BAD_REQUEST", "this address speaks WebSocket only")
         if "upgrade" not in [word.strip().lower() for word in headers.get("Connection", "").split(",")]:
-            raise ApiError("BAD_REQUEST", "a handshake says Connection: Upgrade")
+            raise ApiError("BAD_REQUEST", "a handshake needs the header Connection: Upgrade")
         if headers.get("Sec-WebSocket-Version") != "13":
             raise ApiError("UPGRADE_REQUIRED", headers={"Sec-WebSocket-Version": "13"})
         if not _KEY.fullmatch(headers.get("Sec-WebSocket-Key", "")):
@@ -167,7 +167,7 @@ class Admission:
         open_now = sum(resident.connected and resident.session_id != session_id for resident in others)
         if open_now >= allowed:
             raise RefusedError(
-                CloseCode.TOO_MANY_SOCKETS, "this user has as many sockets as allowed", "too_many_sockets"
+                CloseCode.TOO_MANY_SOCKETS, "this user has reached the limit of sockets", "too_many_sockets"
             )
         waiting = [resident for resident in others if not resident.connected]
         for resident in waiting[: max(0, open_now + len(waiting) + 1 - allowed)]:

@@ -135,7 +135,7 @@ class OperationHandler(BaseHandler):
             return
         if operation.streaming in _WITH_EVENTS and accepts(accept, "text/event-stream"):
             return
-        raise ApiError("NOT_ACCEPTABLE", f"the answer is {operation.content_type}")
+        raise ApiError("NOT_ACCEPTABLE", f"the answer can only be {operation.content_type}")
 
     def asked(self, operation: Operation, identity: Identity, path: tuple[str, ...]) -> tuple[Caller, RequestModel]:
         """The caller and the validated request. Raises ApiError."""

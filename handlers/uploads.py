@@ -120,4 +120,4 @@ class Upload:
 
 def _reason(broken: MultipartError) -> str:
     """The parser's words. It may add another exception, whose text quotes the form."""
-    return str(broken.args[0]) if broken.args else "it is no form"
+    return str(broken.args[0]) if broken.args else "it is not a form"

@@ -266,7 +266,7 @@ class Settings(BaseSettings):
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
             if not _ORIGIN.fullmatch(origin.rstrip("/")):
-                raise ValueError(f"{origin!r} is no origin: https://app.example.org is one (no *, no path)")
+                raise ValueError(f"{origin!r} is not an origin such as https://app.example.org (no *, no path)")
         return tuple(origin.rstrip("/").lower() for origin in value)
 
     @field_validator("redis_url")
@@ -283,7 +283,7 @@ class Settings(BaseSettings):
     @classmethod
     def _llm_address(cls, value: str) -> str:
         if value and not re.fullmatch(r"https?://[^\s/]+\S*", value):
-            raise ValueError(f"{value!r} is no http address")
+            raise ValueError(f"{value!r} is not an http address")
         return value
 
     @field_validator("llm_model")
@@ -361,7 +361,7 @@ def _json(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError:
-        raise ValueError("that begins like JSON, and is none") from None
+        raise ValueError("it begins like JSON, but is not valid JSON") from None
 
 
 def _check_secret(key: str, min_bytes: int) -> None:
@@ -369,7 +369,7 @@ def _check_secret(key: str, min_bytes: int) -> None:
         raise ValueError("missing: make one with `openssl rand -hex 32`, or set DEBUG=true for development")
     words = [word for word in PLACEHOLDERS if word in key.lower()]
     if len(set(key)) < MIN_SECRET_CHARACTERS or (words and re.fullmatch(r"[A-Za-z _.<>{}$!-]*\d{0,4}", key)):
-        raise ValueError("a placeholder is no secret: make one with `openssl rand -hex 32`")
+        raise ValueError("a placeholder is not a secret: make one with `openssl rand -hex 32`")
     if len(key.encode()) < min_bytes:
         raise ValueError(f"has {len(key.encode())} bytes and needs {min_bytes}: make one with `openssl rand -hex 32`")
 

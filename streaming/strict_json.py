@@ -53,7 +53,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise FlawError(f"{name} is no JSON number")
+    raise FlawError(f"{name} is not a JSON number")
 
 
 def _safe_integer(digits: str) -> int:
@@ -158,10 +158,10 @@ def parse_object(text: str, max_depth: int) -> dict[str, Any]:
         try:
             fields = _readable_fields(text)
         except ValueError as error:
-            raise NotJsonError("the text is no JSON") from error
+            raise NotJsonError("the text is not JSON") from error
         raise UnsafeJsonError(str(flaw), fields) from flaw
     except ValueError as error:
-        raise NotJsonError("the text is no JSON") from error
+        raise NotJsonError("the text is not JSON") from error
     if not isinstance(value, dict):
-        raise NotJsonError("the text is no JSON object")
+        raise NotJsonError("the text is not a JSON object")
     return value

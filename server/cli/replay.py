@@ -27,7 +27,9 @@ def _lines(file: TextIO, path: str) -> Iterator[str]:
     """The lines, each of bounded length: a device such as /dev/zero never ends its first. Raises RecordingError."""
     while line := file.readline(MOST_LINE):
         if len(line) == MOST_LINE:
-            raise RecordingError(f"{path} is no recording of a session: a line is longer than {MOST_LINE} characters")
+            raise RecordingError(
+                f"{path} is not a recording of a session: a line is longer than {MOST_LINE} characters"
+            )
         yield line
 
 
@@ -39,7 +41,7 @@ def read_script(path: str) -> Script:
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise RecordingError(f"{path} is no recording of a session: it is not UTF-8") from None
+        raise RecordingError(f"{path} is not a recording of a session: it is not UTF-8") from None
     if not script.cues:
         raise RecordingError(f"{path}: its client said nothing that could be played")
     return script

@@ -160,7 +160,7 @@ class _Writer:
         try:
             said = CLIENT_MESSAGES.validate_json(json.dumps(entry.message))
         except ValidationError:
-            self._script.left_out["messages that are no commands"] += 1
+            self._script.left_out["messages that are not commands"] += 1
             return
         if isinstance(said, messages.OpenCommand):
             self._on_open(entry.at_ms, said)

@@ -108,7 +108,7 @@ def _domain(name: str) -> str:
     mapped = idna.uts46_remap(name, std3_rules=False, transitional=False)
     domain = ".".join(map(_ascii_label, mapped.split("."))).removesuffix(".")
     if _FORBIDDEN.search(domain) or (_ENDS_IN_NUMBER.match(domain) and literal(domain) is None):
-        raise idna.IDNAError(f"{domain!r} is no host")
+        raise idna.IDNAError(f"{domain!r} is not a host")
     return domain
 
 
@@ -120,7 +120,7 @@ def _ascii_label(label: str) -> str:
     if label.startswith("xn--"):
         inner = label[4:].encode("ascii").decode("punycode")
         if inner.isascii() or idna.uts46_remap(inner, std3_rules=False, transitional=False) != inner:
-            raise idna.IDNAError(f"{label} is no label of UTS 46")
+            raise idna.IDNAError(f"{label} is not a label of UTS 46")
     return label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")
 
 

@@ -192,11 +192,11 @@ class Authenticator:
             raise ApiError("UNIMPLEMENTED", "renew tokens at the identity provider")
         spent = await self._codec.read(refresh_token, "refresh")
         if not spent.family:
-            raise TokenError("claims", "that refresh token was not made here")
+            raise TokenError("claims", "the refresh token is not from this gateway")
         await self.revocation(spent)
         user = await self._users.find_async(spent.username)
         if user is None or user.user_id != spent.user_id:
-            raise TokenError("revoked", "the user is gone", "TOKEN_REVOKED")
+            raise TokenError("revoked", "the user no longer exists", "TOKEN_REVOKED")
         return await self._rotate(spent, _Grant(user.user_id, user.username, tuple(user.roles), self._clock()))
 
     async def _rotate(self, spent: Identity, grant: _Grant) -> TokenPair:

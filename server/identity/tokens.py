@@ -86,7 +86,7 @@ class TokenCodec:
         try:
             decoded = jwt.decode_complete(token, key, algorithms=[self._algorithm], options=_OPTIONS)
         except jwt.InvalidSignatureError:
-            raise TokenError("signature", "the token is not signed by whom we trust") from None
+            raise TokenError("signature", "the token is not signed with a trusted key") from None
         except jwt.InvalidAlgorithmError:
             raise TokenError("algorithm", "the token is not signed in the way that is configured") from None
         except jwt.MissingRequiredClaimError as missing:
@@ -95,7 +95,7 @@ class TokenCodec:
             raise TokenError("malformed", "the token cannot be read") from None
         kind = decoded["header"].get("typ", "JWT")
         if not isinstance(kind, str) or kind.lower() not in TOKEN_HEADER_TYPES:
-            raise TokenError("wrong_type", "the token was made for another purpose")  # a logout token, for example
+            raise TokenError("wrong_type", "the token is for another purpose")  # a logout token, for example
         _check_encoding(token)
         claims: dict[str, Any] = decoded["payload"]
         return claims
@@ -132,15 +132,15 @@ class TokenCodec:
         if made_here and not {"typ", "iat"} <= claims.keys():
             raise TokenError("claims", "a token of this gateway has typ and iat")
         if claims.get("typ", "access") != token_type:
-            raise TokenError("wrong_type", f"that is no {token_type} token")
+            raise TokenError("wrong_type", f"this is not a {token_type} token")
 
     def _check_party(self, claims: dict[str, Any]) -> None:
         audience = claims.get("aud", [])
         audiences = audience if isinstance(audience, list) else [audience]
         if self._audience and self._audience not in audiences:
-            raise TokenError("audience", "the token is meant for somebody else")
+            raise TokenError("audience", "the token is for another audience")
         if self._issuer and claims.get("iss") != self._issuer:
-            raise TokenError("issuer", "the token comes from somebody else")
+            raise TokenError("issuer", "the token is from another issuer")
 
     # --- writing ---
 

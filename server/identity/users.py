@@ -125,7 +125,7 @@ def read(path: Path) -> list[User]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsersError(f"{path} is no users file: {type(error).__name__}: {error}") from None
+        raise UsersError(f"{path} is not a users file: {type(error).__name__}: {error}") from None
 
 
 def _user(entry: dict[str, Any]) -> User:

@@ -122,7 +122,7 @@ def _refusal(error: ServiceError) -> dict[str, Any]:
 
 def _again(kept: dict[str, Any]) -> Any:
     if kept == NOT_KEPT:
-        raise ServiceError("ALREADY_ANSWERED", "it ran; the answer is not kept any more")
+        raise ServiceError("ALREADY_ANSWERED", "it ran, but its answer is no longer kept")
     if "data" in kept:
         return kept["data"]
     service = kept["service"] or GATEWAY  # None in records of older releases

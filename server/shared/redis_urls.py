@@ -147,7 +147,7 @@ def check_url(url: str) -> None:
     try:
         open_wire(url)
     except (ValueError, TypeError, RedisError):
-        raise RedisUrlError(f"this is no {scheme}:// address") from None
+        raise RedisUrlError(f"this is not a {scheme}:// address") from None
 
 
 def open_wire(url: str) -> Wire:

@@ -49,7 +49,7 @@ def parse_address(text: str) -> Target:
     rest = text.split("://", 1)[1] if text.startswith(_PLAIN_SCHEMES + _TLS_SCHEMES) else text
     found = _HOST_PORT.match(rest)
     if not found or not 0 < int(found["port"]) <= MAX_PORT:
-        raise EndpointError(f"{text!r} is no address: host:port, unix:/path or grpcs://host:port is expected")
+        raise EndpointError(f"{text!r} is not an address: host:port, unix:/path or grpcs://host:port is expected")
     return Target(f"dns:///{found['host']}:{found['port']}", tls)
 
 

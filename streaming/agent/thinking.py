@@ -79,7 +79,9 @@ class Thinking:
                 self._speaker.hand_over(calls, rounds)
                 return
             prompt = replace(prompt, rounds=rounds, tool_choice="auto")  # the requirement to call is met
-        await self._give_up(ServiceError("ABORTED", "the language model went in circles", service="mind"))
+        await self._give_up(
+            ServiceError("ABORTED", "the language model repeated itself without an answer", service="mind")
+        )
 
     async def _round(self, prompt: Prompt) -> bool:
         """Read and speak one round. False if it was interrupted."""

@@ -17,7 +17,7 @@ def socket_url(url: str) -> str:
     Raises GatewayError INVALID_URL, which names the mistake.
     """
     if not isinstance(url, str):  # such as None from an environment variable that is not set
-        raise GatewayError("INVALID_URL", f"the gateway's URL is no text, but {url!r:.40}")
+        raise GatewayError("INVALID_URL", f"the gateway's URL must be a string, not {url!r:.40}")
     given = url.strip()
     if not given:
         raise GatewayError("INVALID_URL", "the gateway's URL is empty")

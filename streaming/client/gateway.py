@@ -246,7 +246,7 @@ class GatewayClient:
             except Exception as error:  # the user's function, which may use a network
                 raise ConnectionError(f"no token: {error}") from error
         if not isinstance(token, str):
-            raise GatewayError("UNAUTHENTICATED", f"the token is no text, but {token!r:.40}")
+            raise GatewayError("UNAUTHENTICATED", f"the token must be a string, not {token!r:.40}")
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise GatewayError("UNAUTHENTICATED", "the token has characters that no token has")
         return token

@@ -151,7 +151,7 @@ def _head(line: str, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         head = None
     if not isinstance(head, dict) or head.get("type") != FORM:
-        raise RecordingError(f"{name} is no recording of a session: its first line is no {FORM}")
+        raise RecordingError(f"{name} is not a recording of a session: its first line is not a {FORM}")
     if head.get("version") != VERSION:
         raise RecordingError(f"{name} is of version {head.get('version')!r}: this gateway reads {VERSION}")
     return head
@@ -162,13 +162,13 @@ def _entry(line: str, number: int, name: str) -> RecordingEntry:
         fields = json.loads(line)
     except (ValueError, RecursionError):
         cut = "" if line.endswith("\n") else ": the file was cut off there"
-        raise RecordingError(f"{name}, line {number}: no JSON{cut}") from None
+        raise RecordingError(f"{name}, line {number}: not JSON{cut}") from None
     if not isinstance(fields, dict):
-        raise RecordingError(f"{name}, line {number}: no JSON object")
+        raise RecordingError(f"{name}, line {number}: not a JSON object")
     at_ms, message = fields.get("at_ms"), fields.get("message")
     direction: Any = fields.get("direction")
     if isinstance(at_ms, bool) or not isinstance(at_ms, int | float):
-        raise RecordingError(f"{name}, line {number}: at_ms is no number")
+        raise RecordingError(f"{name}, line {number}: at_ms is not a number")
     if not 0 <= at_ms <= LONGEST_MS:
         raise RecordingError(f"{name}, line {number}: at_ms is not within an hour")
     if direction not in get_args(Direction):

@@ -56,7 +56,7 @@ class ExecuteLane(Lane):
 
     def _tell_again(self, kept: dict[str, Any]) -> None:
         if "status" not in kept:
-            raise ServiceError("ALREADY_ANSWERED", "it ran; the result is not kept any more")
+            raise ServiceError("ALREADY_ANSWERED", "it ran, but its result is no longer kept")
         self._outlet.tell(TaskEnded(kept["status"], kept["result"], kept["message"] or None))
 
 

@@ -129,7 +129,9 @@ class Inbox:
 
     def _lose_patience(self, now: float, price: float = 1.0) -> None:
         if not self._patience.take(price, now):
-            raise RemoteProtocolError(CloseCode.TOO_MANY_MESSAGES, "too many messages, in spite of being told")
+            raise RemoteProtocolError(
+                CloseCode.TOO_MANY_MESSAGES, "too many messages, although earlier ones were refused"
+            )
 
     def _refuse(self, sent: _Answered, code: str, message: str, retry_after_ms: int | None = None) -> list[Event]:
         """Answer with an error. It names only an open channel, because `channel.closed` is a channel's last message."""

@@ -66,7 +66,7 @@ def test_memory_and_a_developers_token_survive_a_restart(tmp_path: Path) -> None
 
 def test_a_missing_chromium_costs_the_browser_only(tmp_path: Path) -> None:
     with running_gateway(tmp_path, **LIGHT, CHROMIUM_PATH="/no/such/chromium", REDIS_URL="") as gateway:
-        assert "browser down: CHROMIUM_PATH: /no/such/chromium is no program" in gateway.banner
+        assert "browser down: CHROMIUM_PATH: /no/such/chromium is not a program" in gateway.banner
         assert "stt, tts, intent, planner, safety, os, search, memory up" in gateway.banner
         assert "in-process state" in gateway.banner
         assert '"get_time"' in _post(gateway, "/api/v1/agent/intent", '{"text": "what time is it"}')

@@ -211,7 +211,7 @@ def test_the_doctor_says_what_to_do(tmp_path: Path) -> None:
     for what, advice in [
         (f"✗ port      {port} is taken by another program", "PORT=9000"),
         ("✗ Redis     REDIS_URL does not answer", "start it"),
-        ("· Chromium  CHROMIUM_PATH: /no/such is no program", "chromium"),
+        ("· Chromium  CHROMIUM_PATH: /no/such is not a program", "chromium"),
         ("· sound     sounddevice is not installed", "microphone"),
     ]:
         line = next(number for number, line in enumerate(told) if line.startswith(what))

@@ -82,7 +82,7 @@ def find_chromium(configured: str) -> str:
     if configured:
         found = shutil.which(configured)
         if found is None:
-            raise MissingPartError(f"CHROMIUM_PATH: {configured} is no program")
+            raise MissingPartError(f"CHROMIUM_PATH: {configured} is not a program")
         return found
     for candidate in (*NAMES, *PLACES):
         found = shutil.which(candidate)

@@ -58,7 +58,7 @@ class WrongRequestError(Exception):
 
 
 def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON number")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _depth(value: Any) -> int:

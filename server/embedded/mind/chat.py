@@ -51,7 +51,7 @@ class ChatAnswer:
         if not isinstance(arguments, str):  # the client does not check; some endpoints send the object itself
             arguments = json.dumps(arguments)
         if not isinstance(name, str):
-            raise TypeError("a function's name is no text")
+            raise TypeError("a function's name is not a string")
         at = self._by_index.get(delta.index)
         if at is None or (delta.id and delta.id != self.calls[at].id):
             self._by_index[delta.index] = len(self.calls)
@@ -167,7 +167,7 @@ def _text(content: object) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):
-        raise TypeError("content is neither text nor parts")
+        raise TypeError("the content is neither text nor a list of parts")
     return "".join(_text(part["text"]) for part in content if part.get("type") == "text")
 
 

@@ -52,7 +52,7 @@ async def converse(
             yield _words(rest, last=True, cut=answer.cut)
             return
         if not may_call:
-            raise MindError("ABORTED", "the language model went in circles")
+            raise MindError("ABORTED", "the language model repeated itself without an answer")
         if rest:
             said += rest + " "
             yield _words(rest + " ")
@@ -99,7 +99,7 @@ def _arguments(call: ToolCall) -> Struct:
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise WrongCallError("the arguments are no JSON object")
+        raise WrongCallError("the arguments are not a JSON object")
     struct = Struct()
     try:
         struct.update(values)

@@ -47,7 +47,7 @@ def root_folder(config: EmbeddedConfig) -> Path:
     except OSError as error:
         raise MissingPartError(f"{root} cannot be made ({error.strerror}): set OS_ROOT") from None
     if not root.is_dir():
-        raise MissingPartError(f"OS_ROOT: {root} is no folder")
+        raise MissingPartError(f"OS_ROOT: {root} is not a folder")
     return root
 
 

@@ -98,7 +98,7 @@ def _values(struct: Struct, name: str) -> dict[str, Any]:
     try:
         values: dict[str, Any] = MessageToDict(struct)
     except ValueError:  # SerializeToJsonError: NaN or infinity
-        raise WrongEntityError(f"{name} holds a number that is none") from None
+        raise WrongEntityError(f"{name} holds something that is not a number") from None
     return values
 
 

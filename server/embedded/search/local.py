@@ -42,7 +42,7 @@ class LocalProvider:
     async def start(self) -> None:
         """Open the index and start building it. Raises MissingPartError."""
         if self._documents is not None and not self._documents.is_dir():
-            raise MissingPartError(f"SEARCH_DOCUMENTS_DIR: {self._documents} is no folder")
+            raise MissingPartError(f"SEARCH_DOCUMENTS_DIR: {self._documents} is not a folder")
         loop = asyncio.get_running_loop()
         try:
             self._index = await loop.run_in_executor(self._asking, SearchIndex, self._path)

@@ -43,7 +43,7 @@ class SearxngProvider:
     async def start(self) -> None:
         """Create the HTTP client. Raises MissingPartError for an invalid address."""
         if urlsplit(self._url).scheme not in {"http", "https"} or not urlsplit(self._url).hostname:
-            raise MissingPartError(f"SEARXNG_URL: {self._url} is no http address")
+            raise MissingPartError(f"SEARXNG_URL: {self._url} is not an http address")
         self._client = AsyncHTTPClient(force_instance=True, max_body_size=MAX_BODY_BYTES)
 
     async def search(self, query: str, most: int) -> Sequence[WebResult]:

@@ -139,7 +139,7 @@ class RequestParser:
         if self._head_bytes > MAX_HEAD_BYTES:
             raise ApiError("HEADERS_TOO_LARGE")
         if self._chunked and self._fed_bytes > FRAMING_BYTES + FRAMING_PER_BYTE * self._body_bytes:
-            raise ApiError("BAD_REQUEST", "the chunks have next to nothing in them")
+            raise ApiError("BAD_REQUEST", "the chunks are too small")
 
     def _read_on_without_upgrade(self) -> None:
         """Continue after the headers of an upgrade request, where llhttp stops.

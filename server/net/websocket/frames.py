@@ -241,11 +241,11 @@ class FrameReader:
         """Check a frame's first two bytes (section 5.2)."""
         opcode = first & OPCODE
         if first & RESERVED:
-            raise ViolationError(PROTOCOL_ERROR, "no extension was agreed upon: reserved bits have to be 0")
+            raise ViolationError(PROTOCOL_ERROR, "no extension was negotiated: reserved bits must be 0")
         if opcode not in _OPCODES:
             raise ViolationError(PROTOCOL_ERROR, f"there is no opcode {opcode}")
         if not second & MASKED:
-            raise ViolationError(PROTOCOL_ERROR, "a client has to mask its frames")
+            raise ViolationError(PROTOCOL_ERROR, "a client must mask its frames")
         if first & CONTROL:
             if not first & FIN or second & LENGTH > MAX_CONTROL_BYTES:
                 raise ViolationError(PROTOCOL_ERROR, "a control frame is one frame of at most 125 bytes")
@@ -311,7 +311,7 @@ def _length(data: bytes, at: int) -> tuple[int, int]:
         return 0, len(data) + 1
     length = int.from_bytes(data[at + 2 : at + 2 + size], "big")
     if length < shortest or length >> 63:
-        raise ViolationError(PROTOCOL_ERROR, "a length has to be written in as few bytes as possible")
+        raise ViolationError(PROTOCOL_ERROR, "a length must be encoded in as few bytes as possible")
     return length, at + 6 + size
 
 
@@ -330,7 +330,7 @@ def _closed(payload: bytes) -> Closed:
         raise ViolationError(PROTOCOL_ERROR, "a close code has two bytes")
     code = int.from_bytes(payload[:2], "big")
     if not may_be_sent(code):
-        raise ViolationError(PROTOCOL_ERROR, f"{code} is no close code that may be sent")
+        raise ViolationError(PROTOCOL_ERROR, f"{code} is not a close code that may be sent")
     return Closed(code, _decoded(payload[2:]))
 
 
@@ -372,7 +372,7 @@ def close_frame(code: int | None, reason: str = "") -> bytes:
     if code is None:
         return _control_frame(CLOSE, b"")
     if not may_be_sent(code):
-        raise ValueError(f"{code} is no close code that may be sent")
+        raise ValueError(f"{code} is not a close code that may be sent")
     cut = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
     return _control_frame(CLOSE, code.to_bytes(2, "big") + cut)
 

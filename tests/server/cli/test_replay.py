@@ -289,8 +289,8 @@ OPEN = entry_line(RecordingEntry(0, "out", {"type": "channel.open", "channel": 1
     [
         (None, "No such file"),
         (b"RIFF\x00\xff\xfe", "not UTF-8"),
-        (b'{"type": "other"}\n', "no recording"),
-        ((HEAD + OPEN[:-9]).encode(), "line 2: no JSON: the file was cut off there"),
+        (b'{"type": "other"}\n', "not a recording"),
+        ((HEAD + OPEN[:-9]).encode(), "line 2: not JSON: the file was cut off there"),
         (HEAD.encode(), "said nothing"),
     ],
 )
@@ -307,7 +307,7 @@ def test_the_command_says_so_and_its_exit_code_is_2(tmp_path: Path) -> None:
     (tmp_path / "cut.jsonl").write_text(HEAD + OPEN[:-9])
     done = replay(tmp_path, "cut.jsonl")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "cut.jsonl, line 2: no JSON: the file was cut off there\n"
+    assert done.stderr == "cut.jsonl, line 2: not JSON: the file was cut off there\n"
     (tmp_path / "good.jsonl").write_text(HEAD + OPEN)
     done = replay(tmp_path, "good.jsonl", "--url", f"ws://127.0.0.1:{free_port()}")
     assert done.returncode == 2
@@ -330,5 +330,5 @@ def test_the_console_s_own_recordings_are_read(tmp_path: Path) -> None:
 
 
 def test_a_line_without_an_end_is_refused() -> None:
-    with pytest.raises(RecordingError, match="/dev/zero is no recording of a session: a line is longer than"):
+    with pytest.raises(RecordingError, match="/dev/zero is not a recording of a session: a line is longer than"):
         read_script("/dev/zero")

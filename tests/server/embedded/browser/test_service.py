@@ -374,7 +374,7 @@ async def test_secrets_of_the_environment_do_not_reach_the_browser(
 async def test_a_browser_that_is_not_there_or_does_not_start_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(MissingPartError, match="CHROMIUM_PATH: /nowhere/chromium is no program"):
+    with pytest.raises(MissingPartError, match="CHROMIUM_PATH: /nowhere/chromium is not a program"):
         await BrowserService(config(tmp_path, CHROMIUM_PATH="/nowhere/chromium")).start()
     broken = tmp_path / "chromium"
     broken.write_text("#!/bin/sh\nexit 3\n")

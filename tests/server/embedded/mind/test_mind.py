@@ -157,7 +157,7 @@ async def test_malformed_arguments_are_sent_back_to_the_model(tmp_path: Path, ar
         assert told.words.last
         *_, asked, answer = endpoint.asked[1]["messages"]
         assert isinstance(json.loads(asked["tool_calls"][0]["function"]["arguments"]), dict)
-        assert "no JSON object" in answer["content"]
+        assert "not a JSON object" in answer["content"]
 
 
 async def test_arguments_sent_as_an_object_become_a_step(tmp_path: Path) -> None:

@@ -311,7 +311,7 @@ async def test_many_commands_run_at_once(root: Path) -> None:
 async def test_a_root_that_is_no_folder_or_no_commands_stop_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(MissingPartError, match=r"OS_ROOT: .*/none is no folder"):
+    with pytest.raises(MissingPartError, match=r"OS_ROOT: .*/none is not a folder"):
         await OsService(config(tmp_path, OS_ROOT=str(tmp_path / "none"))).start()
     monkeypatch.setattr(os_process, "SAFE_PATH", str(tmp_path))
     with pytest.raises(MissingPartError, match="none of the commands"):

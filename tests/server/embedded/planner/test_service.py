@@ -185,7 +185,7 @@ WRONG: list[tuple[planner_pb2.PlanRequest, str]] = [
     (wanted(intent="open_result", query="a", ordinal=True), "entities.ordinal has to be a number"),
     (wanted(intent="open_result", query="a", ordinal=0.5), "whole number"),
     (wanted(intent="open_result", query="a", ordinal=-2), "whole number"),
-    (wanted(intent="open_result", query="a", ordinal=float("nan")), "a number that is none"),
+    (wanted(intent="open_result", query="a", ordinal=float("nan")), "something that is not a number"),
     (wanted(intent="run_command", command="ls", args="-l"), "entities.args has to be a list"),
     (wanted(intent="run_command", command="ls", args=[1]), "entities.args has to be text"),
     (wanted(intent="run_command", command="ls", args=["a"] * 65), "entities.args has to be a list"),

@@ -408,8 +408,8 @@ async def test_ddgs_that_finds_nothing_and_ddgs_that_fails(tmp_path: Path, monke
     [
         ({"SEARCH_PROVIDER": "google"}, "SEARCH_PROVIDER is local, searxng or ddgs, not google"),
         ({"SEARCH_PROVIDER": "searxng"}, "SEARCH_PROVIDER=searxng needs SEARXNG_URL, the address of an instance"),
-        ({"SEARXNG_URL": "localhost"}, "SEARXNG_URL: localhost is no http address"),
-        ({"SEARCH_DOCUMENTS_DIR": "/nowhere"}, "SEARCH_DOCUMENTS_DIR: /nowhere is no folder"),
+        ({"SEARXNG_URL": "localhost"}, "SEARXNG_URL: localhost is not an http address"),
+        ({"SEARCH_DOCUMENTS_DIR": "/nowhere"}, "SEARCH_DOCUMENTS_DIR: /nowhere is not a folder"),
         ({"SEARCH_PROVIDER": "ddgs"}, "the Python package ddgs is missing: pip install ddgs"),
     ],
 )
