@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from redis.exceptions import NoScriptError, ResponseError
@@ -156,7 +156,7 @@ class SessionRecords:
         written = str(answer, "ascii")
         if written == "anew":
             await self._state.publish(BEGUN_ANEW, session_id=session_id)
-        return WriteOutcome(_WRITTEN[written], int(order))
+        return WriteOutcome("kept" if written == "anew" else cast("Written", written), int(order))
 
     async def claim(
         self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
@@ -189,7 +189,7 @@ class SessionRecords:
         if found == STALE:
             return "unknown"
         if len(words) == 1:
-            return _UNCLAIMED[words[0]]
+            return cast("Unclaimed", words[0])
         fields = dict(zip(words[::2], words[1::2], strict=True))
         await self._state.publish(CLAIMED, session_id=session_id, owner=fields["owner"])
         fields.pop("store")
@@ -216,10 +216,6 @@ class SessionRecords:
             return await self._link.call("EVALSHA", _SHA[script], len(keys), *keys, *arguments, patient=True)
         except NoScriptError:  # Redis has restarted
             return await self._link.call("EVAL", script, len(keys), *keys, *arguments, patient=True)
-
-
-_WRITTEN: dict[str, Written] = {"anew": "kept", **{written: written for written in get_args(Written)}}
-_UNCLAIMED: dict[str, Unclaimed] = {unclaimed: unclaimed for unclaimed in get_args(Unclaimed)}
 
 
 def _keys(session_id: str, resume_token: str, former_token: str = "") -> tuple[str, ...]:

@@ -349,6 +349,6 @@ def saved_session(name: str, user_id: str, resume_token: str, fields: Mapping[st
         json.loads(fields["commands"]),
         texts={int(name[len(TEXT) :]): text for name, text in texts.items()},
     )
-    lanes = {int(channel): carried for channel, carried in json.loads(fields["lanes"]).items()}
+    lanes = {int(channel): saved for channel, saved in json.loads(fields["lanes"]).items()}
     writer = Writer(name, int(fields["claims"]))
     return SavedSession(head, snapshot, lanes, writer, frozenset(texts), int(fields["version"]), int(fields["order"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streaming.agent.toolbox import EXECUTORS
 from streaming.openai.conversation import Entry, new_id
 from streaming.openai.turns import AGENT
 from streaming.ports import ServiceError
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from streaming.openai.host import Host
 
 MAX_LISTED = 128  # labels of one session: as many tools as it may have at once
-EXECUTORS = ("browser", "os", "search")
+LISTED_EXECUTORS = tuple(name for name in EXECUTORS if name != "memory")  # its actions are those of the memory service
 
 
 class ToolLists:
@@ -56,7 +57,7 @@ class ToolLists:
         context = self._host.call_context(self._host.session_id)
         return [
             {"name": f"{name}.{action.name}", "description": action.description, "input_schema": action.parameters}
-            for name in EXECUTORS
+            for name in LISTED_EXECUTORS
             if provided.permissions.may_execute(name, identity.roles)
             for action in await getattr(provided.services, name).actions(context)
         ]
