@@ -6,7 +6,8 @@ voice, agent, executor, memory, auth, ops, console, openai_audio   routes by gro
 unserved     requests that no handler serves
 problem      the error form
 answer       headers, metric and log line of an answer
-socket, realtime, openai, handshake, admission   WebSockets, their handshake, and who may open one
+socket, realtime, openai, openai_duplex, twilio   WebSockets, by dialect
+handshake, admission   how they open, and who may open one
 writer       the task-free writer of a socket
 uploads, events, negotiation, assets   multipart forms, Server-Sent Events, Accept, files
 """

@@ -2,7 +2,11 @@
 
 session: lanes that live and die alone · domain: what lanes say · outlet: what a lane is given · sounding: does the gateway itself sound? ·
 residents: what the gateway sees of any live session · unrecorded: what sessions without a record share · flaws: where a flaw stands ·
-rfc6455: close codes of WebSockets · watch: an observer's look at one · lanes: one module per kind of work · ports: what lanes need from services · agent: a turn ·
-sound: audio of live channels · protocol: jarvis.v1 as pure code · jarvis: sessions that speak it · openai: sessions that speak OpenAI
-Realtime · client: the Python client.
+watch: an observer's look at one · traffic: what crossed its wire · expiry: of its token · lanes: one module per kind of work · ports: what
+lanes need from services · agent: a turn · sound: audio of live channels · protocol: jarvis.v1 as pure code · jarvis: sessions that speak
+it · openai: sessions that speak OpenAI Realtime · twilio: telephone calls · client: the Python client.
+
+Used everywhere: errors: all error codes · strict_json: JSON as every language reads it · rfc3339: times as text · rfc6455: close codes of
+WebSockets · rate: a token bucket · flag: an event that costs little · listening: a clock that runs while the client listens · wakes: when
+timers fire that need not be exact.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -64,6 +65,19 @@ def test_no_two_things_of_an_embedded_service_have_the_same_name() -> None:
             rooms.setdefault(".".join(name.split(".")[:3]), {})[name] = path
     for paths in rooms.values():
         assert {name: places for name, places in type_names(paths).items() if len(places) > 1} == {}
+
+
+def test_the_docstring_of_a_package_names_each_of_its_modules() -> None:
+    """It is the package's map."""
+    paths = modules(ROOT)
+    unnamed = []
+    for package, path in paths.items():
+        inside = [
+            name.rpartition(".")[2] for name in paths if name.rpartition(".")[0] == package and not name.endswith("__")
+        ]
+        named = re.findall(r"\w+", ast.get_docstring(ast.parse(path.read_text())) or "")
+        unnamed += [f"{package}.{name}" for name in inside if name not in named and len(inside) > 2]
+    assert unnamed == []
 
 
 # --- tests ---

@@ -1,1 +1,14 @@
-"""Reference implementations of M2-M10: real gRPC services, a package or module each, started by `make run`."""
+"""Reference implementations of M2-M10: real gRPC services, started by `make run`.
+
+stt, tts, intent, planner, safety, browser, os, search, memory   a package for each service; mind: the planner's language model
+
+host        the process of them all: one gRPC server and port each
+service     the interface between a service and its host
+executor    what the browser, OS and search executors share
+trunk       the server side of a trunk
+callers     whose call a log line is about
+tracing     spans in the callers' traces
+addresses   what a web address reaches: the internet, this machine, its network
+spelling    British and American spelling, as one
+telling     the words of a query that carry its meaning
+"""

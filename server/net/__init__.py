@@ -6,4 +6,7 @@ client_address  the client's address behind proxies
 served_names    the Host names that the gateway answers to
 strict_json     strict parsing of bodies
 handshakes      the limit of WebSocket handshakes per address
+loop_turns      crowded connections take turns on the event loop
+tick            what sockets do at the end of a tick of the loop
+cut             the end of a connection whose client does not answer
 """

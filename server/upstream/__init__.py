@@ -10,7 +10,7 @@
 - `HangWatch` (hangs.py): notices a recogniser that hangs.
 - `ChannelPool` (pool.py): shared HTTP/2 connections and their options. `HealthWatch` (health.py): grpc.health.v1, polled.
 - `Breaker` (breaker.py), `RetryBudget` (retry.py): pure; time is an argument.
-- `metadata`, `status`, `convert`: to and from gRPC's metadata, statuses and Struct. `Background`: tasks with an owner.
+- `metadata`, `status`, `convert`: to and from gRPC's metadata, statuses and Struct. `Background` (background.py): tasks with an owner.
 """
 
 from __future__ import annotations

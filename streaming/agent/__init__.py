@@ -4,6 +4,7 @@ turns (a turn) · thinking (with a language model) · toolbox (the tools of that
 functions for it) · delivery (speaking the reply) · company (telling the user that work takes long) · format (of a reply) ·
 steps (a plan's steps) · tasks (one action: permission, safety, confirmation, outcome) · actions (the rule behind that, and
 calling the executor) · remembering (memory as an executor) · references (results of earlier steps in later ones) · eager
-(understanding before the user has certainly finished) · questions (asked before a risky action) · stage (the
+(understanding before the user has certainly finished) · questions, deeds (a risky action, put as a question) · asking (aloud, until it is
+answered) · answering (does this yes or no count?) · stage (the
 turn that runs, and those above an open question) · stopwatch (time per stage) · ledger (events already told) · overheard (whose words sound during the reply) · apologies
 """

@@ -3,6 +3,10 @@
 JarvisClient (blocking) and AsyncJarvisClient: say, say_audio, call, turn · Dialogue: a conversation · Reply: its answer ·
 Microphone, Loudspeaker, WavFile: sound · GatewayError: any failure · GatewayClient, GatewayChannel: a session with all
 kinds of channels · messages, AudioReceived: what channels yield.
+
+blocking, talking: the two clients · gateway: the session below both, with reconnection and resume · channel, dialogue: one channel, and a
+conversation on it · sound: devices and files · address, refusal, errors, version: where the gateway is, and why it cannot be used · pause:
+when to change to another gateway.
 """
 
 from streaming.client.blocking import BlockingDialogue, JarvisClient

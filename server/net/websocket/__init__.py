@@ -3,6 +3,7 @@
 frames     a client's bytes to messages, and frames to send: no I/O, no clock
 mask       the XOR of a client's payload
 limits     what one WebSocket may cost
+slots      the attributes of one WebSocket
 socket     one WebSocket: messages to its handler, batches out, pings, rate limits, closing
 transport  what a socket asks of the HTTP connection that it takes over
 rounds     reads sockets that keep sending together, some milliseconds apart
