@@ -284,7 +284,7 @@ class Authenticator:
     def _not_found(self, what: str) -> ApiError:
         """The refusal of something that works once. While Redis is lost it may be at another replica: a proxy then asks that one."""
         if self._state.complete:
-            return TokenError("ticket", f"{what} was used, has expired, or never was")
+            return TokenError("ticket", f"{what} was used, has expired, or never existed")
         return ApiError("UNAVAILABLE", f"{what} cannot be looked up just now", headers={"Retry-After": "1"})
 
 

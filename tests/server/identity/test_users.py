@@ -75,7 +75,7 @@ def test_a_file_that_never_was_one_is_an_error(tmp_path: Path, text: str) -> Non
 
 
 def test_a_file_without_an_end_is_an_error() -> None:
-    with pytest.raises(UsersError, match=r"/dev/zero is no users file: .*too large"):
+    with pytest.raises(UsersError, match=r"/dev/zero is not a users file: .*too large"):
         read(Path("/dev/zero"))
 
 
