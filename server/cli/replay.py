@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from server.cli.replay_openai import OpenAiPlayer, OpenAiScript, openai_script
 from server.cli.replay_outcome import compared
 from server.cli.replay_player import Played, Player
 from server.cli.replay_script import Script, script_of
@@ -33,11 +34,12 @@ def _lines(file: TextIO, path: str) -> Iterator[str]:
         yield line
 
 
-def read_script(path: str) -> Script:
+def read_script(path: str) -> Script | OpenAiScript:
     """Read a recording as a script. Raises RecordingError."""
     try:
         with Path(path).open(encoding="utf-8") as file:
-            script = script_of(read(_lines(file, path), path))
+            recording = read(_lines(file, path), path)
+            script = openai_script(recording) or script_of(recording)
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -64,14 +66,16 @@ class ReplayCommand:
             return NOT_COMPARED
         return await self._load(script)
 
-    def _player(self, script: Script, suffix: str) -> Player:
+    def _player(self, script: Script | OpenAiScript, suffix: str) -> Player | OpenAiPlayer:
         given = self._options
         token = "" if given.user else given.token
         user = "" if token else (given.user or DEVELOPER) + suffix
         fast = given.speed == "fast"
+        if isinstance(script, OpenAiScript):
+            return OpenAiPlayer(script, given.url, fast=fast, timeout_s=given.timeout, token=token)
         return Player(script, given.url, fast=fast, timeout_s=given.timeout, token=token, user_id=user)
 
-    def _tell(self, script: Script, played: Played) -> int:
+    def _tell(self, script: Script | OpenAiScript, played: Played) -> int:
         facts = compared(script.outcome, played.outcome)
         for fact in facts:
             print(fact)  # noqa: T201 - as above
@@ -83,7 +87,7 @@ class ReplayCommand:
         print(f"{len(facts) - differing} of {len(facts)} equal")  # noqa: T201 - as above
         return 1 if differing or played.in_vain else 0
 
-    async def _load(self, script: Script) -> int:
+    async def _load(self, script: Script | OpenAiScript) -> int:
         """Play it many times concurrently; under DEBUG, each user has one session."""
         failures: Counter[str] = Counter()
         reasons: Counter[str] = Counter()

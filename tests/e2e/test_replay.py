@@ -7,15 +7,20 @@ import json
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
 
 from server.cli.replay import read_script
 from server.cli.replay_player import Player
+from server.cli.replay_script import Script
 from streaming.client.gateway import GatewayClient
 from streaming.protocol import messages
 from streaming.protocol.messages import ExecuteParams, TurnParams
+from streaming.sound.codecs import SpeechEncoder
 from tests.support.gateway import GatewayProcess, environment, listen, running_gateway, say, speech
 
 if TYPE_CHECKING:
@@ -180,6 +185,7 @@ async def test_a_cut_socket_does_not_end_a_recording(studio: GatewayProcess) -> 
         gateway.cut()
         await gateway.call("agent.intent", text="what time is it")
     script = read_script(str(await asyncio.to_thread(ended, studio, "cut")))
+    assert isinstance(script, Script)
     assert [cue.said.params["text"] for cue in script.cues] == ["hello", "what time is it"]
     played = await Player(script, studio.ws, fast=True, timeout_s=10, user_id="again").play()
     assert played.outcome.facts() == script.outcome.facts()
@@ -203,4 +209,59 @@ async def test_a_gateway_that_stops_keeps_what_it_has(tmp_path: Path, services: 
             assert await asyncio.to_thread(running.stop) == 0
     (file,) = (tmp_path / "recordings").iterdir()
     assert "recording.ended" in file.read_text().splitlines()[-1]
-    assert [cue.place for cue in read_script(str(file)).cues] == ["call 1 agent.intent"]
+    script = read_script(str(file))
+    assert isinstance(script, Script)
+    assert [cue.place for cue in script.cues] == ["call 1 agent.intent"]
+
+
+async def test_a_session_of_openai_s_dialect(studio: GatewayProcess) -> None:
+    """Typed and spoken turns, an item asked for by its id, a cancelled reply, a mistake."""
+    file = await asyncio.to_thread(ended, studio, await openai_session(studio))
+    done = await asyncio.to_thread(replay, studio, str(file), "--token", studio.token)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    for words in ("replies ", "transcripts ", "errors           item_retrieve_invalid_item_id", "client_cancelled"):
+        assert words in done.stdout
+
+
+async def openai_session(gateway: GatewayProcess) -> str:
+    """Returns the session's id."""
+    socket = await websocket_connect(
+        HTTPRequest(f"{gateway.ws}/v1/realtime?record=true", headers={"Authorization": f"Bearer {gateway.token}"})
+    )
+
+    async def until(kind: str) -> dict[str, Any]:
+        while True:
+            data = await socket.read_message()
+            assert data is not None, kind
+            event: dict[str, Any] = json.loads(data)
+            if event["type"] == kind:
+                return event
+
+    async def send(kind: str, **fields: Any) -> None:
+        await socket.write_message(json.dumps({"type": kind, **fields}))
+
+    session_id = str((await until("session.created"))["session"]["id"])
+    part = {"type": "input_text", "text": "what can you do"}
+    await send("conversation.item.create", item={"type": "message", "role": "user", "content": [part]})
+    item = (await until("conversation.item.done"))["item"]
+    await send("response.create")
+    await until("response.output_audio.delta")
+    await send("response.cancel")
+    await until("response.done")
+    await send("conversation.item.retrieve", item_id=item["id"])
+    await until("conversation.item.retrieved")
+    await send("conversation.item.retrieve", item_id="nobody")
+    await until("error")
+    await send("session.update", session={"type": "realtime", "audio": {"input": {"format": {"type": "audio/pcmu"}}}})
+    law = mulaw(speech("flite-slt-list-files"))
+    for start in range(0, len(law), 800):
+        await send("input_audio_buffer.append", audio=b64encode(law[start : start + 800]).decode())
+    await until("response.done")
+    socket.close(1000)
+    return session_id
+
+
+def mulaw(pcm: bytes) -> bytes:
+    """16 kHz PCM as the API's µ-law of 8 kHz."""
+    encoder = SpeechEncoder("mulaw", 8_000, 16_000)
+    return b"".join(encoder.encode(pcm)) + b"".join(encoder.flush())

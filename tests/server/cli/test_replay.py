@@ -325,6 +325,7 @@ def test_the_console_s_own_recordings_are_read(tmp_path: Path) -> None:
     ]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = read_script(str(file))
+    assert isinstance(found, Script)
     assert found.session_id == "console"
     assert [cue.place for cue in found.cues] == ["call 1 agent.intent"]
 
