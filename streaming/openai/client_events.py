@@ -82,10 +82,15 @@ class ClientEvent:
 
     def audio(self) -> bytes:
         """The audio of an append. Raises MistakeError."""
-        try:
-            return b64decode(self.text("audio"), validate=True)
-        except (binascii.Error, ValueError):
-            raise wrong("audio", "Invalid 'audio': expected base64-encoded audio.") from None
+        return decoded(self.text("audio"), "audio")
+
+
+def decoded(audio: str, param: str) -> bytes:
+    """Sound in base64. Raises MistakeError."""
+    try:
+        return b64decode(audio, validate=True)
+    except (binascii.Error, ValueError):
+        raise wrong(param, f"Invalid '{param}': expected base64-encoded audio.") from None
 
 
 class UnreadableEventError(MistakeError):

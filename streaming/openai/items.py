@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from typing import Any, Literal
 
+from streaming.openai.client_events import decoded
 from streaming.openai.conversation import Entry, new_id
 from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 from streaming.openai.schema import Fields, check
@@ -146,16 +145,9 @@ def _checked_part(role: str, part: Any, param: str) -> tuple[dict[str, Any], byt
     if words is not None:
         return {"type": kind, name: words}, None
     if kind == "input_audio" and part.get("audio") is not None:
-        return {"type": kind, "transcript": ""}, _decoded(part["audio"], f"{param}.audio")
+        return {"type": kind, "transcript": ""}, decoded(part["audio"], f"{param}.audio")
     if kind == "output_audio":  # clients that restore a conversation may not have its words
         if part.get("audio") is not None:
             raise wrong(f"{param}.audio", "The agent's own sound cannot be added: give its 'transcript'.")
         return {"type": kind}, None
     raise missing(f"{param}.{'audio' if kind == 'input_audio' else name}")
-
-
-def _decoded(audio: str, param: str) -> bytes:
-    try:
-        return b64decode(audio, validate=True)
-    except (binascii.Error, ValueError):
-        raise wrong(param, f"Invalid '{param}': expected base64-encoded audio.") from None

@@ -254,12 +254,14 @@ class RealtimeSession(UnrecordedResident):
         if self.event_queue.bytes:
             self.wake()
 
-    def receive_now(self, data: str | bytes) -> None:
-        """Parse a message and handle it."""
+    def receive_now(self, data: str | bytes, refused: tuple[str, ...] = ()) -> None:
+        """Parse a message and handle it. Types in `refused` are for the session's own socket only."""
         with telling_mistakes(self, data) as mistaken:
             event = read(data, self.actions)
             mistaken.event_id = event.event_id
             self.count(event.kind, data)
+            if event.kind in refused:
+                raise MistakeError("unsupported_event", f"'{event.kind}' is for the session's own socket", "type")
             self.act(event)
         self.wake()
 
@@ -273,16 +275,9 @@ class RealtimeSession(UnrecordedResident):
         return self.microphones.appending(audio)
 
     def receive_beside(self, data: str | bytes, refused: tuple[str, ...], arrived_at: float | None = None) -> None:
-        """Handle an event from a sideband socket. Types in `refused` are for the session's own socket only."""
+        """Handle an event from a sideband socket."""
         self._arrived_at = arrived_at
-        with telling_mistakes(self, data) as mistaken:
-            event = read(data, self.actions)
-            mistaken.event_id = event.event_id
-            self.count(event.kind, data)
-            if event.kind in refused:
-                raise MistakeError("unsupported_event", f"'{event.kind}' is for the session's own socket", "type")
-            self.act(event)
-        self.wake()
+        self.receive_now(data, refused)
 
     def act(self, event: ClientEvent) -> None:
         """Raises MistakeError."""

@@ -76,11 +76,7 @@ class RealtimeSessions:
         live.on_lost = lambda: self._begin_end(live)
         if settings is not None:
             live.settings = {**settings, "id": live.session_id}
-        tap = self._recorder(live) if recording and self._recorder is not None else None
-        if tap is not None:
-            live.taps.append(tap)
-        self._residents.make_current(live)
-        live.begin()
+        self._enter(live, recording=recording)
         return live
 
     def begin_duplex(
@@ -88,12 +84,15 @@ class RealtimeSessions:
     ) -> Duplex:
         """Start a session of the Live API on a new socket."""
         live = Duplex(identity, socket, self._provided, self._group, voices)
+        self._enter(live, recording=recording)
+        return live
+
+    def _enter(self, live: RealtimeSession, *, recording: bool) -> None:
         tap = self._recorder(live) if recording and self._recorder is not None else None
         if tap is not None:
             live.taps.append(tap)
         self._residents.make_current(live)
         live.begin()
-        return live
 
     def duplex(self, session_id: str, identity: Identity) -> Duplex | None:
         """This user's session of the Live API, once it has started."""

@@ -24,6 +24,8 @@ from streaming.ports import ServiceError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streaming.agent.format import ReplyFormat
+    from streaming.lanes.base import Lane
     from streaming.openai.client_events import ClientEvent
     from streaming.openai.recorded import RecordedSound
     from streaming.openai.remembering import Remembered
@@ -165,9 +167,7 @@ class Replies:
         instructions: str = "",
         given: list[Entry] | None = None,
     ) -> None:
-        response = Response(self.event_queue, self.conversation, self._conversation_id, settings, metadata)
-        self.active = response
-        self._announce(response)
+        response = self._respond(settings, metadata)
         self._given = given
         self._ready = (response, instructions)
         for channel, speaking in self.turns.items():
@@ -255,15 +255,11 @@ class Replies:
     def _open(
         self, response: Response, text: str, asked: list[Entry], rounds: tuple[Round, ...], session_id: str
     ) -> None:
-        self._channel += 1
-        channel = self._channel
         tools = response.settings["tools"]
         approvals = any(tool.get("type") == "mcp" and tool.get("server_label") == AGENT for tool in tools)
         speaking = Speaking(self, response, asked, text, approvals=approvals)
         brief = brief_of(self.conversation, response.settings, rounds, delegates=self._host.delegates)
-        reply = config.reply_of(response.settings, self._host.voices)
-        source = config.microphone_of(self._host.settings)
-        reply = replace(reply, language=source.language)
+        reply = self._format_of(response)
 
         def build(setup: LaneSetup) -> TurnLane:
             if session_id:
@@ -271,6 +267,17 @@ class Replies:
             lane = speaking.lane = TurnLane(setup, None, reply, text, brief)
             return lane
 
+        self._run(speaking, build)
+
+    def _format_of(self, response: Response) -> ReplyFormat:
+        """How the response is spoken: as its settings say, in the language that the session expects."""
+        reply = config.reply_of(response.settings, self._host.voices)
+        return replace(reply, language=config.microphone_of(self._host.settings).language)
+
+    def _run(self, speaking: Speaking, build: Callable[[LaneSetup], Lane]) -> None:
+        """Open a lane that speaks through `speaking`."""
+        self._channel += 1
+        channel = self._channel
         self.turns[channel] = speaking
         self._host.lanes.open(channel, build, speaking, lambda end: self._on_end(channel, end), self._host.traceparent)
 
@@ -287,33 +294,14 @@ class Replies:
 
     def say_aloud(self, text: str) -> None:
         """Reply to silence. This reply has no turn, and the agent does not remember it."""
-        response = Response(
-            self.event_queue,
-            self.conversation,
-            self._conversation_id,
-            config.response_settings(self._host.settings, {}, self._host.voices),
-        )
-        self.active = response
-        self._announce(response)
+        response = self._respond(config.response_settings(self._host.settings, {}, self._host.voices))
         speaking = Speaking(self, response, [])
         speaking.tell(domain.TurnReply(new_id("turn"), text))
         if response.done:  # text only
             self._host.on_quiet()
             return
-        self._channel += 1
-        channel = self._channel
-        reply = replace(
-            config.reply_of(response.settings, self._host.voices),
-            language=config.microphone_of(self._host.settings).language,
-        )
-        self.turns[channel] = speaking
-        self._host.lanes.open(
-            channel,
-            lambda setup: TtsLane(setup, reply, text),
-            speaking,
-            lambda end: self._on_end(channel, end),
-            self._host.traceparent,
-        )
+        reply = self._format_of(response)
+        self._run(speaking, lambda setup: TtsLane(setup, reply, text))
 
     def _create_beside(
         self, settings: dict[str, Any], metadata: dict[str, str] | None, given: list[Entry] | None, instructions: str
@@ -341,6 +329,13 @@ class Replies:
         self._later.append((context, start))
         self._start_if_ready()
 
+    def _respond(self, settings: dict[str, Any], metadata: dict[str, str] | None = None) -> Response:
+        """Begin the conversation's response."""
+        response = Response(self.event_queue, self.conversation, self._conversation_id, settings, metadata)
+        self.active = response
+        self._announce(response)
+        return response
+
     def _announce(self, response: Response) -> None:
         """Send `response.created`, and the user's rate limit if it is known."""
         response.begin()
@@ -367,10 +362,7 @@ class Replies:
 
     def own_response(self, speaking: Speaking) -> Response:
         """A response for the agent's own words: an action that continued during a question has ended."""
-        response = Response(self.event_queue, self.conversation, self._conversation_id, speaking.settings)
-        self.active = response
-        self._announce(response)
-        return response
+        return self._respond(speaking.settings)
 
     def when_free(self, act: Callable[[], None]) -> None:
         """Do this once no response is being given in the conversation."""
