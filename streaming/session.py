@@ -57,6 +57,7 @@ class Session:
         self._listening_clock = listening_clock or clock
         self._sounding = Sounding()
         self._running: dict[int, _Running] = {}
+        self._closed = False
 
     @property
     def busy(self) -> bool:
@@ -100,6 +101,8 @@ class Session:
             on_end(LaneEnd("cancelled") if task.cancelled() else task.result())
 
         task.add_done_callback(finished)
+        if self._closed:
+            task.cancel()  # nobody would end it any more
 
     def lane(self, channel: int) -> Lane | None:
         """The channel's running lane."""
@@ -117,11 +120,11 @@ class Session:
             running.task.cancel()
 
     async def close(self) -> None:
-        """Stop all lanes and wait until they have released their services."""
-        tasks = [running.task for running in self._running.values()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
+        """Stop all lanes, also those that are opened now or later, and wait until they have released their services."""
+        self._closed = True
+        while tasks := [running.task for running in self._running.values()]:  # the end of one may open another
+            for task in tasks:
+                task.cancel()
             await asyncio.wait(tasks)
 
 

@@ -157,6 +157,23 @@ def test_sound_is_sent_as_it_is_due_and_words_into_it_end_it() -> None:
     scripted(test)
 
 
+def test_a_session_that_has_ended_says_nothing_more() -> None:
+    """What waits to be said would wait for ever for its client to read, and the gateway for it when it stops."""
+
+    async def test(client: LiveClient, _world: World) -> None:
+        client.append("commentary", LONG)
+        client.append("commentary", LONG)
+        await client.until("session.output_audio.delta")
+        assert client.live is not None
+        await client.live.close()
+        assert not client.live.lanes.busy
+        client.live.replies.say_aloud(LONG)
+        await asyncio.sleep(0.1)
+        assert not client.live.lanes.busy
+
+    scripted(test)
+
+
 def test_work_is_delegated_and_what_comes_of_it_is_spoken() -> None:
     async def test(client: LiveClient, world: World) -> None:
         client.send("session.input_audio.append", audio=FRAME)
