@@ -121,10 +121,15 @@ class _Tracing(Fields):
     metadata: dict[str, Any] | None = None
 
 
+class _PromptWords(Fields):
+    type: Literal["input_text"]
+    text: str
+
+
 class _Prompt(Fields):
     id: str
     version: str | None = None
-    variables: dict[str, Any] | None = None
+    variables: dict[str, Any] | None = None  # see `_check_spoken`
 
 
 class _TokenLimits(Fields):
@@ -256,6 +261,9 @@ def check_detection(detection: Any, param: str) -> None:
 
 
 def _check_spoken(given: dict[str, Any], where: str) -> None:
+    for name, value in ((given.get("prompt") or {}).get("variables") or {}).items():
+        if not isinstance(value, str):
+            check(_PromptWords, value, f"{where}.prompt.variables.{name[:64]}")
     modalities, tokens = given.get("output_modalities"), given.get("max_output_tokens")
     if modalities is not None and modalities not in (["text"], ["audio"]):
         raise wrong(

@@ -77,6 +77,8 @@ def test_settings_merge_deeply_and_are_told_whole() -> None:
         ({"reasoning": {"effort": "huge"}}, "invalid_value", "session.reasoning.effort"),
         ({"include": ["everything"]}, "invalid_value", "session.include[0]"),
         ({"prompt": {}}, "missing_required_parameter", "session.prompt.id"),
+        ({"prompt": {"id": "p", "variables": {"a": 1}}}, "invalid_type", "session.prompt.variables.a"),
+        ({"prompt": {"id": "p", "variables": {"a": {"type": "input_image"}}}}, "invalid_value", "session.prompt.variables.a.type"),
         ({"audio": {"input": {"turn_detection": {"type": []}}}}, "invalid_value", "session.audio.input.turn_detection.type"),
         ({"audio": {"input": {"format": {"type": []}}}}, "invalid_value", "session.audio.input.format.type"),
         ({"audio": {"input": {"turn_detection": {"eagerness": [], "type": "semantic_vad"}}}}, "invalid_value", "session.audio.input.turn_detection.eagerness"),

@@ -65,7 +65,7 @@ WHOLE: dict[str, Any] = {
     "max_output_tokens": 200,
     "output_modalities": ["text"],
     "parallel_tool_calls": True,
-    "prompt": {"id": "p", "version": "1", "variables": {"a": "b"}},
+    "prompt": {"id": "p", "version": "1", "variables": {"a": "b", "c": {"type": "input_text", "text": "d"}}},
     "reasoning": {"effort": "low"},
     "tool_choice": {"type": "function", "name": "weather"},
     "tools": [FUNCTION, MCP],
