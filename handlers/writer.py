@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -44,6 +45,8 @@ class SocketWriter:
 
     With a FrameSocket, `resume` must be called when it is writable again. With Tornado's protocol each batch is awaited.
     """
+
+    __deletable__ = ("_handler",)  # by `stop`; mypyc wants to know
 
     def __init__(self, handler: HandshakeHandler, tasks: asyncio.TaskGroup, tick_end: TickEnd) -> None:
         """`tick_end` is shared by all sockets of the loop."""
@@ -92,7 +95,8 @@ class SocketWriter:
         """The socket is gone. Drop the handler, which refers to the writer, to break the cycle."""
         self._over = True
         self._source = None
-        self.__dict__.pop("_handler", None)
+        with suppress(AttributeError):  # it was stopped before
+            del self._handler
 
     def resume(self) -> None:
         """The client reads again."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from protos import stt_pb2
-from server.upstream.stream import InactivityGuard
-from server.upstream.trunk import TrunkMethod
+from server.upstream.inactivity import InactivityGuard
+from server.upstream.trunk_method import TrunkMethod
 from server.upstream.trunk_stream import TrunkStream
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from protos import tts_pb2
-from server.upstream.trunk import TrunkMethod
+from server.upstream.trunk_method import TrunkMethod
 from server.upstream.trunk_stream import TrunkStream
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import grpc.aio
 
 from server.upstream.convert import asking
+from server.upstream.inactivity import InactivityGuard
 from server.upstream.metadata import call_metadata
 from server.upstream.status import cancelled_from_outside, failure, service_error
 from streaming.ports import ServiceError
@@ -40,50 +41,6 @@ class MessageSource(Protocol[RequestT_co]):
 
     def linger_s(self) -> float:
         """How long to let more accumulate before each `take`."""
-
-
-def _nothing() -> None:
-    """The callback of a closed guard."""
-
-
-class InactivityGuard:
-    """Expires `limit_s` after `expect` unless `relax` was called. Needs no timer per event: one is moved lazily."""
-
-    __slots__ = ("_due", "_limit_s", "_loop", "_on_expired", "_timer")
-
-    def __init__(self, limit_s: float, on_expired: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._limit_s = limit_s
-        self._on_expired = on_expired
-        self._due: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def expect(self) -> None:
-        """Something must arrive within the limit from now."""
-        self._due = self._loop.time() + self._limit_s
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._due, self._look)
-
-    def relax(self) -> None:
-        """It arrived, or nothing is expected."""
-        self._due = None
-
-    def _look(self) -> None:
-        self._timer = None
-        if self._due is None:
-            return
-        if self._loop.time() < self._due:
-            self._timer = self._loop.call_at(self._due, self._look)
-        else:
-            self._on_expired()
-
-    def close(self) -> None:
-        """Never expire. Also drops the callback: its owner refers to this guard, which would be a reference cycle."""
-        self._due = None
-        self._on_expired = _nothing
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 @dataclass(frozen=True, slots=True)

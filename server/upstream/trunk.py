@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import grpc
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from server.upstream.background import Background
     from server.upstream.call import Attempt, ServiceLine
+    from server.upstream.trunk_method import TrunkMethod
     from server.upstream.trunk_stream import Carrier, TrunkStream
     from streaming.ports import CallContext, ServiceError
 
@@ -41,17 +41,6 @@ LATER_S = 0.05  # for what is not urgent at all: a service has half a stream's c
 SILENT_S = 2.0  # if one stream hangs and the trunk received nothing for this long, the trunk hangs
 TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
-
-
-@dataclass(frozen=True, slots=True)
-class TrunkMethod(Generic[StubT]):
-    """The method of a service's trunk. `stands_for`: the method that a stream replaces, for metrics and the breaker."""
-
-    call: Callable[[StubT], Callable[[], grpc.aio.StreamStreamCall[Any, Any]]]
-    stands_for: str
-    first: Callable[
-        [int, Any, dict[str, str]], bytes
-    ]  # number, first request and metadata as a serialised StreamRequest
 
 
 class Trunk(Generic[StubT]):

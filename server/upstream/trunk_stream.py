@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import grpc
 
+from server.upstream.inactivity import InactivityGuard
 from server.upstream.status import failure, service_error
-from server.upstream.stream import InactivityGuard
 from server.upstream.trunk_items import ItemWriter
 
 if TYPE_CHECKING:

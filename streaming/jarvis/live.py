@@ -53,10 +53,9 @@ _DEPARTURES = {
 
 
 class LiveSession:
-    """One epoch of a session. Implements `streaming.residents.Resident`.
+    """One epoch of a session, a `Resident`: `connection` has numbers and unacknowledged messages, `lanes` run, `work` connects the two."""
 
-    `connection` has the numbers and unacknowledged messages, `lanes` run, and `work` connects the two.
-    """
+    __deletable__ = ("commands", "work", "_expiry")  # by `close`; mypyc wants to know
 
     def __init__(
         self,
@@ -86,11 +85,10 @@ class LiveSession:
         self.lanes = Session(session_id, identity, provided, group, self._loop.time, self._listening.now)
         self.work = Channels(self, self.lanes)
         self._timer: asyncio.TimerHandle | None = None
-        self._entered_at = 0.0  # of the socket, on the loop's clock
+        self._entered_at = self._timer_at = 0.0  # the second: uvloop's handle for a time already due lacks it
         self._unrecorded = False  # it can be resumed here only
         self.as_recorded = False  # just restored: its record holds all that `session.resumed` says
         self.resume_notices = ResumeNotices()
-        self._timer_at = 0.0  # uvloop's handle for a time already due does not have it
         self._expiry = TokenTimer(self._loop, self._on_expiring, self._on_expired)
 
     # --- for the gateway: see Resident ---

@@ -13,7 +13,7 @@ from streaming.lanes.stt import SttLane
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
 from streaming.protocol import messages as wire
-from streaming.sound.microphone import MicrophoneFormat
+from streaming.sound.microphone_format import MicrophoneFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streaming.lanes.base import Lane
-from streaming.sound.microphone import MicrophoneFormat, MicrophoneInput
+from streaming.sound.microphone import MicrophoneInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streaming.outlet import LaneSetup, SpeechPosition
+    from streaming.sound.microphone_format import MicrophoneFormat
     from streaming.sound.trail import Position
 
 

@@ -1,7 +1,6 @@
 """`turn`: the whole agent. Speech (or one text) in, speech or text out, turn after turn on an open microphone.
 
-Three loops: one listens and waits for nothing but the recogniser, so that speech stops a reply at once. One recognises the
-intent. One runs the turns, one at a time.
+Three loops: one listens, and waits for the recogniser only, so that speech stops a reply at once; one recognises intents; one runs turns.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from streaming.ports import (
     SpeechStopped,
 )
 from streaming.sound.echo import FarEnd
-from streaming.sound.microphone import MicrophoneFormat, MicrophoneInput
+from streaming.sound.microphone import MicrophoneInput
 from streaming.sound.wake import Attention
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from streaming.agent.format import ReplyFormat
     from streaming.outlet import SpeechPosition
     from streaming.ports import Confirmation, Intent, RecognitionEvent
+    from streaming.sound.microphone_format import MicrophoneFormat
     from streaming.sound.trail import Position
 
 MAX_WAITING = 8  # utterances during a turn; users who say more are not waiting for answers

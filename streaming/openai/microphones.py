@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streaming.lanes.base import Lane
     from streaming.openai.host import Host
     from streaming.session import LaneEnd
-    from streaming.sound.microphone import MicrophoneFormat
+    from streaming.sound.microphone_format import MicrophoneFormat
 
 PIECE_MS = 100  # of a long append that is decoded
 MICROPHONE = 1_000_000  # channel numbers of microphones start here, those of turns at 1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streaming.openai.host import Host
     from streaming.ports import FinalTranscript
     from streaming.session import LaneEnd
-    from streaming.sound.microphone import MicrophoneFormat
+    from streaming.sound.microphone_format import MicrophoneFormat
 
 CHANNEL = 2_000_000  # channel numbers start here, those of microphones at 1,000,000
 MAX_WAITING_BYTES = 32 * 1024 * 1024  # of audio that was not recognised yet

@@ -11,7 +11,7 @@ from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 from streaming.openai.recognition import Expected, expected, language_refusal
 from streaming.openai.schema import check_detection, check_response, check_update
 from streaming.ports import Endpointing
-from streaming.sound.microphone import MicrophoneFormat
+from streaming.sound.microphone_format import MicrophoneFormat
 
 if TYPE_CHECKING:
     from streaming.ports import CallContext, SpeechToText

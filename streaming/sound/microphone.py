@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from streaming.domain import Trouble
-from streaming.ports import Endpointing, FinalTranscript, RecognitionConfig, RecognitionProgress, SpeechStarted
+from streaming.ports import RecognitionConfig
 from streaming.sound.codecs import SERVICE_RATE_HZ, PassThrough, microphone_decoder, pcm_duration_ms
 from streaming.sound.echo import EchoFilter
-from streaming.sound.listening import Listening, moved_by
+from streaming.sound.kept import KeptAudio
+from streaming.sound.listening import Listening, along_trail
 from streaming.sound.pcm import BYTES_PER_SAMPLE
 from streaming.sound.trail import STEP_MS, Trail
 from streaming.sound.wake import WakeGate
@@ -21,26 +22,11 @@ if TYPE_CHECKING:
     from streaming.outlet import Outlet
     from streaming.ports import CallContext, RecognitionEvent, RecognitionStream, ServiceError, SpeechToText
     from streaming.sound.echo import FarEnd
+    from streaming.sound.microphone_format import MicrophoneFormat
     from streaming.sound.trail import Position
     from streaming.sound.wake import Attention
 
-
 MARK_BYTES = STEP_MS * SERVICE_RATE_HZ * BYTES_PER_SAMPLE // 1000  # of PCM between two positions in the trail
-
-
-@dataclass(frozen=True, slots=True)
-class MicrophoneFormat:
-    """The format and options announced by the client."""
-
-    language: str = "en-US"
-    encoding: str = "pcm_s16le"
-    sample_rate_hz: int = SERVICE_RATE_HZ
-    interim: bool = True
-    endpointing: bool = True
-    vocabulary: tuple[str, ...] = ()
-    echo_cancellation: bool = False
-    wake_word: bool = False
-    tuning: Endpointing = field(default_factory=Endpointing)
 
 
 class MicrophoneInput:
@@ -74,11 +60,10 @@ class MicrophoneInput:
         def open_stream(on_taken: Callable[[int], None]) -> RecognitionStream:
             return stt.recognize(config, context, on_taken)
 
-        self._listening = Listening(
-            open_stream, self._on_taken, self._needed_ms, self._on_lost, commits_only=not source.endpointing
-        )
-        self._gate = WakeGate(attention, self._listening.send_audio) if attention is not None else None
-        hear = self._gate.feed if self._gate is not None else self._listening.send_audio
+        self._kept = KeptAudio(open_stream, self._on_taken, self._needed_ms, commits_only=not source.endpointing)
+        self._listening = Listening(self._kept, self._on_lost)
+        self._gate = WakeGate(attention, self._kept.send_audio) if attention is not None else None
+        hear = self._gate.feed if self._gate is not None else self._kept.send_audio
         self._echo = EchoFilter(far_end, hear) if far_end is not None else None
         self._hear = self._echo.feed if self._echo is not None else hear
 
@@ -113,21 +98,9 @@ class MicrophoneInput:
         """Payload bytes received here so far."""
         return self._payload_in
 
-    async def events(self) -> AsyncIterator[RecognitionEvent]:
+    def events(self) -> AsyncIterator[RecognitionEvent]:
         """Recognition events, with times since the microphone was opened, wherever that was. Raises ServiceError."""
-        try:
-            async for event in self._listening.events():
-                if isinstance(event, RecognitionProgress):
-                    self._trail.listened(event.at_ms + self._trail.base_ms)
-                    continue
-                moved = moved_by(event, round(self._trail.base_ms))
-                if isinstance(moved, SpeechStarted):
-                    self._trail.speech_started(moved.at_ms)
-                elif isinstance(moved, FinalTranscript):
-                    self._trail.utterance_ended(moved.end_ms)
-                yield moved
-        finally:
-            self._listening.let_go()
+        return along_trail(self._listening, self._trail)
 
     def feed(self, payload: bytes, number: int = 0) -> None:
         """Take a frame from the client, with its number."""
@@ -149,15 +122,15 @@ class MicrophoneInput:
 
     def commit(self) -> None:
         """End the utterance after the audio fed so far."""
-        self._behind_audio(self._listening.commit)
+        self._behind_audio(self._kept.commit)
 
     def end(self) -> None:
         """End the audio."""
-        self._behind_audio(self._listening.end)
+        self._behind_audio(self._kept.end)
 
     def cancel(self) -> None:
         """Stop listening."""
-        self._listening.cancel()
+        self._kept.cancel()
 
     def _needed_ms(self) -> float:
         return self._trail.from_ms - self._trail.base_ms

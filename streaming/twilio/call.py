@@ -12,7 +12,7 @@ from streaming.ports import SeenMessage
 from streaming.residents import Departure
 from streaming.rfc6455 import GOING_AWAY, INTERNAL_ERROR, NORMAL, POLICY_VIOLATION
 from streaming.session import Session
-from streaming.sound.microphone import MicrophoneFormat
+from streaming.sound.microphone_format import MicrophoneFormat
 from streaming.twilio import wire
 from streaming.twilio.keypad import Keypad
 from streaming.twilio.line import PhoneOutlet

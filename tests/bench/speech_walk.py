@@ -23,7 +23,7 @@ from server.net.tick import TickEnd
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
 from server.upstream.speech_trunk import SpeechStream
-from server.upstream.tts import TtsStream
+from server.upstream.tts_stream import TtsStream
 from streaming.protocol.limits import Limits
 from tests.bench.listeners.synthesiser import FRAME_BYTES, stamped, started
 from tests.bench.machine import head, say

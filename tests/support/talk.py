@@ -13,7 +13,7 @@ from streaming.ports import (
     Step,
     Verdict,
 )
-from streaming.sound.microphone import MicrophoneFormat
+from streaming.sound.microphone_format import MicrophoneFormat
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.world import ScriptedRecognition, World
 

@@ -1,6 +1,7 @@
 """RFC 6455 on the loop's own transport, behind Tornado's `WebSocketProtocol`.
 
 frames     a client's bytes to messages, and frames to send: no I/O, no clock
+events     what a client's frames make, besides messages
 mask       the XOR of a client's payload
 limits     what one WebSocket may cost
 slots      the attributes of one WebSocket

@@ -17,7 +17,8 @@ from tornado.websocket import WebSocketProtocol13
 
 from server.net.loop_turns import FIRST_MESSAGES
 from server.net.websocket import frames
-from server.net.websocket.frames import Closed, FrameReader, PingFrame, PongFrame, Violated
+from server.net.websocket.events import Closed, PingFrame, PongFrame, Violated
+from server.net.websocket.frames import FrameReader
 from server.net.websocket.limits import FRAMES_BURST, FRAMES_PER_S, PING_INTERVAL_S, PINGS
 from streaming.rfc6455 import NO_CODE, POLICY_VIOLATION
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tornado.websocket import WebSocketHandler, WebSocketProtocol
 
     from server.net.loop_turns import LoopTurns
-    from server.net.websocket.frames import SocketEvent
+    from server.net.websocket.events import SocketEvent
 
 READ_BYTES = 64 * 1024
 

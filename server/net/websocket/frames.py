@@ -9,14 +9,16 @@ from __future__ import annotations
 import struct
 import sys
 from codecs import getincrementaldecoder
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from server.net.websocket.events import Closed, PingFrame, PongFrame, Violated
 from server.net.websocket.mask import unmask
 from streaming.rfc6455 import INVALID_PAYLOAD, MESSAGE_TOO_BIG, NO_CODE, PROTOCOL_ERROR, SENT
 
 if TYPE_CHECKING:
     from codecs import IncrementalDecoder
+
+    from server.net.websocket.events import SocketEvent
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 FIN, RESERVED, OPCODE, CONTROL = 0x80, 0x70, 0x0F, 0x08  # bits of a frame's first byte
@@ -35,39 +37,6 @@ _HEAD_16_BIT, _HEAD_64_BIT = struct.Struct("!BBH"), struct.Struct("!BBQ")
 _NOT_UTF8 = "text has to be UTF-8"
 
 _utf8_decoder = getincrementaldecoder("utf-8")
-
-
-@dataclass(frozen=True, slots=True)
-class PingFrame:
-    """To be answered by a pong with the same payload."""
-
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class PongFrame:
-    """The answer to a ping of ours, or an unsolicited pong."""
-
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The client closes. The last event; `code` is 1005 if it gave none."""
-
-    code: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Violated:
-    """The client broke the protocol. The last event; `code` is the close code to send."""
-
-    code: int
-    reason: str
-
-
-SocketEvent = bytes | str | PingFrame | PongFrame | Closed | Violated
 
 
 class ViolationError(Exception):

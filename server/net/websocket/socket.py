@@ -22,7 +22,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketProtocol
 from server.net.cut import cut
 from server.net.loop_turns import FIRST_MESSAGES, TURN_S, LoopTurns, Share
 from server.net.websocket import frames
-from server.net.websocket.frames import Closed, FrameReader, PingFrame, Violated
+from server.net.websocket.events import Closed, PingFrame, Violated
 from server.net.websocket.slots import SocketSlots
 from server.net.websocket.transport import gives_transport, set_tcp, switch_protocols
 from streaming.rfc6455 import INTERNAL_ERROR, NO_CODE, NORMAL, POLICY_VIOLATION
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders
     from tornado.websocket import WebSocketHandler
 
-    from server.net.websocket.frames import SocketEvent
+    from server.net.websocket.events import SocketEvent
     from server.net.websocket.limits import SocketLimits
     from server.net.websocket.rounds import ReadRounds, Seat
 
@@ -63,7 +63,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
-        self._reader = FrameReader(limits.message_bytes)
+        self._reader = frames.FrameReader(limits.message_bytes)
         self.express: Callable[[bytes | str], bool] | None = None  # takes a lone message; False: deliver it as usual
         self._deliver = cast("Callable[[list[Any]], None]", getattr(handler, "on_messages", self._deliver_singly))
         self._subprotocol: str | None = None

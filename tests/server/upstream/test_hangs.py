@@ -11,11 +11,11 @@ import pytest
 from protos import stt_pb2
 from server.upstream import CircuitState, hangs
 from server.upstream.hangs import HangWatch
-from server.upstream.stt import OWED_BYTES
+from server.upstream.stt_stream import OWED_BYTES
 from streaming.domain import Trouble
 from streaming.lanes.stt import SttLane
 from streaming.ports import FinalTranscript, RecognitionConfig
-from streaming.sound.microphone import MicrophoneFormat
+from streaming.sound.microphone_format import MicrophoneFormat
 from tests.server.upstream.observing import CALLER
 from tests.server.upstream.test_stt import Taken, read_all
 from tests.server.upstream.test_trunk import carrying, trunk_of

@@ -9,14 +9,8 @@ import pytest
 from protos import stt_pb2
 from server.upstream import BreakerPolicy, CircuitState
 from server.upstream import stt as stt_module
-from server.upstream.stt import (
-    FREE_STREAMS,
-    LINGER_PER_STREAM_S,
-    MAX_AUDIO_BYTES,
-    MAX_QUEUED_BYTES,
-    AudioSource,
-    SttClient,
-)
+from server.upstream.stt import FREE_STREAMS, LINGER_PER_STREAM_S, SttClient
+from server.upstream.stt_stream import MAX_AUDIO_BYTES, MAX_QUEUED_BYTES, AudioSource
 from streaming.ports import (
     EagerEnd,
     FinalTranscript,

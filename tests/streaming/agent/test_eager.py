@@ -22,7 +22,7 @@ from streaming.ports import (
     Step,
     Verdict,
 )
-from streaming.sound.microphone import MicrophoneFormat
+from streaming.sound.microphone_format import MicrophoneFormat
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.world import World, broken

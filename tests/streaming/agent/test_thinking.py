@@ -37,7 +37,7 @@ from streaming.ports import (
     Verdict,
     Word,
 )
-from streaming.sound.microphone import MicrophoneFormat
+from streaming.sound.microphone_format import MicrophoneFormat
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.world import RATE_HZ, WORD_MS, World

@@ -18,7 +18,7 @@ from streaming.lanes.tts import MAX_TEXT_CHARS, TtsLane
 from streaming.outlet import WrongInputError
 from streaming.ports import Action, FinalTranscript, Identity, ServiceError, SpeechStarted, TaskResult, Verdict
 from streaming.session import LaneEnd, Session
-from streaming.sound.microphone import MicrophoneFormat
+from streaming.sound.microphone_format import MicrophoneFormat
 from streaming.sound.pcm import AudioFormatError
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for

@@ -21,7 +21,7 @@ from streaming.ports import (
     SpeechStarted,
     TaskResult,
 )
-from streaming.sound.microphone import MicrophoneFormat
+from streaming.sound.microphone_format import MicrophoneFormat
 from streaming.sound.playout import LEAD_MS
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for

@@ -18,8 +18,9 @@ from streaming.ports import (
     SpeechStarted,
     SpeechStopped,
 )
-from streaming.sound.listening import BYTES_PER_MS, MAX_KEPT_BYTES, PAUSES_S, TRIM_BYTES
-from streaming.sound.microphone import MicrophoneFormat
+from streaming.sound.kept import BYTES_PER_MS, MAX_KEPT_BYTES, TRIM_BYTES
+from streaming.sound.listening import PAUSES_S
+from streaming.sound.microphone_format import MicrophoneFormat
 from streaming.sound.trail import PREROLL_MS, SILENCE_KEPT_MS, UNCERTAIN_KEPT_MS
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
@@ -264,7 +265,7 @@ def test_empty_frames_are_not_kept() -> None:
         for _ in range(1_000):
             room.lane.audio(b"")
         room.say(FRAME_MS)
-        assert len(room.lane._microphone._listening._kept) == 2
+        assert len(room.lane._microphone._kept) == 2
         assert room.frames() == [0, 1]
 
     in_a_room(body)

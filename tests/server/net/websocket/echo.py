@@ -15,8 +15,8 @@ from tornado.websocket import WebSocketHandler
 
 from server.loop import run
 from server.net.loop_turns import LoopTurns
+from server.net.websocket.events import Closed
 from server.net.websocket.fall_back import checked
-from server.net.websocket.frames import Closed
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
 

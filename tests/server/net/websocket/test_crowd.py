@@ -21,7 +21,7 @@ from tests.server.net.websocket.echo import Echo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.net.websocket.frames import SocketEvent
+    from server.net.websocket.events import SocketEvent
 
 
 async def test_others_have_a_turn_between_the_messages_of_a_crowded_read() -> None:

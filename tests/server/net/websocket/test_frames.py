@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.net.websocket import frames
-from server.net.websocket.frames import Closed, FrameReader, PingFrame, PongFrame, SocketEvent, Violated
+from server.net.websocket.events import Closed, PingFrame, PongFrame, SocketEvent, Violated
+from server.net.websocket.frames import FrameReader
 from server.net.websocket.mask import unmask, xor_by_integers
 from tests.server.net.websocket.client_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
 

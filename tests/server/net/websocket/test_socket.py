@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tornado.websocket import WebSocketClosedError
 
-from server.net.websocket.frames import Closed
+from server.net.websocket.events import Closed
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
 from tests.server.net.websocket.client import MESSAGE_BYTES, connected

@@ -1,0 +1,24 @@
+"""Which method of a service carries a trunk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import grpc.aio
+
+StubT = TypeVar("StubT")
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkMethod(Generic[StubT]):
+    """The method of a service's trunk. `stands_for`: the method that a stream replaces, for metrics and the breaker."""
+
+    call: Callable[[StubT], Callable[[], grpc.aio.StreamStreamCall[Any, Any]]]
+    stands_for: str
+    first: Callable[
+        [int, Any, dict[str, str]], bytes
+    ]  # number, first request and metadata as a serialised StreamRequest
