@@ -1,8 +1,10 @@
 # The images only copy the environment in /venv: the wheel contains the console and all data files.
 # Two images from one file: `--target gateway` (default, small: the gateway alone) and `--target services` (the embedded M2-M10).
-FROM python:3.11-slim-bookworm AS build
+# Not slim: it has a C compiler, for the hot path (server/hot_path.py). `--build-arg JARVIS_COMPILED=0` leaves it plain Python.
+FROM python:3.11-bookworm AS build
+ARG JARVIS_COMPILED=1
 WORKDIR /build
-COPY pyproject.toml setup.cfg README.md ./
+COPY pyproject.toml setup.cfg setup.py README.md ./
 COPY server server
 COPY handlers handlers
 COPY streaming streaming

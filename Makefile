@@ -7,7 +7,7 @@ BESIDE_TESTS := $(addprefix tests/,handlers packaging static streaming test_depl
 	$(addprefix tests/server/,audio cli documents embedded identity operations sessions telemetry test_main.py upstream)
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech test test-clients test-firefox lint unit core beside gateways rest conformance fuzz audit floods chaos bench clean protos help
+.PHONY: run dev speech compiled test test-compiled test-clients test-firefox lint unit core beside gateways rest conformance fuzz audit floods chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -20,6 +20,15 @@ dev: $(VENV)/.run $(VENV)/.speech ## the same with DEBUG, restarted when a sourc
 
 speech: $(VENV)/.run ## try again to install the natural speech engines
 	@sh deploy/engines/install.sh $(PY) --strict
+
+# A folder of its own, made anew each time: a compiled module beside a source of the checkout would hide its changes.
+COMPILED := build/compiled
+TREE := tests docs packaging deploy pyproject.toml setup.cfg setup.py README.md SECURITY.md CHANGELOG.md NOTICE Makefile Dockerfile
+
+compiled: $(VENV)/.test ## the gateway with its hot path compiled to C, in build/compiled; needs a C compiler, and a minute or two
+	rm -rf $(COMPILED)
+	JARVIS_COMPILED=1 $(PIP) install --no-deps --no-build-isolation --target $(COMPILED) .
+	@echo "start it: PYTHONPATH=$(COMPILED) $(PY) -P -m server --laptop"
 
 # lint and the tests without deadlines run at low priority, because the other tests measure time
 test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
@@ -45,6 +54,11 @@ gateways: $(VENV)/.test # whole gateways in processes of their own: these tests 
 
 rest: $(VENV)/.test # all other tests, sequentially, because many start processes and measure time
 	$(PY) -m pytest -q $(BESIDE_TESTS:%=--ignore=%) --ignore-glob="tests/e2e/test_*.py" --ignore=tests/firefox
+
+test-compiled: compiled system-parts ## the tests of what the hot path does, and a minute of killed gateways, on the compiled build
+	cp -r $(TREE) $(COMPILED)
+	cd $(COMPILED) && $(abspath $(PY)) -m pytest -q tests/streaming tests/handlers tests/server/net tests/server/upstream
+	cd $(COMPILED) && $(abspath $(PY)) -m tests.chaos kill --sessions 30 --seconds 60
 
 test-clients: $(VENV)/.test ## other people's clients (openai-agents, npm openai, @openai/agents, pipecat, livekit) against a running gateway
 	$(PIP) install -e '.[agents]'

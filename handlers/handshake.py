@@ -34,6 +34,7 @@ class HandshakeHandler(WebSocketHandler):
     gateway: Gateway
     endpoint: str  # the route's template
     request_id: str
+    ws_connection: WebSocketProtocol | None
     session_asks = False  # True: the dialect has heartbeats of its own, so a ping of the WebSocket would be a second
     _error_code = ""  # of the problem document that was sent
 

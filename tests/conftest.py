@@ -20,6 +20,7 @@ import structlog
 import uvloop
 from hypothesis import HealthCheck, settings
 
+from server import hot_path
 from server.telemetry import log
 from tests.support.gateway import GatewayProcess, free_port, running_gateway
 from tests.support.replicas import service_process
@@ -46,8 +47,11 @@ TEST_TIMEOUT_S = 90
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every `async def` test as a coroutine of pytest-tornado's loop."""
+    """Mark every `async def` test as a coroutine of pytest-tornado's loop; leave out what needs plain Python on a compiled build."""
+    compiled = bool(hot_path.compiled())
     for item in items:
+        if compiled and (plain := item.get_closest_marker("plain_python")) is not None:
+            item.add_marker(pytest.mark.skip(reason=plain.args[0]))
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             if item.get_closest_marker("gen_test") is None:
                 item.add_marker(pytest.mark.gen_test(timeout=TEST_TIMEOUT_S))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from server import hot_path
+
 if TYPE_CHECKING:
     from server.lifecycle import Started
 
@@ -16,6 +18,7 @@ async def banner(started: Started) -> str:
     host = "127.0.0.1" if settings.host in ANY_ADDRESS else settings.host
     base = f"http://{host}:{started.port}"
     lines = ["", f"Jarvis Gateway is listening on {base}", f"  redis     {started.redis}"]
+    lines.append(f"  hot path  {hot_path.described()}")
     lines += _services(started)
     if settings.debug and started.gateway.authenticator.issues:
         authenticator = started.gateway.authenticator

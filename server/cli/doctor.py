@@ -19,6 +19,7 @@ import redis
 from rich.console import Console
 from rich.text import Text
 
+from server import hot_path
 from server.children import redis_binary
 from server.cli.environment import laptop_defaults
 from server.config import ConfigError, Settings, load_settings
@@ -72,6 +73,14 @@ def _python() -> Finding:
     if sys.version_info[:2] < OLDEST_PYTHON:
         return Finding("bad", "Python", version, "install Python 3.11 or later, then `make clean run`")
     return Finding("ok", "Python", f"{version} ({sys.executable})")
+
+
+def _hot_path(_settings: Settings) -> Iterator[Finding]:
+    told = hot_path.described()
+    if len(hot_path.compiled()) in {0, len(hot_path.MODULES)}:
+        yield Finding("ok", "hot path", told)
+    else:
+        yield Finding("note", "hot path", told, "install it again: see docs/DEPLOYMENT.md")
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
@@ -230,7 +239,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _keys, _users, _disk, _gateway_port, _services, _speech, _redis, _chromium, _sound,
+    _hot_path, _keys, _users, _disk, _gateway_port, _services, _speech, _redis, _chromium, _sound,
 )  # fmt: skip
 
 

@@ -125,6 +125,7 @@ def test_it_has_two_dependencies() -> None:
 
 def test_gateway_and_client_go_into_one_environment(wheel: Path, tmp_path: Path) -> None:
     gateway_wheel = build_wheel(tmp_path)
+    assert gateway_wheel.name.endswith("-py3-none-any.whl"), "compiled only if asked (JARVIS_COMPILED)"
     files = [set(zipfile.ZipFile(file).namelist()) for file in (wheel, gateway_wheel)]
     assert files[0].isdisjoint(files[1])
     both = Environment(tmp_path / "both", gateway_wheel, wheel)

@@ -18,6 +18,7 @@ from unittest.mock import patch
 import jwt
 import pytest
 
+from server import hot_path
 from server.__main__ import main
 from server.identity.development_key import kept_key
 from tests.support.gateway import SECRET, environment
@@ -247,6 +248,7 @@ def test_the_doctor_knows_a_port_that_speaks_something_else(tmp_path: Path, said
 def test_the_doctor_goes_on_when_a_check_fails(tmp_path: Path) -> None:
     done = run(tmp_path, "doctor", HOST="a..b", REDIS_URL="redis://127.0.0.1:9?foo=bar")
     assert "· redis     cannot be checked: TypeError" in done.stdout
+    assert f"✓ hot path  {hot_path.described()}\n" in done.stdout
     assert "Chromium" in done.stdout
 
 

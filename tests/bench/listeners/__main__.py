@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.bench.machine import head, say
-from tests.bench.microphones.__main__ import DIALECT, GATEWAY, TARGETS, Target, cpu_s, gateway, peer
+from tests.bench.microphones.__main__ import COMPILED, DIALECT, GATEWAY, TARGETS, Target, cpu_s, gateway, peer
 from tests.bench.microphones.talkers import Load, as_json
 from tests.bench.rest import redis
 
@@ -88,7 +88,7 @@ def main(options: argparse.Namespace) -> None:
                     with synthesiser(directory) as address:
                         urls = {"VOICE_TTS_GRPC_URL": address, "VOICE_STT_GRPC_URL": address}
                         own = gateway(directory, name, listeners, **settings, **urls)
-                        with own if name == GATEWAY else peer(directory, name, **urls) as target:
+                        with own if name in {GATEWAY, COMPILED} else peer(directory, name, **urls) as target:
                             figures.append(measure(target, listeners, options.seconds, options.warm))
             ours_us = None
             for name, figures in found.items():
@@ -105,7 +105,7 @@ def main(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listeners", type=int, nargs="+", default=[100])
-    parser.add_argument("--targets", nargs="+", choices=SPEAKERS, default=SPEAKERS)
+    parser.add_argument("--targets", nargs="+", choices=(*SPEAKERS, COMPILED), default=SPEAKERS)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warm", type=float, default=2, help="seconds before what is measured")

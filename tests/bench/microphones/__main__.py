@@ -26,6 +26,7 @@ from tests.bench.machine import head, say
 from tests.bench.microphones.plot import svg
 from tests.bench.microphones.talkers import Load, as_json
 from tests.bench.rest import process, redis, until_listening
+from tests.support.compiled import compiled_build
 from tests.support.gateway import free_port, running_gateway
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from tests.bench.microphones.plot import Point
 
 GATEWAY = "gateway"
+COMPILED = "compiled"  # the gateway again, as `make compiled` builds it
 DIALECT = "openai"  # the gateway again, in OpenAI's dialect: 24 kHz in base64 as JSON
-TARGETS = (GATEWAY, DIALECT, "fastapi", "aiohttp", "tornado")
+TARGETS = (GATEWAY, DIALECT, "fastapi", "aiohttp", "tornado")  # by default
+OURS = (GATEWAY, COMPILED, DIALECT)
 UVICORN = ("uvicorn", "tests.bench.microphones.peer_fastapi:app", "--loop", "uvloop", "--ws", "websockets")
 PEERS = {
     "fastapi": (*UVICORN, "--no-access-log", "--log-level", "warning"),
@@ -108,7 +111,10 @@ def recogniser(directory: Path, *options: str) -> Iterator[Recogniser]:
 
 @contextlib.contextmanager
 def gateway(directory: Path, name: str, talkers: int, **settings: str) -> Iterator[Target]:
-    with running_gateway(directory, **{**FREELY, **settings}) as running:
+    build = {"PYTHONPATH": compiled_build()} if name == COMPILED else {}
+    with running_gateway(directory, **{**FREELY, **build, **settings}) as running:
+        if name == COMPILED:
+            assert "hot path  compiled" in running.banner, running.banner
         tokens = [running.own_token(f"user-{number}", "user") for number in range(talkers)]
         yield Target(name, psutil.Process(running.process.pid), running.ws, tokens)
 
@@ -194,14 +200,15 @@ def compare(
             with recogniser(directory, *(["--resampled"] if name == DIALECT else [])) as ear:
                 stt = {"VOICE_STT_GRPC_URL": ear.address}
                 own = gateway(directory, name, talkers, **settings, **stt)
-                with own if name in {GATEWAY, DIALECT} else peer(directory, name, **stt) as target:
+                with own if name in OURS else peer(directory, name, **stt) as target:
                     figures.append(measure(target, ear, talkers, options.seconds, options.warm))
     ours_us = None
     for name, figures in found.items():
         cpu_us = show(name, talkers, figures, ours_us)
         costs.setdefault(name, []).append((talkers, cpu_us))
         ours_us = cpu_us if name == GATEWAY else ours_us
-    return sum(one.lost + one.stuck for one in found.get(GATEWAY, ()))  # peers may fail, and the table says so
+    ours = [*found.get(GATEWAY, ()), *found.get(COMPILED, ())]
+    return sum(one.lost + one.stuck for one in ours)  # peers may fail, and the table says so
 
 
 def main(options: argparse.Namespace) -> int:
@@ -223,7 +230,7 @@ def main(options: argparse.Namespace) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--talkers", type=int, nargs="+", default=[100])
-    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS)
+    parser.add_argument("--targets", nargs="+", choices=(*TARGETS, COMPILED), default=TARGETS)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warm", type=float, default=2, help="seconds before what is measured")

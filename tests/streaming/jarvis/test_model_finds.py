@@ -31,6 +31,7 @@ def taken_for_told(told: ResumeNotices) -> ServerPing:
     return ServerPing(t=0)
 
 
+@pytest.mark.plain_python("replaces a method of a compiled class")
 def test_a_record_that_lacks_what_was_told_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     step = calls.Step
     away = [step("call", 10), step("store away", 1), step("call", 3_000), step("store back", 0), step("kill", 300, 1)]
@@ -40,6 +41,7 @@ def test_a_record_that_lacks_what_was_told_is_resumed(monkeypatch: pytest.Monkey
     assert_broken(lambda: calls.keeps_its_promises(away, monkeypatch), "recovered untruly")
 
 
+@pytest.mark.plain_python("replaces a method of a compiled class")
 def test_a_replica_that_is_cut_off_resumes_what_went_on_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     calls.keeps_its_promises(calls.BACK_TO_THE_CUT_OFF, monkeypatch)
     monkeypatch.setattr(LiveSession, "only_here", lambda *_: True)
@@ -70,6 +72,7 @@ def test_a_socket_that_has_not_decided_ends_the_session_that_it_asks_for(monkeyp
     assert_broken(lambda: speech.keeps_every_word(steps, "turn", 0.015), "told not to come back")
 
 
+@pytest.mark.plain_python("replaces a method of a compiled class")
 def test_audio_counts_as_heard_when_it_was_received(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [speech.Step("burst", 1), speech.Step("burst", 1), speech.Step("burst", 60), speech.Step("kill", 20, 1)]
     speech.keeps_every_word(steps, "stt", 0.015)
@@ -78,6 +81,7 @@ def test_audio_counts_as_heard_when_it_was_received(monkeypatch: pytest.MonkeyPa
     assert_broken(lambda: speech.keeps_every_word(steps, "stt", 0.015), "")
 
 
+@pytest.mark.plain_python("replaces a method of a compiled class")
 def test_speech_counts_as_played_without_a_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [speech.Step("burst", 20), speech.Step("vanish", 12_000, 1)]
     speech.keeps_every_word(steps, "tts", 0.002)

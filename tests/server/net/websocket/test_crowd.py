@@ -44,6 +44,7 @@ async def test_others_have_a_turn_between_the_messages_of_a_crowded_read() -> No
     assert turns[:2] == [0, 1]
 
 
+@pytest.mark.plain_python("replaces a method of a compiled class")
 async def test_what_stands_in_one_read_is_not_parsed_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """40,000 empty frames fit in one read: whoever counts them after parsing them all has spent the time already."""
     reader = FrameReader(MESSAGE_BYTES)

@@ -1,0 +1,77 @@
+"""The hot path: the modules that a microphone's frame or a frame of speech passes. They can be compiled to C, by mypyc.
+
+Python is the default, everywhere. `JARVIS_COMPILED=1 pip install .` builds a wheel with these modules compiled (setup.py), which
+only an installation has: nothing is ever compiled into a checkout, where a changed source would be hidden by it.
+
+Each call between compiled and plain code costs what the compiled code saves. So the list is the whole of both walks (docs/HOUSE.md)
+and what they call for every frame, except: dataclasses with slots and async generators, which mypyc does not compile; `FrameSocket`
+and the handlers, which derive from Tornado's classes; and what only handles texts.
+
+Keep no weak references to their objects: mypyc 2.4.1 frees those of a class with a generic base twice.
+"""
+
+from __future__ import annotations
+
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+MODULES = {
+    # a read of a socket, and writes to it
+    "server.net.websocket.rounds": "reads each frame of a microphone",
+    "server.net.websocket.frames": "parses each frame of a client, and makes each of ours",
+    "handlers.writer": "writes what a session sends, once a tick",
+    # the session
+    "streaming.jarvis.entry": "takes each frame from its socket",
+    "streaming.jarvis.live": "counts it, and passes it on; sends speech",
+    "streaming.jarvis.channels": "finds the lane that hears it",
+    "streaming.jarvis.outlet": "returns credit; takes each frame of speech",
+    # the protocol's core
+    "streaming.protocol.server": "the session's numbers: asked for each frame, both ways",
+    "streaming.protocol.microphone": "judges each frame of a microphone",
+    "streaming.protocol.channel": "states, windows and positions, read for each frame",
+    "streaming.protocol.window": "credit, counted for each frame",
+    "streaming.protocol.outbox": "numbers and keeps each frame of speech",
+    "streaming.protocol.sendqueue": "asked for each frame of speech whether something waits before it",
+    "streaming.protocol.replay": "keeps each frame of speech until it is acknowledged",
+    "streaming.protocol.receipts": "confirmed with each acknowledgement",
+    "streaming.protocol.frame": "the header of each frame of speech",
+    "streaming.rate": "audio is limited in rate",
+    # sound
+    "streaming.sound.microphone": "takes each frame, and counts its credit",
+    "streaming.sound.kept": "keeps each frame until it is recognised",
+    "streaming.sound.trail": "where each microphone stands",
+    "streaming.sound.codecs": "PCM that passes as it is; pieces of speech to frames",
+    "streaming.sound.utterance": "paces each frame of speech",
+    "streaming.sound.playout": "asked for each frame how far the client has played",
+    "streaming.listening": "the clock of speech",
+    "streaming.sounding": "told of each frame of speech",
+    # to and from the services
+    "server.upstream.stt_stream": "queues each frame",
+    "server.upstream.tts_stream": "hands each piece of speech to its utterance",
+    "server.upstream.trunk": "gathers the frames of all microphones",
+    "server.upstream.trunk_stream": "a stream's place in a trunk, woken by each frame",
+    "server.upstream.microphone_trunk": "puts each frame into a message",
+    "server.upstream.speech_trunk": "takes each piece of speech from a message",
+    "server.upstream.trunk_items": "the bytes before each frame in a message",
+    "server.upstream.inactivity": "told of each message",
+}
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def compiled() -> list[str]:
+    """Those of the modules that are compiled where this one was loaded from."""
+    return [name for name in MODULES if any(_file(name, suffix).exists() for suffix in EXTENSION_SUFFIXES)]
+
+
+def _file(name: str, suffix: str) -> Path:
+    return ROOT / (name.replace(".", "/") + suffix)
+
+
+def described() -> str:
+    """For people: "plain Python", "compiled", or a part of it, which no build makes."""
+    found = len(compiled())
+    if found in {0, len(MODULES)}:
+        return "compiled" if found else "plain Python"
+    return f"compiled in part: {found} of {len(MODULES)} modules"
