@@ -7,7 +7,7 @@ BESIDE_TESTS := $(addprefix tests/,handlers packaging static streaming test_depl
 	$(addprefix tests/server/,audio cli documents embedded identity operations sessions telemetry test_main.py upstream)
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech compiled test test-compiled test-clients test-firefox lint unit core beside gateways rest conformance fuzz audit floods chaos bench clean protos help
+.PHONY: run dev speech compiled test test-compiled test-clients test-firefox lint unit core beside gateways hot hot-tests rest conformance fuzz audit floods chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,16 +23,17 @@ speech: $(VENV)/.run ## try again to install the natural speech engines
 
 # A folder of its own, made anew each time: a compiled module beside a source of the checkout would hide its changes.
 COMPILED := build/compiled
+JARVIS_COMPILED_OPTIMISE ?= 3
 TREE := tests docs packaging deploy pyproject.toml setup.cfg setup.py README.md SECURITY.md CHANGELOG.md NOTICE Makefile Dockerfile
 
 compiled: $(VENV)/.test ## the gateway with its hot path compiled to C, in build/compiled; needs a C compiler, and a minute or two
 	rm -rf $(COMPILED)
-	JARVIS_COMPILED=1 $(PIP) install --no-deps --no-build-isolation --target $(COMPILED) .
+	JARVIS_COMPILED=1 JARVIS_COMPILED_OPTIMISE=$(JARVIS_COMPILED_OPTIMISE) $(PIP) install --no-deps --no-build-isolation --target $(COMPILED) .
 	@echo "start it: PYTHONPATH=$(COMPILED) $(PY) -P -m server --laptop"
 
 # lint and the tests without deadlines run at low priority, because the other tests measure time
 test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
-	@$(MAKE) --no-print-directory -j5 BESIDE="nice -n 19" lint core beside gateways rest
+	@$(MAKE) --no-print-directory -j6 BESIDE="nice -n 19" lint core beside gateways hot rest
 
 lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages, pip-audit if its database answers
 	$(BESIDE) $(VENV)/bin/ruff check .
@@ -41,7 +42,7 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages
 	$(BESIDE) $(VENV)/bin/lint-imports --no-cache
 	$(BESIDE) $(PY) -m tests.attacks.audit
 
-unit: core beside gateways rest ## pytest, all of it
+unit: core beside gateways hot rest ## pytest, all of it
 
 core: $(VENV)/.test ## the protocol core, which its own tests must cover completely
 	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
@@ -54,6 +55,15 @@ gateways: $(VENV)/.test # whole gateways in processes of their own: these tests 
 
 rest: $(VENV)/.test # all other tests, sequentially, because many start processes and measure time
 	$(PY) -m pytest -q $(BESIDE_TESTS:%=--ignore=%) --ignore-glob="tests/e2e/test_*.py" --ignore=tests/firefox
+
+# Without a C compiler there is nothing to test here.
+hot: $(VENV)/.test # the core, sessions and sockets on the compiled hot path, built quickly
+	@if command -v cc >/dev/null; then $(MAKE) --no-print-directory hot-tests; else echo "no C compiler: the compiled build is not tested"; fi
+
+hot-tests:
+	$(BESIDE) $(MAKE) --no-print-directory compiled COMPILED=build/quick JARVIS_COMPILED_OPTIMISE=0
+	cp -r $(TREE) build/quick
+	cd build/quick && $(BESIDE) $(abspath $(PY)) -m pytest -q tests/streaming/protocol tests/streaming/jarvis tests/server/net/websocket
 
 test-compiled: compiled system-parts ## the tests of what the hot path does, and a minute of killed gateways, on the compiled build
 	cp -r $(TREE) $(COMPILED)
@@ -88,7 +98,7 @@ floods: $(VENV)/.test ## hostile clients against a gateway, with honest talkers 
 chaos: $(VENV)/.test system-parts ## the monkey: each fault for five minutes under sixty sessions, the seed printed
 	$(VENV)/bin/python -m tests.chaos --sessions 60 --seconds 300
 
-bench: $(VENV)/.bench ## benchmarks: how long users wait, the gateway's share of it, and microphones compared with other frameworks
+bench: $(VENV)/.bench $(if $(shell command -v cc),compiled) ## benchmarks: how long users wait, the gateway's share of it, and microphones compared with other frameworks
 	$(PY) -m tests.bench.turn_latency
 	$(PY) -m tests.bench.share
 	$(PY) -m tests.bench.sessions

@@ -20,6 +20,7 @@ MYPY = "mypy==2.4.1"  # exact: mypyc is part of it, and each release compiles di
 # What is compiled depends on the types that mypy finds: these libraries have to be there when it looks, with the project's versions.
 TYPED = {"tornado", "pydantic", "structlog"}
 STUBS = ("types-grpcio", "types-protobuf")
+OPTIMISE = os.environ.get("JARVIS_COMPILED_OPTIMISE", "3")  # as gcc's -O; 0 is built sooner, for tests
 BUILD = "build/hot_path"  # emptied first: whatever an earlier build left there would get into the wheel
 FLAGS = (
     "--config-file=",  # not the project's, whose plugin needs pydantic
@@ -46,7 +47,7 @@ def hot_path() -> list[Extension]:
     modules = runpy.run_path("server/hot_path.py")["MODULES"]
     files = [name.replace(".", "/") + ".py" for name in modules]
     found: list[Extension] = mypycify(
-        [*FLAGS, *files], opt_level="3", strip_asserts=False, target_dir=BUILD, group_name="jarvis_hot_path"
+        [*FLAGS, *files], opt_level=OPTIMISE, strip_asserts=False, target_dir=BUILD, group_name="jarvis_hot_path"
     )
     return found
 

@@ -1,11 +1,11 @@
-"""The hot path: the modules that a microphone's frame or a frame of speech passes. They can be compiled to C, by mypyc.
+"""The hot path: the modules that a frame of audio passes. They can be compiled to C, by mypyc.
 
 Python is the default, everywhere. `JARVIS_COMPILED=1 pip install .` builds a wheel with these modules compiled (setup.py), which
 only an installation has: nothing is ever compiled into a checkout, where a changed source would be hidden by it.
 
 Each call between compiled and plain code costs what the compiled code saves. So the list is the whole of both walks (docs/HOUSE.md)
-and what they call for every frame, except: dataclasses with slots and async generators, which mypyc does not compile; `FrameSocket`
-and the handlers, which derive from Tornado's classes; and what only handles texts.
+and that of OpenAI's appends, with what they call for every frame, except what mypyc does not compile: dataclasses with slots and async
+generators. The modules of a REST request gained nothing (docs/PERFORMANCE.md).
 
 Keep no weak references to their objects: mypyc 2.4.1 frees those of a class with a generic base twice.
 """
@@ -18,7 +18,11 @@ from pathlib import Path
 MODULES = {
     # a read of a socket, and writes to it
     "server.net.websocket.rounds": "reads each frame of a microphone",
+    "server.net.websocket.slots": "the attributes of a socket",
+    "server.net.websocket.socket": "takes what was read, and writes",
     "server.net.websocket.frames": "parses each frame of a client, and makes each of ours",
+    "server.net.loop_turns": "asked for each read whether the socket has had its share",
+    "server.net.tick": "writes what all sockets have at the end of a tick",
     "handlers.writer": "writes what a session sends, once a tick",
     # the session
     "streaming.jarvis.entry": "takes each frame from its socket",
@@ -32,7 +36,7 @@ MODULES = {
     "streaming.protocol.window": "credit, counted for each frame",
     "streaming.protocol.outbox": "numbers and keeps each frame of speech",
     "streaming.protocol.sendqueue": "asked for each frame of speech whether something waits before it",
-    "streaming.protocol.replay": "keeps each frame of speech until it is acknowledged",
+    "streaming.protocol.unacknowledged": "keeps each frame of speech until it is acknowledged",
     "streaming.protocol.receipts": "confirmed with each acknowledgement",
     "streaming.protocol.frame": "the header of each frame of speech",
     "streaming.rate": "audio is limited in rate",
@@ -54,6 +58,14 @@ MODULES = {
     "server.upstream.speech_trunk": "takes each piece of speech from a message",
     "server.upstream.trunk_items": "the bytes before each frame in a message",
     "server.upstream.inactivity": "told of each message",
+    # OpenAI's dialect
+    "streaming.openai.live": "takes each append that comes alone",
+    "streaming.openai.duplex": "derives from it",
+    "streaming.openai.appends": "reads each append without parsing JSON",
+    "streaming.openai.inbox": "asked for each append whether it must wait",
+    "streaming.openai.microphones": "finds the lane that hears it",
+    "streaming.openai.hearing": "counts it",
+    "streaming.openai.recorded": "derives from it",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ LONGEST_PAUSE_S = 0.02
 # or 50 commands, and each second about twice what a talker of OpenAI's dialect takes.
 SHARE_S = 0.005
 SHARE_S_PER_S = 0.02
-FIRST_MESSAGES = 2  # in a turn; a command costs up to a millisecond, with the tasks that it starts
+FIRST_MESSAGES: Final = 2  # in a turn; a command costs up to a millisecond, with the tasks that it starts
 MOST_MESSAGES = 64
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from protos import stt_pb2
 from server.upstream.inactivity import InactivityGuard
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from server.upstream.call import Attempt
     from server.upstream.trunk_stream import Carrier
 
-WINDOW_BYTES = 128 * 1024  # of one stream's audio that the service has not taken: four seconds at 16 kHz
-REPORT_BYTES = 16 * 1024  # the service reports in steps of this size, so less than this is never overdue
+WINDOW_BYTES: Final = 128 * 1024  # of one stream's audio that the service has not taken: four seconds at 16 kHz
+REPORT_BYTES: Final = 16 * 1024  # the service reports in steps of this size, so less than this is never overdue
 
 
 class PieceSource(Protocol):

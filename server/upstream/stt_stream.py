@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from protos import stt_pb2
 from server.upstream.status import failure
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 MAX_AUDIO_BYTES = 64 * 1024
 # Credit is returned in halves of the client's window (64 KiB), so that it is not counted for every frame.
 TOLD_BYTES = 3_200
-OWED_BYTES = 19_200  # 600 ms at 16 kHz; a service that reports progress would have done so for this much audio
-MAX_QUEUED_BYTES = 4 * 1024 * 1024  # two minutes; a caller that sends this much regardless of `on_taken` is cut off
+OWED_BYTES: Final = 19_200  # 600 ms at 16 kHz; a service that reports progress would have done so for this much audio
+MAX_QUEUED_BYTES: Final = (
+    4 * 1024 * 1024
+)  # two minutes; a caller that sends this much regardless of `on_taken` is cut off
 _COMMIT = b""  # marks a commit in the queue; empty frames are never queued
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 import grpc
 import grpc.aio
@@ -33,7 +33,7 @@ StubT = TypeVar("StubT")
 StreamT = TypeVar("StreamT", bound="TrunkStream[Any]")
 StreamT_co = TypeVar("StreamT_co", bound="TrunkStream[Any]", covariant=True)
 
-MESSAGE_BYTES = 1024 * 1024  # a quarter of what gRPC takes; more streams go into the next message
+MESSAGE_BYTES: Final = 1024 * 1024  # a quarter of what gRPC takes; more streams go into the next message
 TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to this many streams, frames gather for this long
 BUSY_TICK_S = 0.005
 NEARLY = 0.3  # of a tick: less is not worth a timer

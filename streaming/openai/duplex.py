@@ -6,7 +6,7 @@ It uses the same lanes, replies and memory as a Realtime session; `timeline` con
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from streaming.openai import settings as config
 from streaming.openai.closing import last_mistake
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from streaming.openai.client_events import ClientEvent
+    from streaming.openai.event_queue import EventQueue
+    from streaming.openai.live import RealtimeSocket
+    from streaming.ports import Identity, LaneServices
 
 MAX_SESSION_S = 24 * 3_600  # a session lasts no longer, even if its token does
 USAGE_S = 5.0  # interval of `session.usage.updated`
@@ -38,14 +41,21 @@ _PART = {"system": "input_text", "user": "input_text", "assistant": "output_text
 class Duplex(RealtimeSession):
     """One session of the Live API. Until `session.start`, every other event is refused."""
 
-    queue_class = Timeline
+    queue_class: ClassVar[type[EventQueue]] = Timeline
     append_kind = "session.input_audio.append"
     reads_appends = False  # a muted microphone needs a look at each
     resumes = False  # the API has no way to say where a client stood
     event_queue: Timeline
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(
+        self,
+        identity: Identity,
+        socket: RealtimeSocket,
+        provided: LaneServices,
+        group: asyncio.TaskGroup,
+        voices: config.Voices,
+    ) -> None:
+        super().__init__(identity, socket, provided, group, voices)
         self.resource: dict[str, Any] = {}  # the session as shown to the client; empty before the start
         self.delegates = True
         self.muted = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from streaming.expiry import TokenTimer
 from streaming.listening import ListeningClock
@@ -61,7 +61,7 @@ class RealtimeSocket(Protocol):
 class RealtimeSession(UnrecordedResident):
     """One session of the Realtime API; `Duplex` derives from it for the Live API. Lost sockets may come back for a while."""
 
-    queue_class = EventQueue
+    queue_class: ClassVar[type[EventQueue]] = EventQueue
     append_kind = "input_audio_buffer.append"
     reads_appends = True  # those in their usual form are not parsed as JSON
     resumes = True

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import LocalProtocolError, RemoteProtocolError
 
-VERSION = 1
+VERSION: Final = 1
 LAST = 0x01  # last frame of this input or utterance
 LOST = 0x02  # audio was lost before this frame
-HEADER = struct.Struct(">BBHIII")  # version, flags, channel, generation, seq, pts_ms
-HEADER_BYTES = HEADER.size
+HEADER: Final = struct.Struct(">BBHIII")  # version, flags, channel, generation, seq, pts_ms
+HEADER_BYTES: Final = 16
 
 
 class Frame(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streaming.protocol.channel import ChannelState
 from streaming.protocol.events import AudioReceived
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from streaming.protocol.frame import Frame
     from streaming.protocol.limits import Limits
 
-_OPEN = ChannelState.OPEN
-PREPAID_BYTES = 16 * 1024  # taken from the bucket at once: half a second of 16 kHz PCM
+_OPEN: Final = ChannelState.OPEN
+PREPAID_BYTES: Final = 16 * 1024  # taken from the bucket at once: half a second of 16 kHz PCM
 _unpack = HEADER.unpack_from
-_unpack_words = struct.Struct(">IIII").unpack_from  # version, flags and channel in one number; generation, seq, pts_ms
-_PLAIN = VERSION << 24  # what that number is without flags and channel
+_unpack_words: Final = struct.Struct(
+    ">IIII"
+).unpack_from  # version, flags and channel in one number; generation, seq, pts_ms
+_PLAIN: Final = VERSION << 24  # what that number is without flags and channel
 
 
 class MicrophoneGate:

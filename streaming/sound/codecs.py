@@ -8,7 +8,7 @@ Loading the libraries takes 0.1 s and 16 MB, so a process that serves sockets do
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from streaming.sound.pcm import BYTES_PER_SAMPLE, AudioFormatError, whole_samples
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from streaming.sound.ffmpeg import PacketEncoder, Resampler
 
-SERVICE_RATE_HZ = 16_000  # the rate of speech recognisers; all audio is resampled to it once
+SERVICE_RATE_HZ: Final = 16_000  # the rate of speech recognisers; all audio is resampled to it once
 OPUS_RATE_HZ = 48_000  # RFC 6716: the codec's internal rate, whatever the input
 FRAME_MS = 40  # of PCM sent to a client: half as many messages as with 20 ms, and interruptions are still prompt
 OPUS_FRAME_MS = 20  # one packet per frame, the interval of all WebRTC stacks

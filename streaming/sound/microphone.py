@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streaming.domain import Trouble
 from streaming.ports import RecognitionConfig
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streaming.sound.trail import Position
     from streaming.sound.wake import Attention
 
-MARK_BYTES = STEP_MS * SERVICE_RATE_HZ * BYTES_PER_SAMPLE // 1000  # of PCM between two positions in the trail
+MARK_BYTES: Final = STEP_MS * SERVICE_RATE_HZ * BYTES_PER_SAMPLE // 1000  # of PCM between two positions in the trail
 
 
 class MicrophoneInput:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-BYTES_PER_SAMPLE = 2
+from typing import Final
+
+BYTES_PER_SAMPLE: Final = 2
 
 
 class AudioFormatError(ValueError):

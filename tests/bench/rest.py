@@ -1,7 +1,7 @@
 """REST compared with a FastAPI gateway that does the same work: CPU per request, throughput and latency at 32 connections.
 
 Both run here at once, each in one process on uvloop, with the same M4 and the same Redis, and are asked in turns; the table
-holds the medians of the rounds. `--against DIR` compares with the gateway of another checkout instead, for example an older one. CPU is the gateway process's own, user and system with all its threads, by /proc: Redis, M4
+holds the medians of the rounds. `--compiled`: as `make compiled` builds it, too. `--against DIR` compares with the gateway of another checkout instead, for example an older one. CPU is the gateway process's own, user and system with all its threads, by /proc: Redis, M4
 and the load generator are not in it. Needs Linux, and the `bench` extra for the peer.
 """
 
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from tests.bench.load import CONNECTIONS, Ask, generator, load
 from tests.bench.machine import head, say
 from tests.conftest import RedisServer
+from tests.support.compiled import compiled_build
 from tests.support.gateway import environment, free_port, running_gateway
 
 if TYPE_CHECKING:
@@ -154,8 +155,10 @@ def compare(targets: list[Target], token: str, path: str, rounds: int, seconds: 
     }
     for target, figures in medians.items():
         show(path, target.name, figures)
-    ours, theirs = (medians[target] for target in targets)
-    say(f"{'':24} {'peer / gateway':18}" + "".join(f"{b / a:>12.2f}" for a, b in zip(ours, theirs, strict=True)))
+    *ours, theirs = targets
+    for target in ours:
+        ratios = (b / a for a, b in zip(medians[target], medians[theirs], strict=True))
+        say(f"{'':24} {f'peer / {target.name}':18}" + "".join(f"{ratio:>12.2f}" for ratio in ratios))
 
 
 def show(path: str, name: str, figures: list[float]) -> None:
@@ -163,7 +166,7 @@ def show(path: str, name: str, figures: list[float]) -> None:
     say(f"{path:24} {name:18}{cpu:12.0f}{per_s:12.0f}{p50_ms:12.2f}{p99_ms:12.2f}")
 
 
-def main(rounds: int, seconds: float, against: Path | None) -> None:
+def main(rounds: int, seconds: float, against: Path | None, *, compiled: bool = False) -> None:
     """Measure."""
     head(f"REST at {CONNECTIONS} connections, {rounds} rounds of {seconds:.0f} s each in turns, medians; {generator()}")
     with contextlib.ExitStack() as stack:
@@ -179,6 +182,9 @@ def main(rounds: int, seconds: float, against: Path | None) -> None:
             theirs = Target(against.name, other.process.pid, other.base)
         say(f"{'':24} {'':18}{'CPU µs each':>12}{'per second':>12}{'p50 ms':>12}{'p99 ms':>12}")
         targets = [Target("gateway", ours.process.pid, ours.base), theirs]
+        if compiled:
+            also = stack.enter_context(running_gateway(directory, **settings, **limits, PYTHONPATH=compiled_build()))
+            targets.insert(1, Target("compiled", also.process.pid, also.base))
         for path in ("/live", INTENT):
             compare(targets, ours.own_token(), path, rounds, seconds)
 
@@ -188,5 +194,6 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--against", type=Path, help="another checkout, whose gateway takes the place of FastAPI's")
+    parser.add_argument("--compiled", action="store_true", help="measure `make compiled`'s gateway, too")
     options = parser.parse_args()
-    main(options.rounds, options.seconds, options.against)
+    main(options.rounds, options.seconds, options.against, compiled=options.compiled)

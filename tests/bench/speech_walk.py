@@ -115,6 +115,12 @@ class _Transport:
     def is_closing(self) -> bool:
         return False
 
+    def pause_reading(self) -> None:
+        """Nothing else comes."""
+
+    def resume_reading(self) -> None:
+        """Likewise."""
+
     def writelines(self, frames: Iterable[bytes]) -> None:
         self.written += sum(len(frame) > FRAME_BYTES for frame in frames)
 

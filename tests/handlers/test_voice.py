@@ -360,6 +360,7 @@ async def test_a_listener_who_leaves_stops_the_voice(tmp_path: Path) -> None:
         assert gw.script.speech_cancelled.is_set()
 
 
+@pytest.mark.plain_python("replaces a method of a compiled object")
 async def test_a_client_that_left_before_the_work_began_is_not_worked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from handlers.writer import SURELY_ALL_CHARS, SocketWriter
 from server.net.tick import TickEnd
 from tests.server.net.websocket.client import connected
@@ -70,6 +72,7 @@ async def test_any_number_of_wakes_is_one_look_in_a_tick() -> None:
         assert source.looks == 1  # so short a batch is all there is
 
 
+@pytest.mark.plain_python("replaces a method of a compiled object")
 async def test_frames_of_a_tick_leave_in_one_call_before_what_the_source_has() -> None:
     async with asyncio.TaskGroup() as tasks, connected(handler=Writing) as client:
         writer, source = writer_of(client, tasks), Batches()

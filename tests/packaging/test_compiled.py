@@ -17,12 +17,8 @@ from tests.test_walks import listed
 if TYPE_CHECKING:
     from pathlib import Path
 
-# On the walk of a frame, and plain Python all the same: see server/hot_path.py.
-PLAIN = {
-    "server/net/websocket/mask": "Tornado's C function takes its place",
-    "server/net/websocket/socket": "derives from Tornado's WebSocketProtocol",
-    "server/upstream/call": "generic dataclasses",
-}
+# On these walks, and plain Python all the same.
+PLAIN = {"server/net/websocket/mask": "Tornado's C function takes its place"}
 
 
 @pytest.mark.parametrize("walk", ["microphone", "speech"])

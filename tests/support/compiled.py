@@ -5,18 +5,18 @@ from __future__ import annotations
 import filecmp
 import sys
 
-from server.hot_path import MODULES
 from tests.support.packages import ROOT
 
-COMPILED = ROOT / "build" / "compiled"
+BUILD = ROOT / "build" / "compiled"
+ROOMS = ("server", "handlers", "streaming", "protos")
 
 
 def compiled_build() -> str:
     """Its folder, for PYTHONPATH. Ends the program if there is none, or if a source has changed since."""
-    if not COMPILED.exists():
+    if not BUILD.exists():
         sys.exit("there is no compiled build: make compiled")
-    sources = [name.replace(".", "/") + ".py" for name in MODULES]
-    _, changed, missing = filecmp.cmpfiles(ROOT, COMPILED, sources, shallow=False)
+    sources = [str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    _, changed, missing = filecmp.cmpfiles(ROOT, BUILD, sources, shallow=False)
     if changed or missing:
         sys.exit(f"the compiled build is older than {', '.join(changed + missing)}: make compiled")
-    return str(COMPILED)
+    return str(BUILD)

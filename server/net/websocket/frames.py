@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import sys
 from codecs import getincrementaldecoder
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from server.net.websocket.events import Closed, PingFrame, PongFrame, Violated
 from server.net.websocket.mask import unmask
@@ -20,20 +20,27 @@ if TYPE_CHECKING:
 
     from server.net.websocket.events import SocketEvent
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-FIN, RESERVED, OPCODE, CONTROL = 0x80, 0x70, 0x0F, 0x08  # bits of a frame's first byte
-MASKED, LENGTH = 0x80, 0x7F  # bits of its second byte
-MAX_CONTROL_BYTES = 125  # section 5.5
+CONTINUATION: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE, PING, PONG = 0x8, 0x9, 0xA
+FIN: Final = 0x80  # bits of a frame's first byte
+RESERVED, OPCODE, CONTROL = 0x70, 0x0F, 0x08
+MASKED: Final = 0x80  # bits of its second byte
+LENGTH: Final = 0x7F
+MAX_CONTROL_BYTES: Final = 125  # section 5.5
 MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2  # a close frame's payload without its code
-_16_BIT = 126  # in place of a length: it follows in two bytes; 127: in eight
-_FINAL_BINARY, _MASKED_16_BIT = FIN | BINARY, MASKED | _16_BIT
+_16_BIT: Final = 126  # in place of a length: it follows in two bytes; 127: in eight
+_FINAL_BINARY: Final = FIN | BINARY
+_MASKED_16_BIT: Final = MASKED | _16_BIT
 # Of a whole message whose length takes two bytes. These and four bytes of mask follow.
 _LONE_HEADS = frozenset({bytes((_FINAL_BINARY, _MASKED_16_BIT)), bytes((FIN | TEXT, _MASKED_16_BIT))})
 _LONE_HEAD_BYTES, _SHORT_HEAD_BYTES = 8, 6
 AUDIO_IN_ONE = 16  # so many frames of audio count as one other: a text may be a command, which costs ten times as much
 AUDIO_BYTES = 256  # any other frame counts as one of audio more for each: long texts cost milliseconds
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
-_HEAD_16_BIT, _HEAD_64_BIT = struct.Struct("!BBH"), struct.Struct("!BBQ")
+_HEAD_16_BIT: Final = struct.Struct("!BBH")
+_HEAD_64_BIT: Final = struct.Struct("!BBQ")
 _NOT_UTF8 = "text has to be UTF-8"
 
 _utf8_decoder = getincrementaldecoder("utf-8")

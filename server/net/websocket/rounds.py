@@ -19,7 +19,7 @@ import os
 import select
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from server.net.websocket.transport import set_tcp
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-READ_BYTES = 16 * 1024  # more is read in the next round
-READS_AT_ONCE = 64  # less than a millisecond; then other work has a turn
+READ_BYTES: Final = 16 * 1024  # more is read in the next round
+READS_AT_ONCE: Final = 64  # less than a millisecond; then other work has a turn
 RATE_S = 0.1  # the rate of reads is taken over this time
 # Up to so many reads a second, this long between rounds. 16 microphones make 800 reads a second, and never wait.
 ROUNDS_S = ((800, 0.0), (2_500, 0.002), (7_500, 0.003))

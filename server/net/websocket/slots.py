@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tornado.iostream import IOStream
+
 
 class SocketSlots:
     """Saves 1.3 KiB for each idle socket. What is missing here is in the dict that Tornado's class has."""
@@ -43,3 +48,7 @@ class SocketSlots:
 
     close_code: int | None
     close_reason: str | None
+    # Tornado's class sets these, in its dict. Declared, they need none when compiled (server/hot_path.py).
+    stream: IOStream | None
+    client_terminated: bool
+    server_terminated: bool

@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from socket import TCP_NODELAY
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 JOIN_FRAMES = 32  # then the socket is read in rounds
 DEAR_CROWD = 2  # so many share the time behind of dear turns: see `SocketLimits.crowded_s`
-LONG_READ_BYTES = 8 * 1024  # what is read beyond waits for its turn: such a text may cost milliseconds
+LONG_READ_BYTES: Final = 8 * 1024  # what is read beyond waits for its turn: such a text may cost milliseconds
 LINGER_S = 2.0  # for the client to read our close frame and close its half
 LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime; then we read no more of it
 
@@ -400,7 +400,9 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self.client_terminated = self.server_terminated = True
         cut(self.transport)
 
-    _abort = abort  # under Tornado's name
+    def _abort(self) -> None:
+        """Tornado's name for it."""
+        self.abort()
 
     def on_connection_close(self) -> None:
         """Called by the handler, when the client leaves during its handshake or after the handler was told of the end."""

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.bench.machine import head, say
-from tests.bench.microphones.__main__ import COMPILED, DIALECT, GATEWAY, TARGETS, Target, cpu_s, gateway, peer
+from tests.bench.microphones.__main__ import COMPILED, DIALECTS, GATEWAY, OTHERS, TARGETS, Target, cpu_s, gateway, peer
 from tests.bench.microphones.talkers import Load, as_json
 from tests.bench.rest import redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SPEAKERS = tuple(name for name in TARGETS if name != DIALECT)  # the listeners speak jarvis.v1 or take bare frames
+SPEAKERS = tuple(name for name in TARGETS if name not in DIALECTS)  # the listeners speak jarvis.v1 or take bare frames
 
 
 class Figures(NamedTuple):
@@ -105,7 +105,7 @@ def main(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listeners", type=int, nargs="+", default=[100])
-    parser.add_argument("--targets", nargs="+", choices=(*SPEAKERS, COMPILED), default=SPEAKERS)
+    parser.add_argument("--targets", nargs="+", choices=(GATEWAY, COMPILED, *OTHERS), default=SPEAKERS)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warm", type=float, default=2, help="seconds before what is measured")

@@ -26,7 +26,7 @@ from tests.bench.machine import head, say
 from tests.bench.microphones.plot import svg
 from tests.bench.microphones.talkers import Load, as_json
 from tests.bench.rest import process, redis, until_listening
-from tests.support.compiled import compiled_build
+from tests.support.compiled import BUILD, compiled_build
 from tests.support.gateway import free_port, running_gateway
 
 if TYPE_CHECKING:
@@ -37,8 +37,11 @@ if TYPE_CHECKING:
 GATEWAY = "gateway"
 COMPILED = "compiled"  # the gateway again, as `make compiled` builds it
 DIALECT = "openai"  # the gateway again, in OpenAI's dialect: 24 kHz in base64 as JSON
-TARGETS = (GATEWAY, DIALECT, "fastapi", "aiohttp", "tornado")  # by default
-OURS = (GATEWAY, COMPILED, DIALECT)
+COMPILED_DIALECT = "compiled-openai"  # both
+DIALECTS, BUILDS = (DIALECT, COMPILED_DIALECT), (COMPILED, COMPILED_DIALECT)
+OURS = (GATEWAY, COMPILED, *DIALECTS)
+OTHERS = ("fastapi", "aiohttp", "tornado")
+TARGETS = (*(name for name in OURS if name not in BUILDS or BUILD.exists()), *OTHERS)  # by default
 UVICORN = ("uvicorn", "tests.bench.microphones.peer_fastapi:app", "--loop", "uvloop", "--ws", "websockets")
 PEERS = {
     "fastapi": (*UVICORN, "--no-access-log", "--log-level", "warning"),
@@ -111,9 +114,9 @@ def recogniser(directory: Path, *options: str) -> Iterator[Recogniser]:
 
 @contextlib.contextmanager
 def gateway(directory: Path, name: str, talkers: int, **settings: str) -> Iterator[Target]:
-    build = {"PYTHONPATH": compiled_build()} if name == COMPILED else {}
+    build = {"PYTHONPATH": compiled_build()} if name in BUILDS else {}
     with running_gateway(directory, **{**FREELY, **build, **settings}) as running:
-        if name == COMPILED:
+        if name in BUILDS:
             assert "hot path  compiled" in running.banner, running.banner
         tokens = [running.own_token(f"user-{number}", "user") for number in range(talkers)]
         yield Target(name, psutil.Process(running.process.pid), running.ws, tokens)
@@ -134,7 +137,7 @@ def cpu_s(target: Target) -> float:
 
 def measure(target: Target, ear: Recogniser, talkers: int, seconds: float, warm_s: float) -> Figures:
     """One load from its first socket to its last."""
-    load = Load(target.ws, talkers, seconds, warm_s, target.tokens, dialect=target.name == DIALECT)
+    load = Load(target.ws, talkers, seconds, warm_s, target.tokens, dialect=target.name in DIALECTS)
     command = [sys.executable, "-m", "tests.bench.microphones.talkers"]
     before = ear.ask("report")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as generator:
@@ -183,7 +186,7 @@ def show(name: str, talkers: int, figures: list[Figures], ours_us: float | None)
     lost, held, stuck = (sum(getattr(one, field) for one in figures) for field in SUMMED)
     ratio = f"{median['cpu_us'] / ours_us:.2f}×" if ours_us else ""
     say(
-        f"{name:10}{talkers:7}{median['cpu_us']:9.1f}{median['core']:6.2f}{ratio:>8}{median['p50_ms']:9.2f}"
+        f"{name:16}{talkers:7}{median['cpu_us']:9.1f}{median['core']:6.2f}{ratio:>8}{median['p50_ms']:9.2f}"
         f"{median['p99_ms']:9.2f}{median['max_ms']:9.2f}{median['memory_mb']:6.0f}{median['per_message']:16.2f}"
         f"{median['slip_ms']:13.2f}{held:6}{lost:6}{stuck:7}"
     )
@@ -197,7 +200,7 @@ def compare(
     found: dict[str, list[Figures]] = {name: [] for name in options.targets}
     for _ in range(options.rounds):
         for name, figures in found.items():
-            with recogniser(directory, *(["--resampled"] if name == DIALECT else [])) as ear:
+            with recogniser(directory, *(["--resampled"] if name in DIALECTS else [])) as ear:
                 stt = {"VOICE_STT_GRPC_URL": ear.address}
                 own = gateway(directory, name, talkers, **settings, **stt)
                 with own if name in OURS else peer(directory, name, **stt) as target:
@@ -218,7 +221,7 @@ def main(options: argparse.Namespace) -> int:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         settings = dict(setting.split("=", 1) for setting in options.set)
         settings["REDIS_URL"] = stack.enter_context(redis(directory)) if options.redis else ""
-        say(f"{'':10}talkers   {COLUMNS}")
+        say(f"{'':16}talkers   {COLUMNS}")
         costs: dict[str, list[Point]] = {}
         lost = sum(compare(options, talkers, directory, settings, costs) for talkers in options.talkers)
         say(f"load average of the machine: {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
@@ -230,7 +233,7 @@ def main(options: argparse.Namespace) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--talkers", type=int, nargs="+", default=[100])
-    parser.add_argument("--targets", nargs="+", choices=(*TARGETS, COMPILED), default=TARGETS)
+    parser.add_argument("--targets", nargs="+", choices=(*OURS, *OTHERS), default=TARGETS)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warm", type=float, default=2, help="seconds before what is measured")

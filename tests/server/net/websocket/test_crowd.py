@@ -97,6 +97,7 @@ class LargeCrowd(LoopTurns):
         asyncio.get_running_loop().call_later(0.01, go_on, 1 if self._are_dear else 8)
 
 
+@pytest.mark.plain_python("derives from a compiled class")
 @pytest.mark.parametrize("dear", [False, True], ids=["who waits for many others is no flood", "dear ones end it"])
 async def test_time_behind_in_a_crowd(dear: bool) -> None:
     """In dear turns one message is taken each: the client's own rate is never exceeded."""
