@@ -4,9 +4,10 @@
 - `ServiceEndpoint`, `TlsFiles`, `CallObserver` (endpoint.py): a service's address, and who measures its calls.
 - `stt tts intent planner safety executors memory`: one typed client per service, each implementing a protocol of `streaming.ports`.
 - `ServiceLine` (call.py): what all calls share: deadline, metadata, breaker, retry, measurement.
-- `SttStream` (stt_stream.py), `TtsStream` (tts_stream.py): one microphone's and one utterance's stream; their answers as events (`*_events.py`).
+- `SttStream` (stt_stream.py), `TtsStream` (tts_stream.py): one microphone's and one utterance's stream; their answers as events
+  (stt_events.py, tts_events.py).
 - `BidiStream` (stream.py): what the speech streams share: a writer task, a pulling reader, an `InactivityGuard` (inactivity.py).
-- `Trunk` (trunk.py): one call for many streams; each is a `TrunkStream` (trunk_stream.py), for microphones `MicrophoneStream`
+- `Trunk` (trunk.py; trunk_method.py: which call it is): one call for many streams; each is a `TrunkStream` (trunk_stream.py), for microphones `MicrophoneStream`
   (microphone_trunk.py), for speech `SpeechStream` (speech_trunk.py). `ItemWriter` (trunk_items.py): their messages as bytes.
 - `HangWatch` (hangs.py): notices a recogniser that hangs.
 - `ChannelPool` (pool.py): shared HTTP/2 connections and their options. `HealthWatch` (health.py): grpc.health.v1, polled.

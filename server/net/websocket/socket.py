@@ -161,13 +161,12 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         until, step = perf_counter() + TURN_S, 1  # it may be a dear one
         while self._reader.crowded and not self.client_terminated:
             self._handle(self._reader.more(step))
-            most -= FIRST_MESSAGES
+            most, step = most - FIRST_MESSAGES, FIRST_MESSAGES
             if self._reader.crowded and (most <= 0 or perf_counter() > until):
                 if self._crowded_s > self._limits.crowded_s:
                     self.fail(POLICY_VIOLATION, "too many frames")
                 self._wait()
                 return
-            step = FIRST_MESSAGES
         self.behind_since, self._caught_up = None, self._loop.time()
         self._count_limit = min(self._frames + JOIN_FRAMES, self._limits.frames_burst)
         if not self.transport.is_closing() and (self._seat is None or self._seat.left):
