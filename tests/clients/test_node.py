@@ -108,8 +108,8 @@ async def test_npm_openai(gateway: GatewayProcess, tmp_path: Path) -> None:
     assert said["errors"] == ["item_retrieve_invalid_item_id"]
 
 
-async def test_the_page_s_javascript_runs(gateway: GatewayProcess, tmp_path: Path) -> None:
-    (example,) = re.findall(r"```js\n(import OpenAI.*?)```", (ROOT / "docs" / "OPENAI.md").read_text(), re.DOTALL)
+async def test_the_readme_s_javascript_runs(gateway: GatewayProcess, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```js\n(import OpenAI.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     script = NODE / "node_modules" / ".readme.mjs"  # beside the packages that it imports
     async with tls_in_front(gateway.port, tmp_path) as base:
         script.write_text(example.replace("https://gateway.example/v1", base).replace("TOKEN", gateway.token))

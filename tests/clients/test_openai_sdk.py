@@ -248,9 +248,10 @@ async def test_a_wrong_key_is_refused_before_the_upgrade(gateway: GatewayProcess
         await client.realtime.connect(model="gpt-realtime", max_retries=0).enter()
 
 
-async def test_the_page_s_python_runs(gateway: GatewayProcess, tmp_path: Path) -> None:
-    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "OPENAI.md").read_text(encoding="utf-8"), re.DOTALL)
-    example = next(code for code in examples if "AsyncOpenAI" in code)
+async def test_the_readme_s_python_runs(gateway: GatewayProcess, tmp_path: Path) -> None:
+    (example,) = re.findall(
+        r"```python\n([^`]*AsyncOpenAI.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     script = tmp_path / "example.py"
     script.write_text(example.replace("127.0.0.1:8000", f"127.0.0.1:{gateway.port}").replace("TOKEN", gateway.token))
     process = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=asyncio.subprocess.PIPE)

@@ -26,7 +26,7 @@ PROJECT = "packaging/jarvis-client"
 README = (ROOT / PROJECT / "README.md").read_text(encoding="utf-8")
 FIRST, VOICE_APP, ASYNC = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 (OF_THE_GATEWAYS_README,) = re.findall(
-    r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    r"```python\n(from jarvis_client.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
 )
 
 
