@@ -123,10 +123,11 @@ def with_signs_said(words: Sequence[SaidWord]) -> list[SaidWord]:
 
 
 def without_hesitations(words: Sequence[SaidWord]) -> list[SaidWord]:
-    """`what's the, uh, time` is `what's the time`. Capitals ("ER") are a name."""
+    """`what's the, uh, time` is `what's the time`. Capitals ("ER") are a name, and `uh huh` is one word."""
     kept: list[SaidWord] = []
-    for word in words:
-        if not _HESITATION.fullmatch(word.key) or (word.key.isupper() and len(word.key) > 1):
+    for at, word in enumerate(words):
+        joined = at + 1 < len(words) and words[at + 1].key.lower() == "huh"
+        if joined or not _HESITATION.fullmatch(word.key) or (word.key.isupper() and len(word.key) > 1):
             kept.append(word)
         elif kept and kept[-1].said.endswith(","):
             kept[-1] = replace(kept[-1], said=kept[-1].said[:-1])

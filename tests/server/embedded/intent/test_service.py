@@ -306,6 +306,11 @@ def test_nobodys_approval_is_guessed(text: str) -> None:
     assert "yes" not in {guess.intent for guess in recognise(text)}
 
 
+@pytest.mark.parametrize("text", ["uh huh", "Uh-huh.", "uh, huh", "Uh uh."])
+def test_hums_of_two_words_are_no_request(text: str) -> None:
+    assert [guess.intent for guess in recognise(text)] == ["unknown"]
+
+
 async def test_alternatives_are_told_best_first_and_are_less_likely(tmp_path: Path) -> None:
     async with recogniser(tmp_path) as stub:
         answer = await stub.Recognize(asked("remember that my name is ada"))
