@@ -24,6 +24,7 @@ speech: $(VENV)/.run ## try again to install the natural speech engines
 # A folder of its own, made anew each time: a compiled module beside a source of the checkout would hide its changes.
 COMPILED := build/compiled
 JARVIS_COMPILED_OPTIMISE ?= 3
+CAN_COMPILE := command -v cc >/dev/null && test -f "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h"
 TREE := tests docs packaging deploy pyproject.toml setup.cfg setup.py README.md SECURITY.md CHANGELOG.md NOTICE Makefile Dockerfile
 
 compiled: $(VENV)/.test ## the gateway with its hot path compiled to C, in build/compiled; needs a C compiler, and a minute or two
@@ -56,9 +57,8 @@ gateways: $(VENV)/.test # whole gateways in processes of their own: these tests 
 rest: $(VENV)/.test # all other tests, sequentially, because many start processes and measure time
 	$(PY) -m pytest -q $(BESIDE_TESTS:%=--ignore=%) --ignore-glob="tests/e2e/test_*.py" --ignore=tests/firefox
 
-# Without a C compiler there is nothing to test here.
 hot: $(VENV)/.test # the core, sessions and sockets on the compiled hot path, built quickly
-	@if command -v cc >/dev/null; then $(MAKE) --no-print-directory hot-tests; else echo "no C compiler: the compiled build is not tested"; fi
+	@if $(CAN_COMPILE); then $(MAKE) --no-print-directory hot-tests; else echo "no C compiler, or no Python.h: the compiled build is not tested"; fi
 
 hot-tests:
 	$(BESIDE) $(MAKE) --no-print-directory compiled COMPILED=build/quick JARVIS_COMPILED_OPTIMISE=0
@@ -98,7 +98,7 @@ floods: $(VENV)/.test ## hostile clients against a gateway, with honest talkers 
 chaos: $(VENV)/.test system-parts ## the monkey: each fault for five minutes under sixty sessions, the seed printed
 	$(VENV)/bin/python -m tests.chaos --sessions 60 --seconds 300
 
-bench: $(VENV)/.bench $(if $(shell command -v cc),compiled) ## benchmarks: how long users wait, the gateway's share of it, and microphones compared with other frameworks
+bench: $(VENV)/.bench $(if $(shell $(CAN_COMPILE) && echo yes),compiled) ## benchmarks: how long users wait, the gateway's share of it, and microphones compared with other frameworks
 	$(PY) -m tests.bench.turn_latency
 	$(PY) -m tests.bench.share
 	$(PY) -m tests.bench.sessions
