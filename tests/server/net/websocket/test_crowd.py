@@ -144,6 +144,7 @@ async def test_a_long_message_waits_for_its_turn() -> None:
             await asyncio.sleep(0)
 
 
+@pytest.mark.plain_python("derives from a compiled class")
 async def test_dear_messages_are_taken_one_by_one_from_the_first_turn() -> None:
     """Nobody knows yet what they cost."""
     heard: list[float] = []
