@@ -23,6 +23,7 @@ from streaming.client import refusal
 from streaming.client.address import socket_url
 from streaming.client.errors import GatewayError
 from streaming.rate import TokenBucket
+from streaming.watch import TOOL_SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,6 @@ BYTES_PER_S = {"audio/pcm": 48_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}
 MESSAGES_PER_S, MESSAGE_BURST = 500.0, 1_000.0  # half of what a gateway takes
 CONNECT_TIMEOUT_S = 10.0
 MAX_MESSAGE_BYTES = 21 * 1024 * 1024  # as gateways take
-HIDDEN_OF_TOOLS = ("authorization", "headers", "server_url")  # not in the recording
 
 Place: TypeAlias = tuple[str, int, tuple[str | int, ...]]
 """Where an id was first told: an event's type, its number among those, and the path inside it."""
@@ -196,7 +196,7 @@ def _within(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str
 
 def _without_hidden(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _without_hidden(inner) for name, inner in value.items() if name not in HIDDEN_OF_TOOLS}
+        return {name: _without_hidden(inner) for name, inner in value.items() if name not in TOOL_SECRETS}
     return [_without_hidden(inner) for inner in value] if isinstance(value, list) else value
 
 
