@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ LOOK_S = 0.1  # pause between two waves
 CLOSE_LOOK_S = 0.02
 PAUSE_S = 2.0  # a session that is speaking or listening has this long to pause, or its client to reconnect
 TELL_S = 5.0  # a drain that takes longer says once what it waits for
+# If only requests are left by then, no more connections are taken: a proxy that sends one new request after the other here would keep the
+# drain waiting to its end. Most notice that `/ready` says 503; nginx only notices a connection that is refused.
+REFUSE_S = 5.0
 CLOSE_SHARE = 0.1  # share of the time reserved for closing sessions still at work
 RECONNECT_SPREAD_MS = 250  # the waves already spread the load; nobody should be without a socket for long
 
@@ -43,7 +47,7 @@ async def drain(gateway: Gateway, within_s: float) -> None:
     log.info("draining", sockets=sum(resident.connected for resident in gateway.residents))
     told: set[Resident] = set()
     left: set[Resident] = set()
-    tell_at = began + TELL_S
+    tell_at, refuse_at = began + TELL_S, began + REFUSE_S
     async with asyncio.TaskGroup() as leaving:  # a session whose record takes long delays no other
         while True:
             # Looked up anew: a socket may have been opened before, and begin its session only now.
@@ -60,8 +64,11 @@ async def drain(gateway: Gateway, within_s: float) -> None:
             if done:
                 break
             left.update(wave)
+            if clock() >= refuse_at and left.issuperset(staying):
+                refuse_at = math.inf
+                gateway.stop_listening()
             if clock() >= tell_at:
-                tell_at = float("inf")
+                tell_at = math.inf
                 _tell_what_stays(gateway, [resident for resident in staying if resident not in left])
             await asyncio.sleep(CLOSE_LOOK_S if paused_enough and len(wave) < BATCH else LOOK_S)
     log.info("drained", seconds=round(clock() - began, 3), cut_short=len(wave))

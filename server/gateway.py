@@ -12,6 +12,7 @@ from server.workers import LiveCodecs
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from server.config import Settings
     from server.identity.auth import Authenticator
@@ -115,6 +116,7 @@ class Gateway:
     twilio: Calls = field(init=False)  # telephone calls; likewise
     session_tasks: asyncio.TaskGroup = field(init=False)  # the group of the sockets' and sessions' tasks
     rounds: ReadRounds | None = None  # in which busy sockets are read; set by the lifecycle
+    stop_listening: Callable[[], None] = field(init=False)  # take no more connections; set by the lifecycle
     draining: bool = False
     loop_lag_s: float = 0.0
     requests: set[asyncio.Task[None]] = field(default_factory=set)  # requests being served; the drain waits for them

@@ -275,6 +275,7 @@ class Lifecycle:
         server = await start_server(make_app(gateway), sockets)
         self._stack.push_async_callback(server.close_all_connections)
         self._stack.callback(server.stop)
+        gateway.stop_listening = server.stop
         return int(sockets[0].getsockname()[1])
 
 

@@ -7,9 +7,10 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
+import pytest
 from structlog.testing import capture_logs
 
-from server.drain import LOOK_S, PAUSE_S, drain
+from server.drain import LOOK_S, PAUSE_S, REFUSE_S, drain
 from tests.support import virtual_time
 
 if TYPE_CHECKING:
@@ -118,3 +119,21 @@ def test_a_long_drain_says_once_what_it_waits_for() -> None:
 
     told = {"sessions": 1, "channels": {"turn": 2}, "requests": {"/v1/audio/transcriptions": 1}}
     assert virtual_time.run(body()) == [{"event": "still draining", "log_level": "info", **told}]
+
+
+@pytest.mark.parametrize("lasts_s", [1.0, 40.0])
+def test_a_drain_that_only_waits_for_requests_takes_no_more_connections(lasts_s: float) -> None:
+    async def body() -> float:
+        refused_at: list[float] = []
+        guest = Guest()
+        guest.saved.set()
+        guest.must_finish = guest.busy = True
+        loop = asyncio.get_running_loop()
+        gateway = SimpleNamespace(draining=False, residents=[guest], requests=set(), requests_running=1)
+        gateway.stop_listening = lambda: refused_at.append(loop.time())
+        loop.call_later(lasts_s, lambda: setattr(guest, "must_finish", False))
+        await drain(cast("Gateway", gateway), 50.0)
+        (at,) = refused_at
+        return at
+
+    assert max(lasts_s, REFUSE_S) <= virtual_time.run(body()) < max(lasts_s, REFUSE_S) + 2 * LOOK_S
