@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from streaming.agent.overheard import BEGINNING_MS
 from streaming.domain import TurnContinued, TurnInterrupted, TurnPaused, TurnReply
 from streaming.ports import ServiceError, SynthesisConfig
 from streaming.sound.utterance import Utterance
@@ -26,10 +27,11 @@ STARTED_WORDS = 4
 
 @dataclass(slots=True)
 class Pause:
-    """A reply paused by a sound. `words_followed` is set once that is known."""
+    """A reply paused by a sound, and the text of the utterance that was playing. `words_followed` is set once that is known."""
 
     heard_ms: int
     heard_text: str
+    saying: str
     words_followed: asyncio.Future[bool]
 
 
@@ -70,7 +72,7 @@ class Delivery:
         self._growing = False  # True while more words of the reply are being made
         self._takes_words: SynthesisStream | None = None  # speaks the words of a growing reply as they come
         self._utterance: Utterance | None = None
-        self._lately = ""  # what was spoken last, to its end
+        self._lately = self._lately_begun = ""  # `our_words` and `begun` of what was spoken last
         self._silent_since = -math.inf  # of the listening clock
         self._pause: Pause | None = None
         self._paused_ms: int | None = None  # on another replica, by a sound that is heard again here
@@ -216,7 +218,7 @@ class Delivery:
         return utterance
 
     def _fell_silent(self, lately: str = "") -> None:
-        self._lately, self._silent_since = lately, self._setup.listening_clock()
+        self._lately, self._lately_begun, self._silent_since = lately, "", self._setup.listening_clock()
 
     # --- what the lane calls, by way of the turn ---
 
@@ -229,6 +231,16 @@ class Delivery:
     def paused(self) -> bool:
         """True while it waits to learn whether words follow a sound."""
         return self._pause is not None and not self._pause.words_followed.done()
+
+    @property
+    def begun(self) -> str:
+        """The text of the utterance that has only begun, or that a sound paused soon after its start, else ""."""
+        if not self.under_way:
+            return self._lately_begun
+        if self._pause is not None:
+            return self._pause.saying if self._pause.heard_ms < BEGINNING_MS else ""
+        utterance = self._utterance
+        return self._saying if utterance is not None and utterance.played_ms < BEGINNING_MS else ""
 
     @property
     def silent_s(self) -> float:
@@ -281,7 +293,7 @@ class Delivery:
         self._fell_silent()
         heard = ("" if self.aside else self.said) + utterance.heard(self._saying)
         self._setup.outlet.interrupt()
-        self._pause = Pause(utterance.played_ms, heard, loop.create_future())
+        self._pause = Pause(utterance.played_ms, heard, self._saying, loop.create_future())
         self._tell(TurnPaused(self._turn_id, utterance.played_ms))
 
     def settle_pause(self, *, words_followed: bool) -> None:
@@ -289,6 +301,8 @@ class Delivery:
         pause = self._pause
         if pause is None or pause.words_followed.done():
             return
+        if words_followed:
+            self._lately, self._lately_begun = self.our_words, self.begun  # more of its echo may be on the way
         pause.words_followed.set_result(words_followed)
         if words_followed:
             if not self.aside:  # otherwise the reply is still to come

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 from enum import Enum
+from itertools import groupby
+from os.path import commonprefix
 from typing import TYPE_CHECKING
 
 from streaming.agent.eager import spoken
@@ -71,11 +73,17 @@ CERTAIN_WORDS = 3  # so many words are no hum, however they were heard
 DOUBTFUL_CONFIDENCE, DOUBTFUL_MS = 0.5, 700  # a hum is heard as some short word ("Mama?"), with little confidence
 MISHEARD_SHARE = 0.34  # share of an echo that a recogniser gets wrong
 SAME_LETTERS = 3  # in a row count as the same sound
+CERTAIN_SOUNDS = 2  # so many first consonants in common are no chance
 ECHO_S = (
     0.5  # that an echo lasts after a pause: its way to the loudspeaker and back, 200 ms in the room, the end of a word
 )
 LATE_WORDS = 8  # that the agent may have said since the echo began, three seconds of them
+BEGINNING_MS = 1000  # by when the echo of an utterance's first word or two is heard, as others often
 _HUM = re.compile(r"[mhn]{2,}|[mh][au]?[mh][au]?")  # "mmhm", "mama"
+# Consonants that recognisers mistake for each other, by one letter each. The others of a word tell little: "She like" is "Shall I".
+_SPELLINGS = (("gh", ""), ("kn", "n"), ("ph", "f"), ("wh", "w"), ("th", "t"), ("ch", "j"), ("sh", "s"))
+_PAUSE = re.compile(r"(?<=[.,?!…])\s+")
+_SOUNDS = str.maketrans("bcdgmqvxz", "pktknkfss", "aeiou")
 
 
 class Overheard(Enum):
@@ -103,16 +111,28 @@ def sureness_of(confidence: float, length_ms: int) -> Sureness:
 
 
 def overheard(
-    text: str, ours: str, sureness: Sureness = Sureness.WHOLE, *, silent: bool = False, outlasts: bool = False
+    text: str,
+    ours: str,
+    sureness: Sureness = Sureness.WHOLE,
+    *,
+    silent: bool = False,
+    outlasts: bool = False,
+    begun: str = "",
 ) -> Overheard:
     """Classify `text`, heard while the agent spoke. `ours`: what it had said by then, the newest words last.
 
     `silent`: the reply is paused already, so a verdict may wait until the words are certain. `outlasts`: the speech went on for
-    more than ECHO_S after the pause began; of a growing transcript that is not known.
+    more than ECHO_S after the pause began; of a growing transcript that is not known. `begun`: an utterance that has
+    played for less than BEGINNING_MS, else "": the echo of its first word or two is often heard as others with the same first sound.
     """
     outlasts = outlasts and sureness is not Sureness.GROWING
     judged, words = _judged(text, ours, outlasts=outlasts), spoken(text)
-    if sureness is Sureness.WHOLE or COMMANDS.intersection(words):
+    if judged is Overheard.WORDS and COMMANDS.intersection(words):
+        return judged
+    sounds = 1 if sureness in {Sureness.GROWING, Sureness.DOUBTFUL} else CERTAIN_SOUNDS
+    if judged is Overheard.WORDS and not outlasts and _begins_like(words, begun, sounds):
+        judged = Overheard.ECHO
+    if sureness is Sureness.WHOLE:
         return judged
     certain = len(words) >= CERTAIN_WORDS
     match sureness:
@@ -122,10 +142,23 @@ def overheard(
             return Overheard.UNCLEAR
         case Sureness.GROWING if silent and judged is Overheard.ECHO:
             return Overheard.UNCLEAR  # "search for" is the agent's, "search for cats" is not
+        case Sureness.GROWING if judged is Overheard.WORDS and _but_last(text, ours) is Overheard.ECHO:
+            return Overheard.UNCLEAR  # "to remember the report" may become "to remember something"
         case Sureness.GROWING:
             clear = certain if silent and judged is Overheard.WORDS else len(words) >= CLEAR_WORDS
             return judged if clear and judged is not Overheard.BACKCHANNEL else Overheard.UNCLEAR
     return judged
+
+
+def without_echo(text: str, ours: str, begun: str = "") -> str:
+    """`text` without what is the agent's at its beginning, and sentences at its end: "no" of "She'll like, no. Shall I"."""
+    parts = _PAUSE.split(text)
+    while len(parts) > 1 and overheard(parts[0], ours, begun=begun) is Overheard.ECHO:
+        del parts[0]
+        begun = ""
+    while len(parts) > 1 and not parts[-2].endswith(",") and overheard(parts[-1], ours) is Overheard.ECHO:
+        del parts[-1]
+    return " ".join(parts)
 
 
 def _judged(text: str, ours: str, *, outlasts: bool) -> Overheard:
@@ -134,10 +167,14 @@ def _judged(text: str, ours: str, *, outlasts: bool) -> Overheard:
     matcher = SequenceMatcher(None, said, heard, autojunk=False)
     back = {at for _, start, size in matcher.get_matching_blocks() for at in range(start, start + size)}
     rest = [word for at, word in enumerate(heard) if at not in back]
+    if len(rest) < len(heard) and _sounds_like(heard, said, 1.0) and not outlasts:
+        return Overheard.ECHO  # "not enough" is "not understand", and no command
     if not (COMMANDS.intersection(rest) or (rest and outlasts)):
         if back and len(rest) <= MISHEARD_SHARE * len(heard):
             return Overheard.ECHO
-        if back and _strange_letters(said, heard) <= MISHEARD_SHARE:
+        if back and _strange_share(_letters(said), _letters(heard)) <= MISHEARD_SHARE:
+            return Overheard.ECHO
+        if _sounds_like(heard, said, 1 - MISHEARD_SHARE):
             return Overheard.ECHO
     if len(rest) <= MAX_BACKCHANNEL_WORDS and all(map(_is_backchannel, rest)):
         return Overheard.BACKCHANNEL
@@ -146,14 +183,43 @@ def _judged(text: str, ours: str, *, outlasts: bool) -> Overheard:
     return Overheard.WORDS
 
 
+def _but_last(text: str, ours: str) -> Overheard:
+    """A partial without its last word, which is the least certain."""
+    return _judged(text.rpartition(" ")[0], ours, outlasts=False)
+
+
 def _is_backchannel(word: str) -> bool:
     """Recognisers spell some hums: "M-H-M"."""
     return word in BACKCHANNELS or _HUM.fullmatch(word.replace("-", "")) is not None
 
 
-def _strange_letters(said: Sequence[str], heard: Sequence[str]) -> float:
-    """The share of the letters heard that were not just said: "you can't" is the beginning of "you can ask"."""
-    ours, theirs = ("".join(filter(str.isalpha, " ".join(words))) for words in (said, heard))
+def _letters(words: Sequence[str]) -> str:
+    return "".join(filter(str.isalpha, " ".join(words)))
+
+
+def _consonants(words: Sequence[str]) -> str:
+    """One letter for each consonant that is heard, those that sound alike by the same."""
+    letters = _letters(words)
+    for spelling, sound in _SPELLINGS:
+        letters = letters.replace(spelling, sound)
+    return "".join(sound for sound, _ in groupby(letters.translate(_SOUNDS)))
+
+
+def _strange_share(ours: str, theirs: str) -> float:
+    """The share of the sounds heard that were not just said: "you can't" is the beginning of "you can ask"."""
     blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
     same = sum(size for _, _, size in blocks if size >= SAME_LETTERS)
     return 1 - same / len(theirs) if theirs else 1.0
+
+
+def _sounds_like(heard: Sequence[str], said: Sequence[str], share: float) -> bool:
+    """True if that share of the consonants are those of words in a row: "she like" of "shall I create", "louder" not of "folder"."""
+    theirs = _consonants(heard)
+    same = max((len(commonprefix([theirs, _consonants(said[at:])])) for at in range(len(said))), default=0)
+    return same >= SAME_LETTERS and same >= share * len(theirs)
+
+
+def _begins_like(heard: Sequence[str], begun: str, sounds: int) -> bool:
+    """True if the first consonants are the same. A listener's word, as in "sure, do it", is the user's."""
+    theirs, ours = (_consonants(words)[:sounds] for words in (heard, spoken(begun)))
+    return bool(theirs) and ours.startswith(theirs) and heard[0] not in BACKCHANNELS

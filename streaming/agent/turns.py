@@ -14,7 +14,7 @@ from streaming.agent.company import keep_company
 from streaming.agent.delivery import Delivery
 from streaming.agent.eager import CONTEXT_TURNS
 from streaming.agent.ledger import TurnLedger
-from streaming.agent.overheard import ECHO_S, overheard
+from streaming.agent.overheard import ECHO_S, overheard, without_echo
 from streaming.agent.questions import still_working
 from streaming.agent.steps import StepRun, as_actions
 from streaming.agent.thinking import Thinking
@@ -364,7 +364,12 @@ class Turn:
     def overheard(self, text: str, sureness: Sureness, ended_s_ago: float) -> Overheard:
         """Classify words that began while it spoke and ended `ended_s_ago` seconds ago."""
         outlasts = self.silent_s - ended_s_ago > ECHO_S
-        return overheard(text, self._delivery.our_words, sureness, silent=self.paused, outlasts=outlasts)
+        ours, begun = self._delivery.our_words, self._delivery.begun
+        return overheard(text, ours, sureness, silent=self.paused, outlasts=outlasts, begun=begun)
+
+    def without_echo(self, text: str, *, heard_before: bool) -> str:
+        """The user's part of words that began while it spoke. The first echo that is heard is of an utterance's beginning."""
+        return without_echo(text, self._delivery.our_words if heard_before else "", self._delivery.begun)
 
     @property
     def under_way(self) -> bool:

@@ -232,7 +232,8 @@ class TurnLane(Lane):
         sureness = sureness_of(event.confidence, event.end_ms - event.start_ms)
         meant = bool(event.text) and self._weigh(event.text, sureness, ended_s_ago)
         self._settle_pause(words_followed=meant)
-        if self._guess is not None and not self._guess.fits(event.text):
+        text = self._over.without_echo(event.text, heard_before=self._hears_itself) if self._over else event.text
+        if self._guess is not None and not self._guess.fits(text):
             self._withdraw()
         guess, self._guess = self._guess, None
         if not meant:
@@ -242,7 +243,7 @@ class TurnLane(Lane):
         self._outlet.tell(TurnEnd(event.end_ms))
         if guess is not None:
             stopwatch.began_early("eager_end", guess.made_at)
-        self._act_on(Heard(event.text, stopwatch, guess, begun))
+        self._act_on(Heard(text, stopwatch, guess, begun))
 
     def _act_on(self, heard: Heard) -> None:
         try:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from streaming.agent.delivery import STARTED_WORDS
-from streaming.agent.overheard import Overheard, Sureness, overheard, sureness_of
+from streaming.agent.overheard import Overheard, Sureness, overheard, sureness_of, without_echo
 
 REPLY = "It is ten past five. The folder holds twelve files, and the largest is the readme"
 
@@ -76,6 +76,86 @@ def test_a_request_in_the_replys_words_is_known_by_going_on_after_the_reply_fell
     assert overheard("the time or the date", ours, silent=True, outlasts=True) is Overheard.ECHO, (
         "every word is the reply's"
     )
+
+
+ASKED = "Shall I create the folder demo?"
+
+
+@pytest.mark.parametrize(
+    ("text", "growing", "ending", "whole", "doubtful"),
+    [
+        ("She like...", Overheard.UNCLEAR, Overheard.ECHO, Overheard.ECHO, Overheard.ECHO),
+        ("She'll have to be", Overheard.UNCLEAR, Overheard.ECHO, Overheard.ECHO, Overheard.ECHO),
+        ("So I can", Overheard.UNCLEAR, Overheard.WORDS, Overheard.WORDS, Overheard.ECHO),
+        ("Show me", Overheard.UNCLEAR, Overheard.UNCLEAR, Overheard.WORDS, Overheard.ECHO),
+        ("What time is it?", Overheard.WORDS, Overheard.WORDS, Overheard.WORDS, Overheard.WORDS),
+        ("Shall I stop", Overheard.WORDS, Overheard.WORDS, Overheard.WORDS, Overheard.WORDS),
+        ("Louder.", Overheard.UNCLEAR, Overheard.UNCLEAR, Overheard.WORDS, Overheard.BACKCHANNEL),
+        ("Sure, do it.", Overheard.WORDS, Overheard.WORDS, Overheard.WORDS, Overheard.WORDS),
+        ("Yes.", Overheard.UNCLEAR, Overheard.BACKCHANNEL, Overheard.BACKCHANNEL, Overheard.BACKCHANNEL),
+    ],
+)
+def test_a_fragment_that_sounds_like_the_utterance_just_begun_is_its_echo(
+    text: str, growing: Overheard, ending: Overheard, whole: Overheard, doubtful: Overheard
+) -> None:
+    judged = [overheard(text, ASKED, sureness, silent=True, begun=ASKED) for sureness in Sureness]
+    assert judged == [growing, ending, whole, doubtful]
+
+
+def test_a_fragment_that_goes_on_after_the_echo_must_have_ended_is_the_users() -> None:
+    assert overheard("She'll have to be", ASKED, silent=True, begun=ASKED, outlasts=True) is Overheard.WORDS
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("She like", Overheard.ECHO),
+        ("crate of", Overheard.ECHO),
+        ("louder", Overheard.WORDS),
+        ("create enough", Overheard.WORDS),
+        ("create no folder", Overheard.WORDS),
+    ],
+)
+def test_words_that_sound_like_the_agents_are_an_echo(text: str, verdict: Overheard) -> None:
+    assert overheard(text, ASKED) is verdict
+
+
+def test_the_last_word_of_a_partial_decides_nothing() -> None:
+    ours = "to run a command, or to remember something about you"
+    assert overheard("to remember the report", ours, Sureness.GROWING) is Overheard.UNCLEAR
+    assert overheard("to remember the report about cats", ours, Sureness.GROWING) is Overheard.WORDS
+    assert overheard("to remember stop", ours, Sureness.GROWING) is Overheard.WORDS
+
+
+def test_a_command_that_is_only_a_misheard_echo_is_none() -> None:
+    reply = "I did not understand that. I can tell the time"
+    assert overheard("not enough", reply, Sureness.GROWING) is Overheard.ECHO
+    assert overheard("not enough", reply, Sureness.GROWING, silent=True) is Overheard.UNCLEAR
+    for words in ("enough", "not enough stop", "stop", "did not wait"):
+        assert overheard(words, reply, Sureness.GROWING) is Overheard.WORDS
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ("She'll like... no.", "no."),
+        ("She'll like, no.", "no."),
+        ("Stop! Shall I create?", "Stop!"),
+        ("Shall I create the folder? What time is it?", "What time is it?"),
+        ("Shall I create the... folder demo? Stop.", "Stop."),
+        ("What time is it? Shall I", "What time is it?"),
+        ("What time is it, and the folder?", "What time is it, and the folder?"),
+        ("Stop.", "Stop."),
+        ("Shall I create?", "Shall I create?"),
+    ],
+)
+def test_the_users_words_after_an_echo_are_known(text: str, own: str) -> None:
+    assert without_echo(text, ASKED, ASKED) == own
+
+
+def test_where_no_echo_was_heard_before_only_the_first_words_may_be_one() -> None:
+    assert without_echo("She'll like, no. Shall I", "", ASKED) == "no. Shall I"
+    assert without_echo("List files. What time is it?", "", "") == "List files. What time is it?"
 
 
 def test_short_words_with_little_confidence_are_doubtful() -> None:

@@ -147,6 +147,22 @@ def test_the_echo_of_the_last_words_is_recognised_after_the_reply_and_not_answer
     virtual_time.run(body())
 
 
+def test_an_echo_is_known_although_a_partial_of_it_was_taken_for_words() -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000), InterimTranscript("what to do", 0))
+            await it.until(TurnInterrupted)
+            it.microphone.push(SpeechStopped(2300), FinalTranscript("One two.", 0.8, 2000, 2300))
+            await asyncio.sleep(3)
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["interrupted"]
+
+    virtual_time.run(body())
+
+
 def test_words_while_the_reply_waits_for_an_echo_to_end_are_not_lost() -> None:
     async def body() -> None:
         world = World()

@@ -20,9 +20,12 @@ from streaming.domain import (
 )
 from streaming.lanes.turn import TurnLane
 from streaming.ports import (
+    EagerEnd,
     FinalTranscript,
     Intent,
+    InterimTranscript,
     SpeechStarted,
+    SpeechStopped,
     Verdict,
 )
 from tests.support import virtual_time
@@ -82,6 +85,100 @@ def test_the_echo_of_a_question_is_no_request() -> None:
             await it.until(TurnDone)
         assert it.outlet.of(TaskEnded)[0].status == "ok"
         assert len(it.outlet.of(TurnDone)) == 1
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize(
+    ("heard", "confidence", "end_ms"),
+    [
+        ("She'll like...", 0.67, 1152),
+        ("She like.", 0.61, 1120),
+        ("She'll have to be", 0.18, 928),
+        ("Shut up.", 0.44, 1000),
+        ("She'll...", 0.43, 928),
+    ],
+)
+def test_the_echo_of_a_questions_beginning_is_no_request_whatever_it_is_heard_as(
+    heard: str, confidence: float, end_ms: int
+) -> None:
+    async def body() -> None:
+        world = risky("Delete the folder demo")
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            await asyncio.sleep(0.3)
+            it.microphone.push(SpeechStarted(800))
+            await it.until(TurnPaused)
+            it.microphone.push(InterimTranscript(heard, 0))
+            await asyncio.sleep(0.3)
+            it.microphone.push(SpeechStopped(end_ms), FinalTranscript(heard, confidence, 800, end_ms))
+            await it.until(TurnContinued)
+            await asyncio.sleep(0.3)
+            it.microphone.push(SpeechStarted(3000), InterimTranscript("She like", 0))
+            await asyncio.sleep(3)  # it was asked to its end
+            it.microphone.push(FinalTranscript("Shall I delete demo with everything in it?", 0.9, 3000, 4500))
+            await asyncio.sleep(3)
+            assert [it.outlet.of(kind) for kind in (TurnReply, TurnInterrupted)] == [[], []]
+            assert len(it.outlet.of(TurnPaused)) == 1, "it knows now that it hears itself"
+            it.microphone.say("yes")
+            await it.until(TurnDone)
+        assert it.outlet.of(TaskEnded)[0].status == "ok"
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize(
+    ("words", "confidence", "continued"),
+    [
+        ("Stop.", 0.4, False),
+        ("No.", 0.3, False),
+        ("Louder.", 0.8, False),
+        ("Say it again.", 0.6, False),
+        ("Sure, do it.", 0.8, False),
+        ("Yeah, sure.", 0.8, True),
+        ("Yes.", 0.4, True),
+    ],
+)
+def test_short_words_over_a_questions_beginning_are_the_users(words: str, confidence: float, continued: bool) -> None:
+    async def body() -> None:
+        world = risky("Delete the folder demo")
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            await asyncio.sleep(0.3)
+            it.microphone.push(SpeechStarted(800))
+            await it.until(TurnPaused)
+            await asyncio.sleep(0.3)
+            it.microphone.push(SpeechStopped(1200), FinalTranscript(words, confidence, 800, 1200))
+            await it.until(TurnContinued if continued else TurnInterrupted)
+            assert bool(it.outlet.of(TurnInterrupted)) is not continued
+            if continued:
+                await asyncio.sleep(0.5)
+                it.microphone.push(SpeechStarted(2000))
+                await it.until(TurnPaused, 2)  # they were not taken for an echo
+            it.microphone.say("no")
+            await it.until(TaskEnded)
+
+    virtual_time.run(body())
+
+
+def test_a_no_behind_the_echo_of_the_question_is_the_answer() -> None:
+    async def body() -> None:
+        world = risky("Delete the folder demo")
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            await asyncio.sleep(0.3)
+            it.microphone.push(SpeechStarted(800))
+            await it.until(TurnPaused)
+            it.microphone.push(InterimTranscript("She like no", 0))
+            await it.until(TurnInterrupted)
+            await asyncio.sleep(0.3)
+            it.microphone.push(EagerEnd(1700, "She'll like... no"), SpeechStopped(1700))
+            it.microphone.push(FinalTranscript("She'll like... no", 0.34, 800, 1700))
+            await it.until(TurnDone)
+        assert it.outlet.of(TaskEnded)[0].status == "declined"
 
     virtual_time.run(body())
 
