@@ -28,7 +28,7 @@ STATIC = Path(__file__).parent.parent.parent / "static"
 PERIOD_MS = 1000 / 60
 ROWS = 50_000
 EMPTY_MS = 3_000
-FILTERS = ("word 4", "type:stt -9", "/word \\d+7\"/", "way:in 123", "")
+FILTERS = ("word 4", "type:stt -9", '/word \\d+7"/', "way:in 123", "")
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 READY = "performance.now()"
 
