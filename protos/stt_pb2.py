@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10protos/stt.proto\x12\rjarvis.stt.v1\";\n\x0cTrunkRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.jarvis.stt.v1.StreamRequest\"\xeb\x01\n\rStreamRequest\x12\x0e\n\x06stream\x18\x01 \x01(\r\x12\x32\n\x07request\x18\x02 \x01(\x0b\x32\x1f.jarvis.stt.v1.RecognizeRequestH\x00\x12\r\n\x03\x65nd\x18\x03 \x01(\x08H\x00\x12\x10\n\x06\x63\x61ncel\x18\x04 \x01(\x08H\x00\x12<\n\x08metadata\x18\x05 \x03(\x0b\x32*.jarvis.stt.v1.StreamRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04what\"=\n\rTrunkResponse\x12,\n\x05items\x18\x01 \x03(\x0b\x32\x1d.jarvis.stt.v1.StreamResponse\"\x9e\x01\n\x0eStreamResponse\x12\x0e\n\x06stream\x18\x01 \x01(\r\x12\x34\n\x08response\x18\x02 \x01(\x0b\x32 .jarvis.stt.v1.RecognizeResponseH\x00\x12\x15\n\x0btaken_bytes\x18\x03 \x01(\rH\x00\x12\'\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x18.jarvis.stt.v1.StreamEndH\x00\x42\x06\n\x04what\"*\n\tStreamEnd\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xbb\x01\n\x0fRecognizeConfig\x12\x10\n\x08language\x18\x01 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x02 \x01(\r\x12\x17\n\x0finterim_results\x18\x03 \x01(\x08\x12\x13\n\x0b\x65ndpointing\x18\x04 \x01(\x08\x12\x12\n\nvocabulary\x18\x05 \x03(\t\x12\x10\n\x08progress\x18\x06 \x01(\x08\x12*\n\x06tuning\x18\x07 \x01(\x0b\x32\x1a.jarvis.stt.v1.Endpointing\"L\n\x0b\x45ndpointing\x12\x11\n\tthreshold\x18\x01 \x01(\x01\x12\x10\n\x08patience\x18\x02 \x01(\x01\x12\x18\n\x10least_silence_ms\x18\x03 \x01(\r\"\x89\x01\n\x10RecognizeRequest\x12\x30\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1e.jarvis.stt.v1.RecognizeConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12\'\n\x06\x63ommit\x18\x03 \x01(\x0b\x32\x15.jarvis.stt.v1.CommitH\x00\x42\t\n\x07request\"\x08\n\x06\x43ommit\"\xf1\x02\n\x11RecognizeResponse\x12\x36\n\x0espeech_started\x18\x01 \x01(\x0b\x32\x1c.jarvis.stt.v1.SpeechStartedH\x00\x12)\n\x07partial\x18\x02 \x01(\x0b\x32\x16.jarvis.stt.v1.PartialH\x00\x12%\n\x05\x66inal\x18\x03 \x01(\x0b\x32\x14.jarvis.stt.v1.FinalH\x00\x12\x36\n\x0espeech_stopped\x18\x04 \x01(\x0b\x32\x1c.jarvis.stt.v1.SpeechStoppedH\x00\x12,\n\teager_end\x18\x05 \x01(\x0b\x32\x17.jarvis.stt.v1.EagerEndH\x00\x12\x36\n\x0espeech_resumed\x18\x06 \x01(\x0b\x32\x1c.jarvis.stt.v1.SpeechResumedH\x00\x12+\n\x08progress\x18\x07 \x01(\x0b\x32\x17.jarvis.stt.v1.ProgressH\x00\x42\x07\n\x05\x65vent\"\x19\n\x08Progress\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\"\x1e\n\rSpeechStarted\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\"\x1e\n\rSpeechStopped\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\"-\n\x07Partial\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x14\n\x0cstable_chars\x18\x02 \x01(\r\"o\n\x05\x46inal\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12\x10\n\x08start_ms\x18\x03 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x04 \x01(\r\x12\"\n\x05words\x18\x05 \x03(\x0b\x32\x13.jarvis.stt.v1.Word\"J\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\x12\x12\n\nconfidence\x18\x04 \x01(\x01\"\'\n\x08\x45\x61gerEnd\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x1e\n\rSpeechResumed\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r2\xb2\x01\n\x0cSpeechToText\x12R\n\tRecognize\x12\x1f.jarvis.stt.v1.RecognizeRequest\x1a .jarvis.stt.v1.RecognizeResponse(\x01\x30\x01\x12N\n\rRecognizeMany\x12\x1b.jarvis.stt.v1.TrunkRequest\x1a\x1c.jarvis.stt.v1.TrunkResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10protos/stt.proto\x12\rjarvis.stt.v1\";\n\x0cTrunkRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.jarvis.stt.v1.StreamRequest\"\xeb\x01\n\rStreamRequest\x12\x0e\n\x06stream\x18\x01 \x01(\r\x12\x32\n\x07request\x18\x02 \x01(\x0b\x32\x1f.jarvis.stt.v1.RecognizeRequestH\x00\x12\r\n\x03\x65nd\x18\x03 \x01(\x08H\x00\x12\x10\n\x06\x63\x61ncel\x18\x04 \x01(\x08H\x00\x12<\n\x08metadata\x18\x05 \x03(\x0b\x32*.jarvis.stt.v1.StreamRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04what\"W\n\rTrunkResponse\x12,\n\x05items\x18\x01 \x03(\x0b\x32\x1d.jarvis.stt.v1.StreamResponse\x12\x18\n\x10reports_progress\x18\x02 \x01(\x08\"\x9e\x01\n\x0eStreamResponse\x12\x0e\n\x06stream\x18\x01 \x01(\r\x12\x34\n\x08response\x18\x02 \x01(\x0b\x32 .jarvis.stt.v1.RecognizeResponseH\x00\x12\x15\n\x0btaken_bytes\x18\x03 \x01(\rH\x00\x12\'\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x18.jarvis.stt.v1.StreamEndH\x00\x42\x06\n\x04what\"*\n\tStreamEnd\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xbb\x01\n\x0fRecognizeConfig\x12\x10\n\x08language\x18\x01 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x02 \x01(\r\x12\x17\n\x0finterim_results\x18\x03 \x01(\x08\x12\x13\n\x0b\x65ndpointing\x18\x04 \x01(\x08\x12\x12\n\nvocabulary\x18\x05 \x03(\t\x12\x10\n\x08progress\x18\x06 \x01(\x08\x12*\n\x06tuning\x18\x07 \x01(\x0b\x32\x1a.jarvis.stt.v1.Endpointing\"L\n\x0b\x45ndpointing\x12\x11\n\tthreshold\x18\x01 \x01(\x01\x12\x10\n\x08patience\x18\x02 \x01(\x01\x12\x18\n\x10least_silence_ms\x18\x03 \x01(\r\"\x89\x01\n\x10RecognizeRequest\x12\x30\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1e.jarvis.stt.v1.RecognizeConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12\'\n\x06\x63ommit\x18\x03 \x01(\x0b\x32\x15.jarvis.stt.v1.CommitH\x00\x42\t\n\x07request\"\x08\n\x06\x43ommit\"\xf1\x02\n\x11RecognizeResponse\x12\x36\n\x0espeech_started\x18\x01 \x01(\x0b\x32\x1c.jarvis.stt.v1.SpeechStartedH\x00\x12)\n\x07partial\x18\x02 \x01(\x0b\x32\x16.jarvis.stt.v1.PartialH\x00\x12%\n\x05\x66inal\x18\x03 \x01(\x0b\x32\x14.jarvis.stt.v1.FinalH\x00\x12\x36\n\x0espeech_stopped\x18\x04 \x01(\x0b\x32\x1c.jarvis.stt.v1.SpeechStoppedH\x00\x12,\n\teager_end\x18\x05 \x01(\x0b\x32\x17.jarvis.stt.v1.EagerEndH\x00\x12\x36\n\x0espeech_resumed\x18\x06 \x01(\x0b\x32\x1c.jarvis.stt.v1.SpeechResumedH\x00\x12+\n\x08progress\x18\x07 \x01(\x0b\x32\x17.jarvis.stt.v1.ProgressH\x00\x42\x07\n\x05\x65vent\"\x19\n\x08Progress\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\"\x1e\n\rSpeechStarted\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\"\x1e\n\rSpeechStopped\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\"-\n\x07Partial\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x14\n\x0cstable_chars\x18\x02 \x01(\r\"o\n\x05\x46inal\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12\x10\n\x08start_ms\x18\x03 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x04 \x01(\r\x12\"\n\x05words\x18\x05 \x03(\x0b\x32\x13.jarvis.stt.v1.Word\"J\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\x12\x12\n\nconfidence\x18\x04 \x01(\x01\"\'\n\x08\x45\x61gerEnd\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x1e\n\rSpeechResumed\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r2\xb2\x01\n\x0cSpeechToText\x12R\n\tRecognize\x12\x1f.jarvis.stt.v1.RecognizeRequest\x1a .jarvis.stt.v1.RecognizeResponse(\x01\x30\x01\x12N\n\rRecognizeMany\x12\x1b.jarvis.stt.v1.TrunkRequest\x1a\x1c.jarvis.stt.v1.TrunkResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,37 +40,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMREQUEST_METADATAENTRY']._serialized_start=277
   _globals['_STREAMREQUEST_METADATAENTRY']._serialized_end=324
   _globals['_TRUNKRESPONSE']._serialized_start=334
-  _globals['_TRUNKRESPONSE']._serialized_end=395
-  _globals['_STREAMRESPONSE']._serialized_start=398
-  _globals['_STREAMRESPONSE']._serialized_end=556
-  _globals['_STREAMEND']._serialized_start=558
-  _globals['_STREAMEND']._serialized_end=600
-  _globals['_RECOGNIZECONFIG']._serialized_start=603
-  _globals['_RECOGNIZECONFIG']._serialized_end=790
-  _globals['_ENDPOINTING']._serialized_start=792
-  _globals['_ENDPOINTING']._serialized_end=868
-  _globals['_RECOGNIZEREQUEST']._serialized_start=871
-  _globals['_RECOGNIZEREQUEST']._serialized_end=1008
-  _globals['_COMMIT']._serialized_start=1010
-  _globals['_COMMIT']._serialized_end=1018
-  _globals['_RECOGNIZERESPONSE']._serialized_start=1021
-  _globals['_RECOGNIZERESPONSE']._serialized_end=1390
-  _globals['_PROGRESS']._serialized_start=1392
-  _globals['_PROGRESS']._serialized_end=1417
-  _globals['_SPEECHSTARTED']._serialized_start=1419
-  _globals['_SPEECHSTARTED']._serialized_end=1449
-  _globals['_SPEECHSTOPPED']._serialized_start=1451
-  _globals['_SPEECHSTOPPED']._serialized_end=1481
-  _globals['_PARTIAL']._serialized_start=1483
-  _globals['_PARTIAL']._serialized_end=1528
-  _globals['_FINAL']._serialized_start=1530
-  _globals['_FINAL']._serialized_end=1641
-  _globals['_WORD']._serialized_start=1643
-  _globals['_WORD']._serialized_end=1717
-  _globals['_EAGEREND']._serialized_start=1719
-  _globals['_EAGEREND']._serialized_end=1758
-  _globals['_SPEECHRESUMED']._serialized_start=1760
-  _globals['_SPEECHRESUMED']._serialized_end=1790
-  _globals['_SPEECHTOTEXT']._serialized_start=1793
-  _globals['_SPEECHTOTEXT']._serialized_end=1971
+  _globals['_TRUNKRESPONSE']._serialized_end=421
+  _globals['_STREAMRESPONSE']._serialized_start=424
+  _globals['_STREAMRESPONSE']._serialized_end=582
+  _globals['_STREAMEND']._serialized_start=584
+  _globals['_STREAMEND']._serialized_end=626
+  _globals['_RECOGNIZECONFIG']._serialized_start=629
+  _globals['_RECOGNIZECONFIG']._serialized_end=816
+  _globals['_ENDPOINTING']._serialized_start=818
+  _globals['_ENDPOINTING']._serialized_end=894
+  _globals['_RECOGNIZEREQUEST']._serialized_start=897
+  _globals['_RECOGNIZEREQUEST']._serialized_end=1034
+  _globals['_COMMIT']._serialized_start=1036
+  _globals['_COMMIT']._serialized_end=1044
+  _globals['_RECOGNIZERESPONSE']._serialized_start=1047
+  _globals['_RECOGNIZERESPONSE']._serialized_end=1416
+  _globals['_PROGRESS']._serialized_start=1418
+  _globals['_PROGRESS']._serialized_end=1443
+  _globals['_SPEECHSTARTED']._serialized_start=1445
+  _globals['_SPEECHSTARTED']._serialized_end=1475
+  _globals['_SPEECHSTOPPED']._serialized_start=1477
+  _globals['_SPEECHSTOPPED']._serialized_end=1507
+  _globals['_PARTIAL']._serialized_start=1509
+  _globals['_PARTIAL']._serialized_end=1554
+  _globals['_FINAL']._serialized_start=1556
+  _globals['_FINAL']._serialized_end=1667
+  _globals['_WORD']._serialized_start=1669
+  _globals['_WORD']._serialized_end=1743
+  _globals['_EAGEREND']._serialized_start=1745
+  _globals['_EAGEREND']._serialized_end=1784
+  _globals['_SPEECHRESUMED']._serialized_start=1786
+  _globals['_SPEECHRESUMED']._serialized_end=1816
+  _globals['_SPEECHTOTEXT']._serialized_start=1819
+  _globals['_SPEECHTOTEXT']._serialized_end=1997
 # @@protoc_insertion_point(module_scope)

@@ -59,8 +59,8 @@ class SpeechToTextServicer(object):
 
     def RecognizeMany(self, request_iterator, context):
         """A trunk: the streams of many microphones in one call, each item tagged with its stream. Items that arrive within one tick
-        are sent in one message. The server first sends an empty response. Optional: a server without it answers UNIMPLEMENTED,
-        and callers use Recognize. A server that has it supports Progress.
+        are sent in one message. The server first sends a response without items. Optional: a server without it answers UNIMPLEMENTED,
+        and callers use Recognize.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

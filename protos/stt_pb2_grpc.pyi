@@ -37,8 +37,8 @@ class SpeechToTextStub:
     """
     RecognizeMany: _grpc.StreamStreamMultiCallable[_stt_pb2.TrunkRequest, _stt_pb2.TrunkResponse]
     """A trunk: the streams of many microphones in one call, each item tagged with its stream. Items that arrive within one tick
-    are sent in one message. The server first sends an empty response. Optional: a server without it answers UNIMPLEMENTED,
-    and callers use Recognize. A server that has it supports Progress.
+    are sent in one message. The server first sends a response without items. Optional: a server without it answers UNIMPLEMENTED,
+    and callers use Recognize.
     """
 
 @_typing.type_check_only
@@ -50,8 +50,8 @@ class SpeechToTextAsyncStub(SpeechToTextStub):
     """
     RecognizeMany: _aio.StreamStreamMultiCallable[_stt_pb2.TrunkRequest, _stt_pb2.TrunkResponse]  # type: ignore[assignment]
     """A trunk: the streams of many microphones in one call, each item tagged with its stream. Items that arrive within one tick
-    are sent in one message. The server first sends an empty response. Optional: a server without it answers UNIMPLEMENTED,
-    and callers use Recognize. A server that has it supports Progress.
+    are sent in one message. The server first sends a response without items. Optional: a server without it answers UNIMPLEMENTED,
+    and callers use Recognize.
     """
 
 class SpeechToTextServicer(metaclass=_abc_1.ABCMeta):
@@ -72,8 +72,8 @@ class SpeechToTextServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_stt_pb2.TrunkResponse], _abc.AsyncIterator[_stt_pb2.TrunkResponse]]:
         """A trunk: the streams of many microphones in one call, each item tagged with its stream. Items that arrive within one tick
-        are sent in one message. The server first sends an empty response. Optional: a server without it answers UNIMPLEMENTED,
-        and callers use Recognize. A server that has it supports Progress.
+        are sent in one message. The server first sends a response without items. Optional: a server without it answers UNIMPLEMENTED,
+        and callers use Recognize.
         """
 
 def add_SpeechToTextServicer_to_server(servicer: SpeechToTextServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

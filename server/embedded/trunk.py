@@ -74,6 +74,10 @@ class TrunkCall(ABC):
         self._room.set()
         self._closing = False
 
+    def greeting(self) -> Any:
+        """The first response: it tells the caller that this service has trunks."""
+        return self._messages.TrunkResponse()
+
     @abstractmethod
     async def run(self, stream: ServedStream) -> None:
         """Serve a stream. AbortError gives the stream's status; any other exception becomes INTERNAL."""
@@ -100,7 +104,7 @@ class TrunkCall(ABC):
             raise asyncio.CancelledError
 
     async def _serve(self, requests: AsyncIterator[Any], call: ServicerCall) -> None:
-        await _send(call, self._messages.TrunkResponse())  # the greeting tells the caller that this service has trunks
+        await _send(call, self.greeting())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(call), name=f"{self._service} trunk: write")
             async for request in requests:

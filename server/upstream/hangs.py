@@ -35,7 +35,7 @@ class HangWatch:
     """Checks all streams of one service with a single timer."""
 
     def __init__(self) -> None:
-        self.promised = False  # True if this service has reported progress, or said in some other way that it does
+        self.promised = False  # True if this service has reported progress, or has said that it does
         # Answers at the last check, and checks since they changed.
         self._watched: dict[GuardedStream, tuple[int, int]] = {}
         self._timer: asyncio.TimerHandle | None = None

@@ -57,7 +57,7 @@ class SttClient:
         watch = self._watch if config.progress else None
         trunk = self._trunks.pick()
         if trunk is not None:
-            self._watch.promised = True  # protos/stt.proto
+            self._watch.promised = self._watch.promised or trunk.greeting.reports_progress
             with suppress(ServiceError):  # refused: the separate call below fails with the reason
                 stream = trunk.open(_config_message(config), partial(MicrophoneStream, source), context)
                 return SttStream(stream, source, watch)

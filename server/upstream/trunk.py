@@ -65,6 +65,7 @@ class Trunk(Generic[StubT]):
         self._heard_at = asyncio.get_running_loop().time()
         self._hung: ServiceError | None = None
         self.ready = self.over = False
+        self.greeting: Any = None  # the first response, once ready
         self.offered = True  # False: the service has no trunks
         background.spawn(self._run(), f"{line.name} trunk")
 
@@ -156,7 +157,7 @@ class Trunk(Generic[StubT]):
             async for response in call:
                 self._heard_at = asyncio.get_running_loop().time()
                 if not self.ready and self._writer is None:
-                    self.ready = True
+                    self.ready, self.greeting = True, response
                     self._writer = self._background.spawn(self._write(call), f"{self.service} trunk writer")
                 for item in response.items:
                     stream = self._streams.get(item.stream)

@@ -40,6 +40,9 @@ class RecognizeManyCall(trunk.TrunkCall):
         super().__init__(stt_pb2, "stt")
         self._recognize = recognize
 
+    def greeting(self) -> stt_pb2.TrunkResponse:
+        return stt_pb2.TrunkResponse(reports_progress=True)
+
     def new_stream(self, number: int) -> TalkerStream:
         return TalkerStream(number)
 
