@@ -67,6 +67,21 @@ LISTENERS_PHRASES = frozenset(
 
 # "top" is what is left of a "stop" whose beginning the echo covered.
 COMMANDS = frozenset(["stop", "top", "wait", "no", "cancel", "quiet", "enough"])
+REFUSALS = frozenset(
+    [
+        "not now",
+        "not yet",
+        "not really",
+        "not that",
+        "not this",
+        "not that one",
+        "not this one",
+        "not today",
+        "not again",
+    ]
+)
+"""Answers to a question, which sound like a reply's "nothing" or "not found"."""
+
 MAX_BACKCHANNEL_WORDS = 3  # "yeah okay right"; more words are a sentence
 CLEAR_WORDS = 2  # a partial of fewer words is often misheard
 CERTAIN_WORDS = 3  # so many words are no hum, however they were heard
@@ -74,11 +89,10 @@ DOUBTFUL_CONFIDENCE, DOUBTFUL_MS = 0.5, 700  # a hum is heard as some short word
 MISHEARD_SHARE = 0.34  # share of an echo that a recogniser gets wrong
 SAME_LETTERS = 3  # in a row count as the same sound
 CERTAIN_SOUNDS = 2  # so many first consonants in common are no chance
-ECHO_S = (
-    0.5  # that an echo lasts after a pause: its way to the loudspeaker and back, 200 ms in the room, the end of a word
-)
+ECHO_S = 0.5  # that an echo lasts after a pause: to the loudspeaker and back, 200 ms in the room, the end of a word
 LATE_WORDS = 8  # that the agent may have said since the echo began, three seconds of them
 BEGINNING_MS = 1000  # by when the echo of an utterance's first word or two is heard, as others often
+MAX_BEGINNING_WORDS = 4  # as which they are heard ("She'll have to be"); more are a sentence of the user's
 _HUM = re.compile(r"[mhn]{2,}|[mh][au]?[mh][au]?")  # "mmhm", "mama"
 # Consonants that recognisers mistake for each other, by one letter each. The others of a word tell little: "She like" is "Shall I".
 _SPELLINGS = (("gh", ""), ("kn", "n"), ("ph", "f"), ("wh", "w"), ("th", "t"), ("ch", "j"), ("sh", "s"))
@@ -127,7 +141,7 @@ def overheard(
     """
     outlasts = outlasts and sureness is not Sureness.GROWING
     judged, words = _judged(text, ours, outlasts=outlasts), spoken(text)
-    if judged is Overheard.WORDS and COMMANDS.intersection(words):
+    if judged is Overheard.WORDS and (COMMANDS.intersection(words) or " ".join(words) in REFUSALS):
         return judged
     sounds = 1 if sureness in {Sureness.GROWING, Sureness.DOUBTFUL} else CERTAIN_SOUNDS
     if judged is Overheard.WORDS and not outlasts and _begins_like(words, begun, sounds):
@@ -167,6 +181,8 @@ def _judged(text: str, ours: str, *, outlasts: bool) -> Overheard:
     matcher = SequenceMatcher(None, said, heard, autojunk=False)
     back = {at for _, start, size in matcher.get_matching_blocks() for at in range(start, start + size)}
     rest = [word for at, word in enumerate(heard) if at not in back]
+    if rest and " ".join(heard) in REFUSALS:
+        return Overheard.WORDS
     if len(rest) < len(heard) and _sounds_like(heard, said, 1.0) and not outlasts:
         return Overheard.ECHO  # "not enough" is "not understand", and no command
     if not (COMMANDS.intersection(rest) or (rest and outlasts)):
@@ -222,4 +238,5 @@ def _sounds_like(heard: Sequence[str], said: Sequence[str], share: float) -> boo
 def _begins_like(heard: Sequence[str], begun: str, sounds: int) -> bool:
     """True if the first consonants are the same. A listener's word, as in "sure, do it", is the user's."""
     theirs, ours = (_consonants(words)[:sounds] for words in (heard, spoken(begun)))
-    return bool(theirs) and ours.startswith(theirs) and heard[0] not in BACKCHANNELS
+    short = 0 < len(heard) <= MAX_BEGINNING_WORDS and heard[0] not in BACKCHANNELS
+    return short and bool(theirs) and ours.startswith(theirs)

@@ -191,3 +191,18 @@ def test_an_echo_is_known_although_the_report_of_what_was_played_is_late(late: i
 
 def test_a_stop_whose_beginning_was_covered_is_meant() -> None:
     assert overheard("Top.", REPLY, Sureness.DOUBTFUL) is Overheard.WORDS
+
+
+@pytest.mark.parametrize("text", ["Not now.", "not that one", "Not really."])
+def test_a_refusal_is_no_echo_of_what_sounds_like_it(text: str) -> None:
+    question = "Nothing was found. Do you want me to look elsewhere?"
+    for sureness in (Sureness.WHOLE, Sureness.ENDING, Sureness.DOUBTFUL):
+        assert overheard(text, question, sureness) is Overheard.WORDS
+        assert overheard(text, "", sureness, begun=question) is Overheard.WORDS
+    assert overheard("not now", "It is not now but later.") is Overheard.ECHO
+
+
+def test_a_sentence_that_begins_like_a_question_is_no_echo() -> None:
+    question = "Shall I create the folder demo?"
+    assert overheard("She'll have to be", "", begun=question) is Overheard.ECHO
+    assert overheard("Sally, what time is it", "", begun=question) is Overheard.WORDS
