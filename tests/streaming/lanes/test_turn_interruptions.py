@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,6 +27,21 @@ from tests.support import virtual_time
 from tests.support.talk import plan, step, talk
 from tests.support.world import World
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.talk import Talk
+
+
+@asynccontextmanager
+async def replying(world: World, played_s: float) -> AsyncIterator[Talk]:
+    """A turn whose reply, of words of 200 ms, has played for so long."""
+    async with talk(world) as it:
+        it.microphone.say("hello")
+        await it.until(TurnReply)
+        await asyncio.sleep(played_s)
+        yield it
+
 
 @pytest.mark.parametrize(
     "words",
@@ -38,10 +55,7 @@ from tests.support.world import World
 def test_a_sound_silences_the_reply_at_once_and_words_end_it(words: object) -> None:
     async def body() -> None:
         world = World()
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.45)  # two words of 200 ms and a little
+        async with replying(world, 0.45) as it:  # two words of 200 ms and a little
             it.microphone.push(SpeechStarted(2000))
             await it.until(TurnPaused)
             assert world.syntheses[0].cancelled
@@ -70,10 +84,7 @@ def test_a_sound_silences_the_reply_at_once_and_words_end_it(words: object) -> N
 def test_one_word_of_a_partial_leaves_open_whether_it_ends_the_reply() -> None:
     async def body() -> None:
         world = World()
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.45)
+        async with replying(world, 0.45) as it:
             it.microphone.push(SpeechStarted(2000), InterimTranscript("write", 0))
             await asyncio.sleep(1)
             assert it.outlet.of(TurnInterrupted) == []
@@ -90,10 +101,7 @@ def test_one_word_of_a_partial_leaves_open_whether_it_ends_the_reply() -> None:
 def test_the_reply_goes_on_as_soon_as_it_is_clear_that_nobody_means_it(sound: object) -> None:
     async def body() -> None:
         world = World()
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.45)
+        async with replying(world, 0.45) as it:
             it.microphone.push(SpeechStarted(2000), sound)
             await it.until(TurnContinued)
             it.microphone.push(SpeechResumed(2600), InterimTranscript("okay what about dogs", 0))
@@ -111,10 +119,7 @@ def test_words_of_the_reply_are_no_echo_if_they_go_on_for_long_after_it_fell_sil
 ) -> None:
     async def body() -> None:
         world = World()
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.45)
+        async with replying(world, 0.45) as it:
             it.microphone.push(SpeechStarted(2000), InterimTranscript("one two", 0))
             await asyncio.sleep(lasts_s)
             assert it.outlet.of(TurnContinued) == [], "more words may follow, and nothing is said meanwhile"
@@ -131,10 +136,7 @@ def test_the_echo_of_the_last_words_is_recognised_after_the_reply_and_not_answer
 ) -> None:
     async def body() -> None:
         world = World()
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.25)
+        async with replying(world, 0.25) as it:
             it.microphone.push(SpeechStarted(1800), InterimTranscript("one", 0), SpeechStopped(1900))
             it.microphone.push(FinalTranscript("One.", 0.9, 1800, 1900))
             await it.until(TurnContinued)
@@ -150,10 +152,7 @@ def test_the_echo_of_the_last_words_is_recognised_after_the_reply_and_not_answer
 def test_an_echo_is_known_although_a_partial_of_it_was_taken_for_words() -> None:
     async def body() -> None:
         world = World()
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.45)
+        async with replying(world, 0.45) as it:
             it.microphone.push(SpeechStarted(2000), InterimTranscript("what to do", 0))
             await it.until(TurnInterrupted)
             it.microphone.push(SpeechStopped(2300), FinalTranscript("One two.", 0.8, 2000, 2300))
@@ -166,10 +165,7 @@ def test_an_echo_is_known_although_a_partial_of_it_was_taken_for_words() -> None
 def test_words_while_the_reply_waits_for_an_echo_to_end_are_not_lost() -> None:
     async def body() -> None:
         world = World()
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.45)
+        async with replying(world, 0.45) as it:
             it.microphone.push(SpeechStarted(2000))
             await it.until(TurnPaused)
             it.microphone.push(SpeechStopped(2300), FinalTranscript("one", 0.9, 2000, 2300), SpeechStarted(2400))
@@ -184,10 +180,7 @@ def test_words_while_the_reply_waits_for_an_echo_to_end_are_not_lost() -> None:
 def test_a_cough_does_not_kill_the_reply() -> None:
     async def body() -> None:
         world = World()
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.45)
+        async with replying(world, 0.45) as it:
             it.microphone.push(SpeechStarted(2000), SpeechStopped(2100), FinalTranscript("", 0.0, 2000, 2100))
             await it.until(TurnDone)
         assert it.outlet.generations(TurnPaused) == [1]
@@ -204,10 +197,7 @@ def test_a_cough_does_not_kill_the_reply() -> None:
 def test_a_listeners_sounds_and_the_replys_own_do_not_end_it(words: str) -> None:
     async def body() -> None:
         world = World()
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.45)
+        async with replying(world, 0.45) as it:
             final = FinalTranscript(words, 0.9, 2000, 2500)
             it.microphone.push(SpeechStarted(2000), InterimTranscript(words, 0), EagerEnd(2400, words))
             it.microphone.push(SpeechStopped(2500), final)
@@ -222,10 +212,7 @@ def test_a_listeners_sounds_and_the_replys_own_do_not_end_it(words: str) -> None
 def test_a_channel_that_hears_itself_goes_on_speaking_and_is_stopped_by_words() -> None:
     async def body() -> None:
         world = World()
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.45)
+        async with replying(world, 0.45) as it:
             echo = FinalTranscript("one two", 0.9, 2000, 2500)
             it.microphone.push(SpeechStarted(2000), InterimTranscript("one two", 0), SpeechStopped(2500), echo)
             await it.until(TurnContinued)
@@ -245,10 +232,7 @@ def test_two_coughs_in_a_row_and_then_words() -> None:
     async def body() -> None:
         world = World()
         cough = FinalTranscript("", 0.0, 0, 1)
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.45)
+        async with replying(world, 0.45) as it:
             it.microphone.push(SpeechStarted(2000), cough, SpeechStarted(2100))  # before the reply could go on
             await asyncio.sleep(1)
             assert it.outlet.of(TurnContinued) == []
@@ -268,10 +252,7 @@ def test_two_coughs_in_a_row_and_then_words() -> None:
 def test_a_microphone_that_closes_behind_a_sound_lets_the_reply_go_on() -> None:
     async def body() -> None:
         world = World()
-        async with talk(world) as it:
-            it.microphone.say("hello")
-            await it.until(TurnReply)
-            await asyncio.sleep(0.45)
+        async with replying(world, 0.45) as it:
             it.microphone.push(SpeechStarted(2000))
             await it.until(TurnPaused)
         assert it.outlet.of(TurnDone)[0].status == "ok"
