@@ -2,7 +2,7 @@
 
 The frame: config (settings) · loop (uvloop or asyncio) · lifecycle (start to stop) · composition (settings to parts) · gateway (what
 handlers get) · app, routes (HTTP) · errors (the catalogue) · drain · overload (load shedding) · children (child processes) ·
-services (the table of the nine) · roles (user, operator, admin) · lean (imports without ballast) ·
+services (the table of the nine) · roles (user, operator, admin) · lean (imports without ballast) · garbage (the collector) ·
 hot_path (what may be compiled) · interrupts (Ctrl-C during imports) · files (bounded reading) · streams (missing standard streams) · workers (threads for codecs) · version.
 
 The packages: identity (callers) · operations (what clients may ask for) · sessions (live sessions) · shared (what replicas share) ·

@@ -7,7 +7,6 @@ started is therefore stopped, however far the start came.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import secrets
 import signal
@@ -21,6 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tornado.autoreload import add_reload_hook
 
+from server import garbage
 from server.app import make_app, start_server
 from server.children import BundledRedis, EmbeddedProcess
 from server.composition import (
@@ -41,7 +41,7 @@ from server.net.handshakes import HandshakeMeter
 from server.net.http.server import check_free, listening_sockets
 from server.net.websocket.rounds import read_rounds
 from server.operations.quota import allowance
-from server.overload import Overload
+from server.overload import Overload, resident_bytes
 from server.sessions.desk import GatewayDesk
 from server.sessions.fenced import FencedGroup
 from server.sessions.news import SessionNews
@@ -76,7 +76,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-GC_THRESHOLDS = (10_000, 20, 20)  # a request's hundreds of objects die with it and leave little to the collector
 LOOK_FOR_REDIS_S = 0.3  # at the default address, on the same machine
 FIRST_HEALTH_S = 2.0  # the start waits this long for the services' first health checks, to report them
 
@@ -108,7 +107,9 @@ class Lifecycle:
             await self._stack.enter_async_context(self._clients)
             self._stack.callback(self._cancel_loops)
             started = await self._start(tasks)
-            _spare_the_collector()
+            garbage.begin()
+            collection = garbage.WholeCollection(lambda: bool(started.gateway.rounds), resident_bytes)
+            self._loop(tasks, collection.watch(), "whole collection")
             stop = _on_signals()  # before anybody is told that it has started, and ends it
             await on_started(started)
             await stop.wait()
@@ -277,13 +278,6 @@ class Lifecycle:
         self._stack.callback(server.stop)
         gateway.stop_listening = server.stop
         return int(sockets[0].getsockname()[1])
-
-
-def _spare_the_collector() -> None:
-    """Exempt the objects made at start-up, which live as long as the process, from collection, and collect less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _answers(url: str) -> bool:

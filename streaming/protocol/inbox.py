@@ -216,7 +216,7 @@ class Inbox:
             return self._refuse(message, "ALREADY_ANSWERED", "it ran, and its answer is no longer kept")
         return [events.CommandRepeated(message.id)]
 
-    def _on_open(self, message: OpenCommand, _now: float) -> list[Event]:
+    def _on_open(self, message: OpenCommand, now: float) -> list[Event]:
         seen = self._memory.get(message.id) if message.id is not None else None
         if seen is not None:
             return self._reopen(message, seen)
@@ -226,15 +226,15 @@ class Inbox:
             return self._refuse(message, "CHANNEL_IN_USE", f"channel {message.channel} was used before")
         if len(self._out.channels) >= self._limits.channels:
             return self._refuse(message, "TOO_MANY_CHANNELS", f"{self._limits.channels} channels are open")
-        return [self._open(message)]
+        return [self._open(message, early=now % 1)]
 
-    def _open(self, message: OpenCommand) -> Event:
+    def _open(self, message: OpenCommand, early: float) -> Event:
+        """`early`: see ReceiveWindow. Channels are opened at any part of a second."""
         self._used |= 1 << message.channel
         channel = ServerChannel(
             message.channel, message.params, message.credit, self._limits.microphone_window_bytes, message.id
         )
-        if not channel.hears:
-            channel.receive_window = ReceiveWindow(0)
+        channel.receive_window = ReceiveWindow(channel.receive_window.size if channel.hears else 0, early)
         self._out.channels[channel.id] = channel
         if message.id is not None:
             self._memory.remember(message.id, SeenCommand(f"channel.open {message.kind}", channel.id))

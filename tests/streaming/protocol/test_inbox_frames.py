@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from streaming.protocol import events, frame, messages
@@ -83,6 +85,16 @@ def test_credit_comes_back_as_audio_is_taken() -> None:
     tell(server, type="channel.end", channel=1)
     server.taken(1, 50)
     assert sent(server) == []  # there is nothing more to come
+
+
+def test_microphones_that_begin_together_get_their_first_credit_one_after_the_other() -> None:
+    """A thousand credits at once would hold up a thousand talkers' audio."""
+    server = attached(Limits(microphone_window_bytes=1000))
+    for channel, opened_at in ((1, NOW), (3, NOW + 0.25), (5, NOW + 0.75)):
+        command = {"type": "channel.open", "channel": channel, "kind": "stt", "params": {}}
+        server.receive_text(json.dumps(command), opened_at)
+    assert [server.grant_due_bytes(channel) for channel in (1, 3, 5)] == [500, 375, 125]
+    assert [opened["credit"] for opened in sent(server)] == [1000, 1000, 1000]
 
 
 # --- floods ---

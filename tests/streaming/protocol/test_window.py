@@ -33,6 +33,17 @@ def test_credit_comes_back_when_half_the_window_was_taken() -> None:
     assert (window.available, window.held_bytes) == (70, 0)
 
 
+def test_the_first_credit_may_come_earlier_so_that_many_microphones_do_not_get_it_together() -> None:
+    window = ReceiveWindow(100, early=0.6)
+    assert window.grant_due_bytes == 20
+    window.receive(80)
+    assert window.take(19) == 0
+    assert window.take(1) == 20
+    assert window.grant_due_bytes == 50
+    assert window.take(49) == 0
+    assert window.take(1) == 50
+
+
 def test_what_was_never_granted_is_refused_and_not_counted() -> None:
     window = ReceiveWindow(100)
     assert not window.receive(101)
@@ -52,9 +63,13 @@ def test_a_window_of_nothing_gives_nothing() -> None:
     assert window.take(0) == 0
 
 
-@given(st.integers(2, 1000), st.lists(st.tuples(st.booleans(), st.integers(0, 500)), max_size=60))
-def test_sender_and_receiver_agree_whatever_happens(size: int, steps: list[tuple[bool, int]]) -> None:
-    sender, receiver = SendWindow(size), ReceiveWindow(size)
+@given(
+    st.integers(2, 1000),
+    st.floats(0, 1, exclude_max=True),
+    st.lists(st.tuples(st.booleans(), st.integers(0, 500)), max_size=60),
+)
+def test_sender_and_receiver_agree_whatever_happens(size: int, early: float, steps: list[tuple[bool, int]]) -> None:
+    sender, receiver = SendWindow(size), ReceiveWindow(size, early)
     for sends, n_bytes in steps:
         if sends:
             amount = min(n_bytes, sender.available)
@@ -67,9 +82,9 @@ def test_sender_and_receiver_agree_whatever_happens(size: int, steps: list[tuple
         assert receiver.taken_bytes * 2 < size
 
 
-@given(st.integers(2, 1000), st.data())
-def test_a_sender_never_stalls_on_frames_up_to_half_the_window(size: int, data: st.DataObject) -> None:
-    sender, receiver = SendWindow(size), ReceiveWindow(size)
+@given(st.integers(2, 1000), st.floats(0, 1, exclude_max=True), st.data())
+def test_a_sender_never_stalls_on_frames_up_to_half_the_window(size: int, early: float, data: st.DataObject) -> None:
+    sender, receiver = SendWindow(size), ReceiveWindow(size, early)
     for n_bytes in data.draw(st.lists(st.integers(0, size // 2), max_size=60)):
         assert n_bytes <= sender.available  # all that came before was taken
         sender.consume(n_bytes)
