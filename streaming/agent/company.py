@@ -8,24 +8,49 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-FIRST_PROGRESS_S, NEXT_PROGRESS_S = 4.0, 6.0  # of silence while steps run; including the words, never 8 s
-LOOK_AGAIN_S = 1.0  # while it must not speak
+FIRST_PROGRESS_S, NEXT_PROGRESS_S = 4.0, 6.0  # of silence during work; including the words, never 8 s
+LOOK_AGAIN_S = 0.5  # for the end of the silence
 
 
-async def keep_company(
-    done: asyncio.Event, may_speak: Callable[[], bool], say: Callable[[], Coroutine[None, None, None]]
-) -> None:
-    """Call `say` after long silence while `may_speak`, until `done`."""
-    wait_s = FIRST_PROGRESS_S
-    while True:
+class Company:
+    """Keeps count of a turn's silence, through all stretches of its work: calls of a language model, and steps.
+
+    `clock` has the seconds of a listening client, and `sounded_at` tells whether our speech could be heard then, or since.
+    `say` is called after long silence while `may_speak`.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        sounded_at: Callable[[float], bool],
+        may_speak: Callable[[], bool],
+        say: Callable[[], Coroutine[None, None, None]],
+    ) -> None:
+        self._clock = clock
+        self._sounded_at = sounded_at
+        self._may_speak = may_speak
+        self._say = say
+        self._quiet_since = clock()
+        self._bearable_s = FIRST_PROGRESS_S
+
+    async def keep(self, done: asyncio.Event) -> None:
+        """Speak now and then until `done`."""
+        while not await self._is_done(done):
+            if not self._may_speak():
+                self._quiet_since = self._clock()  # what is said meanwhile is no silence
+            elif self._is_long():
+                await self._say()
+                self._quiet_since = self._clock()  # if it could not be said, it is not tried again at once
+                self._bearable_s = NEXT_PROGRESS_S
+
+    def _is_long(self) -> bool:
+        from_s = self._clock() - self._bearable_s
+        return self._quiet_since <= from_s and not self._sounded_at(from_s)
+
+    async def _is_done(self, done: asyncio.Event) -> bool:
         try:
-            async with asyncio.timeout(wait_s):
+            async with asyncio.timeout(LOOK_AGAIN_S):
                 await done.wait()
         except TimeoutError:
             pass
-        if done.is_set():
-            return
-        wait_s = LOOK_AGAIN_S
-        if may_speak():
-            await say()
-            wait_s = NEXT_PROGRESS_S
+        return done.is_set()

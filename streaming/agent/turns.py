@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streaming.agent.apologies import apology
 from streaming.agent.asking import Asker
 from streaming.agent.brief import NO_MODEL, NOT_UNDERSTOOD, Brief
-from streaming.agent.company import keep_company
+from streaming.agent.company import Company
 from streaming.agent.delivery import Delivery
 from streaming.agent.eager import CONTEXT_TURNS
 from streaming.agent.ledger import TurnLedger
@@ -90,7 +90,12 @@ class Turn:
             floor,
         )
         self._asker = Asker(self._delivery.say_aside, self._delivery.hush, on_question)
-        self._somebody_speaks = somebody_speaks
+        self._company = Company(
+            setup.listening_clock,
+            setup.sounding.sounded_at,
+            lambda: not (self._asker.open or somebody_speaks()),
+            lambda: self._delivery.say_aside(still_working(self._progress)),
+        )
         self._progress = ""  # the steps' newest progress message
         self._steps_running = False
         self._status = "ok"
@@ -306,11 +311,7 @@ class Turn:
     async def keep_company(self, done: asyncio.Event) -> None:
         """Tell the user that work takes long, but not during a question or while somebody speaks."""
         if self._format.audio:
-            await keep_company(
-                done,
-                lambda: not (self._asker.open or self._somebody_speaks()),
-                lambda: self._delivery.say_aside(still_working(self._progress)),
-            )
+            await self._company.keep(done)
 
     async def _remember(self, role: str, text: str) -> None:
         """Add one speaker's words to the conversation.

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
     from streaming.ports import CallContext, SynthesisConfig
 
-Said = ReplyWords | Step | asyncio.Event | ServiceError
+Said = ReplyWords | Step | asyncio.Event | float | ServiceError
+"""A number: seconds until what follows."""
 
 
 class StreamingSynthesis:
@@ -106,6 +107,8 @@ class Mind(World):
             for said in self.rounds[min(len(self.told), len(self.rounds)) - 1]:
                 if isinstance(said, asyncio.Event):
                     await said.wait()
+                elif isinstance(said, float):
+                    await asyncio.sleep(said)
                 elif isinstance(said, ServiceError):
                     raise said
                 else:
@@ -283,6 +286,17 @@ def test_somebody_who_waits_for_a_slow_model_hears_that_it_goes_on() -> None:
         await running
         assert turn.world.spoken[-1].texts == ["Here it is."]
         assert turn.status == "ok"
+
+    virtual_time.run(body())
+
+
+def test_silence_is_counted_through_all_rounds_of_a_slow_model() -> None:
+    async def body() -> None:
+        slow: list[list[Said]] = [[3.0, mkdir(f"r{number}s1")] for number in range(5)]
+        turn = Turn(Mind(rounds=[*slow, [3.0, ReplyWords("Done.", last=True)]]))
+        await turn.type()
+        remarks = ["I am still working on it."] * 2  # after 4 s, and some 7 s later
+        assert ["".join(one.texts) for one in turn.world.spoken] == [*remarks, "Done."]
 
     virtual_time.run(body())
 

@@ -323,6 +323,24 @@ def test_long_work_is_not_silent_and_says_nothing_while_somebody_speaks() -> Non
     virtual_time.run(body())
 
 
+def test_work_that_has_only_been_approved_is_not_long() -> None:
+    async def body() -> None:
+        world = risky()
+        world.gates["rm"] = asyncio.Event()
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(10)
+            it.microphone.say("yes")
+            await asyncio.sleep(2)
+            assert world.settled_via == ["voice"]
+            world.gates["rm"].set()
+            await it.until(TurnDone)
+        assert len(world.syntheses) == 2  # the question and the reply
+
+    virtual_time.run(body())
+
+
 def test_other_words_are_answered_while_a_question_waits_and_it_is_asked_again() -> None:
     async def body() -> None:
         world = risky()
