@@ -108,6 +108,8 @@ class Chat:
     ) -> AsyncGenerator[str, None]:
         """The answer's words, piece by piece; its calls are in `answer` afterwards. Closing the generator hangs up. Raises MindError.
 
+        A piece is empty if the model sent something else: a part of a call, or of its reasoning.
+
         `tool_choice`: auto, required, or none, which forbids calls although `functions` are described. `max_tokens` 0: no limit.
         """
         client = self._connection()
@@ -140,7 +142,7 @@ class Chat:
             raise MindError("UNAVAILABLE", "the language model broke off") from None
 
     async def _pieces(self, chunks: AsyncStream[ChatCompletionChunk], answer: ChatAnswer) -> AsyncGenerator[str, None]:
-        """The answer's words. Raises TimeoutError after a silence, or if the whole answer takes too long."""
+        """The answer's words, as `stream` has them. Raises TimeoutError after a silence, or if the whole answer takes too long."""
         loop = asyncio.get_running_loop()
         over_at, chars = loop.time() + self._config.reply_s, 0
         arriving = aiter(chunks)
@@ -158,8 +160,7 @@ class Chat:
             chars += len(words) + sum(answer.add(call) for call in delta.tool_calls or ())
             if chars > MAX_ANSWER_CHARS:
                 raise MindError("INTERNAL", "the language model's answer does not end")
-            if words:
-                yield words
+            yield words
 
 
 def _text(content: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MAX_ROUNDS = 6  # rounds with tools in one turn; after that it must answer
 MAX_WRONG_ANSWERS = 2  # invalid calls per round that are returned to the model
 MAX_CALLS = 8  # per round
+LIFE_S = 5.0  # interval of signs of life while no sentence is complete: a model may think for longer than a caller waits in silence
 
 
 class WrongCallError(Exception):
@@ -37,6 +39,8 @@ async def converse(
     messages = conversation(request, now)
     may_call = len(request.rounds) < MAX_ROUNDS and request.tool_choice != "none"
     choice = (request.tool_choice or "auto") if may_call else "none"
+    now_s = asyncio.get_running_loop().time
+    told_at_s = now_s()
     for _ in range(MAX_WRONG_ANSWERS + 1):
         answer, cutter, said = ChatAnswer(), SentenceCutter(), ""
         said_by_chat = chat.stream(messages, box.functions(), answer, tool_choice=choice, max_tokens=request.max_tokens)
@@ -44,7 +48,11 @@ async def converse(
             async for piece in pieces:
                 if whole := cutter.feed(piece):
                     said += whole
+                    told_at_s = now_s()
                     yield _words(whole)
+                elif now_s() - told_at_s > LIFE_S:
+                    told_at_s = now_s()
+                    yield planner_pb2.ConverseEvent()
         rest = cutter.rest()
         if not answer.calls:
             if not (said + rest).strip():

@@ -93,6 +93,19 @@ async def test_words_come_sentence_by_sentence_while_they_are_made(tmp_path: Pat
         assert endpoint.asked[0]["tools"][0]["function"]["name"] == "os__mkdir"
 
 
+async def test_a_model_that_thinks_for_long_shows_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.embedded.mind.rounds.LIFE_S", 0.0)
+    thoughts = [{"reasoning_content": "hm"}, {"content": "<think>Is it"}, {"content": " so?</think>"}]
+    scene = Scene([*thoughts, {"content": "It is."}])
+    async with chat_endpoint(lambda _n: scene) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        *signs, last = await events(stub)
+        assert len(signs) >= len(thoughts)
+        assert {sign.WhichOneof("event") for sign in signs} == {None}
+        assert (last.words.text, last.words.last) == ("It is.", True)
+
+
 async def test_a_client_brings_instructions_and_functions(tmp_path: Path) -> None:
     request = asking("what is the weather?")
     request.tools.append(tool("client", "weather"))
