@@ -45,6 +45,14 @@ MAX_AMPLITUDE = 32_767
 QUIET_RMS = 0.002  # of 1: 28 dB below the voice; it is far quieter between words
 LEAD_MS, TAIL_MS = 20, 60  # silence kept around a piece; the network adds 0.3 s before and after
 _OTHER_LETTER = re.compile(r"(?![ªµºÀ-ʯᴀ-ỿﬀ-ﬆ])[^\W\d_a-zA-Z]")  # not Latin
+_OWN_READING = ("<super>", "<sub>", "<fraction>")  # of Unicode's decompositions: "²" is "squared", "½" "one half"
+_LONG_NUMBER = re.compile(r"\d(?:,?\d){18,}")  # the package has names for numbers of at most 36 digits
+_BELOW_ZERO = re.compile(r"(?<!\S)−(?=\d)")
+_CURRENCY_LAST = re.compile(r"(?<![\w.,])(\d[\d.,]*) ?([€£¥₹])(?!\w)")
+# Signs that the package would leave out.
+_SIGNS = {"−": " minus ", "‑": "-", "≈": " about ", "≤": " less than or equal to ", "≥": " greater than or equal to "}
+_SIGNS |= {"≠": " not equal to ", "∞": " infinity ", "√": " square root of ", "℃": "°C", "℉": "°F"}
+_SIGN = re.compile("|".join(_SIGNS))
 _JOINERS = "\u200c\u200d"  # within words of Persian and of Indian scripts
 WARM_UP = "Warm: 1, 2; zyxt?"  # uses the lexicon, the numbers, and the network for unknown words
 
@@ -114,7 +122,7 @@ class Hibari:
     def _read(self, text: str) -> Reading:
         """The text's pronunciation."""
         # The package takes [text](/phonemes/) for markup of its own.
-        normal = self._normalize(text.replace("](", "] ("))
+        normal = self._normalize(_legible(text.replace("](", "] (")))
         from_, word_of = origins(text, normal), _word_of(text)
         phonemes, words, position, latest = "", [], 0, 0
         for token in self._g2p.phonemize_tokens(self._g2p.tokenize(normal)):
@@ -174,11 +182,32 @@ def _in_other_scripts(text: str) -> Iterator[tuple[int, int]]:
     """From and to, of letters next to each other that are not Latin, with their combining signs (हिन्दी has three)."""
     start = None
     for at, char in enumerate("" if text.isascii() else f"{text} "):
-        if _OTHER_LETTER.match(char):
+        if _OTHER_LETTER.match(_plain(char)):
             start = at if start is None else start
         elif start is not None and char not in _JOINERS and not unicodedata.category(char).startswith("M"):
             yield start, at
             start = None
+
+
+def _plain(text: str) -> str:
+    """Circled, full-width and mathematical letters and digits as plain ones: `①` is 1, `𝓗` is H."""
+    return text if text.isascii() else "".join(map(_plain_char, text))
+
+
+def _plain_char(char: str) -> str:
+    made_of = unicodedata.decomposition(char)
+    if not char.isalnum() or not made_of.startswith("<") or made_of.startswith(_OWN_READING):
+        return char
+    plain = unicodedata.normalize("NFKC", char)
+    return plain if plain.isascii() else char
+
+
+def _legible(text: str) -> str:
+    """The text in signs that the package can read; a number too long to have a name is read digit by digit."""
+    if not text.isascii():
+        signs = _CURRENCY_LAST.sub(r"\2\1", _BELOW_ZERO.sub("-", _plain(text)))
+        text = _SIGN.sub(lambda sign: _SIGNS[sign[0]], signs)
+    return _LONG_NUMBER.sub(lambda number: " ".join(number[0].replace(",", "")), text)
 
 
 def _word_starts(text: str) -> list[int]:

@@ -71,3 +71,31 @@ def test_a_word_is_left_out_as_a_whole(word: str, voice: Hibari) -> None:
 @pytest.mark.parametrize("text", ["Is π large?", "A café.", "Cafe\u0301.", "naïve", "½"])
 def test_known_signs_are_said(text: str, voice: Hibari) -> None:
     assert voice.say(text, "heart", 1.0, lambda: True).unsaid == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("①②③", "123"),
+        ("Take ⅷ.", "Take viii."),
+        ("𝓗𝓮𝓵𝓵𝓸 there", "Hello there"),
+        ("ＡＢＣ １２", "ABC 12"),
+        ("It is −5 ℃.", "It is -5 °C."),
+        ("5 − 3 ≈ 2", "5 minus 3 about 2"),
+        ("well‑known", "well-known"),
+        ("5€", "€5"),
+        (f"{10**40}", " ".join(str(10**40))),
+        (f"Pay {10**39:,}.", f"Pay {' '.join(str(10**39))}."),
+        ("①>", "1>"),
+    ],
+)
+def test_letters_digits_and_signs_of_another_form_are_said(text: str, same: str, voice: Hibari) -> None:
+    spoken = voice.say(text, "heart", 1.0, lambda: True)
+    assert spoken.unsaid == ()
+    assert spoken.pcm == voice.say(same, "heart", 1.0, lambda: True).pcm
+
+
+@pytest.mark.parametrize(("text", "plain"), [("x²", "x2"), ("½", "1 2")])
+def test_signs_with_a_reading_of_their_own_keep_it(text: str, plain: str, voice: Hibari) -> None:
+    pcm = voice.say(text, "heart", 1.0, lambda: True).pcm
+    assert pcm not in {b"", voice.say(plain, "heart", 1.0, lambda: True).pcm}
