@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install the natural speech engines into an environment that has the gateway: install.sh path/to/python
-# If an engine cannot be installed, the script says so in one line, the light engine replaces it, and the exit code is 0.
+# If an engine cannot be installed, the script says in one line what replaces it, and the exit code is 0.
 # With --strict as the second argument, the failure is shown and the exit code is not 0.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -18,9 +18,18 @@ if [ "$strict" = --strict ]; then
     exit
 fi
 if ! engine voice >/dev/null 2>&1; then
-    pip "jarvis-gateway[espeak]" >/dev/null 2>&1
-    echo "the natural voice could not be installed: eSpeak NG (GPL-3.0-or-later) speaks in its place; 'make speech' tries again"
+    if pip "jarvis-gateway[espeak]" >/dev/null 2>&1; then
+        instead="eSpeak NG (GPL-3.0-or-later) speaks in its place"
+    else
+        instead="eSpeak NG could not be either, so nothing speaks"
+    fi
+    echo "the natural voice could not be installed: $instead; 'make speech' tries again"
 fi
 if ! engine ears >/dev/null 2>&1; then
-    echo "the natural recogniser could not be installed: the light one listens in its place; 'make speech' tries again"
+    if "$python" -c "import pocketsphinx" >/dev/null 2>&1; then
+        instead="the light one listens in its place"
+    else
+        instead="there is no light one here either, so nothing listens"
+    fi
+    echo "the natural recogniser could not be installed: $instead; 'make speech' tries again"
 fi
