@@ -45,6 +45,7 @@ MAX_HEARD_CHARS = 100  # repeated to the user
 NOT_UNDERSTOOD = "I did not understand"  # in replies to what was not understood
 # Also with LLM_FIRST: these are about the conversation itself.
 ALWAYS_TEMPLATES = frozenset({"yes", "no", "stop", "repeat"})
+ANSWERS = frozenset({"yes", "no"})  # to a question of the model itself, if it has just asked one
 # Said to what was told, and not only to a question.
 _ACKNOWLEDGED = re.compile(
     r"(?:(?:(?:oh|ah|well),? )?(?:ok|okay|right|fine|alright|all right|sure|correct|exactly|sounds good|it's fine|that's fine|that's right)"
@@ -131,6 +132,12 @@ def _not_understood(text: str, turns: Sequence[planner_pb2.Turn]) -> Entities:
     heard = text.strip().rstrip(".!?,")[:MAX_HEARD_CHARS]
     before = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
     return {"heard": heard, "again": NOT_UNDERSTOOD in before} if heard else {}
+
+
+def _asked(turns: Sequence[planner_pb2.Turn]) -> bool:
+    """True if the agent's last words, as far as they were heard, were a question."""
+    said = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
+    return said.rstrip(" \n\"'”’)*").endswith(("?", "？"))
 
 
 def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:
@@ -222,14 +229,16 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
             made = await asyncio.to_thread(plan, request) if request.context else plan(request)
         except WrongEntityError as wrong:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
-        if self._mind is not None and request.text.strip() and self._is_for_the_mind(made.intent, request.prefer_model):
+        if self._mind is not None and request.text.strip() and self._is_for_the_mind(made.intent, request):
             made.open_ended = True
             del made.steps[:]
         return made
 
-    def _is_for_the_mind(self, intent: str, preferred: bool) -> bool:
+    def _is_for_the_mind(self, intent: str, request: planner_pb2.PlanRequest) -> bool:
         assert self._mind is not None, "the caller looked"
-        return intent == UNKNOWN or ((self._mind.first or preferred) and intent not in ALWAYS_TEMPLATES)
+        if intent == UNKNOWN or (intent in ANSWERS and _asked(request.context)):
+            return True
+        return (self._mind.first or request.prefer_model) and intent not in ALWAYS_TEMPLATES
 
     async def Compose(  # noqa: N802 - gRPC's name
         self, request: planner_pb2.ComposeRequest, context: Context

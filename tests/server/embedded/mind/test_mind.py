@@ -78,6 +78,21 @@ async def test_what_templates_do_not_understand_is_open_ended(tmp_path: Path) ->
         assert (first.open_ended, list(first.steps), stop.open_ended) == (True, [], False)
 
 
+@pytest.mark.parametrize("first", ["true", "false"])
+async def test_the_models_own_question_is_answered_by_yes_or_no(tmp_path: Path, first: str) -> None:
+    def said(answer: str, before: str) -> planner_pb2.PlanRequest:
+        turns = [("user", "is there a file?"), ("assistant", before), ("user", answer)]
+        return planner_pb2.PlanRequest(
+            text=answer, context=[planner_pb2.Turn(role=role, text=text) for role, text in turns]
+        )
+
+    async with planner(tmp_path, "http://127.0.0.1:9/v1", LLM_FIRST=first) as stub:
+        for answer in ("Yes, please.", "okay", "No."):
+            assert (await stub.Plan(said(answer, 'There is one. "Shall I read it?"'))).open_ended
+            assert not (await stub.Plan(said(answer, "There is one file."))).open_ended
+        assert not (await stub.Plan(said("stop", "Shall I read it?"))).open_ended
+
+
 async def test_words_come_sentence_by_sentence_while_they_are_made(tmp_path: Path) -> None:
     more = asyncio.Event()
     scene = Scene([{"content": "It scat"}, {"content": "ters. And"}, more, {"content": " so on."}])
