@@ -32,6 +32,7 @@ _SET_OFF_BY_QUOTES = frozenset(
     }
     | {"target", "searched", "named_searched"}
 )
+_QUOTED = frozenset({'""', "''", "«»", "»«", '„"', "‚'", "‹›", "「」"})  # “” and ‘’ are straight by then
 _QUESTION_MARKS = ".?,;:…"  # not "!": "search for Wham!"
 
 _SIGNS = {"dot": ".", "slash": "/", "dash": "-", "hyphen": "-", "minus": "-", "underscore": "_", "colon": ":"}
@@ -320,7 +321,7 @@ def _as_meant(name: str, value: str) -> str:
     if name not in _SET_OFF_BY_QUOTES:
         return _without_marks(value, _QUESTION_MARKS)
     bare = _without_marks(value, _QUESTION_MARKS + "!")
-    quoted = len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "\"'"
+    quoted = len(bare) > 1 and bare[0] + bare[-1] in _QUOTED
     return _without_marks(bare[1:-1], _QUESTION_MARKS).strip() if quoted else bare
 
 

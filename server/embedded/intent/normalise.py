@@ -10,6 +10,7 @@ from server.embedded.intent.words import (
     with_contractions_whole,
     with_signs_said,
     with_statement_whole,
+    without_broken_off,
     without_decoration,
     without_hesitations,
     without_repetition,
@@ -68,7 +69,7 @@ def loosely(words: Sequence[SaidWord]) -> list[SaidWord]:
 def readings(words: Sequence[SaidWord]) -> list[list[SaidWord]]:
     """Distinct readings. Later ones change more of what was said, and are only used if earlier ones match nothing."""
     fluent = with_statement_whole(without_hesitations(with_signs_said(words)))
-    bare = without_courtesy(without_repetition(without_courtesy(without_decoration(fluent))))
+    bare = without_courtesy(without_repetition(without_courtesy(without_decoration(without_broken_off(fluent)))))
     whole = with_contractions_whole(bare)
     ways = [without_courtesy(fluent), fluent, without_courtesy(words), list(words), bare, whole]
     ways.append(without_courtesy(_without_start(whole, _OPENING)))

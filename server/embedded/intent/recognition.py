@@ -133,9 +133,10 @@ def _judged(text: str, *, mend: bool) -> list[IntentCandidate]:
         if fitting and fitting[0].confidence > GUESSED:
             return fitting
         guesses = guesses or fitting
-    fitting = by_template(loosely(words_of(text)))
-    if fitting and fitting[0].confidence > GUESSED and not _risky(fitting[0]):
-        return fitting
+    for loose in dict.fromkeys(tuple(loosely(words)) for words in (words_of(text), *ways[-1:])):
+        fitting = by_template(loose)
+        if fitting and fitting[0].confidence > GUESSED and not _risky(fitting[0]):
+            return fitting
     if not mend:
         return [address] if not guesses and (address := _address(text)) else guesses
     # Repairing keeps only letters. A sentence with digits or signs was typed, and nothing in it is misheard.

@@ -23,7 +23,7 @@ _LEAD = re.compile(
 )
 _END_MARKS = "=?.!, "
 _END_WORDS = ("equals", "equal", "makes", "make", "is", "be", "come to", "please")
-_TOKEN = re.compile(r"\s*(\d+(?:,\d+)*(?:\.\d+)?|\.\d+|[a-z]+|[+\-−–*×·/÷:%^()!√,])")
+_TOKEN = re.compile(r"\s*(\d+(?:,\d+)*(?:\.\d+)?|\.\d+|[a-z]+|[+\-−–*×·∗⋅/÷:%^()!√,])")
 _WRITTEN_OTHERWISE = (
     (re.compile(r"½ of\b"), "half of"),
     (re.compile(r"¼ of\b"), "quarter of"),
@@ -51,7 +51,9 @@ _DECORATION = re.compile(r"\A[^\w\s(+\-−–√.$€£]+\s*|\s*[^\w\s)!%=?.,$�
 _DATED = re.compile(r"\d+([-/:])\d+\1\d+\Z")  # dates, telephone numbers, times
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?\Z")
 # Arithmetic outside the tokens above: currencies, other digit groupings, `50% off 80`.
-_FIGURES = re.compile(r"(?=.*\d[^a-z]*[+*×÷^%])[\d\s.,+\-−–*×·/÷:%^()√=$€£]+(?:(?:off|of|from|on|x)[\d\s.,%$€£]+)*\Z")
+_FIGURES = re.compile(
+    r"(?=.*\d[^a-z]*[+*×∗⋅÷^%])[\d\s.,+\-−–*×·∗⋅/÷:%^()√=$€£]+(?:(?:off|of|from|on|x)[\d\s.,%$€£]+)*\Z"
+)
 _FACTORIAL = re.compile(r"\d+!\??\Z")
 GROUP_DIGITS = 3  # of thousands
 _NAMES = frozenset({"9/11", "24/7", "7/11", "50/50"})  # names that look like sums
@@ -66,7 +68,8 @@ _SCALES = {"dozen": 12, "thousand": 1_000, "million": 1_000_000, "billion": 1_00
 _HUNDRED = 100
 _OPERATORS = {
     "+": "plus", "plus": "plus", "-": "minus", "−": "minus", "–": "minus", "minus": "minus", "*": "times",
-    "×": "times", "·": "times", "x": "times", "times": "times", "/": "divided by", "÷": "divided by", ":": "divided by",
+    "×": "times", "·": "times", "∗": "times", "⋅": "times", "x": "times", "times": "times",
+    "/": "divided by", "÷": "divided by", ":": "divided by",
     "over": "divided by", "less": "minus",
 }  # fmt: skip
 CHAINED = frozenset({"plus", "minus", "times", "divided by"})  # may follow each other: `2 plus 3 times 4`

@@ -14,6 +14,7 @@ MAX_KEY_CHARS = 40  # longer than any word that a template names
 OPAQUE = "zzopaque"  # stands for what no template names: mere signs, addresses, file names
 _MAX_REPEATED = MAX_WORDS // 2
 
+_BROKEN_OFF = re.compile(r"[^\W_]+[-–—]+")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
 _EDGES = re.compile(r"\A[\W_]+|[\W_]+\Z")
 _PLAIN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
@@ -137,6 +138,11 @@ def without_hesitations(words: Sequence[SaidWord]) -> list[SaidWord]:
 def without_decoration(words: Sequence[SaidWord]) -> list[SaidWord]:
     """Drop words without letters and digits: emoji, dashes."""
     return [word for word in words if any(char.isalnum() for char in word.said)]
+
+
+def without_broken_off(words: Sequence[SaidWord]) -> list[SaidWord]:
+    """`what ti- what time is it` without the word that was begun and not ended."""
+    return [word for word in words[:-1] if not _BROKEN_OFF.fullmatch(word.said)] + list(words[-1:])
 
 
 def without_repetition(words: Sequence[SaidWord]) -> list[SaidWord]:

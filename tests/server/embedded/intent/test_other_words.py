@@ -11,14 +11,19 @@ from server.embedded.intent.recognition import recognise
 ANSWERS = {
     "yes": """
         yea | aye | Agreed. | approve it | Confirm. | accept | continue | Proceed! | I agree. | okay then | Go right ahead.
-        Be my guest. | let's do it | That works. | works for me | fine with me | correct, do it | Yes, that's what I want. | 👍 | 👍🏽 | ✅""",
+        Be my guest. | let's do it | That works. | works for me | fine with me | correct, do it | Yes, that's what I want. | 👍 | 👍🏽 | ✅
+        Sure, go ahead and do it. | Yes, sir. | That's a yes. | That would be great! | great, do it | Sounds good to me.
+        sounds good, go ahead | you bet | Roger. | yes, I'd like that | No problem, go ahead.""",
     "no": """
         nay | Wrong. | no, wrong | I refuse. | denied | no need | Not today. | not that one | do nothing | don't bother
         Don't you dare! | no thank you, leave it alone | No, that's fine. | no, it's fine | maybe later | don't create it
-        Don't create the folder. | No, don't delete the file. | please don't send it | 👎 | ❌""",
+        Don't create the folder. | No, don't delete the file. | please don't send it | 👎 | ❌
+        I don't think so. | I'd prefer not to. | let's not | Let's not do that. | maybe not | Not at all. | no chance | hell no
+        It's fine, leave it. | That's a no. | on second thought, no | leave it as is | Not necessary. | By no means!""",
     "stop": """
         stop reading | stop that now | stop immediately | Enough already! | I've heard enough. | cut it out | knock it off
-        zip it | time out | not so fast | skip | no more | ✋""",
+        zip it | time out | not so fast | skip | no more | ✋
+        just stop | Stop right there!""",
 }
 OTHERS: list[tuple[str, str, dict[str, Any]]] = [
     ("don't forget that my sister's name is Anna", "remember", {"attribute": "sister's name", "value": "Anna"}),
