@@ -50,6 +50,36 @@ def strings(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
+# --- the speech engines ---
+
+
+@pytest.mark.parametrize(
+    ("fails", "told"),
+    [
+        ("engines/voice", ["eSpeak NG (GPL-3.0-or-later) speaks in its place"]),
+        ("engines/voice|espeak", ["eSpeak NG could not be either, so nothing speaks"]),
+        ("engines/ears", ["the light one listens in its place"]),
+        ("engines/ears|pocketsphinx", ["there is no light one here either, so nothing listens"]),
+        ("engines|espeak", ["so nothing speaks", "the light one listens in its place"]),
+        ("nothing", []),
+    ],
+)
+def test_an_engine_that_cannot_be_installed_costs_the_engine_and_what_replaces_it_is_told(
+    fails: str, told: list[str], tmp_path: Path
+) -> None:
+    python = tmp_path / "python"  # of an environment where pip, or an import, fails for what `fails` names
+    python.write_text(f'#!/bin/sh\n! echo "$*" | grep -qE "{fails}"\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["sh", str(DEPLOY / "engines" / "install.sh"), str(python)], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()[1:]
+    assert len(lines) == len(told)
+    assert all(words in line and "make speech" in line for words, line in zip(told, lines, strict=True))
+    strict = subprocess.run(["sh", str(DEPLOY / "engines" / "install.sh"), str(python), "--strict"], check=False)
+    assert (strict.returncode == 0) is (not told)
+
+
 # --- Kubernetes ---
 
 
