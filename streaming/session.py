@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from streaming.outlet import LaneSetup, Outlet
+from streaming.outlet import LaneSetup, Outlet, WrongInputError
 from streaming.ports import CallContext, ServiceError
 from streaming.sound.pcm import AudioFormatError
 from streaming.sounding import Sounding
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from streaming.ports import Identity, LaneServices
 
 log = logging.getLogger(__name__)
+
+WENT_WRONG = "something went wrong in the gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,10 @@ class Session:
         on_end: Callable[[LaneEnd], None],
         traceparent: str = "",
     ) -> None:
-        """Build and run a lane, as one span; `on_end` is called once. Raises AudioFormatError, LaneError, WrongInputError."""
+        """Build and run a lane, as one span; `on_end` is called once.
+
+        Raises AudioFormatError, WrongInputError and ServiceError; a bug in building it is the ServiceError INTERNAL.
+        """
         span = self._provided.tracer.span("channel", traceparent)
         context = CallContext(
             user_id=self.identity.user_id,
@@ -91,7 +96,10 @@ class Session:
             lane = build(setup)
         except Exception as refused:
             span.end(refused)
-            raise
+            if isinstance(refused, AudioFormatError | ServiceError | WrongInputError):
+                raise
+            log.exception("lane could not be built")
+            raise ServiceError("INTERNAL", WENT_WRONG) from None
         task = self._group.create_task(_run(lane), name=f"lane {self.session_id} {channel}")
         self._running[channel] = _Running(lane, task)
 
@@ -149,4 +157,4 @@ def _ended_by(error: BaseException, lane: Lane) -> LaneEnd:
     if isinstance(error, AudioFormatError):
         return LaneEnd("error", "INVALID_AUDIO", str(error))
     log.error("lane failed: %s", type(lane).__name__, exc_info=error)
-    return LaneEnd("error", "INTERNAL", "something went wrong in the gateway")
+    return LaneEnd("error", "INTERNAL", WENT_WRONG)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from streaming.sound.pcm import BYTES_PER_SAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 BYTES_PER_MS = SERVICE_RATE_HZ // 1000 * BYTES_PER_SAMPLE
 HELD_MS = (
@@ -34,16 +37,20 @@ class Attention:
 
 
 class WakeWord:
-    """Recognises "Hey Jarvis" in 16 kHz PCM. Raises ServiceError if microWakeWord is not installed."""
+    """Recognises "Hey Jarvis" in 16 kHz PCM. Raises ServiceError if microWakeWord is not installed, or does not load."""
 
     def __init__(self) -> None:
         try:
             package: Any = importlib.import_module("pymicro_wakeword")
+            self._model: Any = package.MicroWakeWord.from_builtin(package.Model.HEY_JARVIS)
+            self._features: Any = package.MicroWakeWordFeatures()
         except ImportError:
             words = "the wake word is not installed here: the extra `wake` brings it"
             raise ServiceError("UNIMPLEMENTED", words) from None
-        self._model: Any = package.MicroWakeWord.from_builtin(package.Model.HEY_JARVIS)
-        self._features: Any = package.MicroWakeWordFeatures()
+        except Exception as broken:  # such as the OSError of a C library that this machine cannot load
+            log.exception("the wake word does not load")
+            words = f"the wake word does not load here: {type(broken).__name__}"
+            raise ServiceError("UNIMPLEMENTED", words) from None
 
     def heard(self, pcm: bytes) -> bool:
         """True if it was said, at the latest in `pcm`, the audio that follows the last call's. Blocks; 4 ms per second of audio."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from tests.server.embedded.speech import recording, silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 FRAME_BYTES = 640
 
@@ -144,6 +146,16 @@ def test_the_model_hears_its_word_and_no_other() -> None:
 
 
 def test_without_the_extra_it_is_refused_with_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pymicro_wakeword", None)
+    monkeypatch.setitem(sys.modules, "pymicro_wakeword", None)
     with pytest.raises(ServiceError, match="the extra `wake`"):
+        WakeWord()
+
+
+def test_one_that_does_not_load_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pymicro_wakeword.py").write_text(
+        "raise OSError('libtensorflowlite_c.so: cannot open shared object file')\n"
+    )
+    monkeypatch.delitem(sys.modules, "pymicro_wakeword", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ServiceError, match="does not load here: OSError"):
         WakeWord()
