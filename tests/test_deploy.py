@@ -68,7 +68,8 @@ def test_an_engine_that_cannot_be_installed_costs_the_engine_and_what_replaces_i
     fails: str, told: list[str], tmp_path: Path
 ) -> None:
     python = tmp_path / "python"  # of an environment where pip, or an import, fails for what `fails` names
-    python.write_text(f'#!/bin/sh\n! echo "$*" | grep -qE "{fails}"\n')
+    asked = tmp_path / "asked"
+    python.write_text(f'#!/bin/sh\necho "$*" >> {asked}\n! echo "$*" | grep -qE "{fails}"\n')
     python.chmod(0o755)
     done = subprocess.run(
         ["sh", str(DEPLOY / "engines" / "install.sh"), str(python)], capture_output=True, text=True, check=True
@@ -76,8 +77,11 @@ def test_an_engine_that_cannot_be_installed_costs_the_engine_and_what_replaces_i
     lines = done.stdout.splitlines()[1:]
     assert len(lines) == len(told)
     assert all(words in line and "make speech" in line for words, line in zip(told, lines, strict=True))
+    asked.unlink()
     strict = subprocess.run(["sh", str(DEPLOY / "engines" / "install.sh"), str(python), "--strict"], check=False)
     assert (strict.returncode == 0) is (not told)
+    assert "engines/voice.txt" in asked.read_text()
+    assert "engines/ears.txt" in asked.read_text()
 
 
 # --- Kubernetes ---

@@ -14,8 +14,10 @@ engine() { pip --no-deps --require-hashes -r "deploy/engines/$1.txt" && pip "jar
 
 echo "installing the natural voice and the recogniser (once)…"
 if [ "$strict" = --strict ]; then
-    engine voice && engine ears
-    exit
+    failed=0
+    engine voice || failed=1
+    engine ears || failed=1
+    exit $failed
 fi
 if ! engine voice >/dev/null 2>&1; then
     if pip "jarvis-gateway[espeak]" >/dev/null 2>&1; then
