@@ -149,7 +149,7 @@ class Hibari:
         scaled = numpy.clip(kept * (GAIN * MAX_AMPLITUDE), -MAX_AMPLITUDE, MAX_AMPLITUDE)
         edges = [
             Edges(each.word, each.start_ms - start_ms, each.last_ms - start_ms, each.end_ms - start_ms)
-            for each in heard(counted(reading.words, ends_ms), loud)
+            for each in heard(counted(reading.words, ends_ms), loud, speed)
         ]
         return scaled.astype("<i2").tobytes(), edges
 

@@ -23,10 +23,9 @@ class Edges:
     last_ms: float
     end_ms: float
 
-    @property
-    def core_ms(self) -> float:
-        """A moment within the word."""
-        return self.start_ms + min(CORE_MS, (self.end_ms - self.start_ms) / 2)
+    def core_ms(self, speed: float = 1.0) -> float:
+        """A moment within the word; slow speech begins slowly."""
+        return self.start_ms + min(CORE_MS / min(1.0, speed), (self.end_ms - self.start_ms) / 2)
 
 
 def counted(words: Sequence[int | None], ends_ms: Sequence[float]) -> list[Edges]:
@@ -48,15 +47,15 @@ def counted(words: Sequence[int | None], ends_ms: Sequence[float]) -> list[Edges
     return found
 
 
-def heard(edges: Sequence[Edges], loud: Sequence[bool]) -> list[Edges]:
+def heard(edges: Sequence[Edges], loud: Sequence[bool], speed: float = 1.0) -> list[Edges]:
     """The same words, with edges next to a silence moved to where the sound ends and starts again.
 
     The network counts the silence of a closing consonant, and a part of the pause, to the adjacent phoneme.
     """
     found = list(edges)
     for index in range(len(found) + 1):
-        low_ms = max(found[index - 1].last_ms, found[index - 1].core_ms) if index else 0.0
-        high_ms = found[index].core_ms if index < len(found) else len(loud) * FRAME_MS
+        low_ms = max(found[index - 1].last_ms, found[index - 1].core_ms(speed)) if index else 0.0
+        high_ms = found[index].core_ms(speed) if index < len(found) else len(loud) * FRAME_MS
         gap = longest_gap(loud, low_ms, high_ms)
         if gap is None:
             continue

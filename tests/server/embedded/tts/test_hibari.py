@@ -78,8 +78,11 @@ def test_a_words_times_are_those_of_its_sound(voice: Hibari, text: str, speed: f
     assert abs(word.end_ms - heard_at[-1][1]) <= 25
 
 
-def test_words_between_pauses_begin_and_end_with_the_sound(voice: Hibari) -> None:
-    text, speed = "Anna. Memory. Yellow. Eleven. Anna.", 0.6  # slow: at speed 1 the words run into each other
+@pytest.mark.parametrize(  # slow: at speed 1 the words run into each other
+    ("text", "speed"),
+    [("Anna. Memory. Yellow. Eleven. Anna.", 0.6), ("First: apples. Third: plums.", 0.5)],
+)
+def test_words_between_pauses_begin_and_end_with_the_sound(voice: Hibari, text: str, speed: float) -> None:
     heard_at = [edge for burst in bursts(say(voice, text, speed).pcm) for edge in burst]
     told = [edge for word in words_of(voice, text, speed) for edge in (word.start_ms, word.end_ms)]
     assert len(heard_at) >= 8, "pauses are heard"
