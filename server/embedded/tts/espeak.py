@@ -104,14 +104,17 @@ class Espeak:
         return min(FASTEST_SPEED, max(SLOWEST_SPEED, speed))
 
     def say(self, text: str, voice_id: str, speed: float, wanted: Callable[[], bool]) -> Spoken:
-        """Synthesise; see Engine. Raises ValueError for an unknown voice."""
+        """Synthesise; see Engine. Raises ValueError for an unknown voice.
+
+        For signs that a voice has no words for, the library makes a moment of digital silence, which is nothing said.
+        """
         base, plus, variant = voice_id.partition("+")
         # By identifier: some tags, such as en-gb, are listed but not found.
         self._select(f"{self._identifiers[base]}{plus}{variant}")
         self._library.espeak_SetParameter(RATE_PARAMETER, round(NORMAL_WPM * speed), 0)
         self._begin(wanted)
         self._synthesise(text)
-        return Spoken(bytes(self._pcm), tuple(self._marks))
+        return Spoken(bytes(self._pcm), tuple(self._marks)) if any(self._pcm) else Spoken(b"")
 
     def _select(self, name: str) -> None:
         """Select the voice, at the same loudness as all others."""
