@@ -342,9 +342,9 @@ async def test_every_listed_voice_speaks(address: str) -> None:
                 try:
                     spoken = Utterance([response async for response in stub.Synthesize(requests)])
                 except grpc.aio.AioRpcError as refused:
-                    assert refused.details() == f"the voice {voice.id} cannot say '1'"
-                    mute.append(voice.id)
+                    mute.append(refused.details())
                     continue
                 assert spoken.started.voice == voice.id
                 assert any(spoken.samples)
-    assert mute == ["chr-us-qaaa-x-west", "cv", "sjn"], "eSpeak NG knows no numbers in Cherokee, Chuvash and Sindarin"
+    # eSpeak NG knows no numbers in Cherokee, Chuvash and Sindarin
+    assert mute == [f"the voice {voice} cannot say '1'" for voice in ("chr-us-qaaa-x-west", "cv", "sjn")]
