@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from streaming.outlet import LaneSetup, Outlet, WrongInputError
+from streaming.outlet import LaneSetup, Outlet
 from streaming.ports import CallContext, ServiceError
 from streaming.sound.pcm import AudioFormatError
 from streaming.sounding import Sounding
@@ -79,10 +79,7 @@ class Session:
         on_end: Callable[[LaneEnd], None],
         traceparent: str = "",
     ) -> None:
-        """Build and run a lane, as one span; `on_end` is called once.
-
-        Raises AudioFormatError, WrongInputError and ServiceError; a bug in building it is the ServiceError INTERNAL.
-        """
+        """Build and run a lane, as one span; `on_end` is called once. Raises AudioFormatError, LaneError, WrongInputError."""
         span = self._provided.tracer.span("channel", traceparent)
         context = CallContext(
             user_id=self.identity.user_id,
@@ -96,10 +93,7 @@ class Session:
             lane = build(setup)
         except Exception as refused:
             span.end(refused)
-            if isinstance(refused, AudioFormatError | ServiceError | WrongInputError):
-                raise
-            log.exception("lane could not be built")
-            raise ServiceError("INTERNAL", WENT_WRONG) from None
+            raise
         task = self._group.create_task(_run(lane), name=f"lane {self.session_id} {channel}")
         self._running[channel] = _Running(lane, task)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.jarvis.outlet import ChannelOutlet, OutletHost
@@ -11,7 +12,7 @@ from streaming.ports import ServiceError
 from streaming.protocol import messages as wire
 from streaming.protocol.channel import ChannelState
 from streaming.protocol.snapshot import Rewind
-from streaming.session import LaneEnd
+from streaming.session import WENT_WRONG, LaneEnd
 from streaming.sound.pcm import AudioFormatError
 
 if TYPE_CHECKING:
@@ -24,7 +25,20 @@ if TYPE_CHECKING:
     from streaming.protocol.channel import ServerChannel
     from streaming.session import Session
 
+log = logging.getLogger(__name__)
+
 LOST_WORK = "the replica that did this is gone, and with it the work"
+
+
+def _new_lane(event: events.ChannelAccepted, setup: LaneSetup) -> Lane:
+    """The lane of a new channel. A bug in building it costs the channel, for which a client that resumes would wait in vain."""
+    try:
+        return lane_of(event.params, setup, event.id or "")
+    except (AudioFormatError, ServiceError, WrongInputError):
+        raise
+    except Exception:
+        log.exception("the lane of a channel could not be built")
+        raise ServiceError("INTERNAL", WENT_WRONG) from None
 
 
 class ChannelHost(OutletHost, Protocol):
@@ -63,7 +77,7 @@ class Channels:
     def on_opened(self, event: events.ChannelAccepted) -> None:
         """Start the lane."""
         self._outlet(event.channel)
-        self._start(event.channel, lambda setup: lane_of(event.params, setup, event.id or ""))
+        self._start(event.channel, lambda setup: _new_lane(event, setup))
 
     def on_ended(self, event: events.InputEnded) -> None:
         """End the lane's input."""

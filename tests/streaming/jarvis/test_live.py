@@ -62,6 +62,20 @@ def test_a_socket_s_trace_goes_along_to_the_services(monkeypatch: pytest.MonkeyP
     housed(test)
 
 
+def test_a_bug_in_building_a_lane_costs_its_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(house: House, _world: World) -> None:
+        socket = await house.enter()
+        with monkeypatch.context() as broken:
+            broken.setattr("streaming.jarvis.channels.lane_of", lambda *_given: {}["secret"])  # type: ignore[index]
+            socket.say(type="channel.open", channel=1, kind="turn")
+            closed = await socket.until("channel.closed", channel=1)
+        assert (closed["code"], closed["message"]) == ("INTERNAL", "something went wrong in the gateway")
+        socket.say(type="channel.open", channel=3, kind="tts", params={"text": "one"})
+        assert (await socket.until("channel.closed", channel=3))["status"] == "ok"
+
+    housed(test)
+
+
 def test_four_things_at_once_on_one_socket() -> None:
     async def test(house: House, world: World) -> None:
         world.gates["slow"] = asyncio.Event()

@@ -178,22 +178,6 @@ def test_a_lane_dies_alone_and_says_of_what(error: BaseException, end: LaneEnd) 
     assert virtual_time.run(ends_of(Failing(error))) == [end]
 
 
-def test_a_bug_in_building_a_lane_is_an_error_of_that_lane() -> None:
-    def build(_frame: object) -> Lane:
-        raise KeyError("secret")
-
-    async def body() -> None:
-        async with asyncio.TaskGroup() as group:
-            frame = frame_for(World(), RecordingOutlet())
-            session = Session("s1", Identity("u1", "ada", ()), frame.provided, group, frame.clock)
-            with pytest.raises(ServiceError, match="something went wrong in the gateway") as told:
-                session.open(1, build, frame.outlet, lambda _end: None)
-            assert told.value.code == "INTERNAL"
-            assert not session.busy
-
-    virtual_time.run(body())
-
-
 def test_a_cancelled_lane_says_so_even_when_it_never_ran() -> None:
     async def body() -> list[LaneEnd]:
         return await ends_of(Waiting(frame_for(World(), RecordingOutlet())), cancel=True)
