@@ -103,14 +103,18 @@ class GatewayClient:
         self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
         self.start(self._stay_connected, name="gateway connection")
         self.start(self._write, name="gateway writer")
-        await self._greeted.wait()
-        if self._failed is not None:
+        try:
+            await self._greeted.wait()
+            if self._failed is not None:
+                raise self._failed
+        except BaseException:  # also a timeout of the caller's: nothing may go on connecting behind its back
             await self.__aexit__()
-            raise self._failed
+            raise
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """Close the session."""
+        """Close the session. What waits for an answer, in other tasks too, ends with CLOSED."""
+        self._fail(GatewayError("CLOSED", "the session was closed"))
         for task in self._tasks:
             task.cancel()
         if self._socket is not None:
@@ -178,9 +182,15 @@ class GatewayClient:
         finally:
             self._pongs.remove(pong)
 
-    async def _answer(self, command_id: str) -> Any:
+    def _check_open(self) -> None:
+        """Raises GatewayError if nobody would ever answer."""
         if self._failed is not None:
             raise self._failed
+        if self._group is None:
+            raise GatewayError("CLOSED", "the client is not connected")
+
+    async def _answer(self, command_id: str) -> Any:
+        self._check_open()
         future = self._answers[command_id] = asyncio.get_running_loop().create_future()
         self.wake()
         try:
@@ -194,8 +204,7 @@ class GatewayClient:
 
         Raises GatewayError.
         """
-        if self._failed is not None:
-            raise self._failed
+        self._check_open()
         try:
             number = self.connection.open_channel(params)
         except LocalProtocolError as wrong:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.client import AsyncJarvisClient, GatewayClient, GatewayError, JarvisClient
+from streaming.client import AsyncJarvisClient, GatewayClient, GatewayError, JarvisClient, TurnParams
 from streaming.client import gateway as client_gateway
 from streaming.protocol import client as protocol
 
@@ -147,6 +147,40 @@ async def test_a_call_that_is_never_answered_ends(monkeypatch: pytest.MonkeyPatc
     async with peer(text(READY)) as (url, _), GatewayClient(url) as client:
         with pytest.raises(GatewayError, match="TIMEOUT: agent"):
             await client.call("agent.intent", text="x")
+
+
+async def test_what_another_task_waits_for_ends_with_the_client() -> None:
+    async with peer(text(READY)) as (url, _), asyncio.timeout(20):
+        async with AsyncJarvisClient(url) as client:
+            turn = client.open(TurnParams(text="x"))
+            answers = [asyncio.create_task(each) for each in (client.call("ws.stats"), client.confirm("q", approve=True))]
+            events = asyncio.create_task(anext(aiter(turn), None))
+            await asyncio.sleep(0)
+        for answer in answers:
+            with pytest.raises(GatewayError, match="CLOSED"):
+                await answer
+        assert await events is None
+
+
+async def test_a_caller_that_waits_no_longer_leaves_nothing_behind() -> None:
+    async with peer(opens=False) as (url, requests):
+        before = asyncio.all_tasks()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3), AsyncJarvisClient(url):
+                pass
+        assert len(requests) == 1
+        assert {task for task in asyncio.all_tasks() if task.get_name().startswith("gateway")} <= before
+
+
+async def test_a_client_that_was_not_entered_answers_at_once() -> None:
+    client = AsyncJarvisClient("http://127.0.0.1:1")
+    async with asyncio.timeout(1):
+        with pytest.raises(GatewayError, match=r"CLOSED: .* inside of its `with` block"):
+            await client.call("agent.intent", text="x")
+        with pytest.raises(GatewayError, match="CLOSED"):
+            await client.say("hello")
+        with pytest.raises(GatewayError, match="CLOSED"):
+            client.open(TurnParams(text="x"))
 
 
 async def test_parameters_that_json_cannot_hold(gateway: GatewayProcess) -> None:
