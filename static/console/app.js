@@ -58,7 +58,7 @@ export class Session extends EventTarget {
 
 	/** Show the socket's events as rows of the Wire, because browsers show no handshake. */
 	#noteSocket() {
-		const note = (type, fields) => this.trace.add({ direction: 'local', message: { type, ...fields } });
+		const note = (type, fields) => this.trace.note({ type, ...fields });
 		const { client } = this;
 		on(client, 'state', (state) => { if (state === 'connecting') note('socket.handshake', { session_id: client.sessionId, after_seq: client.lastSeq }); });
 		on(client, 'disconnected', (why) => note('socket.closed', why));
@@ -82,12 +82,8 @@ export class Session extends EventTarget {
 		location.hash = `#turns/${turn.key}`;
 	}
 
-	async confirm(...answer) {
-		try {
-			await this.client.confirm(...answer);
-		} catch (error) {
-			this.fault(error);
-		}
+	confirm(...answer) {
+		this.client.confirm(...answer).catch((error) => this.fault(error));
 	}
 
 	fault(error) {

@@ -1,6 +1,7 @@
 // What a turn is asked with, each with what it means: a few of them in Talk, all in the Lab.
 
 import { choices, field, fill, h, select } from './dom.js';
+import { sentence } from './format.js';
 import { choose, settings } from './settings.js';
 
 const pairs = (values, words = String) => values.map((value) => [value, words(value)]);
@@ -16,13 +17,21 @@ const CHOICES = {
 	rate: ['Rate', 'Device: the gateway resamples, once. 16 kHz: the browser does, and a third of the bytes is sent.', [['device', 'Device'], ['16000', '16 kHz']]],
 	output: ['Loudspeaker', 'Where answers sound. Firefox and Safari leave that to the system.', [['', 'Default']]],
 };
+
+/** What hears and speaks, as far as the gateway says. */
+export function enginesOf({ ready }) {
+	const { stt, tts } = ready?.engines ?? {};
+	return sentence([stt && `heard by ${stt}`, tts && `spoken by ${tts}`].filter(Boolean).join(', '));
+}
+
 const OF_MICROPHONE = ['device', 'rate', 'mode', 'language', 'dialect'];
 
 export class Choices {
-	constructor(session, names, explained = false) {
+	/** `names`: not all, and unexplained. */
+	constructor(session, names) {
 		this.session = session;
-		this.made = Object.fromEntries(names.map((name) => [name, select(CHOICES[name][2], settings[name], (value) => this.#choose(name, value))]));
-		this.element = h('div.fields', names.map((name) => field(CHOICES[name][0], this.made[name], explained ? CHOICES[name][1] : '')));
+		this.made = Object.fromEntries((names ?? Object.keys(CHOICES)).map((name) => [name, select(CHOICES[name][2], settings[name], (value) => this.#choose(name, value))]));
+		this.element = h('div.fields', Object.entries(this.made).map(([name, made]) => field(CHOICES[name][0], made, names ? '' : CHOICES[name][1])));
 	}
 
 	#choose(name, value) {

@@ -1,5 +1,7 @@
 // Elements without markup: text is set as text, styles through the object model, as the page's policy requires.
 
+import { tried } from './settings.js';
+
 const SVG = 'http://www.w3.org/2000/svg';
 
 /**
@@ -83,7 +85,7 @@ const ICONS = {
 
 export function icon(name) {
 	const path = svg('path', { d: ICONS[name], fill: 'none', stroke: 'currentColor', 'stroke-width': 1.75, 'stroke-linecap': 'round', 'stroke-linejoin': 'round' });
-	return svg('svg', { viewBox: '0 0 24 24', class: 'icon', 'aria-hidden': 'true', focusable: 'false' }, path);
+	return svg('svg', { viewBox: '0 0 24 24', class: 'icon', 'aria-hidden': 'true' }, path);
 }
 
 export function button(label, onclick, props = {}, picture = undefined) {
@@ -116,6 +118,21 @@ export function select(options, value, onchange, props = {}) {
 	const made = h('select', { onchange: () => onchange(made.value), ...props }, choices(options));
 	made.value = value;
 	return made;
+}
+
+/** Of the traces of a session, the one to show: its own, an observed one, or a recording. */
+export function sourcePicker(session) {
+	const box = h('div.source');
+	const draw = () => {
+		const options = session.traces.map((trace, index) => [String(index), trace.name]);
+		fill(box, session.traces.length > 1
+			? select(options, String(session.traces.indexOf(session.source)), (value) => session.look(session.traces[Number(value)]), { aria: 'Session looked at' })
+			: [], session.source === session.trace ? null : pictureButton('cross', session.source.stop ? 'Stop observing' : 'Close it', () => session.forget(session.source)));
+		box.hidden = session.traces.length < 2;
+	};
+	on(session, 'source', draw);
+	draw();
+	return box;
 }
 
 /** A table's rows, drawn anew only when they differ: selection and focus stay. `none`: said without any. */
@@ -170,8 +187,8 @@ export function toast(message, tone = '') {
 export const missing = (what) => toast(`${what} is not here, or not any more.`, 'bad');
 
 export async function copy(words, note = 'Copied.') {
-	await navigator.clipboard.writeText(words);
-	toast(note, 'good');
+	const done = await tried(() => navigator.clipboard.writeText(words).then(() => true, () => false));
+	toast(done ? note : 'This browser lets no page copy here: it wants https or localhost, and to be looked at.', done ? 'good' : 'bad');
 }
 
 export function empty(picture, title, ...more) {

@@ -1,23 +1,20 @@
 // Lab: why a turn ended when it did, turns asked another way, a bad network, percentiles of many sessions.
 
-import { Choices } from './choices.js';
-import { button, choices, field, fill, h, missing, on, onceAFrame, region, rows, sketch, text } from './dom.js';
+import { Choices, enginesOf } from './choices.js';
+import { button, choices, field, fill, h, missing, on, onceAFrame, region, rows, sketch, sourcePicker, text } from './dom.js';
 import { alike, counted, ms } from './format.js';
 import { network } from './network.js';
 import { mix, toRate } from './recording.js';
-import { sourcePicker } from './sources.js';
 import { settings } from './settings.js';
-import { drawMarks, drawSpectrum } from './spectrum.js';
 import { durations, label, waited } from './stages.js';
 import { past, recall } from './store.js';
 import { drawWaterfall, stageTables } from './waterfall.js';
-import { drawWave, peaks } from './wave.js';
+import { drawMarks, drawSpectrum, drawWave, peaks } from './wave.js';
 
 const AROUND_MS = 400; // of a turn, in its picture
 const LEAD_MS = 300; // of silence before what is said again: a voice detector wants a beginning
 const LONGEST_MS = 60_000;
 const QUIET_MS = 4_000; // after the sound: nothing was heard in it
-const ALL = ['language', 'voice', 'speed', 'reply', 'dialect', 'mode', 'device', 'rate', 'output'];
 const NETWORK = [
 	['delay', 'Delay', 1_000, 'ms', 'Each way. What is said arrives later, and so does the answer.'],
 	['jitter', 'Jitter', 500, 'ms', 'Up to so much more, by chance: it empties the jitter buffer.'],
@@ -81,7 +78,7 @@ export class LabView {
 
 	constructor(session, element) {
 		this.session = session;
-		this.choices = new Choices(session, ALL, true);
+		this.choices = new Choices(session);
 		this.draw = onceAFrame(() => this.#draw());
 		this.sides = ['A', 'B'].map((name) => new Side(name, () => this.draw()));
 		this.difference = h('table', { aria: 'Difference' });
@@ -117,8 +114,8 @@ export class LabView {
 		const known = this.#byName;
 		const newest = [...known].find(([, { trace }]) => trace === source)?.[0];
 		this.sides.forEach((side, index) => { side.offer(known, index === 0 ? newest : ''); side.draw(); });
-		const { stt, tts } = client.ready?.engines ?? {};
-		text(this.engines, `${stt ? `Heard by ${stt}, spoken by ${tts}: the gateway’s STT_ENGINE and TTS_ENGINE, chosen when it starts. ` : ''}A turn that is run again is really done again, in this session.`);
+		const engines = enginesOf(client);
+		text(this.engines, `${engines && `${engines}: the gateway’s STT_ENGINE and TTS_ENGINE, chosen when it starts. `}A turn that is run again is really done again, in this session.`);
 		const [a, b] = this.sides.map(({ picked }) => picked?.turn);
 		this.again.disabled = this.all.disabled = !a || this.running;
 		this.halt.hidden = !this.running;

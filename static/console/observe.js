@@ -19,9 +19,9 @@ export function observe(client, sessionId, onEnd) {
 		const [of, format] = [`${direction} ${source}`, `${encoding} ${rate}`];
 		if (formats.get(of) === format) return;
 		formats.set(of, format); // formats announced before the observation began
-		trace.add({ direction: 'local', message: { type: 'observe.audio', channel: source, direction, encoding, sample_rate: rate } });
+		trace.note({ type: 'observe.audio', channel: source, direction, encoding, sample_rate: rate });
 	});
-	on(channel, 'observe.dropped', (message) => trace.add({ direction: 'local', message: { ...message, channel: undefined } }));
+	on(channel, 'observe.dropped', (message) => trace.note({ ...message, channel: undefined }));
 	on(channel, 'audio', (frame) => {
 		channel.played(frame.payload.byteLength);
 		if (audio) trace.add({ direction: way(audio.direction), bytes: encodeFrame({ ...frame, channel: audio.source_channel }) });
@@ -29,7 +29,7 @@ export function observe(client, sessionId, onEnd) {
 	on(channel, 'closed', ({ status, message, code }) => {
 		const seen = trace.records.length > 0;
 		trace.stop = null;
-		trace.add({ direction: 'local', message: { type: 'observe.ended', status, ...(code && { code, message }) } });
+		trace.note({ type: 'observe.ended', status, ...(code && { code, message }) });
 		if (status === 'error') onEnd(message ?? code, seen);
 	});
 	trace.stop = () => channel.cancel();

@@ -42,7 +42,7 @@ export class Realtime extends EventTarget {
 	#onClose({ code, reason }) {
 		this.isClosed = true;
 		const message = { type: 'channel.closed', channel: this.number, status: code === 1000 ? 'ok' : 'error', code: String(code), message: reason || 'the socket was refused, or broke' };
-		this.trace.add({ direction: 'local', message });
+		this.trace.note(message);
 		this.#busy(false);
 		this.#tell('closed', message);
 	}

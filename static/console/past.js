@@ -45,12 +45,8 @@ export class PastSessions {
 		button('Forget', () => this.#forget([each.id]), { aria: `Forget ${said}` }));
 	}
 
-	async #open(each) {
-		try {
-			this.onOpen(await recall(each));
-		} catch (error) {
-			toast(`That session cannot be read: ${error.message}`, 'bad');
-		}
+	#open(each) {
+		recall(each).then(this.onOpen).catch((error) => toast(`That session cannot be read: ${error.message}`, 'bad'));
 	}
 
 	async #forget(ids) {

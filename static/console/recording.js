@@ -42,12 +42,8 @@ export function load(words, name) {
 }
 
 function parsed(line, number) {
-	try {
-		const found = JSON.parse(line);
-		if (found && typeof found === 'object') return found;
-	} catch {
-		// said below
-	}
+	const found = tried(() => JSON.parse(line));
+	if (found && typeof found === 'object') return found;
 	throw new Error(`Line ${number} is no JSON object: the file is damaged, or no recording.`);
 }
 

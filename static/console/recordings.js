@@ -1,11 +1,10 @@
 // Recordings: save this session; open, hear and scrub recordings.
 
 import { Conversation } from './conversation.js';
-import { button, empty, filePicker, fill, h, icon, on, onceAFrame, region, sketch, text, toast } from './dom.js';
+import { button, empty, filePicker, fill, h, icon, on, onceAFrame, region, sketch, sourcePicker, text, toast } from './dom.js';
 import { bytes, clock, count, download } from './format.js';
 import { load, mix, save, snapshot, toWav } from './recording.js';
 import { PastSessions } from './past.js';
-import { sourcePicker } from './sources.js';
 import { TurnLog } from './turnlog.js';
 import { drawWave, peaks } from './wave.js';
 

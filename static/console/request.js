@@ -3,6 +3,7 @@
 import { fill, h, segments, select } from './dom.js';
 import { pretty, quoted } from './format.js';
 import { control, example, resolve } from './schema.js';
+import { tried } from './settings.js';
 
 export class RequestForm {
 	asJson = false;
@@ -40,18 +41,10 @@ export class RequestForm {
 	}
 
 	#mode(asJson) {
-		if (asJson && !this.asJson) this.json.value = this.#tryPretty();
+		if (asJson && !this.asJson) this.json.value = pretty(tried(() => this.#values()) ?? this.bodyExample);
 		this.asJson = asJson;
 		this.#showBody();
 		this.onchange();
-	}
-
-	#tryPretty() {
-		try {
-			return pretty(this.#values());
-		} catch {
-			return pretty(this.bodyExample);
-		}
 	}
 
 	#showBody() {

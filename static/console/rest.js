@@ -2,7 +2,9 @@
 
 import { button, copy, empty, fill, h, missing, region, text } from './dom.js';
 import { bytes, ms, pretty } from './format.js';
+import { get } from './health.js';
 import { RequestForm, asCurl } from './request.js';
+import { tried } from './settings.js';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 const MOST_TEXT = 200_000;
@@ -45,11 +47,9 @@ export class RestView {
 	async #load() {
 		fill(this.detail, empty('rest', 'Reading the operations…'));
 		try {
-			const answer = await fetch('/openapi.json');
-			if (!answer.ok) throw new Error(`the gateway answers ${answer.status}`);
-			this.document = await answer.json();
+			this.document = await (await get('/openapi.json')).json();
 		} catch (error) {
-			fill(this.detail, empty('warn', 'The operations cannot be read', `/openapi.json: ${error.message}. Start the gateway, or wait until it is back.`, button('Try again', () => this.#load())));
+			fill(this.detail, empty('warn', 'The operations cannot be read', `${error.message}. Start the gateway, or wait until it is back.`, button('Try again', () => this.#load())));
 			return;
 		}
 		this.operations = Object.entries(this.document.paths).flatMap(([path, item]) => METHODS.filter((method) => item[method]).map((method) => ({ path, method, operation: item[method] })));
@@ -154,17 +154,9 @@ async function showBody(answer, box) {
 	const blob = await answer.blob();
 	if (type.startsWith('audio/')) return showAudio(blob, box);
 	const words = await blob.text();
-	const shown = type.endsWith('json') ? tidy(words) : words;
+	const shown = (type.endsWith('json') && tried(() => pretty(JSON.parse(words)))) || words;
 	fill(box, blob.size > 0 ? h('pre.output.tall', { tabIndex: 0, id: 'answer-body', aria: 'Body' }, shown.slice(0, MOST_TEXT)) : h('p.soft', 'No body.'));
 	return blob.size;
-}
-
-function tidy(words) {
-	try {
-		return pretty(JSON.parse(words));
-	} catch {
-		return words;
-	}
 }
 
 function showAudio(blob, box) {

@@ -30,7 +30,7 @@ const fits = { sessions: (store) => store.keyPath === 'id', lines: (store) => st
 const unfit = (names, store) => Object.keys(fits).filter((name) => !names.contains(name) || !fits[name](store(name)));
 
 /** `version`: the newest there is, if left out. */
-const open = (version) => new Promise((resolve, reject) => {
+function open(version) {
 	const request = indexedDB.open(NAME, version);
 	request.onupgradeneeded = () => {
 		const { result, transaction } = request;
@@ -40,10 +40,9 @@ const open = (version) => new Promise((resolve, reject) => {
 			else result.createObjectStore(name, { autoIncrement: true }).createIndex('id', 'id');
 		}
 	};
-	request.onsuccess = () => resolve(request.result);
-	request.onerror = () => reject(request.error);
-	request.onblocked = () => reject(new Error('another tab holds it: close that'));
-});
+	const blocked = new Promise((_, reject) => { request.onblocked = () => reject(new Error('another tab holds it: close that')); });
+	return Promise.race([answer(request), blocked]);
+}
 
 /** Opened again after another tab changed it, or the browser removed it. */
 function database() {
@@ -188,9 +187,9 @@ export class Keeper extends EventTarget {
 	}
 
 	#about() {
-		const { startedAt, turns, records, forgotten } = this.trace;
+		const { startedAt, turns } = this.trace;
 		const words = turns.list.map((turn) => `${turn.text}\n${turn.reply}`).join('\n').slice(-MOST_WORDS);
-		return { id: this.id, sessionId: this.sessionId, userId: this.userId(), startedAt, lastAt: Date.now(), records: records.length + forgotten, bytes: this.bytes, turns: turns.list.length, words };
+		return { id: this.id, sessionId: this.sessionId, userId: this.userId(), startedAt, lastAt: Date.now(), bytes: this.bytes, turns: turns.list.length, words };
 	}
 
 	async #prune() {

@@ -1,12 +1,12 @@
 // Talk: speak, type or play a file; follow how it is understood and carried out; hear the answer.
 
-import { Choices } from './choices.js';
+import { Choices, enginesOf } from './choices.js';
 import { Conversation } from './conversation.js';
 import { button, empty, filePicker, fill, h, icon, on, onceAFrame, pictureButton, region, segments, text } from './dom.js';
 import { bytes, ms } from './format.js';
-import { Scope } from './scope.js';
 import { choose, settings } from './settings.js';
 import { drawWaterfall } from './waterfall.js';
+import { Scope } from './wave.js';
 
 const EXAMPLES = ['what time is it', 'search for python tutorials', 'list files', 'remember that my favourite colour is blue', 'forget my name'];
 const NUMBERS = [
@@ -19,7 +19,6 @@ const NUMBERS = [
 	['Not yet taken', 'Kept until the gateway has taken it: it is sent again after a break'],
 	['Lost', 'Given up, because neither credit nor a socket came in time'],
 ];
-const ENGINES = { stt: 'Heard by', tts: 'spoken by' };
 
 export class TalkView {
 	constructor(session) {
@@ -31,6 +30,7 @@ export class TalkView {
 		this.element = h('section.view.talk', { aria: 'Talk' }, h('div.stage', this.#history(), this.#dock()), this.panel);
 		this.scope = new Scope(this.canvas, this.voice);
 		on(this.voice, 'change', () => this.#showVoice());
+		on(session.client, 'ready', () => this.drawPanel());
 		this.welcome.hidden = session.trace.turns.list.length > 0;
 		session.trace.turns.listeners.add(() => { this.welcome.hidden = true; this.drawPanel(); });
 		this.drawPanel = onceAFrame(() => this.#drawPanel());
@@ -114,8 +114,7 @@ export class TalkView {
 
 	#drawPanel() {
 		if (!this.element.isConnected) return;
-		const engines = this.session.client.ready?.engines ?? {};
-		text(this.engines, Object.entries(ENGINES).filter(([name]) => engines[name]).map(([name, by]) => `${by} ${engines[name]}`).join(', '));
+		text(this.engines, enginesOf(this.session.client));
 		const turn = this.session.trace.turns.list.at(-1);
 		text(this.name, turn?.text ?? '');
 		if (turn) drawWaterfall(this.bars, turn, this.session.trace.now);

@@ -16,6 +16,7 @@ const MOST_AUDIO_BYTES = 96 * 1024 * 1024; // a quarter of an hour in both direc
  */
 export class Trace extends EventTarget {
 	records = [];
+	/** The Wire shows none of a lower number. */ cleared = 0;
 	/** For filters. */ kinds = new Set();
 	forgotten = 0;
 	audioBytes = 0;
@@ -32,12 +33,17 @@ export class Trace extends EventTarget {
 		/** Ends a running observation. */ this.stop = null;
 	}
 
+	/** The number of the next record. */
+	get end() {
+		return this.forgotten + this.records.length;
+	}
+
 	get now() {
 		return performance.now() - this.origin;
 	}
 
 	add({ direction, message, bytes }, at = this.now) {
-		const record = bytes ? this.#ofFrame(direction, bytes, at) : this.#ofMessage(direction, message, at);
+		const record = { n: this.end, at, direction, ...(bytes ? this.#ofFrame(bytes) : this.#ofMessage(direction, message)) };
 		this.records.push(record);
 		this.kinds.add(`type:${record.type}`);
 		if (record.channel !== undefined) this.kinds.add(`channel:${record.channel}`);
@@ -48,13 +54,18 @@ export class Trace extends EventTarget {
 		return record;
 	}
 
-	#ofMessage(direction, whole, at) {
+	/** Of what this page saw itself. */
+	note(message) {
+		this.add({ direction: 'local', message });
+	}
+
+	#ofMessage(direction, whole) {
 		const sound = SOUND[whole.type];
 		const bytes = / /.test(whole[sound] ?? ' ') ? undefined : fromBase64(whole[sound]); // once forgotten, it is a number of characters
 		const message = bytes ? { ...whole, [sound]: `${whole[sound].length} characters` } : whole;
 		const size = direction === 'local' ? 0 : JSON.stringify(whole).length;
 		this.audioBytes += bytes?.length ?? 0;
-		return { n: this.forgotten + this.records.length, at, direction, type: String(message.type), channel: message.channel ?? (message.event_id && 'openai'), message, frame: null, bytes, size, isSound: Boolean(sound) };
+		return { type: String(message.type), channel: message.channel ?? (message.event_id && 'openai'), message, frame: null, bytes, size, isSound: Boolean(sound) };
 	}
 
 	/** What `add` takes: with the sound in the message again. */
@@ -63,12 +74,12 @@ export class Trace extends EventTarget {
 		return message ? { direction, message: sound ? { ...message, [sound]: toBase64(bytes) } : message } : { direction, bytes };
 	}
 
-	#ofFrame(direction, bytes, at) {
+	#ofFrame(bytes) {
 		const { flags, channel, generation, seq, ptsMs, payload } = decodeFrame(bytes);
 		const flagText = [flags & LAST ? 'last' : '', flags & LOST ? 'lost' : ''].filter(Boolean).join(' ');
 		this.audioBytes += bytes.byteLength;
 		const frame = { flags, generation, seq, ptsMs, size: payload.byteLength, flagText };
-		return { n: this.forgotten + this.records.length, at, direction, type: 'audio', channel, message: null, frame, bytes, size: bytes.byteLength, isSound: true };
+		return { type: 'audio', channel, message: null, frame, bytes, size: bytes.byteLength, isSound: true };
 	}
 
 	#forget() {

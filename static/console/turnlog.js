@@ -17,7 +17,6 @@ export class Turn {
 	text = '';
 	stableChars = 0;
 	isFinal = false;
-	confidence = null;
 	marks = {};
 	/** `type`, `text`, `at`: when it was told, `about`: the moment of the microphone that it is about. */ decisions = [];
 	intent = null;
@@ -66,7 +65,7 @@ export class Turn {
 	step(id) {
 		const known = this.steps.get(id);
 		if (known) return known;
-		const made = { id, name: '', description: '', parameters: null, dependsOn: [], askedAt: null, answeredAt: null, startedAt: null, endedAt: null, progress: [], output: '', status: 'waiting', message: '', result: null, question: null };
+		const made = { id, name: '', description: '', parameters: null, askedAt: null, answeredAt: null, startedAt: null, endedAt: null, progress: [], output: '', status: 'waiting', message: '', result: null, question: null };
 		this.steps.set(id, made);
 		return made;
 	}
@@ -279,7 +278,7 @@ export class TurnLog {
 		const turn = line.hearing ?? (message.text ? this.#begin(line, 'speech') : null);
 		line.hearing = null;
 		if (!turn) return;
-		Object.assign(turn, { text: message.text ?? '', isFinal: true, confidence: message.confidence });
+		Object.assign(turn, { text: message.text ?? '', isFinal: true });
 		turn.mark('speech_start', this.#heardAt(line, message.start_ms, at));
 		turn.mark('speech_end', this.#heardAt(line, message.end_ms, at));
 		turn.mark('final', at);
@@ -316,7 +315,7 @@ export class TurnLog {
 	'on turn.plan'(turn, message) {
 		turn.plan = message;
 		for (const step of message.steps) {
-			Object.assign(turn.step(step.id), { name: `${step.executor}.${step.action}`, description: step.description, parameters: step.parameters, dependsOn: step.depends_on });
+			Object.assign(turn.step(step.id), { name: `${step.executor}.${step.action}`, description: step.description, parameters: step.parameters });
 		}
 	}
 

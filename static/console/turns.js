@@ -1,9 +1,8 @@
 // Turns: the last fifty as bars on a time axis, the actions of each, and statistics of their durations.
 
 import { Conversation } from './conversation.js';
-import { button, copy, empty, fill, h, missing, on, onceAFrame, region, text } from './dom.js';
+import { button, copy, empty, fill, h, missing, on, onceAFrame, region, sourcePicker, text } from './dom.js';
 import { ms, pretty } from './format.js';
-import { sourcePicker } from './sources.js';
 import { spans, waited } from './stages.js';
 import { drawWaterfall, stageTables } from './waterfall.js';
 

@@ -1,10 +1,9 @@
 // Wire: every message and frame both ways, the channels, sending by hand, cutting the socket.
 
-import { button, choices, copy, empty, fill, h, missing, on, onceAFrame, pictureButton, region, rows, select, text } from './dom.js';
+import { button, choices, copy, empty, fill, h, missing, on, onceAFrame, pictureButton, region, rows, select, sourcePicker, text } from './dom.js';
 import { compiled } from './filter.js';
 import { bytes, clockMs, count, counted, hexdump, ms, pretty } from './format.js';
 import { asJavaScript, asPython } from './snippets.js';
-import { sourcePicker } from './sources.js';
 import { Timeline } from './timeline.js';
 import { Trace } from './trace.js';
 import { VirtualList } from './virtual.js';
@@ -23,7 +22,6 @@ export class WireView {
 	/** Indexes of records that pass the filter, as shown. */ passing = [];
 	/** The same of the newest filter, which is shown when all records have been looked at. */ found = this.passing;
 	seen = 0;
-	/** Records with a lower number were cleared. */ cleared = 0;
 	/** The number of the first record that a pause does not show; null: no pause. */ pausedAt = null;
 	test = compiled('');
 	offered = -1;
@@ -61,7 +59,7 @@ export class WireView {
 		const cut = button('Cut', () => this.session.client.cut(), { id: 'cut', title: 'Drop the socket, and watch the session resume' }, 'cut');
 		const away = button('Cut for 5 s', () => this.session.client.cut(AWAY_MS), { title: 'Drop the socket, and come back later' });
 		this.ofSocket = [cut, away];
-		const clear = button('Clear', () => { this.cleared = this.trace ? this.trace.forgotten + this.trace.records.length : 0; this.#restart(); }, { id: 'clear', title: 'Hide what came so far; recordings keep it' });
+		const clear = button('Clear', () => { this.trace.cleared = this.trace.end; this.#restart(); }, { id: 'clear', title: 'Hide what came so far; recordings keep it' });
 		this.pause = button('Pause', () => this.#pause(), { id: 'pause', 'aria-pressed': 'false', title: 'Stand still; what comes meanwhile is not lost' });
 		this.search = words;
 		this.words = h('datalist', { id: 'wire-words' });
@@ -69,14 +67,14 @@ export class WireView {
 	}
 
 	#pause(paused = this.pausedAt === null) {
-		this.pausedAt = paused ? this.trace.forgotten + this.trace.records.length : null;
+		this.pausedAt = paused ? this.trace.end : null;
 		this.pause.setAttribute('aria-pressed', paused);
 		text(this.pause, paused ? 'Go on' : 'Pause');
 		this.draw();
 	}
 
 	#showAll() {
-		this.cleared = 0;
+		this.trace.cleared = 0;
 		this.filter = { words: '', audio: true, housekeeping: true };
 		this.search.value = '';
 		this.timeline.select(null);
@@ -92,7 +90,6 @@ export class WireView {
 		this.#pause(false);
 		this.trace.addEventListener('record', this.draw);
 		this.trace.addEventListener('forgotten', this.again);
-		this.cleared = 0;
 		this.offered = -1;
 		this.timeline.range = null;
 		const elsewhere = this.trace !== this.session.trace; // not this page's socket: there is nothing to cut, and nowhere to send
@@ -129,7 +126,7 @@ export class WireView {
 	#passes(record) {
 		const { audio, housekeeping } = this.filter;
 		const { range } = this.timeline;
-		if (record.n < this.cleared || (range && (record.at < range[0] || record.at > range[1]))) return false;
+		if (record.n < this.trace.cleared || (range && (record.at < range[0] || record.at > range[1]))) return false;
 		if (record.isSound && !audio && !this.#named(record.type)) return false;
 		if (!housekeeping && HOUSEKEEPING.has(record.type) && !this.#named(record.type)) return false;
 		return this.test(record);
@@ -228,7 +225,7 @@ export class WireView {
 	// --- time and channels ---
 
 	#strips() {
-		this.timeline.draw(this.trace, Math.max(0, this.cleared - this.trace.forgotten));
+		this.timeline.draw(this.trace, Math.max(0, this.trace.cleared - this.trace.forgotten));
 		this.#channelTable();
 	}
 
@@ -248,7 +245,7 @@ export class WireView {
 		const words = h('textarea', { rows: 7, spellcheck: false, onkeydown: (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) send(); }, value: pretty({ type: 'call', op: 'agent.intent', params: { text: 'what time is it' } }), aria: 'Message as JSON' });
 		const fault = h('p.hint', { role: 'status' });
 		const template = select([], '', (value) => { words.value = value; text(fault, ''); });
-		const load = async () => { if (template.length === 0) fill(template, choices(await examples())); };
+		const load = async () => { if (template.length === 0) fill(template, choices(await examples())).value = words.value; };
 		const send = () => {
 			try {
 				this.#send(JSON.parse(words.value));

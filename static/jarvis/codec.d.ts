@@ -31,10 +31,7 @@ export const LAST: 1;
 /** Flag: audio was lost before this frame. */
 export const LOST: 2;
 /** @typedef {import('./client.js').Frame} Frame */
-/** The data is not a valid frame: close the socket with `closeCode`. */
+/** The data is not a valid frame: close the socket with 1002. */
 export class FrameError extends Error {
-    /** @param {string} message @param {number} closeCode */
-    constructor(message: string, closeCode: number);
-    closeCode: number;
 }
 export type Frame = import("./client.js").Frame;

@@ -13,22 +13,15 @@ export const LOST = 0x02;
 
 /** @typedef {import('./client.js').Frame} Frame */
 
-/** The data is not a valid frame: close the socket with `closeCode`. */
+/** The data is not a valid frame: close the socket with 1002. */
 export class FrameError extends Error {
-	/** @param {string} message @param {number} closeCode */
-	constructor(message, closeCode) {
-		super(message);
-		this.name = 'FrameError';
-		this.closeCode = closeCode;
-	}
+	name = 'FrameError';
 }
 
-const PROTOCOL_ERROR = 1002;
-
-/** @param {string} name @param {number} value @param {number} bits */
-function checkUnsigned(name, value, bits) {
-	if (!Number.isInteger(value) || value < 0 || value >= 2 ** bits) {
-		throw new RangeError(`${name}: ${value} is no unsigned number of ${bits} bits`);
+/** @param {Record<string, number>} values @param {number} bits */
+function checkUnsigned(values, bits) {
+	for (const [name, value] of Object.entries(values)) {
+		if (!Number.isInteger(value) || value < 0 || value >= 2 ** bits) throw new RangeError(`${name}: ${value} is no unsigned number of ${bits} bits`);
 	}
 }
 
@@ -39,11 +32,9 @@ function checkUnsigned(name, value, bits) {
  * @throws {RangeError} if a number does not fit its field
  */
 export function encodeFrame({ channel, payload, generation = 0, seq = 0, ptsMs = 0, flags = 0 }) {
-	checkUnsigned('flags', flags, 8);
-	checkUnsigned('channel', channel, 16);
-	checkUnsigned('generation', generation, 32);
-	checkUnsigned('seq', seq, 32);
-	checkUnsigned('ptsMs', ptsMs, 32);
+	checkUnsigned({ flags }, 8);
+	checkUnsigned({ channel }, 16);
+	checkUnsigned({ generation, seq, ptsMs }, 32);
 	const audio = payload instanceof Uint8Array ? payload : new Uint8Array(payload);
 	const data = new Uint8Array(HEADER_BYTES + audio.byteLength);
 	const header = new DataView(data.buffer);
@@ -66,12 +57,12 @@ export function encodeFrame({ channel, payload, generation = 0, seq = 0, ptsMs =
 export function decodeFrame(data) {
 	const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
 	if (bytes.byteLength < HEADER_BYTES) {
-		throw new FrameError(`a frame has ${HEADER_BYTES} bytes of header`, PROTOCOL_ERROR);
+		throw new FrameError(`a frame has ${HEADER_BYTES} bytes of header`);
 	}
 	const header = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
 	const version = header.getUint8(0);
 	if (version !== VERSION) {
-		throw new FrameError(`frame version ${version} is not ${VERSION}`, PROTOCOL_ERROR);
+		throw new FrameError(`frame version ${version} is not ${VERSION}`);
 	}
 	return {
 		flags: header.getUint8(1),

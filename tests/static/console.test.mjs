@@ -12,7 +12,7 @@ import { observe } from '../../static/console/observe.js';
 import { load, mix, save, snapshot, toWav } from '../../static/console/recording.js';
 import { asJavaScript, asPython } from '../../static/console/snippets.js';
 import { example, resolve } from '../../static/console/schema.js';
-import { bands, powers } from '../../static/console/spectrum.js';
+import { bands, powers } from '../../static/console/wave.js';
 import { durations, label, spans, waited } from '../../static/console/stages.js';
 import { stretch } from '../../static/console/timeline.js';
 import { Trace } from '../../static/console/trace.js';
