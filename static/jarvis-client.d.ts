@@ -1,14 +1,6 @@
-/** @typedef {import('./jarvis/client.js').ChannelKind} ChannelKind */
-/** @typedef {import('./jarvis/client.js').ClientState} ClientState */
-/** @typedef {import('./jarvis/client.js').ChannelEvents} ChannelEvents */
-/** @typedef {import('./jarvis/client.js').ClientEvents} ClientEvents */
-/** @typedef {import('./jarvis/client.js').ClientOptions} ClientOptions */
-/** @typedef {import('./jarvis/client.js').Disconnected} Disconnected */
-/** @typedef {import('./jarvis/client.js').Parked} Parked */
-/** @typedef {import('./jarvis/client.js').PlayoutReport} PlayoutReport */
-/** @typedef {import('./jarvis/client.js').Frame} Frame */
-/** @typedef {import('./jarvis/protocol.js').ParamsOf} ParamsOf */
-/** @typedef {import('./jarvis/protocol.js').ServerMessages} ServerMessages */
+/** @import { ChannelEvents, ChannelKind, ClientEvents, ClientOptions, ClientState, Frame, Parked, PlayoutReport, TellingOf } from './jarvis/client.js' */
+/** @import { ParamsOf, SessionDraining, SessionReady } from './jarvis/protocol.js' */
+/** @typedef {{type: string, [field: string]: any}} Command */
 /** @typedef {{resolve: (data: any) => void, reject: (error: Error) => void}} Waiting */
 /** The gateway refused a command, or finally refused the connection. */
 export class JarvisError extends Error {
@@ -20,7 +12,7 @@ export class JarvisError extends Error {
     code: string;
     details: Record<string, any>;
 }
-declare const JarvisChannel_base: TellingOf<import("./jarvis/client.js").ChannelEvents>;
+declare const JarvisChannel_base: TellingOf<ChannelEvents>;
 /**
  * One stream of work. Every message of the channel is an event of its type (`stt.final`, `turn.reply` …) and also a `message`;
  * `audio` carries a frame; `stale` means that audio not played yet must be dropped; `closed` is the last event. `event.detail` is the message.
@@ -29,7 +21,7 @@ export class JarvisChannel extends JarvisChannel_base {
     /** @param {JarvisClient} client @param {number} number @param {ChannelKind} kind */
     constructor(client: JarvisClient, number: number, kind: ChannelKind);
     /** @readonly */ readonly number: number;
-    /** @readonly */ readonly kind: import("./jarvis/client.js").ChannelKind;
+    /** @readonly */ readonly kind: ChannelKind;
     /** Generation of the newest audio; older frames never reach the page. */
     generation: number;
     isClosed: boolean;
@@ -66,7 +58,7 @@ export class JarvisChannel extends JarvisChannel_base {
     /** @internal */
     park(): {
         number: number;
-        kind: import("./jarvis/client.js").ChannelKind;
+        kind: ChannelKind;
         generation: number;
         owed: number;
     };
@@ -87,11 +79,13 @@ export class JarvisChannel extends JarvisChannel_base {
     raise(generation: number): void;
     /** @internal Keep in mind what is under way: a gateway that drains is left in a pause. @param {any} message */
     note({ type, text, turn_id }: any): void;
+    /** @internal @param {JarvisError} error */
+    fail({ code, message }: JarvisError): void;
     /** @internal @param {any} message */
     close(message: any): void;
     #private;
 }
-declare const JarvisClient_base: TellingOf<import("./jarvis/client.js").ClientEvents>;
+declare const JarvisClient_base: TellingOf<ClientEvents>;
 /**
  * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
  * null if it does not reconnect), `failed` (a JarvisError), `draining`, `resumable`, `error` (without a channel), `wire` (every message and frame, for developers).
@@ -118,13 +112,14 @@ export class JarvisClient extends JarvisClient_base {
     /**
      * Resolves when the session is ready; rejects with a JarvisError. Its `code` is UNREACHABLE (no answer from the address),
      * ORIGIN_REFUSED (it answers, but not to this page), REFUSED (it answers, but opens no socket), INVALID_URL, NO_WEBSOCKET, or a code from
-     * the gateway, such as UNAUTHENTICATED. A session that was ready once keeps trying.
+     * the gateway, such as UNAUTHENTICATED. A session that was ready once keeps trying; what waits for it longer than the gateway keeps a
+     * session (a minute) ends with SESSION_LOST.
      * @param {{keepTrying?: boolean}} [options] `keepTrying`: wait for a gateway that cannot be reached yet; `disconnected` reports each attempt
-     * @returns {Promise<import('./jarvis/protocol.js').SessionReady>} `session.ready`
+     * @returns {Promise<SessionReady>} `session.ready`
      */
     connect({ keepTrying }?: {
         keepTrying?: boolean;
-    }): Promise<import("./jarvis/protocol.js").SessionReady>;
+    }): Promise<SessionReady>;
     /** Try again now instead of waiting. */
     retryNow(): void;
     /** End the session. */
@@ -141,19 +136,16 @@ export class JarvisClient extends JarvisClient_base {
     /** Send a newer token of the same user before the old one expires (`auth.expiring`). @param {string} token */
     refreshAuth(token: string): void;
     /**
-     * Open a channel.
+     * Open a channel. Its `closed` comes in any case: where no session is left, at once.
      * @template {ChannelKind} K
      * @param {K} kind @param {ParamsOf[K]} [params] @returns {JarvisChannel}
      */
     open<K extends ChannelKind>(kind: K, params?: ParamsOf[K]): JarvisChannel;
     /**
      * Send any command. It is numbered, and kept until the server acknowledges it.
-     * @param {{type: string, [field: string]: any}} command @param {number} [after] its channel's frames before this number are sent first
+     * @param {Command} command @param {number} [after] its channel's frames before this number are sent first
      */
-    send(command: {
-        type: string;
-        [field: string]: any;
-    }, after?: number): void;
+    send(command: Command, after?: number): void;
     /** @internal @param {Uint8Array<ArrayBuffer>} bytes @returns {boolean} whether it was sent */
     sendBinary(bytes: Uint8Array<ArrayBuffer>): boolean;
     /** Measure the round trip; `rttMs` is set by the `pong`. */
@@ -204,7 +196,7 @@ export class Speaker {
     options: {
         worklet?: string;
     };
-    /** Browsers require a click or key press before it. May be called again. */
+    /** Browsers require a click or key press before it; without, it fails with NO_SOUND. May be called again. */
     start(): Promise<void>;
     loaded: Promise<void> | undefined;
     /** Play the channel's speech. @param {JarvisChannel} channel @returns {Playout} */
@@ -220,20 +212,22 @@ export class Playout extends Playout_base {
     flush(): void;
     #private;
 }
-export type ChannelKind = import("./jarvis/client.js").ChannelKind;
-export type ClientState = import("./jarvis/client.js").ClientState;
-export type ChannelEvents = import("./jarvis/client.js").ChannelEvents;
-export type ClientEvents = import("./jarvis/client.js").ClientEvents;
-export type ClientOptions = import("./jarvis/client.js").ClientOptions;
-export type Disconnected = import("./jarvis/client.js").Disconnected;
-export type Parked = import("./jarvis/client.js").Parked;
-export type PlayoutReport = import("./jarvis/client.js").PlayoutReport;
-export type Frame = import("./jarvis/client.js").Frame;
-export type ParamsOf = import("./jarvis/protocol.js").ParamsOf;
-export type ServerMessages = import("./jarvis/protocol.js").ServerMessages;
+export type Command = {
+    type: string;
+    [field: string]: any;
+};
 export type Waiting = {
     resolve: (data: any) => void;
     reject: (error: Error) => void;
 };
-export type TellingOf<Events> = import("./jarvis/client.js").TellingOf<Events>;
+import type { ChannelEvents } from './jarvis/client.js';
+import type { TellingOf } from './jarvis/client.js';
+import type { ChannelKind } from './jarvis/client.js';
+import type { Frame } from './jarvis/client.js';
+import type { ClientEvents } from './jarvis/client.js';
+import type { ClientState } from './jarvis/client.js';
+import type { Parked } from './jarvis/client.js';
+import type { SessionReady } from './jarvis/protocol.js';
+import type { ParamsOf } from './jarvis/protocol.js';
+import type { ClientOptions } from './jarvis/client.js';
 export {};

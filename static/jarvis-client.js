@@ -24,30 +24,28 @@ const ACK_AFTER_MS = 1_000;
 const SPEAKER_WINDOW_BYTES = 262_144;
 /** Microphone audio kept while there is no credit or no socket. Beyond it the oldest frames are lost. */
 const MICROPHONE_KEEP_BYTES = 2_097_152;
-/** Used until `session.ready` brings the server's interval. */
+/** Used until `session.ready` brings the server's own. */
 const DEFAULT_HEARTBEAT_MS = 20_000;
+const DEFAULT_RESUME_WINDOW_MS = 60_000;
+/** Browsers that refuse sound before a click say nothing at all. */
+const SOUND_MS = 3_000;
 /** Close codes after which a new attempt would be refused as well; so are 4500 and above. */
 const FINAL_CODES = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
 /** A ticket is valid for seconds, and once: if it is refused, another one is requested. */
 const REFUSED = 4501;
 const TOKEN_EXPIRED = 4009;
+const ADDRESS = /^wss?:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/i;
 /** What the gateway takes as a session's id. */
 const SESSION_ID = /^[\w.:-]{1,128}$/;
+const TOKEN = /^[\w.-]*$/;
 const MOST_REFUSED_TICKETS = 3;
+const UNHEARD = { generation: -1, ptsMs: -1, last: 0 };
 /** Commands of the socket, not of the session: they have no number and are not sent again. */
 const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'ping', 'pong']);
 
-/** @typedef {import('./jarvis/client.js').ChannelKind} ChannelKind */
-/** @typedef {import('./jarvis/client.js').ClientState} ClientState */
-/** @typedef {import('./jarvis/client.js').ChannelEvents} ChannelEvents */
-/** @typedef {import('./jarvis/client.js').ClientEvents} ClientEvents */
-/** @typedef {import('./jarvis/client.js').ClientOptions} ClientOptions */
-/** @typedef {import('./jarvis/client.js').Disconnected} Disconnected */
-/** @typedef {import('./jarvis/client.js').Parked} Parked */
-/** @typedef {import('./jarvis/client.js').PlayoutReport} PlayoutReport */
-/** @typedef {import('./jarvis/client.js').Frame} Frame */
-/** @typedef {import('./jarvis/protocol.js').ParamsOf} ParamsOf */
-/** @typedef {import('./jarvis/protocol.js').ServerMessages} ServerMessages */
+/** @import { ChannelEvents, ChannelKind, ClientEvents, ClientOptions, ClientState, Frame, Parked, PlayoutReport, TellingOf } from './jarvis/client.js' */
+/** @import { ParamsOf, SessionDraining, SessionReady } from './jarvis/protocol.js' */
+/** @typedef {{type: string, [field: string]: any}} Command */
 /** @typedef {{resolve: (data: any) => void, reject: (error: Error) => void}} Waiting */
 
 /** The gateway refused a command, or finally refused the connection. */
@@ -64,17 +62,14 @@ export class JarvisError extends Error {
 	}
 }
 
-/**
- * @template Events
- * @typedef {import('./jarvis/client.js').TellingOf<Events>} TellingOf
- */
-
-/** @type {TellingOf<Record<string, any>>} */
 const Telling = /** @type {any} */ (EventTarget);
-/** @type {TellingOf<ChannelEvents>} */
-const TellingChannel = /** @type {any} */ (EventTarget);
-/** @type {TellingOf<ClientEvents>} */
-const TellingClient = /** @type {any} */ (EventTarget);
+
+/** Fails with `error` if `work` takes longer. @template T @param {Promise<T>} work @param {number} ms @param {Error} error @returns {Promise<T>} */
+function within(work, ms, error) {
+	let timer = 0;
+	const late = new Promise((_, reject) => { timer = setTimeout(reject, ms, error); });
+	return Promise.race([work, /** @type {Promise<never>} */ (late)]).finally(() => clearTimeout(timer));
+}
 
 /** @param {Pick<EventTarget, 'dispatchEvent'>} target @param {string} type @param {any} [detail] */
 function tell(target, type, detail) {
@@ -85,7 +80,7 @@ function tell(target, type, detail) {
  * One stream of work. Every message of the channel is an event of its type (`stt.final`, `turn.reply` …) and also a `message`;
  * `audio` carries a frame; `stale` means that audio not played yet must be dropped; `closed` is the last event. `event.detail` is the message.
  */
-export class JarvisChannel extends TellingChannel {
+export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Telling) {
 	/** @type {JarvisClient} */ #client;
 	#nextFrame = 0;
 	#credit = 0;
@@ -96,7 +91,7 @@ export class JarvisChannel extends TellingChannel {
 	#heardBytes = 0;
 	/** Bytes of received audio whose credit was not returned yet. */ #owed = 0;
 	#lost = false;
-	/** Position of the newest received frame. */ #heard = { generation: -1, ptsMs: -1, last: 0 };
+	/** Position of the newest received frame. */ #heard = UNHEARD;
 	/** @type {{type: string, frame: number}[]} commands that must not overtake the frames before `frame` */
 	#behind = [];
 
@@ -255,7 +250,7 @@ export class JarvisChannel extends TellingChannel {
 
 	/** @internal */
 	beginUtterance() {
-		this.#heard = { generation: -1, ptsMs: -1, last: 0 };
+		this.#heard = UNHEARD;
 	}
 
 	/**
@@ -289,6 +284,11 @@ export class JarvisChannel extends TellingChannel {
 		}
 	}
 
+	/** @internal @param {JarvisError} error */
+	fail({ code, message }) {
+		this.close({ type: 'channel.closed', channel: this.number, status: 'error', code, message });
+	}
+
 	/** @internal @param {any} message */
 	close(message) {
 		this.isClosed = true;
@@ -304,12 +304,16 @@ export class JarvisChannel extends TellingChannel {
  * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
  * null if it does not reconnect), `failed` (a JarvisError), `draining`, `resumable`, `error` (without a channel), `wire` (every message and frame, for developers).
  */
-export class JarvisClient extends TellingClient {
+export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Telling) {
+	#given;
 	#url;
+	#Socket;
 	/** @type {ClientOptions} */ #options;
 	/** @type {WebSocket | null} */ #socket = null;
 	/** @type {Map<number, JarvisChannel>} */ #channels = new Map();
 	/** @type {Map<string, Waiting>} */ #answers = new Map();
+	/** @type {Waiting[]} of `connect` */ #entering = [];
+	/** @type {JarvisError | null} why nothing can be asked */ #over = new JarvisError('CLOSED', 'the client is not connected: call connect() first');
 	/** @type {{command: any, after?: number}[]} */ #commands = [];
 	#nextCommand = 1;
 	#nextChannel = 1;
@@ -328,6 +332,7 @@ export class JarvisClient extends TellingClient {
 	#pulse = 0;
 	#lastHeardAt = 0;
 	#lostAt = 0;
+	/** While there is no session. */ #lossTimer = 0;
 	/** Until it may leave a gateway that drains. */ #leaveTimer = 0;
 	#leaving = false;
 	#refusedTickets = 0;
@@ -341,8 +346,10 @@ export class JarvisClient extends TellingClient {
 	 */
 	constructor(url, options = {}) {
 		super();
+		this.#given = `${url}`.replace(/\/\/.*@|[?#].*/s, '…'); // without a password or a token
 		this.#url = `${url}`.trim().replace(/\/+$/, '').replace(/^http/i, 'ws');
 		this.#options = options;
+		this.#Socket = options.webSocket ?? globalThis.WebSocket;
 		/** @readonly */ this.sessionId = options.resume?.sessionId ?? options.sessionId ?? `web-${this.#idPrefix}${Date.now().toString(36)}`;
 		/** @type {any} the last session.ready */ this.ready = null;
 		/** @type {ClientState} */ this.state = 'idle';
@@ -352,7 +359,7 @@ export class JarvisClient extends TellingClient {
 
 	/** What another page, or this one after a reload, continues the session with; null outside a session. @returns {Parked | null} */
 	park() {
-		if (!this.#resumeToken || this.state === 'failed' || this.state === 'closed') return null;
+		if (!this.ready || this.#over) return null;
 		return {
 			sessionId: this.sessionId, ready: this.ready, resumeToken: this.#resumeToken, lastSeq: this.#lastSeq, nextCommand: this.#nextCommand, nextChannel: this.#nextChannel,
 			commands: this.#commands, channels: this.channels.map((channel) => channel.park()),
@@ -397,21 +404,19 @@ export class JarvisClient extends TellingClient {
 	/**
 	 * Resolves when the session is ready; rejects with a JarvisError. Its `code` is UNREACHABLE (no answer from the address),
 	 * ORIGIN_REFUSED (it answers, but not to this page), REFUSED (it answers, but opens no socket), INVALID_URL, NO_WEBSOCKET, or a code from
-	 * the gateway, such as UNAUTHENTICATED. A session that was ready once keeps trying.
+	 * the gateway, such as UNAUTHENTICATED. A session that was ready once keeps trying; what waits for it longer than the gateway keeps a
+	 * session (a minute) ends with SESSION_LOST.
 	 * @param {{keepTrying?: boolean}} [options] `keepTrying`: wait for a gateway that cannot be reached yet; `disconnected` reports each attempt
-	 * @returns {Promise<import('./jarvis/protocol.js').SessionReady>} `session.ready`
+	 * @returns {Promise<SessionReady>} `session.ready`
 	 */
 	connect({ keepTrying = false } = {}) {
 		this.#keepTrying = keepTrying;
+		this.#over = null;
+		if (this.state === 'online') return Promise.resolve(this.ready);
+		globalThis.addEventListener?.('online', this.#onOnline);
 		return new Promise((resolve, reject) => {
-			const off = new AbortController();
-			/** @param {(detail: any) => void} settle @returns {(event: any) => void} */
-			const once = (settle) => (event) => { off.abort(); settle(event.detail); };
-			this.addEventListener('ready', once(resolve), { signal: off.signal });
-			this.addEventListener('resumed', once(() => resolve(this.ready)), { signal: off.signal });
-			this.addEventListener('failed', once(reject), { signal: off.signal });
-			globalThis.addEventListener?.('online', this.#onOnline);
-			this.#open();
+			this.#entering.push({ resolve, reject });
+			if (this.state !== 'connecting') this.#open();
 		});
 	}
 
@@ -421,7 +426,7 @@ export class JarvisClient extends TellingClient {
 		const query = new URLSearchParams();
 		const protocols = ['jarvis.v1'];
 		try {
-			if (this.#options.getTicket) query.set('ticket', await this.#options.getTicket());
+			if (this.#options.getTicket) query.set('ticket', await within(this.#options.getTicket(), GREETING_MS, new Error('getTicket gave none in time')));
 			else if (this.#options.token) protocols.push(`jarvis.bearer.${this.#options.token}`);
 			else if (this.#options.userId) query.set('user_id', this.#options.userId);
 		} catch (error) {
@@ -443,36 +448,30 @@ export class JarvisClient extends TellingClient {
 		this.#parting = null;
 		const asked = query.toString();
 		const address = `${this.#url}/ws/${encodeURIComponent(this.sessionId)}${asked ? `?${asked}` : ''}`;
-		const socket = this.#socketTo(address, protocols);
-		if (!socket) return;
+		const fault = this.#fault;
+		if (fault) {
+			this.#fail(fault);
+			return;
+		}
+		const socket = new this.#Socket(address, protocols);
 		socket.binaryType = 'arraybuffer';
-		socket.onmessage = (event) => { if (this.#socket === socket) this.#receive(event.data); };
-		socket.onclose = (event) => this.#closed(socket, event);
+		socket.onmessage = (/** @type {any} */ { data }) => { if (this.#socket === socket) this.#receive(data); };
+		socket.onclose = (/** @type {any} */ event) => this.#closed(socket, event);
+		socket.onerror = (/** @type {any} */ { message }) => { // Node tells more than browsers; its own WebSocket may send no `close`
+			if (message) this.#parting ??= { message };
+			if (socket.readyState !== 2) setTimeout(() => this.#closed(socket), 0);
+		};
 		this.#socket = socket;
 		clearTimeout(this.#pulse);
-		this.#pulse = setTimeout(() => { this.#closed(socket, { code: 1006, reason: '' }); socket.close(); }, GREETING_MS);
+		this.#pulse = setTimeout(() => { this.#closed(socket); socket.close(); }, GREETING_MS);
 	}
 
-	/** @param {string} address @param {string[]} protocols @returns {WebSocket | null} null: it failed, which was reported */
-	#socketTo(address, protocols) {
-		const Socket = this.#options.webSocket ?? globalThis.WebSocket;
-		if (!Socket) {
-			this.#fail(new JarvisError('NO_WEBSOCKET', 'this runtime has no WebSocket: npm install ws, and pass { webSocket: WebSocket } of it'));
-			return null;
-		}
-		try {
-			new URL(this.#url); // throws if there is no host
-			if (!SESSION_ID.test(this.sessionId)) throw new SyntaxError(`sessionId: ${SESSION_ID}`);
-			const socket = new Socket(address, protocols);
-			socket.onerror = (/** @type {any} */ { message }) => { // Node tells more than browsers; its own WebSocket may send no `close`
-				if (message) this.#parting ??= { message };
-				if (socket.readyState !== 2) setTimeout(() => this.#closed(socket, { code: 1006, reason: '' }), 0);
-			};
-			return socket;
-		} catch (error) { // a SyntaxError: an invalid URL, or a token with characters that headers cannot hold
-			this.#fail(new JarvisError('INVALID_URL', `no WebSocket can be opened to ${this.#url}: ${/** @type {Error} */ (error).message}`));
-			return null;
-		}
+	/** What is wrong with the arguments. */
+	get #fault() {
+		if (!this.#Socket) return new JarvisError('NO_WEBSOCKET', 'this runtime has no WebSocket: npm install ws, and pass { webSocket: WebSocket } of it');
+		if (!ADDRESS.test(this.#url) || !URL.canParse(this.#url)) return new JarvisError('INVALID_URL', `"${this.#given}" is no address of a gateway: write http://HOST:PORT or https://HOST, with at most a path behind it`);
+		if (!SESSION_ID.test(this.sessionId)) return new JarvisError('INVALID_ARGUMENT', `sessionId "${this.sessionId}": 1 to 128 letters, digits, and _ . : -`);
+		return TOKEN.test(this.#options.token ?? '') ? null : new JarvisError('UNAUTHENTICATED', 'the token has characters that no token has, such as the end of a line');
 	}
 
 	/** Why the first connection failed, as far as a page can tell: browsers do not. @param {string} reason if it is known */
@@ -496,8 +495,8 @@ export class JarvisClient extends TellingClient {
 		tell(this, 'state', state);
 	}
 
-	/** @param {WebSocket} socket @param {{code: number, reason: string}} event */
-	#closed(socket, event) {
+	/** @param {WebSocket} socket @param {{code: number, reason: string}} [event] */
+	#closed(socket, event = { code: 1006, reason: '' }) {
 		if (this.#socket !== socket) return;
 		this.#socket = null;
 		this.#held = true;
@@ -528,6 +527,7 @@ export class JarvisClient extends TellingClient {
 			this.#giveUp(reason);
 			return;
 		}
+		this.#lossTimer ||= setInterval(() => this.#lose(), this.ready?.resume_window_ms ?? DEFAULT_RESUME_WINDOW_MS);
 		const wait = this.#askedDelayMs ?? Math.round(Math.random() * this.#delayMs);
 		this.#askedDelayMs = null;
 		this.#delayMs = Math.min(LONGEST_DELAY_MS, this.#delayMs * 2);
@@ -539,6 +539,14 @@ export class JarvisClient extends TellingClient {
 	/** Try again now instead of waiting. */
 	retryNow() {
 		if (this.state === 'waiting') this.#open();
+	}
+
+	/** No gateway for longer than it keeps a session: end what waits for it. The client goes on trying. */
+	#lose() {
+		const told = `nobody answers at ${this.#url} any more: what was under way has ended`;
+		if (this.#entering.length > 0 && !this.#keepTrying) this.#fail(new JarvisError('UNREACHABLE', told));
+		else this.#abandon(new JarvisError('SESSION_LOST', told));
+		this.cut(0); // or it could still be resumed
 	}
 
 	/** @param {JarvisError} error */
@@ -554,7 +562,16 @@ export class JarvisClient extends TellingClient {
 		clearTimeout(this.#retryTimer);
 		clearTimeout(this.#ackTimer);
 		clearInterval(this.#pulse);
+		this.#over = error;
+		this.#entered(({ reject }) => reject(error));
 		this.#abandon(error);
+	}
+
+	/** @param {(waiting: Waiting) => void} how */
+	#entered(how) {
+		clearInterval(this.#lossTimer);
+		this.#lossTimer = 0;
+		this.#entering.splice(0).forEach(how);
 	}
 
 	/** End the session. */
@@ -591,22 +608,28 @@ export class JarvisClient extends TellingClient {
 		this.send({ type: 'auth.refresh', token });
 	}
 
-	/** @param {{type: string, [field: string]: any}} command @returns {Promise<any>} */
+	/** @param {Command} command @returns {Promise<any>} */
 	#ask(command) {
 		const id = `${this.#idPrefix}${this.#nextId++}`;
 		return new Promise((resolve, reject) => {
+			if (this.#over) throw this.#over;
 			this.send({ ...command, id });
 			this.#answers.set(id, { resolve, reject });
 		});
 	}
 
 	/**
-	 * Open a channel.
+	 * Open a channel. Its `closed` comes in any case: where no session is left, at once.
 	 * @template {ChannelKind} K
 	 * @param {K} kind @param {ParamsOf[K]} [params] @returns {JarvisChannel}
 	 */
 	open(kind, params) {
 		const channel = new JarvisChannel(this, this.#nextChannel, kind);
+		const over = this.#over;
+		if (over) {
+			queueMicrotask(() => channel.fail(over));
+			return channel;
+		}
 		this.send({ type: 'channel.open', channel: channel.number, kind, params: params ?? {}, credit: SPEAKER_WINDOW_BYTES });
 		this.#nextChannel += 2;
 		this.#channels.set(channel.number, channel);
@@ -616,7 +639,7 @@ export class JarvisClient extends TellingClient {
 
 	/**
 	 * Send any command. It is numbered, and kept until the server acknowledges it.
-	 * @param {{type: string, [field: string]: any}} command @param {number} [after] its channel's frames before this number are sent first
+	 * @param {Command} command @param {number} [after] its channel's frames before this number are sent first
 	 */
 	send(command, after) {
 		if (OF_SOCKET.has(command.type)) {
@@ -630,7 +653,7 @@ export class JarvisClient extends TellingClient {
 		if (this.connected && !this.#held) this.#write(numbered, text);
 	}
 
-	/** @param {{type: string, [field: string]: any}} message */
+	/** @param {Command} message */
 	#write(message, text = JSON.stringify(message)) {
 		this.#socket?.send(text);
 		tell(this, 'wire', { direction: 'out', message });
@@ -727,7 +750,7 @@ export class JarvisClient extends TellingClient {
 		this.#leaveInPause();
 	}
 
-	/** @param {import('./jarvis/protocol.js').SessionDraining} message */
+	/** @param {SessionDraining} message */
 	#onDraining(message) {
 		this.#askedDelayMs = message.reconnect_after_ms; // for a gateway that closes before
 		clearTimeout(this.#leaveTimer);
@@ -742,14 +765,10 @@ export class JarvisClient extends TellingClient {
 
 	/** @param {any} message */
 	#onReady(message) {
-		const lost = this.ready !== null;
+		if (this.#resumeToken) this.#abandon(new JarvisError('SESSION_LOST', 'the session could not be resumed; what was under way has ended'));
 		this.ready = message;
 		this.#resumeToken = message.resume_token;
 		this.#lastSeq = this.#acknowledged = 0;
-		if (lost) {
-			this.#abandon(new JarvisError('SESSION_LOST', 'the session could not be resumed; what was under way has ended'));
-			this.#nextCommand = this.#nextChannel = 1;
-		}
 		this.#begin();
 		tell(this, 'ready', message);
 	}
@@ -767,6 +786,7 @@ export class JarvisClient extends TellingClient {
 		this.#held = false;
 		this.#delayMs = FIRST_DELAY_MS;
 		this.#refusedTickets = 0;
+		this.#entered(({ resolve }) => resolve(this.ready));
 		this.#sendAgain();
 		const heartbeat = this.ready?.heartbeat_ms ?? DEFAULT_HEARTBEAT_MS;
 		clearInterval(this.#pulse);
@@ -796,16 +816,16 @@ export class JarvisClient extends TellingClient {
 		this.send({ type: 'ping', t: performance.now() });
 	}
 
-	/** Reject pending calls and close all channels. @param {JarvisError} error */
+	/** Reject pending calls and close all channels; what is opened meanwhile is of the next session. @param {JarvisError} error */
 	#abandon(error) {
 		const channels = this.channels;
 		const answers = [...this.#answers.values()];
 		this.#channels.clear();
 		this.#answers.clear();
 		this.#commands = [];
-		for (const channel of channels) {
-			channel.close({ type: 'channel.closed', channel: channel.number, status: 'error', code: error.code, message: error.message });
-		}
+		this.#resumeToken = '';
+		this.#nextCommand = this.#nextChannel = 1;
+		for (const channel of channels) channel.fail(error);
 		for (const { reject } of answers) reject(error);
 	}
 
@@ -852,7 +872,7 @@ const PLAYOUT = () => new URL('./worklets/playout.js', import.meta.url).href;
  * The microphone as 16-bit mono PCM, 20 ms per frame, at the device's rate (the gateway resamples once). Needs a page on https or
  * localhost. Events: `frame` with `{pcm: Uint8Array, ptsMs, level}` (level: the loudest sample, 0 to 1) and, for a recording, `ended`.
  */
-export class Microphone extends Telling {
+export class Microphone extends /** @type {TellingOf<Record<string, any>>} */ (Telling) {
 	/** @type {JarvisChannel | null} */ #channel = null;
 	/** @type {MediaStream | undefined} */ #stream;
 	/** @type {AudioContext | undefined} */ #context;
@@ -949,7 +969,7 @@ export class Speaker {
 		this.options = options;
 	}
 
-	/** Browsers require a click or key press before it. May be called again. */
+	/** Browsers require a click or key press before it; without, it fails with NO_SOUND. May be called again. */
 	async start() {
 		if (!this.context) {
 			this.context = new AudioContext({ latencyHint: 'interactive' });
@@ -958,7 +978,7 @@ export class Speaker {
 			this.loaded = this.context.audioWorklet.addModule(this.options.worklet ?? PLAYOUT());
 		}
 		await this.loaded?.catch((error) => this.stop().then(() => { throw error; }));
-		await this.context.resume();
+		await within(this.context.resume(), SOUND_MS, new JarvisError('NO_SOUND', 'sound stays off until a click or key press: call start() behind one'));
 	}
 
 	/** Play the channel's speech. @param {JarvisChannel} channel @returns {Playout} */
@@ -975,7 +995,7 @@ export class Speaker {
 }
 
 /** Plays one channel's speech. Events: `report` (a PlayoutReport), `sounding` (the first sample of an utterance), `silent`, `underrun`. */
-export class Playout extends Telling {
+export class Playout extends /** @type {TellingOf<Record<string, any>>} */ (Telling) {
 	#channel;
 	#node;
 

@@ -187,14 +187,15 @@ class Shell {
 		this.#listen(session);
 		on(session.health, 'news', () => this.#showTroubled(session.health.troubled));
 		session.health.start();
-		this.#route();
 		session.client.connect({ keepTrying: true }).catch(() => undefined); // `failed` tells
+		this.#route();
 		this.pulse ??= setInterval(() => { if (!document.hidden) this.session?.client.ping(); }, PING_EVERY_MS);
 	}
 
 	#listen({ client, account }) {
+		let before = client.ready;
 		on(client, 'state', (state) => this.#onState(state));
-		on(client, 'ready', (ready) => { if (ready.resume_error) toast('The session could not be resumed: a new one began.', 'bad'); });
+		on(client, 'ready', (ready) => { if (before) toast('The session could not be resumed: a new one began.', 'bad'); before = ready; });
 		on(client, 'resumed', ({ took_ms: took, replayed }) => toast(`${took > 0 ? `Back after ${ms(took)}` : 'This page goes on where it was'}, nothing lost${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
 		on(client, 'disconnected', (detail) => this.#onDisconnected(detail));
 		on(client, 'pong', () => this.#about());

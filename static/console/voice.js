@@ -18,7 +18,6 @@ export class Voice extends EventTarget {
 	analyser = null;
 	sounding = 0;
 	stats = { ...SILENT };
-	level = 0;
 	/** The microphone's peak levels of the last seconds, one per 20 ms. */ heard = new Float32Array(SCOPE_FRAMES);
 
 	constructor(client, trace, account) {
@@ -58,12 +57,13 @@ export class Voice extends EventTarget {
 		return { language, reply, ...(voice && { voice }), ...(speed !== '1' && { speed: Number(speed) }), ...(zone && { time_zone: zone }) };
 	}
 
-	async say(text) {
+	/** `again`: it waits already. */
+	async say(text, again = false) {
 		const reply = await this.loud().then(() => settings.reply, () => 'text'); // offline
 		if (settings.dialect === 'openai') return (await this.#openai()).say(text);
 		const waits = this.client.state !== 'online';
 		const channel = this.client.open('turn', { ...this.#params(), reply, text });
-		if (waits) this.trace.add({ direction: 'local', message: { type: 'typed.waiting', channel: channel.number, text } });
+		if (waits && !again) this.trace.note({ type: 'typed.waiting', channel: channel.number, text });
 		this.#follow(channel, waits ? text : '');
 		if (reply !== 'text') this.hear(channel);
 	}
@@ -86,7 +86,7 @@ export class Voice extends EventTarget {
 		on(channel, 'channel.opened', () => { words = ''; });
 		on(channel, 'closed', ({ code }) => {
 			this.#texts.delete(channel);
-			if (words && code === 'SESSION_LOST') this.say(words); // in the new session
+			if (words && code === 'SESSION_LOST') this.say(words, true); // in the next session
 			this.#become();
 		});
 		this.#become();
@@ -106,7 +106,7 @@ export class Voice extends EventTarget {
 	/** Play a channel's speech, and record when it really sounds. */
 	hear(channel) {
 		const playout = this.speaker.play(channel);
-		const note = (type, detail = {}) => this.trace.add({ direction: 'local', message: { type, channel: channel.number, ...detail } });
+		const note = (type, detail = {}) => this.trace.note({ type, channel: channel.number, ...detail });
 		let sounds = false;
 		const sound = (on) => {
 			if (on === sounds) return;
@@ -190,15 +190,13 @@ export class Voice extends EventTarget {
 	}
 
 	#onFrame(level) {
-		this.level = this.microphone?.isMuted ? 0 : level;
 		this.heard.copyWithin(0, 1);
-		this.heard[SCOPE_FRAMES - 1] = this.level;
+		this.heard[SCOPE_FRAMES - 1] = this.microphone?.isMuted ? 0 : level;
 	}
 
 	async stop() {
 		const { microphone, channel } = this;
 		this.microphone = this.channel = null;
-		this.level = 0;
 		this.#become('off');
 		channel?.end();
 		await microphone?.stop();

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
 
-import { JarvisClient, JarvisError } from '../../static/jarvis-client.js';
+import { JarvisClient, JarvisError, Speaker } from '../../static/jarvis-client.js';
 import { LOST } from '../../static/jarvis/codec.js';
 import { fakeNetwork, ready, resumed } from './socket.mjs';
 
@@ -273,7 +273,7 @@ test('comes back after a while that grows, and at once when asked', async () => 
   const waits = heard(client, 'disconnected');
   for (let attempt = 0; attempt < 3; attempt += 1) {
     network.last.drop();
-    mock.timers.tick(20_000);
+    mock.timers.tick(10_000);
     await TICK();
   }
   assert.deepEqual(waits.map(({ retry_in_ms: wait }) => wait), [100, 200, 400]);
@@ -354,11 +354,166 @@ test('a command that JSON cannot hold uses no number up', async () => {
   assert.equal(network.last.sent.at(-1).seq, 1);
 });
 
-test('an address or a session id that is none', async () => {
-  const { FakeSocket: webSocket } = fakeNetwork();
-  for (const [url, sessionId] of [[undefined, 's'], ['', 's'], ['ws://gateway', 'a/b']]) {
-    await assert.rejects(new JarvisClient(url, { webSocket, sessionId }).connect(), { code: 'INVALID_URL' });
+test('an address that is none: what one looks like', async () => {
+  const { FakeSocket: webSocket, sockets } = fakeNetwork();
+  for (const url of [undefined, '', 'localhost:8000', '/ws', 'ftp://gateway', 'http://', 'http://gateway/?x=1', 'http://ada:secret@gateway', 'http://my gateway']) {
+    await assert.rejects(new JarvisClient(url, { webSocket }).connect(), ({ code, message }) => code === 'INVALID_URL' && /write http:\/\/HOST:PORT or https:\/\/HOST/.test(message) && !message.includes('secret'), url);
   }
+  assert.equal(sockets.length, 0);
+  for (const url of ['http://gateway:8000/', 'HTTPS://gateway/voice/', 'ws://[::1]:8000', ' wss://gateway ']) new JarvisClient(url, { webSocket, token: 't' }).connect().catch(() => undefined);
+  await TICK();
+  assert.deepEqual(sockets.map(({ address }) => address.origin + address.pathname.replace(/[^/]+$/, '')), ['ws://gateway:8000/ws/', 'wss://gateway/voice/ws/', 'ws://[::1]:8000/ws/', 'wss://gateway/ws/']);
+});
+
+test('a session id or a token that none can be', async () => {
+  const { FakeSocket: webSocket } = fakeNetwork();
+  await assert.rejects(new JarvisClient('ws://gateway', { webSocket, sessionId: 'a/b' }).connect(), { code: 'INVALID_ARGUMENT', message: /a\/b.*1 to 128 letters/ });
+  await assert.rejects(new JarvisClient('ws://gateway', { webSocket, token: 'eyJ.x.y\n' }).connect(), ({ code, message }) => code === 'UNAUTHENTICATED' && !message.includes('eyJ'));
+});
+
+// --- nothing waits for ever ---
+
+async function away(network, seconds) {
+  for (let passed = 0; passed < seconds; passed += 5) {
+    mock.timers.tick(5_000);
+    await TICK();
+    if (network.last.readyState === 0) network.last.drop();
+  }
+}
+
+test('what waits for a gateway that does not return ends with a reason, and the client goes on trying', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', {});
+  const closed = heard(turn, 'closed');
+  network.last.drop();
+  const lost = [client.call('agent.intent', { text: 'x' }), client.confirm('q1', true)].map((asked) => assert.rejects(asked, { code: 'SESSION_LOST', message: /nobody answers at ws:\/\/gateway/ }));
+  await away(network, 55);
+  assert.equal(closed.length, 0, 'the gateway keeps the session for a minute');
+  await away(network, 10);
+  await Promise.all(lost);
+  assert.deepEqual(closed.map(({ status, code }) => [status, code]), [['error', 'SESSION_LOST']]);
+  assert.equal(client.state, 'waiting');
+
+  const later = assert.rejects(client.call('agent.intent', { text: 'y' }), { code: 'SESSION_LOST' }, 'also what is asked meanwhile');
+  await away(network, 65);
+  await later;
+
+  const kept = client.call('agent.intent', { text: 'z' });
+  const parked = JSON.parse(JSON.stringify(client.park()));
+  client.retryNow();
+  await TICK();
+  assert.equal(network.last.address.searchParams.get('resume'), null, 'it would be in vain');
+  network.last.say(ready({ epoch: 'e2' }));
+  const [call] = network.last.sent.filter(({ type }) => type === 'call');
+  assert.equal(call.seq, 1);
+  network.last.say({ type: 'result', id: call.id, data: 'fine', seq: 1 });
+  assert.equal(await kept, 'fine');
+  assert.deepEqual(parked.commands.map(({ command }) => command.params), [{ text: 'z' }], 'a reload keeps it as well');
+});
+
+test('a handshake that hangs at that moment resumes nothing', async () => {
+  const { client, network } = await online();
+  network.last.drop();
+  await away(network, 55);
+  mock.timers.tick(4_000);
+  client.retryNow();
+  await TICK();
+  const hanging = network.last;
+  mock.timers.tick(1_000);
+  assert.equal(hanging.closedWith, 4000);
+});
+
+test('what waits for a gateway that was never there ends, too', async () => {
+  const network = fakeNetwork();
+  const client = new JarvisClient('ws://gateway/', { token: 't', webSocket: network.FakeSocket });
+  client.connect({ keepTrying: true }).catch(() => undefined);
+  const call = assert.rejects(client.call('ws.stats'), { code: 'SESSION_LOST' });
+  await TICK();
+  await away(network, 65);
+  await call;
+  assert.notEqual(client.state, 'failed');
+});
+
+test('what is asked of a client that is not connected is refused at once', async () => {
+  const refused = async (client, code) => {
+    await assert.rejects(client.call('ws.stats'), { code });
+    await assert.rejects(client.confirm('q1', true), { code });
+    const closed = heard(client.open('turn', { text: 'x' }), 'closed');
+    await TICK();
+    assert.deepEqual(closed.map((each) => [each.status, each.code]), [['error', code]]);
+    assert.deepEqual(client.channels, []);
+  };
+  const { client, network } = await online();
+  client.close();
+  await refused(client, 'CLOSED');
+  await refused(new JarvisClient('ws://gateway/', { webSocket: network.FakeSocket }), 'CLOSED');
+  const taken = await online();
+  taken.network.last.say({ type: 'error', code: 'SESSION_TAKEN_OVER', message: 'by another socket', retryable: false });
+  taken.network.last.drop(4510);
+  await refused(taken.client, 'SESSION_TAKEN_OVER');
+});
+
+test('connect() settles also if the client is closed, and after a reload', async () => {
+  const network = fakeNetwork();
+  const closed = new JarvisClient('ws://gateway/', { token: 't', webSocket: network.FakeSocket });
+  const refused = assert.rejects(closed.connect({ keepTrying: true }), { code: 'CLOSED' });
+  await TICK();
+  closed.close();
+  await refused;
+
+  const { client } = await online();
+  const page = new JarvisClient('ws://gateway/', { token: 't', webSocket: network.FakeSocket, resume: client.park() });
+  const away_ = assert.rejects(page.connect(), { code: 'UNREACHABLE' });
+  await TICK();
+  network.last.drop();
+  await away(network, 65);
+  await away_;
+  assert.equal(page.state, 'failed');
+});
+
+test('connect() of a client that is connected, or connecting, opens no second socket', async () => {
+  const network = fakeNetwork();
+  const client = new JarvisClient('ws://gateway/', { token: 't', webSocket: network.FakeSocket });
+  const both = [client.connect(), client.connect()];
+  await TICK();
+  network.last.say(ready());
+  both.push(client.connect());
+  for (const session of await Promise.all(both)) assert.equal(session.resume_token, 'rt1');
+  assert.equal(network.sockets.length, 1);
+});
+
+test('a ticket that does not come ends the attempt', async () => {
+  mock.method(globalThis, 'fetch', async () => ({ ok: true }));
+  const client = new JarvisClient('ws://gateway', { webSocket: fakeNetwork().FakeSocket, getTicket: () => new Promise(() => undefined) });
+  const refused = assert.rejects(client.connect(), { code: 'REFUSED', message: /getTicket/ });
+  mock.timers.tick(15_000);
+  await refused;
+});
+
+test('what a channel’s end opens belongs to the next session', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', {});
+  network.last.say({ type: 'channel.opened', channel: 1, kind: 'turn', credit: 0, seq: 1 });
+  turn.addEventListener('closed', () => client.open('turn', { text: 'again' }));
+  client.open('turn', {});
+  network.last.drop();
+  mock.timers.tick(10_000);
+  await TICK();
+  network.last.say(ready({ epoch: 'e2', resume_error: 'EXPIRED' }));
+  assert.deepEqual(network.last.sent.filter(({ type }) => type === 'channel.open').map(({ channel, seq }) => [channel, seq]), [[1, 1]]);
+});
+
+test('sound that a browser keeps off is told', async () => {
+  globalThis.AudioContext = class {
+    audioWorklet = { addModule: async () => undefined };
+    createGain() { return { connect() {} }; }
+    resume() { return new Promise(() => undefined); } // until a click
+  };
+  const refused = assert.rejects(new Speaker().start(), { code: 'NO_SOUND', message: /click/ });
+  await TICK();
+  mock.timers.tick(3_000);
+  await refused;
+  delete globalThis.AudioContext;
 });
 
 test('a ticket that cannot be had says why', async () => {

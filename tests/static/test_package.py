@@ -25,9 +25,13 @@ EXAMPLE = re.findall(r"```js\n(.*?)```", README, re.DOTALL)[0]
 REACT = re.findall(r"```jsx\n(.*?)```", README, re.DOTALL)[0]
 GOOD = """\
 import { JarvisClient } from 'jarvis-client';
-const client = new JarvisClient('http://localhost');
+import type { ChannelKind, ClientOptions, Frame, JarvisError, TurnReply } from 'jarvis-client';
+const options: ClientOptions = { userId: 'developer' };
+const client = new JarvisClient('http://localhost', options);
 const turn = client.open('turn', { text: 'hello', reply: 'text' });
 turn.addEventListener('turn.reply', ({ detail }) => detail.text.toUpperCase());
+const said = ({ text }: TurnReply): string => text;
+const known = (kind: ChannelKind, frame: Frame, error: JarvisError) => [kind, frame.seq, error.code, said];
 client.open('execute', { executor: 'os', action: 'ls' });
 client.addEventListener('failed', ({ detail }) => detail.code);
 """
@@ -78,7 +82,7 @@ def test_it_packs_what_it_needs_and_nothing_else(project: Path) -> None:
     package = project / "node_modules" / "jarvis-client"
     files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
     code = {"jarvis-client.js", "jarvis/codec.js", "worklets/capture.js", "worklets/playout.js"}
-    types = {"jarvis-client.d.ts", "jarvis/client.d.ts", "jarvis/codec.d.ts", "jarvis/protocol.d.ts"}
+    types = {"jarvis-client.d.ts"} | {f"jarvis/{name}.d.ts" for name in ("client", "codec", "index", "protocol")}
     assert files == code | types | {"package.json", "README.md"}
 
 

@@ -18,12 +18,14 @@ from tests.support.browser import (
     turns_are_over,
     until,
 )
+from tests.support.gateway import LIGHT, GatewayProcess
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.async_api import Route
 
     from tests.support.browser import Console
-    from tests.support.gateway import GatewayProcess
 
 pytestmark = pytest.mark.gen_test(timeout=120)
 
@@ -105,6 +107,32 @@ async def test_what_is_typed_before_any_sound_was_loaded_waits_too(console: Cons
         await say(page, "what time is it")
         await turns_are_over(page, 2)
         assert await page.evaluate("window.heard.length") > 0
+
+
+async def test_words_typed_while_the_gateway_is_away_for_long_are_said_to_the_next(
+    console: Console, tmp_path: Path
+) -> None:
+    """The client has given the session up meanwhile, and they are said once."""
+    settings = {"WS_RESUME_SECONDS": "1", **LIGHT}
+    gateway = GatewayProcess(tmp_path, **settings)
+    try:
+        async with console(gateway, pardon=("ERR_",)) as page:
+            await in_writing(page)
+            for count in (1, 2):
+                await say(page, "what time is it")
+                await turns_are_over(page, count)
+            gateway.stop()
+            await say(page, "what can you do")
+            await see(page, ".turn .foot >> text=waits for the connection")
+            await go(page, "wire")
+            await see(page, ".channels td >> text=/^1$/")  # the next session's first channel
+            await go(page, "talk")
+            gateway = GatewayProcess(tmp_path, PORT=str(gateway.port), **settings)
+            await page.evaluate("window.dispatchEvent(new Event('online'))")
+            await turns_are_over(page, 3)
+            assert await page.locator(".talk .turn[data-status=ok]").count() == 3
+    finally:
+        gateway.stop()
 
 
 async def test_a_gateway_that_does_not_answer_is_told(console: Console, gateway: GatewayProcess) -> None:
