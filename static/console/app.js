@@ -168,8 +168,8 @@ class Shell {
 	async #goOn() {
 		const parked = unpark();
 		// fails if another version left it
-		const again = async ({ client, startedAt, tail }) => new Session(this.account, parked, await restored(client.sessionId, startedAt, tail));
-		this.#connect(parked ? await again(parked).catch(() => undefined) : undefined);
+		const again = async () => new Session(this.account, parked, await restored(parked));
+		this.#connect(parked ? await again().catch(() => undefined) : undefined);
 	}
 
 	async #signOut() {

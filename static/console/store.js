@@ -213,7 +213,8 @@ export function park(client, keeper) {
 	let room = MOST_PARKED_BYTES;
 	const tail = keeper.untold.filter(({ bytes }) => !bytes || (room -= bytes.byteLength) > 0)
 		.map(({ bytes, ...line }) => (bytes ? { ...line, audio: [...bytes] } : line));
-	const parked = { client, startedAt: keeper.trace.startedAt };
+	const { startedAt, cleared } = keeper.trace;
+	const parked = { client, startedAt, cleared };
 	const put = (last) => tried(() => { sessionStorage.setItem(PARKED, JSON.stringify({ ...parked, tail: last })); return true; });
 	if (!put(tail)) put([]); // it was too large
 }
@@ -228,11 +229,12 @@ export function unpark() {
 	});
 }
 
-export async function restored(sessionId, startedAt, tail) {
+export async function restored({ client: { sessionId }, startedAt, cleared = 0, tail }) {
 	const trace = new Trace('This session', 'live', startedAt);
 	trace.origin = performance.now() - (Date.now() - startedAt);
 	const kept = await lines(`${sessionId}@${startedAt}`).catch(() => []);
 	retell(trace, ordered([...kept, ...tail]));
-	if (trace.kinds.has('channel:openai')) trace.add({ direction: 'local', message: { type: 'channel.closed', channel: 'openai', status: 'lost' } }); // its socket ended with the page
+	trace.cleared = Math.min(cleared, trace.end);
+	if (trace.kinds.has('channel:openai')) trace.note({ type: 'channel.closed', channel: 'openai', status: 'lost' }); // its socket ended with the page
 	return trace;
 }

@@ -237,3 +237,18 @@ async def test_a_pause_stands_still_and_can_be_filtered(console: Console, gatewa
         await see(page, "text=Nothing is left to show")
         await page.click("#pause")
         await see(page, ".vrow >> text=agent.intent")
+
+
+async def test_what_was_cleared_stays_so(console: Console, gateway: GatewayProcess) -> None:
+    """Also behind a reload, which brings all rows back; and what follows is shown."""
+    async with console(gateway) as page:
+        await go(page, "wire")
+        await see(page, ".vrow .type >> text=session.ready")
+        await page.click("#clear")
+        await see(page, "text=Nothing is left to show")
+        await page.reload()
+        await see(page, ".vrow .type >> text=session.resumed")
+        assert await page.locator(".vrow .type >> text=session.ready").count() == 0
+        await page.fill("input[type=search]", "no such row")
+        await page.click("text=Show everything")
+        await see(page, ".vrow .type >> text=session.ready")
