@@ -24,6 +24,11 @@ class Keyboard:
         self._typed = b""
         self._fd: int | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody may still type."""
+        return self._fd is not None
+
     def __enter__(self) -> Self:
         try:
             fd = sys.stdin.fileno()

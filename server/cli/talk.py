@@ -143,6 +143,7 @@ class Talk:
         self._pcm = b""  # of the audio file
         self._asked: list[messages.TaskConfirmationRequired] = []  # confirmations that wait for an answer, oldest first
         self._failed = False
+        self._keyboard: Keyboard | None = None
 
     async def run(self) -> int:
         """Returns the exit code: 0 if every turn ended well."""
@@ -184,7 +185,7 @@ class Talk:
                             group.create_task(self._typed(line, gateway), name="answer")
 
                         speaking = group.create_task(self._say(turn), name="microphone")
-                        with Keyboard(typed):
+                        with Keyboard(typed) as self._keyboard:
                             async for event in turn:
                                 await self._on(event, gateway, turn)
                                 live.update(self._screen)
@@ -194,6 +195,12 @@ class Talk:
             finally:
                 if not console.is_terminal and not given.json:
                     console.line()  # rich ends its last line only on terminals
+
+    @property
+    def _nobody_answers(self) -> bool:
+        """Neither by a microphone, nor at the keyboard, such as in a script: else the question would wait until it expires."""
+        speaks = not (self._options.text or self._options.file)
+        return not speaks and (self._keyboard is None or not self._keyboard.is_open)
 
     def _params(self) -> TurnParams:
         if self._options.text:
@@ -250,6 +257,9 @@ class Talk:
         elif isinstance(event, messages.TaskConfirmationRequired):
             if self._options.yes:
                 await self._confirm(event, gateway, approve=True)
+            elif self._nobody_answers:
+                self._screen.say("       nobody can answer here; --yes approves", "yellow")
+                await self._confirm(event, gateway, approve=False)
             else:
                 self._asked.append(event)
         elif isinstance(event, messages.TurnDone):

@@ -212,7 +212,7 @@ def test_the_doctor_says_what_to_do(tmp_path: Path) -> None:
     for what, advice in [
         (f"✗ port      {port} is taken by another program", "PORT=9000"),
         ("✗ Redis     REDIS_URL does not answer", "start it"),
-        ("· Chromium  CHROMIUM_PATH: /no/such is not a program", "chromium"),
+        ("· Chromium  CHROMIUM_PATH: /no/such is not a program", "leave CHROMIUM_PATH out"),
         ("· sound     sounddevice is not installed", "microphone"),
     ]:
         line = next(number for number, line in enumerate(told) if line.startswith(what))
@@ -318,6 +318,13 @@ def test_an_answer_that_cannot_be_written_is_one_line(tmp_path: Path, gateway: G
     assert done.returncode == 1
     assert done.stderr.endswith("none/answer.wav: No such file or directory\n")
     assert "Traceback" not in done.stderr
+
+
+def test_no_question_waits_where_nobody_can_answer(tmp_path: Path, gateway: GatewayProcess) -> None:
+    """In a script, without a terminal: it waited two minutes, until it expired."""
+    done = run(tmp_path, "talk", "--url", gateway.base, "--text", "forget my name")
+    assert "nobody can answer here; --yes approves" in done.stderr
+    assert "task   declined" in done.stderr
 
 
 LOGS_AND_FAILS = """
