@@ -25,6 +25,7 @@ export class JarvisChannel extends JarvisChannel_base {
     /** Generation of the newest audio; older frames never reach the page. */
     generation: number;
     isClosed: boolean;
+    /** @internal of the command that opened it */ id: string;
     /** Microphone bytes dropped because there was no credit or no socket in time. */
     lostBytes: number;
     /** @type {Set<string>} what is under way: speech into it, words that no turn has begun for, turns, work that can't move */
@@ -88,7 +89,7 @@ export class JarvisChannel extends JarvisChannel_base {
 declare const JarvisClient_base: TellingOf<ClientEvents>;
 /**
  * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
- * null if it does not reconnect), `failed` (a JarvisError), `draining`, `resumable`, `error` (without a channel), `wire` (every message and frame, for developers).
+ * null if it does not reconnect), `failed` (a JarvisError), `draining`, `resumable`, `error` (without a channel, and no answer to a call), `wire` (every message and frame, for developers).
  */
 export class JarvisClient extends JarvisClient_base {
     /**

@@ -104,6 +104,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 		/** Generation of the newest audio; older frames never reach the page. */
 		this.generation = 0;
 		this.isClosed = false;
+		/** @internal of the command that opened it */ this.id = '';
 		/** Microphone bytes dropped because there was no credit or no socket in time. */
 		this.lostBytes = 0;
 		/** @type {Set<string>} what is under way: speech into it, words that no turn has begun for, turns, work that can't move */
@@ -302,7 +303,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 
 /**
  * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
- * null if it does not reconnect), `failed` (a JarvisError), `draining`, `resumable`, `error` (without a channel), `wire` (every message and frame, for developers).
+ * null if it does not reconnect), `failed` (a JarvisError), `draining`, `resumable`, `error` (without a channel, and no answer to a call), `wire` (every message and frame, for developers).
  */
 export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Telling) {
 	#given;
@@ -608,9 +609,13 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		this.send({ type: 'auth.refresh', token });
 	}
 
+	#newId() {
+		return `${this.#idPrefix}${this.#nextId++}`;
+	}
+
 	/** @param {Command} command @returns {Promise<any>} */
 	#ask(command) {
-		const id = `${this.#idPrefix}${this.#nextId++}`;
+		const id = this.#newId();
 		return new Promise((resolve, reject) => {
 			if (this.#over) throw this.#over;
 			this.send({ ...command, id });
@@ -630,7 +635,8 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 			queueMicrotask(() => channel.fail(over));
 			return channel;
 		}
-		this.send({ type: 'channel.open', channel: channel.number, kind, params: params ?? {}, credit: SPEAKER_WINDOW_BYTES });
+		channel.id = this.#newId();
+		this.send({ type: 'channel.open', id: channel.id, channel: channel.number, kind, params: params ?? {}, credit: SPEAKER_WINDOW_BYTES });
 		this.#nextChannel += 2;
 		this.#channels.set(channel.number, channel);
 		if (kind === 'execute' || kind === 'tts' || (params && 'text' in params && params.text !== undefined)) channel.underWay.add('work');
@@ -829,19 +835,24 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		for (const { reject } of answers) reject(error);
 	}
 
-	/** @param {string} id @param {(waiting: Waiting) => void} how */
+	/** False if nobody waits for it. @param {string} id @param {(waiting: Waiting) => void} how */
 	#settle(id, how) {
 		const waiting = this.#answers.get(id);
-		if (!waiting) return;
-		this.#answers.delete(id);
-		how(waiting);
+		if (waiting) how(waiting);
+		return this.#answers.delete(id);
 	}
 
 	/** @param {any} message */
 	#toSession(message) {
 		if (message.type === 'error') {
 			this.#parting = message;
-			this.#settle(message.id, (waiting) => waiting.reject(new JarvisError(message.code, message.message, message.details)));
+			const error = new JarvisError(message.code, message.message, message.details);
+			if (this.#settle(message.id, ({ reject }) => reject(error))) return;
+			const refused = this.channels.find(({ id }) => id && id === message.id);
+			if (refused) {
+				this.#channels.delete(refused.number);
+				refused.fail(error);
+			}
 		}
 		tell(this, message.type, message);
 	}

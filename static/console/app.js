@@ -200,7 +200,7 @@ class Shell {
 		on(client, 'disconnected', (detail) => this.#onDisconnected(detail));
 		on(client, 'pong', () => this.#about());
 		on(client, 'draining', () => toast('The gateway is restarting; this session moves on by itself.'));
-		on(client, 'error', (error) => { if (!error.id && error.code !== 'DRAINING') toast(`${error.code}: ${error.message}. ${hint(error.code)}`, 'bad'); });
+		on(client, 'error', (error) => { if (error.code !== 'DRAINING') toast(`${error.code}: ${error.message}. ${hint(error.code)}`, 'bad'); });
 		on(client, 'auth.expiring', () => account.renew().then((token) => client.refreshAuth(token)).catch((error) => this.session?.fault(error)));
 		on(client, 'failed', (error) => this.#onFailed(error));
 	}

@@ -188,7 +188,7 @@ export const missing = (what) => toast(`${what} is not here, or not any more.`, 
 
 export async function copy(words, note = 'Copied.') {
 	const done = await tried(() => navigator.clipboard.writeText(words).then(() => true, () => false));
-	toast(done ? note : 'This browser lets no page copy here: it wants https or localhost, and to be looked at.', done ? 'good' : 'bad');
+	toast(done ? note : 'Browsers copy on https and localhost only.', done ? 'good' : 'bad');
 }
 
 export function empty(picture, title, ...more) {

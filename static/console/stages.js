@@ -63,10 +63,11 @@ export function waited({ marks, askedAt, steps }) {
 	return asked.reduce((left, step) => left - (step.answeredAt - step.askedAt), answered - askedAt);
 }
 
+/** Of a turn, what took its time and is over. */
+export const done = (turn) => spans(turn, 0).filter(({ key, running }) => !running && !['speech', 'speaking', 'paused'].includes(key));
+
 export function durations(turn) {
 	const sums = new Map();
-	for (const { key, start, end, running } of spans(turn, 0)) {
-		if (!running && !['speech', 'speaking', 'paused'].includes(key)) sums.set(key, (sums.get(key) ?? 0) + end - start);
-	}
+	for (const { key, start, end } of done(turn)) sums.set(key, (sums.get(key) ?? 0) + end - start);
 	return sums;
 }

@@ -246,7 +246,9 @@ export class TurnLog {
 		const { type, at_ms: about, end_ms: end, text = '' } = message;
 		const before = line.hearing;
 		this[`on ${type}`](line, message, at);
-		(line.hearing ?? before ?? line.waiting.at(-1) ?? line.last)?.decisions.push({ type, at, about: this.#heardAt(line, about ?? end, at), text });
+		const turn = line.hearing ?? before ?? line.waiting.at(-1) ?? line.last;
+		turn?.decisions.push({ type, at, about: this.#heardAt(line, about ?? end, at), text });
+		this.#changed(turn);
 	}
 
 	/** The trace's time for a time on the microphone's clock. */
@@ -257,21 +259,18 @@ export class TurnLog {
 	'on stt.speech_started'(line, message, at) {
 		line.hearing = this.#begin(line, 'speech');
 		line.hearing.mark('speech_start', this.#heardAt(line, message.at_ms, at));
-		this.#changed(line.hearing);
 	}
 
 	'on stt.partial'(line, message, at) {
 		if (!line.hearing) this['on stt.speech_started'](line, {}, at);
 		Object.assign(line.hearing, { text: message.text ?? '', stableChars: message.stable_chars ?? 0 });
 		line.hearing.mark('first_words', at);
-		this.#changed(line.hearing);
 	}
 
 	'on stt.speech_stopped'(line, message, at) {
 		if (!line.hearing) return;
 		line.hearing.mark('speech_end', this.#heardAt(line, message.at_ms, at));
 		line.hearing.mark('endpoint', at);
-		this.#changed(line.hearing);
 	}
 
 	'on stt.final'(line, message, at) {
@@ -285,7 +284,6 @@ export class TurnLog {
 		if (!message.text) this.#drop(turn);
 		else if (line.kind === 'stt') turn.status = 'heard';
 		else line.waiting.push(turn);
-		this.#changed(turn);
 	}
 
 	/** Remove a turn without words, such as a cough or a door. */
@@ -303,9 +301,7 @@ export class TurnLog {
 	/** Set a mark for the current or last utterance, whose turn may have no id yet. */
 	#markSaid(line, name, at) {
 		const turn = line.hearing ?? line.waiting.at(-1) ?? line.last;
-		if (!turn) return;
-		turn.marks[name] = at;
-		this.#changed(turn);
+		if (turn) turn.marks[name] = at;
 	}
 
 	// --- understanding ---

@@ -3,7 +3,7 @@
 import { Conversation } from './conversation.js';
 import { button, copy, empty, fill, h, missing, on, onceAFrame, region, sourcePicker, text } from './dom.js';
 import { ms, pretty } from './format.js';
-import { spans, waited } from './stages.js';
+import { done, waited } from './stages.js';
 import { drawWaterfall, stageTables } from './waterfall.js';
 
 const MOST_TURNS = 50;
@@ -102,7 +102,7 @@ export class TurnsView {
 	#row(turn, longest) {
 		const total = waited(turn);
 		const zero = turn.askedAt;
-		const pieces = spans(turn, zero).filter((span) => !['speech', 'speaking', 'paused'].includes(span.key) && !span.running && span.end > zero);
+		const pieces = done(turn).filter((span) => span.end > zero);
 		const bars = pieces.map((span) => h('i.bar', { 'data-tone': span.tone, style: { left: `${((span.start - zero) / longest) * 100}%`, width: `${((span.end - span.start) / longest) * 100}%` } }));
 		const words = turn.text || '…';
 		return h('div.turn-row', { role: 'option', 'aria-selected': turn === this.#chosen, onclick: () => this.pick(turn) },

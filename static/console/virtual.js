@@ -19,7 +19,7 @@ export class VirtualList extends EventTarget {
 		this.sizer = h('div.sizer', { role: 'presentation' });
 		this.element = h('div.virtual', { role: 'listbox', aria: label, tabIndex: 0, onkeydown: (event) => this.#onKey(event), onclick: (event) => this.#onClick(event) }, this.sizer);
 		this.draw = onceAFrame(() => this.#draw());
-		on(this.element, 'scroll', () => this.#onScroll(), { passive: true });
+		on(this.element, 'scroll', () => this.#onScroll());
 		new ResizeObserver(() => this.draw()).observe(this.element);
 	}
 
@@ -80,7 +80,7 @@ export class VirtualList extends EventTarget {
 	}
 
 	#put(index, row) {
-		set(row, { 'data-index': index, id: `${this.element.getAttribute('aria-label')?.replace(/\W/g, '')}-${index}`, 'aria-selected': index === this.picked, 'aria-posinset': index + 1, 'aria-setsize': this.count, style: { top: `${index * this.rowHeight}px` } });
+		set(row, { 'data-index': index, id: `row-${index}`, 'aria-selected': index === this.picked, 'aria-posinset': index + 1, 'aria-setsize': this.count, style: { top: `${index * this.rowHeight}px` } });
 		this.render(index, row);
 		this.#shown.set(index, row);
 		if (!row.isConnected) this.sizer.append(row);

@@ -133,7 +133,7 @@ export class WireView {
 	}
 
 	#take() {
-		if (!this.element.isConnected || !this.trace) return;
+		if (!this.element.isConnected) return;
 		const { records, forgotten } = this.trace;
 		const end = Math.min(records.length, (this.pausedAt ?? Infinity) - forgotten);
 		const until = performance.now() + TAKE_MS;
@@ -167,7 +167,7 @@ export class WireView {
 	// --- rows ---
 
 	#record(index) {
-		return this.trace?.records[this.passing[index]];
+		return this.trace.records[this.passing[index]];
 	}
 
 	#render(index, row) {
@@ -189,7 +189,7 @@ export class WireView {
 		const shown = record.message ?? { ...record.frame, channel: record.channel };
 		const as = (form, words) => () => copy(words(shown), `Copied as ${form}.`);
 		const code = record.direction === 'out' && record.message ? [button('Python', as('Python', asPython), { title: 'Copy as Python' }), button('JavaScript', as('JavaScript', asJavaScript), { title: 'Copy as JavaScript' })] : [];
-		const turn = this.trace?.turns.list.find((each) => each.id && each.id === shown.turn_id);
+		const turn = this.trace.turns.list.find((each) => each.id && each.id === shown.turn_id);
 		history.replaceState(null, '', `#wire/${record.n}`);
 		fill(this.detail, h('div.line', h('h2.mono', record.type), h('span.end'), button('Copy', as('JSON', pretty), { title: 'Copy as JSON' }, 'copy'), code, record.type === 'call' ? button('Its operation', () => { location.hash = `#rest/${shown.op}`; }, {}, 'rest') : null, turn ? button('Its turn', () => this.session.showTurn(turn), {}, 'turns') : null, pictureButton('cross', 'Close', () => this.#close())),
 			h('p.soft.num', `${{ in: 'received', out: 'sent', local: 'seen by this page' }[record.direction]} at ${clockMs(record.at)}${record.size ? `, ${bytes(record.size)}` : ''}`),
@@ -204,7 +204,7 @@ export class WireView {
 
 	/** A link to one message: `#wire/123`. */
 	openLink(number) {
-		const at = (this.trace?.records ?? []).findIndex(({ n }) => n === Number(number));
+		const at = this.trace.records.findIndex(({ n }) => n === Number(number));
 		if (at < 0) {
 			missing(`Message ${number}`);
 			return;
@@ -235,7 +235,7 @@ export class WireView {
 		const open = live ? client.channels : [];
 		const head = ['channel', 'kind', 'credit', 'to be taken', 'waiting', 'generation', 'lost'];
 		const list = open.map((channel) => [channel.number, channel.kind, bytes(channel.credit), bytes(channel.keptBytes), counted(channel.waitingFrames, 'frame'), channel.generation, bytes(channel.lostBytes)]);
-		const caption = live ? `seq ${client.lastSeq} received · ${counted(client.pendingCommands, 'command')} kept until acknowledged · ${open.length === 0 ? 'no open channels' : `${open.length} open`}` : `${this.trace?.name}: nothing is sent here`;
+		const caption = live ? `seq ${client.lastSeq} received · ${counted(client.pendingCommands, 'command')} kept until acknowledged · ${open.length === 0 ? 'no open channels' : `${open.length} open`}` : `${this.trace.name}: nothing is sent here`;
 		rows(this.table, head, list, caption, caption);
 	}
 

@@ -453,6 +453,22 @@ test('what is asked of a client that is not connected is refused at once', async
   await refused(taken.client, 'SESSION_TAKEN_OVER');
 });
 
+test('a channel that the gateway refuses to open is closed, and the page is told', async () => {
+  const { client, network } = await online();
+  const told = heard(client, 'error');
+  const closed = heard(client.open('turn', { sample_rate: 1 }), 'closed');
+  const other = client.open('turn', {});
+  const [{ id }] = network.last.sent.filter(({ type }) => type === 'channel.open');
+  network.last.say({ type: 'error', id, code: 'INVALID_FIELD', message: 'params.sample_rate: at least 8000', retryable: false, seq: 1 });
+  assert.deepEqual(closed.map(({ status, code }) => [status, code]), [['error', 'INVALID_FIELD']]);
+  assert.deepEqual(client.channels, [other]);
+  assert.deepEqual(told.map(({ code }) => code), ['INVALID_FIELD']);
+  const call = assert.rejects(client.call('no.such'), { code: 'UNKNOWN_OPERATION' });
+  network.last.say({ type: 'error', id: network.last.sent.at(-1).id, code: 'UNKNOWN_OPERATION', message: 'no', retryable: false, seq: 2 });
+  await call;
+  assert.equal(told.length, 1, 'the caller knows');
+});
+
 test('connect() settles also if the client is closed, and after a reload', async () => {
   const network = fakeNetwork();
   const closed = new JarvisClient('ws://gateway/', { token: 't', webSocket: network.FakeSocket });
