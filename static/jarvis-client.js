@@ -25,8 +25,8 @@ const SPEAKER_WINDOW_BYTES = 262_144;
 /** Microphone audio kept while there is no credit or no socket. Beyond it the oldest frames are lost. */
 const MICROPHONE_KEEP_BYTES = 2_097_152;
 /** Used until `session.ready` brings the server's own. */
-const DEFAULT_HEARTBEAT_MS = 20_000;
-const DEFAULT_RESUME_WINDOW_MS = 60_000;
+const HEARTBEAT_MS = 20_000;
+const RESUME_WINDOW_MS = 60_000;
 /** Browsers that refuse sound before a click say nothing at all. */
 const SOUND_MS = 3_000;
 /** Close codes after which a new attempt would be refused as well; so are 4500 and above. */
@@ -528,7 +528,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 			this.#giveUp(reason);
 			return;
 		}
-		this.#lossTimer ||= setInterval(() => this.#lose(), this.ready?.resume_window_ms ?? DEFAULT_RESUME_WINDOW_MS);
+		this.#lossTimer ||= setInterval(() => this.#lose(), this.ready?.resume_window_ms ?? RESUME_WINDOW_MS);
 		const wait = this.#askedDelayMs ?? Math.round(Math.random() * this.#delayMs);
 		this.#askedDelayMs = null;
 		this.#delayMs = Math.min(LONGEST_DELAY_MS, this.#delayMs * 2);
@@ -794,7 +794,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		this.#refusedTickets = 0;
 		this.#entered(({ resolve }) => resolve(this.ready));
 		this.#sendAgain();
-		const heartbeat = this.ready?.heartbeat_ms ?? DEFAULT_HEARTBEAT_MS;
+		const heartbeat = this.ready?.heartbeat_ms ?? HEARTBEAT_MS;
 		clearInterval(this.#pulse);
 		this.#pulse = setInterval(() => this.#beat(heartbeat), heartbeat / 4);
 		this.ping();

@@ -124,7 +124,6 @@ export class Account {
 		if (body) headers['Content-Type'] = 'application/json';
 		if (token) headers.Authorization = `Bearer ${token}`;
 		const answer = await fetch(path, { method: 'POST', headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(PATIENCE_MS) });
-		if (answer.status === 204) return {};
 		const document = await answer.json().catch(() => ({}));
 		if (answer.ok) return document;
 		if (answer.status === 429 || answer.status >= 500) throw new Error(document.detail ?? `the gateway answers ${answer.status}`);

@@ -109,7 +109,6 @@ class Later {
 	}
 }
 
-/** The frame around the views: connection, navigation, theme. */
 class Shell {
 	session = null;
 	shown = null;

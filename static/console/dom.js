@@ -120,7 +120,7 @@ export function select(options, value, onchange, props = {}) {
 	return made;
 }
 
-/** Of the traces of a session, the one to show: its own, an observed one, or a recording. */
+/** Which trace is shown: of this session, an observed one, or a recording. */
 export function sourcePicker(session) {
 	const box = h('div.source');
 	const draw = () => {

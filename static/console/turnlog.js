@@ -140,6 +140,12 @@ export class TurnLog {
 		return made;
 	}
 
+	/** The turn of a record: by its id, else by channel and time. */
+	of({ at, channel, message }) {
+		const id = message?.turn_id;
+		return this.list.findLast((turn) => (id ? turn.id === id : turn.channel === channel && at >= Math.min(...Object.values(turn.marks))));
+	}
+
 	/** True if that channel was opened with text, so it has no microphone. */
 	isTyped(channel) {
 		return this.list.some((turn) => turn.channel === channel && !turn.isOver && turn.source === 'text');

@@ -87,8 +87,6 @@ export class VirtualList extends EventTarget {
 	}
 
 	#announce() {
-		const row = this.#shown.get(this.picked);
-		if (row) this.element.setAttribute('aria-activedescendant', row.id);
-		else this.element.removeAttribute('aria-activedescendant');
+		set(this.element, { 'aria-activedescendant': this.#shown.get(this.picked)?.id });
 	}
 }

@@ -189,7 +189,7 @@ export class WireView {
 		const shown = record.message ?? { ...record.frame, channel: record.channel };
 		const as = (form, words) => () => copy(words(shown), `Copied as ${form}.`);
 		const code = record.direction === 'out' && record.message ? [button('Python', as('Python', asPython), { title: 'Copy as Python' }), button('JavaScript', as('JavaScript', asJavaScript), { title: 'Copy as JavaScript' })] : [];
-		const turn = this.trace.turns.list.find((each) => each.id && each.id === shown.turn_id);
+		const turn = this.trace.turns.of(record);
 		history.replaceState(null, '', `#wire/${record.n}`);
 		fill(this.detail, h('div.line', h('h2.mono', record.type), h('span.end'), button('Copy', as('JSON', pretty), { title: 'Copy as JSON' }, 'copy'), code, record.type === 'call' ? button('Its operation', () => { location.hash = `#rest/${shown.op}`; }, {}, 'rest') : null, turn ? button('Its turn', () => this.session.showTurn(turn), {}, 'turns') : null, pictureButton('cross', 'Close', () => this.#close())),
 			h('p.soft.num', `${{ in: 'received', out: 'sent', local: 'seen by this page' }[record.direction]} at ${clockMs(record.at)}${record.size ? `, ${bytes(record.size)}` : ''}`),

@@ -49,6 +49,15 @@ const SPOKEN = [
   [2550, 'out', on('playback', { played_ms: 150, generation: 0 })],
 ];
 
+test('a message leads to its turn: by its id, else by its channel and time', () => {
+  const trace = traceOf(...SPOKEN, [3000, 'in', on('turn.done', { turn_id: 'a', status: 'ok' })], [4000, 'in', on('stt.speech_started', { at_ms: 3880 })], [4500, 'in', on('turn.latency', { turn_id: 'a', stages: {} })], [4600, 'in', { type: 'pong', t: 1 }]);
+  const [first, second] = trace.turns.list;
+  const of = (type) => trace.turns.of(trace.records.findLast((record) => record.type === type));
+  for (const type of ['stt.partial', 'stt.final', 'turn.intent', 'playout.sounding', 'playback', 'turn.latency']) assert.equal(of(type), first, type);
+  assert.equal(of('stt.speech_started'), second);
+  for (const type of ['channel.open', 'pong']) assert.equal(of(type), undefined, type);
+});
+
 test('what is typed offline waits, visibly, and is one turn when it is sent, and when it is sent again', () => {
   const open = (seq) => ['out', on('channel.open', { kind: 'turn', seq, params: { text: 'what time is it' } })];
   const trace = traceOf([10, 'local', on('typed.waiting', { text: 'what time is it' })]);
