@@ -380,7 +380,8 @@ export class TurnLog {
 	}
 
 	'on tts.started'(turn, _message, _at, line) {
-		Object.assign(turn, { words: [], spokenBefore: turn.spoken, playedMs: 0 });
+		Object.assign(turn, { words: [], spokenBefore: turn.spoken, playedMs: 0, heardText: null });
+		delete turn.marks.interrupted; // that ended a question
 		line.speaking = turn;
 	}
 
@@ -417,8 +418,6 @@ export class TurnLog {
 	/** No words followed: the rest of the reply comes as a separate utterance. */
 	'on turn.continued'(turn, _message, at) {
 		this.#goOn(turn, at, false);
-		turn.heardText = null;
-		delete turn.marks.interrupted;
 		delete turn.marks.silent;
 	}
 

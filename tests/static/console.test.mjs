@@ -239,6 +239,14 @@ test('a cough is no turn, and a yes is none either', () => {
   assert.equal(trace.turns.list[0].steps.get('s').question.open, false);
 });
 
+test('a question that a click cut short is no interrupted answer', () => {
+  const started = (generation) => on('tts.started', { turn_id: 'a', sample_rate: 16_000, generation });
+  const [turn] = traceOf([0, 'out', on('channel.open', { kind: 'turn', params: { text: 'forget my name' } })], [1, 'in', on('turn.intent', { turn_id: 'a' })],
+    [2, 'in', started(0)], [3, 'in', on('turn.interrupted', { turn_id: 'a', generation: 1, heard_ms: 9, heard_text: 'Shall' })], [4, 'in', on('turn.reply', { turn_id: 'a', text: 'I will not.' })],
+    [5, 'in', started(1)], [9, 'in', on('turn.done', { turn_id: 'a', status: 'ok' })]).turns.list;
+  assert.deepEqual([turn.heardText, turn.marks.interrupted, turn.status], [null, undefined, 'ok']);
+});
+
 test('a broken service is told once, with what to do', () => {
   const broken = { code: 'UNAVAILABLE', message: 'stt: down' };
   const [turn] = traceOf(...SPOKEN.slice(0, 4), [950, 'in', on('error', { ...broken, retryable: true })], [960, 'in', on('channel.closed', { status: 'error', ...broken })]).turns.list;
