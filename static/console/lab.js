@@ -86,7 +86,7 @@ export class LabView {
 		this.note = h('p.soft', { role: 'status' });
 		this.table = h('table', { aria: 'Run again' });
 		this.again = button('Run turn A again', () => this.#run([this.sides[0].picked]), { id: 'again' }, 'play');
-		this.all = button('Run all of its session', () => this.#run([...this.#byName.values()].filter(({ trace }) => trace === this.sides[0].picked.trace).reverse()), { id: 'again-all' });
+		this.all = button('Run all of its session', () => this.#run([...this.#byName.values()].filter(({ trace }) => trace === this.sides[0].picked.trace).reverse()));
 		this.halt = button('Stop', () => { this.running = false; session.voice.hush(); session.voice.stop(); }, { hidden: true }, 'stop');
 		this.measured = h('div.columns');
 		this.measuring = h('p.soft', { role: 'status' }, 'Typed and spoken apart; a person’s own time to say yes is left out.');

@@ -103,7 +103,7 @@ export class TalkView {
 	#panel() {
 		this.choices = new Choices(this.session, ['voice', 'speed', 'reply', 'dialect', 'device', 'rate']);
 		this.bars = h('div.waterfall');
-		this.engines = h('p.soft', { id: 'engines' });
+		this.engines = h('p.soft');
 		this.name = h('span.soft.clip');
 		this.numbers = h('dl.numbers', NUMBERS.map(([name, title]) => h('div', { title }, h('dt', name), h('dd'))));
 		return h('aside.panel', { aria: 'This turn' },

@@ -121,6 +121,35 @@ async def test_axe_finds_nothing_on_a_phone_or_at_the_sign_in(console: Console, 
         assert await violations(page) == []
 
 
+ALL_DOWN = """
+for (const id of ['services', 'network']) document.getElementById(id).hidden = false;
+document.getElementById('services').textContent = 'stt, tts, intent, planner, safety, browser, os, search, memory down';
+"""
+
+
+async def test_nothing_is_wider_than_a_phone(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway, size=PHONE) as page:
+        await page.click("[aria-label='Timing, audio and voice']")
+        await page.click("summary >> text=Voice")
+        await in_writing(page)
+        await page.click("[aria-label='Timing, audio and voice']")
+        for number in (1, 2):
+            await say(page, f"remember that my very favourite number of all numbers is {number}")
+            await turns_are_over(page, number)
+        await page.evaluate(ALL_DOWN)
+        box = await page.locator("[aria-label='Sign out']").bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= PHONE["width"]
+        for view in VIEWS:
+            await go(page, view)
+            await fill_view(page, view)
+            if view == "lab":
+                await page.select_option("select[aria-label='Turn B']", index=2)
+                await see(page, "table[aria-label=Difference] td")
+            wide = "[...document.querySelectorAll('main, .view, .card')].map((part) => part.scrollWidth - part.clientWidth)"
+            assert max(await page.evaluate(wide)) <= 0, view
+
+
 async def violations(page: Page) -> list[str]:
     found = (await Axe().run(page, options=WCAG)).response["violations"]
     return [
