@@ -204,7 +204,9 @@ def _chromium(settings: Settings) -> Iterator[Finding]:
     try:
         yield Finding("ok", "Chromium", find_chromium(settings.chromium_path))
     except MissingPartError as missing:
-        advice = "name the program of a browser, or leave CHROMIUM_PATH out" if settings.chromium_path else INSTALL_CHROMIUM
+        advice = (
+            "name the program of a browser, or leave CHROMIUM_PATH out" if settings.chromium_path else INSTALL_CHROMIUM
+        )
         yield Finding("note", "Chromium", f"{missing}: the browser service stays down", advice)
 
 

@@ -105,11 +105,12 @@ class GatewayClient:
         self.start(self._write, name="gateway writer")
         try:
             await self._greeted.wait()
-            if self._failed is not None:
-                raise self._failed
-        except BaseException:  # also a timeout of the caller's: nothing may go on connecting behind its back
+        except asyncio.CancelledError:  # by a timeout of the caller's: nothing may go on connecting behind its back
             await self.__aexit__()
             raise
+        if self._failed is not None:
+            await self.__aexit__()
+            raise self._failed
         return self
 
     async def __aexit__(self, *_error: object) -> None:

@@ -17,7 +17,7 @@ from streaming.client import gateway as client_gateway
 from streaming.protocol import client as protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine
 
     from tests.support.gateway import GatewayProcess
 
@@ -150,16 +150,23 @@ async def test_a_call_that_is_never_answered_ends(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_what_another_task_waits_for_ends_with_the_client() -> None:
-    async with peer(text(READY)) as (url, _), asyncio.timeout(20):
-        async with AsyncJarvisClient(url) as client:
-            turn = client.open(TurnParams(text="x"))
-            answers = [asyncio.create_task(each) for each in (client.call("ws.stats"), client.confirm("q", approve=True))]
-            events = asyncio.create_task(anext(aiter(turn), None))
-            await asyncio.sleep(0)
-        for answer in answers:
-            with pytest.raises(GatewayError, match="CLOSED"):
-                await answer
-        assert await events is None
+    async def refused(asked: Coroutine[Any, Any, Any]) -> str:
+        with pytest.raises(GatewayError) as raised:
+            await asked
+        return raised.value.code
+
+    async with (
+        peer(text(READY)) as (url, _),
+        asyncio.timeout(20),
+        asyncio.TaskGroup() as group,
+        AsyncJarvisClient(url) as client,
+    ):
+        events = group.create_task(anext(aiter(client.open(TurnParams(text="x"))), None), name="events")
+        asked = client.call("ws.stats"), client.confirm("q", approve=True)
+        answers = [group.create_task(refused(each), name="answer") for each in asked]
+        await asyncio.sleep(0)
+    assert events.result() is None
+    assert [answer.result() for answer in answers] == ["CLOSED", "CLOSED"]
 
 
 async def test_a_caller_that_waits_no_longer_leaves_nothing_behind() -> None:
