@@ -528,7 +528,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 			this.#giveUp(reason);
 			return;
 		}
-		this.#lossTimer ||= setInterval(() => this.#lose(), this.ready?.resume_window_ms ?? RESUME_WINDOW_MS);
+		this.#lossTimer ||= setInterval(() => this.#lose(), this.ready?.resume_window_ms || RESUME_WINDOW_MS);
 		const wait = this.#askedDelayMs ?? Math.round(Math.random() * this.#delayMs);
 		this.#askedDelayMs = null;
 		this.#delayMs = Math.min(LONGEST_DELAY_MS, this.#delayMs * 2);
@@ -544,10 +544,10 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 
 	/** No gateway for longer than it keeps a session: end what waits for it. The client goes on trying. */
 	#lose() {
+		if (this.#resumeToken) this.cut(0); // or it could still be resumed
 		const told = `nobody answers at ${this.#url} any more: what was under way has ended`;
 		if (this.#entering.length > 0 && !this.#keepTrying) this.#fail(new JarvisError('UNREACHABLE', told));
 		else this.#abandon(new JarvisError('SESSION_LOST', told));
-		this.cut(0); // or it could still be resumed
 	}
 
 	/** @param {JarvisError} error */

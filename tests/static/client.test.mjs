@@ -423,6 +423,21 @@ test('a handshake that hangs at that moment resumes nothing', async () => {
   assert.equal(hanging.closedWith, 4000);
 });
 
+for (const window of [0, 300]) {
+  test(`a gateway that keeps sessions for ${window} ms is come back to`, async () => {
+    const network = fakeNetwork();
+    const client = new JarvisClient('ws://gateway/', { token: 't', webSocket: network.FakeSocket });
+    client.connect();
+    await TICK();
+    network.last.say(ready({ resume_window_ms: window }));
+    network.last.drop();
+    for (let passed = 0; passed < 1_000; passed += 100) { mock.timers.tick(100); await TICK(); } // a slow handshake
+    network.last.say(ready({ epoch: 'e2' }));
+    assert.equal(client.state, 'online');
+    assert.ok(network.sockets.length < 4);
+  });
+}
+
 test('what waits for a gateway that was never there ends, too', async () => {
   const network = fakeNetwork();
   const client = new JarvisClient('ws://gateway/', { token: 't', webSocket: network.FakeSocket });
