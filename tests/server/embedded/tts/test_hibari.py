@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import math
 import subprocess
 import sys
@@ -138,10 +139,18 @@ def test_long_readings_are_cut_between_words() -> None:
     assert list(hibari._short(Reading("a" * 900, (0,) * 900)))[2].phonemes == "a" * 100
 
 
-def test_another_model_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(hibari.SHA256, "oov.onnx", "0" * 64)
+@pytest.mark.parametrize("name", ["oov.onnx", "vocab.json", "lexicon_us_gold.json.gz"])
+def test_another_model_is_not_loaded(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setitem(hibari.SHA256, name, "0" * 64)
     with pytest.raises(MissingPartError, match="not the one of hibari-tts"):
         Hibari()
+
+
+def test_every_file_of_the_american_voice_is_verified() -> None:
+    """The package's other files are of the British voice, or describe the voices."""
+    assets = Path(importlib.import_module("hibari").__file__ or "").parent / "assets"
+    others = {path.name for path in assets.iterdir()} - hibari.SHA256.keys()
+    assert {name for name in others if "gb" not in name} == {"voices.json"}
 
 
 def test_an_edge_beside_a_silence_is_moved_to_it() -> None:
