@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from streaming.openai.mistakes import MistakeError, beyond, missing, one_of, wrong
 from streaming.strict_json import (
@@ -18,7 +19,7 @@ from streaming.strict_json import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 MAX_DEPTH = 32  # JSON schemas of tools nest
 MAX_EVENT_ID_CHARS = 512
@@ -41,6 +42,11 @@ FIELDS: dict[str, tuple[str, ...]] = {
 TYPES = tuple(FIELDS)
 
 
+Sounds: TypeAlias = "Mapping[str, bytearray | None]"
+"""Long sound of an event, by the words that stand for it in the event's fields: see `long_sound`. None: it is not base64."""
+NO_SOUNDS: Sounds = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class ClientEvent:
     """One client event. `fields`: all but `type` and `event_id`."""
@@ -48,6 +54,7 @@ class ClientEvent:
     kind: str
     event_id: str
     fields: dict[str, Any]
+    sounds: Sounds = field(default_factory=dict)
 
     def check_fields(self) -> None:
         """Raises MistakeError for a field that this event of the Realtime API does not have."""
@@ -80,17 +87,21 @@ class ClientEvent:
         """An optional string. Raises MistakeError."""
         return None if self.fields.get(name) is None else self.text(name)
 
-    def audio(self) -> bytes:
+    def audio(self) -> bytes | bytearray:
         """The audio of an append. Raises MistakeError."""
-        return decoded(self.text("audio"), "audio")
+        return decoded(self.text("audio"), "audio", self.sounds)
 
 
-def decoded(audio: str, param: str) -> bytes:
-    """Sound in base64. Raises MistakeError."""
+def decoded(audio: str, param: str, sounds: Sounds) -> bytes | bytearray:
+    """Sound in base64, or one of `sounds`. Raises MistakeError."""
+    sound: bytes | bytearray | None
     try:
-        return b64decode(audio, validate=True)
+        sound = sounds[audio] if audio in sounds else b64decode(audio, validate=True)
     except (binascii.Error, ValueError):
-        raise wrong(param, f"Invalid '{param}': expected base64-encoded audio.") from None
+        sound = None
+    if sound is None:
+        raise wrong(param, f"Invalid '{param}': expected base64-encoded audio.")
+    return sound
 
 
 class UnreadableEventError(MistakeError):
@@ -101,8 +112,8 @@ class UnreadableEventError(MistakeError):
         self.event_id = event_id
 
 
-def read(data: str | bytes, types: Collection[str] = TYPES) -> ClientEvent:
-    """The event in a message, one of `types`. Raises UnreadableEventError."""
+def read(data: str | bytes, types: Collection[str] = TYPES, sounds: Sounds = NO_SOUNDS) -> ClientEvent:
+    """The event in a message, one of `types`. `sounds`: taken out of it before. Raises UnreadableEventError."""
     if isinstance(data, bytes):
         raise UnreadableEventError(
             "invalid_message", "events are JSON in text messages; audio is base64 in them", "", ""
@@ -126,7 +137,7 @@ def read(data: str | bytes, types: Collection[str] = TYPES) -> ClientEvent:
         message = f"Invalid value: '{named}'. Supported values are: {', '.join(types)}."
         raise UnreadableEventError("invalid_value", message, "type", event_id)
     fields.pop("event_id", None)
-    return ClientEvent(kind, event_id, fields)
+    return ClientEvent(kind, event_id, fields, sounds)
 
 
 def _event_id(fields: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from streaming.rfc6455 import NORMAL, POLICY_VIOLATION, SERVICE_RESTART
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from streaming.openai.client_events import ClientEvent
     from streaming.openai.event_queue import EventQueue
@@ -146,7 +146,7 @@ class Duplex(RealtimeSession):
         for _ in self.appending(event, event.audio()):
             pass
 
-    def appending(self, event: ClientEvent, audio: bytes) -> Iterator[None]:
+    def appending(self, event: ClientEvent, audio: bytes | bytearray) -> Generator[None, None, None]:
         """Feed the microphone; if it is muted, with silence of the same length. Raises MistakeError."""
         self._require_start()
         check_sound(event.fields)
@@ -154,12 +154,12 @@ class Duplex(RealtimeSession):
             return self.microphones.appending(_SILENCE[self.resource["audio"]["format"]["type"]] * len(audio))
         return self._reflecting(audio)
 
-    def _reflecting(self, audio: bytes) -> Iterator[None]:
+    def _reflecting(self, audio: bytes | bytearray) -> Generator[None, None, None]:
         """Feed the microphone, and show each piece to the sidebands."""
         piece_bytes = round(self.event_queue.bytes_per_ms * PIECE_MS)
         for number, _ in enumerate(self.microphones.appending(audio)):
             for reflect in self.reflections:
-                reflect(audio[number * piece_bytes : (number + 1) * piece_bytes])
+                reflect(bytes(audio[number * piece_bytes : (number + 1) * piece_bytes]))
             yield
 
     def on_mute(self, event: ClientEvent) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from streaming.openai.mistakes import MistakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Generator
 
+T = TypeVar("T")
 LONG_CHARS = 128 * 1024  # two seconds of PCM in base64, which takes about a millisecond to parse
 # Of memory, for events behind a long one: with one emoji, a text takes four bytes for each character.
 MAX_WAITING_BYTES = 64 * 1024 * 1024
@@ -84,3 +85,13 @@ class EventInbox:
         self._held = None
         if self._task is not None:
             self._task.cancel()
+
+
+async def in_steps(steps: Generator[None, None, T]) -> T:
+    """Run them to their end. Others have a turn between two steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as over:
+            return cast("T", over.value)
+        await asyncio.sleep(0)

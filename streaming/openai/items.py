@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from streaming.openai.client_events import decoded
+from streaming.openai.client_events import NO_SOUNDS, decoded
 from streaming.openai.conversation import Entry, new_id
 from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 from streaming.openai.schema import Fields, check
+
+if TYPE_CHECKING:
+    from streaming.openai.client_events import Sounds
 
 MAX_ID_CHARS = 64
 MAX_ITEM_CHARS = 256 * 1024  # words of one item: they are sent back twice, and the model reads all of them
@@ -70,8 +73,8 @@ _TEXTS = {  # what is kept of an item, besides `id` and `type`
 }
 
 
-def checked_item(given: Any, param: str = "item") -> Entry:
-    """An item in the form that the conversation keeps, with the sound in it. Raises MistakeError."""
+def checked_item(given: Any, param: str = "item", sounds: Sounds = NO_SOUNDS) -> Entry:
+    """An item in the form that the conversation keeps, with the sound in it. `sounds`: of its event. Raises MistakeError."""
     if given is None:
         raise missing(param)
     if not isinstance(given, dict):
@@ -86,9 +89,9 @@ def checked_item(given: Any, param: str = "item") -> Entry:
     if len(item_id) > MAX_ID_CHARS:
         raise wrong(f"{param}.id", f"an id has at most {MAX_ID_CHARS} characters")
     if kind == "message":
-        content, sounds = _checked_content(given["role"], given["content"], f"{param}.content")
+        content, heard = _checked_content(given["role"], given["content"], f"{param}.content", sounds)
         entry = Entry(_item(item_id, kind, status="completed", role=given["role"], content=content))
-        entry.sounds = sounds
+        entry.sounds = heard
         return entry
     kept = {name: given[name] for name in _TEXTS[kind] if given.get(name) is not None}
     for name, value in kept.items():
@@ -111,22 +114,24 @@ def _check_length(words: str, param: str) -> None:
         raise MistakeError("string_above_max_length", f"at most {MAX_ITEM_CHARS} characters in one item", param)
 
 
-def _checked_content(role: str, content: list[Any], param: str) -> tuple[list[dict[str, Any]], dict[int, bytes]]:
+def _checked_content(
+    role: str, content: list[Any], param: str, sounds: Sounds
+) -> tuple[list[dict[str, Any]], dict[int, bytes | bytearray]]:
     """The parts of a message, and the sound of those whose words are not known yet, by their index."""
     if not content:
         raise wrong(param, f"Invalid '{param}': a message has at least one part.")
     parts: list[dict[str, Any]] = []
-    sounds: dict[int, bytes] = {}
+    heard: dict[int, bytes | bytearray] = {}
     for index, part in enumerate(content):
-        kept, sound = _checked_part(role, part, f"{param}[{index}]")
+        kept, sound = _checked_part(role, part, f"{param}[{index}]", sounds)
         parts.append(kept)
         if sound is not None:
-            sounds[index] = sound
+            heard[index] = sound
     _check_length("".join(part.get("text") or part.get("transcript") or "" for part in parts), param)
-    return parts, sounds
+    return parts, heard
 
 
-def _checked_part(role: str, part: Any, param: str) -> tuple[dict[str, Any], bytes | None]:
+def _checked_part(role: str, part: Any, param: str, sounds: Sounds) -> tuple[dict[str, Any], bytes | bytearray | None]:
     if not isinstance(part, dict):
         raise MistakeError("invalid_type", f"Invalid type for '{param}': expected an object.", param)
     kind = part.get("type")
@@ -145,7 +150,7 @@ def _checked_part(role: str, part: Any, param: str) -> tuple[dict[str, Any], byt
     if words is not None:
         return {"type": kind, name: words}, None
     if kind == "input_audio" and part.get("audio") is not None:
-        return {"type": kind, "transcript": ""}, decoded(part["audio"], f"{param}.audio")
+        return {"type": kind, "transcript": ""}, decoded(part["audio"], f"{param}.audio", sounds)
     if kind == "output_audio":  # clients that restore a conversation may not have its words
         if part.get("audio") is not None:
             raise wrong(f"{param}.audio", "The agent's own sound cannot be added: give its 'transcript'.")

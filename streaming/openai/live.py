@@ -14,15 +14,16 @@ from streaming.expiry import TokenTimer
 from streaming.listening import ListeningClock
 from streaming.openai import settings as config
 from streaming.openai.appends import appended
-from streaming.openai.client_events import FIELDS, ClientEvent, read
+from streaming.openai.client_events import NO_SOUNDS, ClientEvent, UnreadableEventError, read
 from streaming.openai.closing import DEPARTURES, last_mistake
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
-from streaming.openai.inbox import EventInbox
+from streaming.openai.inbox import LONG_CHARS, EventInbox, in_steps
 from streaming.openai.items import checked_item
+from streaming.openai.long_sound import MAX_REST_CHARS, TAKE_SOUND, without_sound
 from streaming.openai.microphones import Microphones
-from streaming.openai.mistakes import MistakeError, error_event, failure_event
+from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.pace import EventPace
 from streaming.openai.recorded import RecordedSound
 from streaming.openai.remembering import Remembered
@@ -36,9 +37,8 @@ from streaming.session import Session
 from streaming.unrecorded import UnrecordedResident
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
-    from streaming.openai.telling import Mistaken
     from streaming.ports import Allowance, Identity, LaneServices, Seen
     from streaming.residents import Departure
 
@@ -224,7 +224,7 @@ class RealtimeSession(UnrecordedResident):
             if self._inbox.takes(data):
                 return
         except MistakeError as mistake:
-            self.event_queue.say(error_event(mistake))
+            self._tell_uncounted(mistake, "")
             self.wake()
             return
         audio = appended(data) if self.reads_appends and isinstance(data, str) else None
@@ -250,15 +250,21 @@ class RealtimeSession(UnrecordedResident):
         try:
             self.microphones.append(audio)
         except Exception as error:  # noqa: BLE001 - any of them is answered
-            self.event_queue.say(failure_event(error, event_id))
+            self._tell_uncounted(error, event_id)
         if self.event_queue.bytes:
             self.wake()
+
+    def _tell_uncounted(self, error: Exception, event_id: str) -> None:
+        """Answer what went wrong with an event that has not counted yet, and count it."""
+        with telling_mistakes(self, "") as mistaken:
+            mistaken.event_id, mistaken.is_sound = event_id, True
+            raise error
 
     def receive_now(self, data: str | bytes, refused: tuple[str, ...] = ()) -> None:
         """Parse a message and handle it. Types in `refused` are for the session's own socket only."""
         with telling_mistakes(self, data) as mistaken:
             event = read(data, self.actions)
-            mistaken.event_id = event.event_id
+            mistaken.event_id, mistaken.is_sound = event.event_id, event.kind == self.append_kind
             self.count(event.kind, data)
             if event.kind in refused:
                 raise MistakeError("unsupported_event", f"'{event.kind}' is for the session's own socket", "type")
@@ -267,9 +273,11 @@ class RealtimeSession(UnrecordedResident):
 
     def count(self, kind: str, data: str | bytes) -> None:
         """Count an event. Raises MistakeError if there are too many."""
-        self._pace.count(kind, len(data), self._loop.time() if self._arrived_at is None else self._arrived_at)
+        # Where there are more characters, these count enough.
+        commas = data.count(",", 0, LONG_CHARS) if isinstance(data, str) else 0
+        self._pace.count(kind, len(data), commas, self._loop.time() if self._arrived_at is None else self._arrived_at)
 
-    def appending(self, event: ClientEvent, audio: bytes) -> Iterator[None]:
+    def appending(self, event: ClientEvent, audio: bytes | bytearray) -> Generator[None, None, None]:
         """Feed the microphone, piece by piece. Raises MistakeError."""
         event.check_fields()
         return self.microphones.appending(audio)
@@ -285,31 +293,23 @@ class RealtimeSession(UnrecordedResident):
         self.actions[event.kind](self, event)
 
     async def _receive_long(self, data: str | bytes) -> None:
-        """Handle a long message: parse it in a thread, and feed its audio in pieces."""
+        """Handle a long message: read and feed its sound in short steps, and parse the rest in a thread."""
         with telling_mistakes(self, data) as mistaken:
-            # sound in its usual form: as JSON it takes ten times as long, in which no other thread runs
-            takes = self.reads_appends and isinstance(data, str)
-            usual = await asyncio.to_thread(appended, str(data)) if takes else None
-            if usual is None:
-                await self._act_on_long(data, mistaken)
+            rest, sounds = await in_steps(without_sound(data)) if isinstance(data, str) else (data, NO_SOUNDS)
+            if len(rest) > MAX_REST_CHARS:
+                message = f"an event has at most {MAX_REST_CHARS} characters beside sound"
+                raise UnreadableEventError("string_above_max_length", message, "", "")
+            reading = partial(read, rest, self.actions, sounds)
+            event = await asyncio.to_thread(reading) if len(rest) > LONG_CHARS else reading()
+            mistaken.event_id, mistaken.is_sound = event.event_id, event.kind == self.append_kind
+            self.count(event.kind, data)
+            if mistaken.is_sound:
+                await in_steps(self.appending(event, event.audio()))
+            elif sounds and event.kind not in TAKE_SOUND:
+                raise wrong("type", f"'{event.kind}' takes no sound")
             else:
-                audio, mistaken.event_id = usual
-                await _one_by_one(self.microphones.appending(audio))
+                self.act(event)
         self.wake()
-
-    async def _act_on_long(self, data: str | bytes, mistaken: Mistaken) -> None:
-        """Raises MistakeError."""
-        event = await asyncio.to_thread(read, data, self.actions)
-        mistaken.event_id = event.event_id
-        self.count(event.kind, data)
-        if event.kind == self.append_kind:
-            audio = await asyncio.to_thread(event.audio)
-            await _one_by_one(self.appending(event, audio))
-        elif event.kind == "conversation.item.create" and self.append_kind in FIELDS:
-            event.check_fields()
-            self._add(event, await asyncio.to_thread(checked_item, event.fields.get("item")))
-        else:
-            self.act(event)
 
     def on_update(self, event: ClientEvent) -> None:
         """`session.update`."""
@@ -339,11 +339,11 @@ class RealtimeSession(UnrecordedResident):
 
     def on_append(self, event: ClientEvent) -> None:
         """`input_audio_buffer.append`."""
-        self.microphones.append(event.audio())
+        self.microphones.append(bytes(event.audio()))
 
     def on_create(self, event: ClientEvent) -> None:
         """`conversation.item.create`."""
-        self._add(event, checked_item(event.fields.get("item")))
+        self._add(event, checked_item(event.fields.get("item"), sounds=event.sounds))
 
     def _add(self, event: ClientEvent, entry: Entry) -> None:
         after = event.optional_text("previous_item_id")
@@ -420,12 +420,6 @@ class RealtimeSession(UnrecordedResident):
     def actions(self) -> dict[str, Callable[[Any, ClientEvent], None]]:
         """What each type of client event does."""
         return _ACTIONS
-
-
-async def _one_by_one(steps: Iterator[None]) -> None:
-    """Others have a turn between two steps."""
-    for _ in steps:
-        await asyncio.sleep(0)
 
 
 _ACTIONS: dict[str, Callable[[Any, ClientEvent], None]] = {

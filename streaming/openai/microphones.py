@@ -12,7 +12,7 @@ from streaming.sound.codecs import pcm_duration_ms
 from streaming.sound.pcm import BYTES_PER_SAMPLE, AudioFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from streaming.lanes.base import Lane
     from streaming.openai.host import Host
@@ -53,7 +53,7 @@ class Microphones:
             hearing.fed(n_bytes, n_bytes / self._bytes_per_ms)
             ear(audio, 0)
 
-    def appending(self, audio: bytes) -> Iterator[None]:
+    def appending(self, audio: bytes | bytearray) -> Generator[None, None, None]:
         """The same piece by piece, because a long append need not be fed at once. Raises MistakeError."""
         if self._refused is not None and self._refused == config.microphone_of(self._host.settings):
             return  # the client was told
@@ -64,7 +64,7 @@ class Microphones:
         piece_bytes = rate_hz * PIECE_MS // 1000 * per_sample
         for start in range(0, len(audio), piece_bytes):
             hearing, lane = self._listening()
-            piece = audio[start : start + piece_bytes]
+            piece = bytes(audio[start : start + piece_bytes])
             hearing.fed(len(piece), pcm_duration_ms(len(piece) * BYTES_PER_SAMPLE // per_sample, rate_hz))
             lane.audio(piece)
             yield

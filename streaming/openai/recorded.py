@@ -126,7 +126,7 @@ class RecordedSound:
         self._host.lanes.open(channel, lambda setup: SttLane(setup, source), hearing, hearing.ended)
         for sound in entry.sounds.values():
             for start in range(0, len(sound), piece_bytes):
-                piece = sound[start : start + piece_bytes]
+                piece = bytes(sound[start : start + piece_bytes])
                 await hearing.room(len(piece))
                 lane = self._host.lanes.lane(channel)
                 if lane is None:

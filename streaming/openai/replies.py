@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from streaming.agent.format import ReplyFormat
     from streaming.lanes.base import Lane
-    from streaming.openai.client_events import ClientEvent
+    from streaming.openai.client_events import ClientEvent, Sounds
     from streaming.openai.recorded import RecordedSound
     from streaming.openai.remembering import Remembered
     from streaming.outlet import LaneSetup
@@ -126,7 +126,7 @@ class Replies:
                 "response.modalities",
             )
         settings = config.response_settings(self._host.settings, asked, self._host.voices)
-        given = None if asked.get("input") is None else self._input(asked["input"])
+        given = None if asked.get("input") is None else self._input(asked["input"], event.sounds)
         instructions, metadata = asked.get("instructions") or "", asked.get("metadata")
         place = asked.get("conversation")
         if place not in (None, "auto", "none", self._conversation_id):
@@ -143,7 +143,7 @@ class Replies:
         config.check_voice(self._host.settings, settings, spoken=self.event_queue.has_spoken)
         self._begin(settings, metadata, instructions, given)
 
-    def _input(self, given: list[dict[str, Any]]) -> list[Entry]:
+    def _input(self, given: list[dict[str, Any]], sounds: Sounds) -> list[Entry]:
         found, fresh = [], []
         for index, item in enumerate(given):
             param = f"response.input[{index}]"
@@ -152,7 +152,7 @@ class Replies:
                     self.conversation.find(str(item.get("id")), "item_reference_invalid_item_id", f"{param}.id")
                 )
                 continue
-            entry = checked_item(item, param)
+            entry = checked_item(item, param, sounds)
             self._host.recorded.check(entry)
             found.append(entry)
             fresh.append(entry)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from streaming.openai.client_events import UnreadableEventError
-from streaming.openai.mistakes import failure_event
+from streaming.openai.mistakes import MistakeError, failure_event
 from streaming.openai.pace import FloodError
 from streaming.rfc6455 import POLICY_VIOLATION
 
@@ -31,9 +31,10 @@ class ToldSession(Protocol):
 
 @dataclass(slots=True)
 class Mistaken:
-    """The client event that an `error` is about."""
+    """The client event that an `error` is about. `is_sound`: it did not count."""
 
     event_id: str = ""
+    is_sound: bool = False
 
 
 @contextmanager
@@ -46,6 +47,10 @@ def telling_mistakes(session: ToldSession, data: str | bytes) -> Iterator[Mistak
         except UnreadableEventError as mistake:
             mistaken.event_id = mistake.event_id
             session.count("", data)
+            raise
+        except MistakeError:
+            if mistaken.is_sound:
+                session.count("", data)
             raise
     except FloodError as flood:
         session.end(POLICY_VIOLATION, flood.code, flood.message)
