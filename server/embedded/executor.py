@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from protos import executor_pb2
 from server.embedded.service import EmbeddedService
+from streaming.flaws import MOST_FLAWS, flaws_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -198,9 +199,8 @@ def validated(model: type[Parameters], given: Struct) -> Parameters:
     try:
         return model.model_validate(MessageToDict(given))
     except ValidationError as wrong:
-        errors = wrong.errors(include_url=False, include_input=False)
-        words = [f"{_field(error['loc'])}: {_reason(error['msg'])}" for error in errors[:MAX_NAMED_ERRORS]]
-        raise WrongParametersError("; ".join(words)) from None
+        words = [f"{_field(flaw['loc'])}: {_reason(flaw['msg'])}" for flaw in flaws_of(wrong)[:MAX_NAMED_ERRORS]]
+        raise WrongParametersError("; ".join(words) or f"parameters: more than {MOST_FLAWS} flaws") from None
     except ValueError:  # NaN and infinity, which JSON does not have
         raise WrongParametersError("parameters: numbers have to be finite") from None
 

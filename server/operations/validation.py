@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from server.errors import ApiError
-from streaming.flaws import path_of
+from streaming.flaws import MOST_FLAWS, MOST_NAMES, flaws_of, has_too_many_names, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,10 +40,14 @@ def invalid(*wrong: tuple[Sequence[object], str], flaw: str = "") -> ApiError:
 
 def validated(operation: Operation, values: Any) -> RequestModel:
     """The request model of a JSON value. Raises ApiError (422)."""
+    if has_too_many_names(values):
+        raise invalid(((), f"there are more than {MOST_NAMES} fields"), flaw="extra_forbidden")
     try:
         return operation.request.model_validate(values)
     except ValidationError as wrong:
-        found = wrong.errors(include_url=False, include_context=False, include_input=False)
+        found = flaws_of(wrong)
+        if not found:
+            raise invalid(((), f"there are more than {MOST_FLAWS} flaws"), flaw="many") from None
         raise invalid(
             *((_path(error, values), error["msg"].removeprefix("Value error, ")) for error in found[:MAX_ERRORS]),
             flaw=found[0]["type"],

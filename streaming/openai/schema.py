@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from streaming.flaws import path_of
+from streaming.flaws import MOST_FLAWS, MOST_NAMES, flaws_of, has_too_many_names, path_of
 from streaming.openai.mistakes import MistakeError, beyond, missing, one_of, too_long, wrong
 from streaming.openai.recognition import (
     LANGUAGE_TAG,
@@ -308,6 +308,8 @@ def _check_choice(choice: Any, param: str) -> None:
 
 def check(model: type[BaseModel], given: Any, param: str) -> None:
     """Raises MistakeError for the first flaw; `param` is where it stands in the event."""
+    if has_too_many_names(given):
+        raise wrong(param, f"Invalid '{param}': more than {MOST_NAMES} fields.")
     try:
         model.model_validate(given)
     except ValidationError as flaws:
@@ -316,7 +318,10 @@ def check(model: type[BaseModel], given: Any, param: str) -> None:
 
 def _mistake(flaws: ValidationError, given: Any, param: str) -> MistakeError:
     """The first flaw, in the API's words."""
-    flaw = flaws.errors(include_url=False, include_input=False)[0]
+    found = flaws_of(flaws)
+    if not found:
+        return wrong(param, f"Invalid '{param}': it has more than {MOST_FLAWS} flaws.")
+    flaw = found[0]
     for part in path_of(flaw["loc"], given, absent=flaw["type"] == "missing"):
         param += f"[{part}]" if isinstance(part, int) else f".{part}" if param else part
     kind, context = flaw["type"], flaw.get("ctx") or {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from streaming.flaws import MOST_NAMES, has_too_many_names
 from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.messages import CLIENT_MESSAGES
@@ -101,6 +102,9 @@ def validate(parsed: Parsed) -> ClientMessage | Refusal:
     """The command, or why it is refused."""
     if parsed.flaw is not None:
         return Refusal("INVALID_JSON", parsed.flaw)
+    opens = parsed.type == "channel.open"  # whose `params` are a part of the message
+    if has_too_many_names(parsed.fields) or (opens and has_too_many_names(parsed.fields.get("params"))):
+        return Refusal("INVALID_FIELD", f"more than {MOST_NAMES} fields")
     try:
         return CLIENT_MESSAGES.validate_python(parsed.fields)
     except ValidationError as error:

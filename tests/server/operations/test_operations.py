@@ -13,7 +13,7 @@ from server.operations import BY_NAME, OPERATIONS, Access, RolePermissions, invo
 from server.operations.operation import Operation, RequestModel, ResponseModel, Streaming
 from server.operations.refusals import refusals_of
 from server.operations.roles import EXECUTOR_ACCESS, allows
-from server.operations.validation import invalid, pointer
+from server.operations.validation import invalid, pointer, validated
 from server.routes import Route, Router, UnguardedRouteError
 from server.sessions.desk import GatewayDesk
 from server.sessions.quota import ExecutorQuota
@@ -271,3 +271,20 @@ def test_errors_point_at_their_field() -> None:
     assert pointer(("steps", 0, "a/b~")) == "#/steps/0/a~1b~0"
     error = invalid((("x",), "is wrong"), (("y",), "is missing"))
     assert error.errors == [{"pointer": "#/x", "detail": "is wrong"}, {"pointer": "#/y", "detail": "is missing"}]
+
+
+NAMES = {str(number): 0 for number in range(9_000)}
+
+
+@pytest.mark.parametrize(
+    ("values", "detail"),
+    [
+        (NAMES, "more than 100 fields"),
+        ({"plan": {"steps": [{"executor": "os", "action": "ls", **NAMES}]}}, "more than 1000 flaws"),
+    ],
+    ids=["of the body", "within it"],
+)
+def test_thousands_of_unknown_names_are_not_told_one_by_one(values: dict[str, Any], detail: str) -> None:
+    with pytest.raises(ApiError, match=detail) as refused:
+        validated(BY_NAME["agent.safety.check"], values)
+    assert (refused.value.status, [each["pointer"] for each in refused.value.errors or ()]) == (422, ["#"])

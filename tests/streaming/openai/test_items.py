@@ -192,3 +192,18 @@ def test_what_is_no_word_counts_too(item: dict[str, Any]) -> None:
         conversation.add(checked_item(item))
     with pytest.raises(MistakeError, match="conversation_too_long"):
         conversation.check(checked_item(item))
+
+
+NAMES = {str(number): 0 for number in range(9_000)}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"type": "message", "role": "user", "content": [], **NAMES}, "more than 100 fields"),
+        ({"type": "message", "role": "user", "content": [{"type": "input_text", **NAMES}]}, "more than 100 fields"),
+    ],
+)
+def test_thousands_of_unknown_names_are_not_looked_at_one_by_one(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(MistakeError, match=message):
+        checked_item(given)

@@ -432,3 +432,14 @@ def test_the_end_of_an_item_names_the_one_before_as_its_start_did() -> None:
             assert (user["previous_item_id"], agent["previous_item_id"]) == (None, user["item"]["id"])
 
     scripted(test)
+
+
+def test_thousands_of_flaws_are_told_in_one() -> None:
+    async def test(client: Client, _world: World) -> None:
+        names = {str(number): 0 for number in range(9_000)}
+        client.send("session.update", session={"type": "realtime", "audio": {"input": names}})
+        error = await client.error()
+        assert (error["code"], error["param"]) == ("invalid_value", "session")
+        assert "more than 1000 flaws" in error["message"]
+
+    scripted(test)

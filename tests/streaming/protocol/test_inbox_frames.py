@@ -151,6 +151,19 @@ def test_more_values_than_a_message_may_have_close_the_socket(values: str) -> No
     assert closed.value.close_code == 1009
 
 
+@pytest.mark.parametrize(
+    "frame", ['{"type":"ping","t":1,%s}', '{"type":"channel.open","channel":1,"kind":"tts","params":{%s}}']
+)
+def test_thousands_of_unknown_names_are_not_looked_at_one_by_one(frame: str) -> None:
+    names = ",".join(f'"{number}":0' for number in range(9_000))
+    assert refused(attached(), frame % names)["message"] == "more than 100 fields"
+
+
+def test_a_call_may_have_thousands_of_names() -> None:
+    params = {str(number): 0 for number in range(9_000)}
+    assert tell(attached(), type="call", id="a", op="x", params=params) == [events.CallReceived("a", "x", params)]
+
+
 def test_the_longest_message_is_taken_from_a_rested_client() -> None:
     server = attached(Limits(command_burst=5.0, text_unit_bytes=10), "tts")
     text = '{"type":"tts.text","channel":1,"text":"' + "x" * 1_000 + '"}'
