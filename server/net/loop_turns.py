@@ -34,9 +34,9 @@ class Share:
 
     __slots__ = ("_at", "_had_s", "most", "spent")
 
-    def __init__(self, *, spent: bool = False) -> None:
+    def __init__(self) -> None:
         self._had_s, self._at = 0.0, time.monotonic()
-        self.spent = spent  # it had more than its share
+        self.spent = False  # it had more than its share
         self.most = FIRST_MESSAGES  # of the next turn; 1: its messages are dear
 
     def run(self, work: Callable[[ArgumentT], None], argument: ArgumentT) -> None:
@@ -75,7 +75,6 @@ class LoopTurns:
     def __init__(self) -> None:
         self._ahead: deque[tuple[Callable[[int], None], Share]] = deque()
         self._waiting: deque[tuple[Callable[[int], None], Share]] = deque()
-        self._common = Share(spent=True)  # of those without one of their own
         self._turning = False  # a turn is being measured
         self._began = self._spent_s = 0.0  # in CPU time: its messages or its tasks; the first part of it
         self._not_before = 0.0  # the next one of those who wait, on the loop's clock
@@ -86,12 +85,12 @@ class LoopTurns:
         """How many connections share the turns, with the one whose turn it is."""
         return len(self._ahead) + len(self._waiting) + 1
 
-    def wait(self, go_on: Callable[[int], None], share: Share | None = None) -> None:
+    def wait(self, go_on: Callable[[int], None], share: Share) -> None:
         """Call `go_on(most)` when its turn comes. It should stop after TURN_S or so many messages, and wait again.
 
-        The turn is counted in `share`; without one, others go ahead.
+        The turn is counted in `share`.
         """
-        self._ahead.append((go_on, share or self._common))
+        self._ahead.append((go_on, share))
         if not self._turning:
             self._go_on()
 
@@ -128,11 +127,8 @@ class LoopTurns:
         self._turning = False
         spent_s = self._spent_s + time.thread_time() - self._began
         dear = share.learn(spent_s)
-        if share is not self._common:
-            share.take(spent_s)
+        share.take(spent_s)
         if dear:
             self._not_before = asyncio.get_running_loop().time() + min(PAUSE * spent_s, LONGEST_PAUSE_S)
         if self._ahead or self._waiting:
             self._go_on()
-        else:
-            self._common.most = FIRST_MESSAGES

@@ -20,7 +20,7 @@ from server.net.http.handover import Upgraded
 from server.net.http.headers import Headers
 from server.net.http.parser import RequestParser
 from server.net.http.whole_request import MAX_WHOLE_BYTES, whole_request
-from server.net.loop_turns import TURN_S
+from server.net.loop_turns import TURN_S, Share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,7 @@ class Connection(asyncio.Protocol):
         self._unparsed = b""
         self._parsing = self._advancing = self._read_paused = False
         self._waits = False  # for its turn, with requests that came behind another
+        self._share = Share()
         self._half_closed = False  # the client has closed its sending side
         self._ending = self._broken = False
         self._lingered_bytes = 0
@@ -282,7 +283,7 @@ class Connection(asyncio.Protocol):
         """Go on when it is this connection's turn: clients who wait for their answers go first."""
         if not self._waits:
             self._waits = True
-            self._connections.turns.wait(self._take_turn)
+            self._connections.turns.wait(self._take_turn, self._share)
 
     def _take_turn(self, _most: int) -> None:
         self._waits = False

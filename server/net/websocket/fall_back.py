@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketProtocol13
 
-from server.net.loop_turns import FIRST_MESSAGES
+from server.net.loop_turns import FIRST_MESSAGES, Share
 from server.net.websocket import frames
 from server.net.websocket.events import Closed, PingFrame, PongFrame, Violated
 from server.net.websocket.frames import FrameReader
-from server.net.websocket.limits import FRAMES_BURST, FRAMES_PER_S, PING_INTERVAL_S, PINGS
+from server.net.websocket.limits import FRAMES_BURST, FRAMES_PER_S, LONG_READ_BYTES, PING_INTERVAL_S, PINGS
 from streaming.rfc6455 import NO_CODE, POLICY_VIOLATION
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def checked(
     if not isinstance(tornados, WebSocketProtocol13):
         return tornados
     protocol = CheckedProtocol(handler, False, tornados.params)
-    protocol.turns = turns
+    protocol.turns, protocol.share = turns, Share()
     return protocol
 
 
@@ -48,6 +49,7 @@ class CheckedProtocol(WebSocketProtocol13):
     """Tornado's protocol, reading through our FrameReader and its checks. Made by `checked`."""
 
     turns: LoopTurns
+    share: Share
     _pings = 0  # since the interval began
     _pings_since = 0.0  # on the loop's clock
     _frames = 0  # and pieces of frames, since the count began
@@ -60,7 +62,8 @@ class CheckedProtocol(WebSocketProtocol13):
         try:
             while not self.client_terminated:
                 data = await self._read()
-                await self._take_all(reader.feed(data, FIRST_MESSAGES), reader)
+                later = self.share.spent or len(data) > LONG_READ_BYTES
+                await self._take_all(reader.feed(data, 0 if later else FIRST_MESSAGES), reader)
                 while reader.crowded and not self.client_terminated:
                     await self._take_all(reader.more(await self._turn()), reader)
                 await asyncio.sleep(0)  # buffered data is read without waiting, so let others run
@@ -72,7 +75,7 @@ class CheckedProtocol(WebSocketProtocol13):
     async def _turn(self) -> int:
         """Wait for this socket's turn; returns how many messages it may take."""
         mine: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.turns.wait(lambda most: None if mine.done() else mine.set_result(min(most, FIRST_MESSAGES)))
+        self.turns.wait(lambda most: None if mine.done() else mine.set_result(min(most, FIRST_MESSAGES)), self.share)
         return await mine
 
     async def _take_all(self, events: list[SocketEvent], reader: FrameReader) -> None:
@@ -95,7 +98,9 @@ class CheckedProtocol(WebSocketProtocol13):
         if self.client_terminated:
             return
         if isinstance(event, bytes | str):
+            began = time.thread_time()
             handled = self._run_callback(self.handler.on_message, event)
+            self.share.take(time.thread_time() - began)
             if handled is not None:
                 await handled
         elif isinstance(event, PingFrame):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 PINGS, PING_INTERVAL_S = 400, 20.0
 FRAMES_PER_S = 1_000  # sustained, of any kind; a microphone sends 50 a second, and a session has 16 channels
 FRAMES_BURST = 10_000  # a client that reconnects may have minutes of small frames to send
+
+LONG_READ_BYTES: Final = 8 * 1024  # what is read beyond waits for its turn: such a text may cost milliseconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from socket import TCP_NODELAY
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol
 
@@ -23,6 +23,7 @@ from server.net.cut import cut
 from server.net.loop_turns import FIRST_MESSAGES, TURN_S, LoopTurns, Share
 from server.net.websocket import frames
 from server.net.websocket.events import Closed, PingFrame, Violated
+from server.net.websocket.limits import LONG_READ_BYTES
 from server.net.websocket.slots import SocketSlots
 from server.net.websocket.transport import gives_transport, set_tcp, switch_protocols
 from streaming.rfc6455 import INTERNAL_ERROR, NO_CODE, NORMAL, POLICY_VIOLATION
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 JOIN_FRAMES = 32  # then the socket is read in rounds
 DEAR_CROWD = 2  # so many share the time behind of dear turns: see `SocketLimits.crowded_s`
-LONG_READ_BYTES: Final = 8 * 1024  # what is read beyond waits for its turn: such a text may cost milliseconds
 LINGER_S = 2.0  # for the client to read our close frame and close its half
 LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime; then we read no more of it
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 async def test_one_turn_in_each_iteration_of_the_loop() -> None:
     turns, seen = LoopTurns(), []
     for name in "abc":
-        turns.wait(lambda _, name=name: seen.append(name))  # type: ignore[misc]
+        turns.wait(lambda _, name=name: seen.append(name), Share())  # type: ignore[misc]
     between = 0
     while len(seen) < 3:
         before = len(seen)
@@ -40,17 +40,17 @@ async def test_one_turn_in_each_iteration_of_the_loop() -> None:
 
 
 async def test_who_has_more_to_do_stands_in_line_again() -> None:
-    turns, seen, done = LoopTurns(), [], asyncio.Event()
+    turns, share, seen, done = LoopTurns(), Share(), [], asyncio.Event()
 
     def long(left: int) -> None:
         seen.append("long")
         if left:
-            turns.wait(lambda _: long(left - 1))
+            turns.wait(lambda _: long(left - 1), share)
         else:
             done.set()
 
     long(2)
-    turns.wait(lambda _: seen.append("short"))
+    turns.wait(lambda _: seen.append("short"), Share())
     await done.wait()
     assert seen == ["long", "long", "short", "long"]
 
@@ -65,7 +65,8 @@ def busy(seconds: float) -> None:
 async def test_a_turn_is_measured_with_the_tasks_that_it_started() -> None:
     """After a dear turn, the loop belongs to others for three times as long."""
     turns, began, spent_s = LoopTurns(), list[tuple[float, int]](), 4 * LONG_TURN_S
-    over = asyncio.Event()
+    share, over = Share(), asyncio.Event()
+    share.take(2 * SHARE_S)  # with some of it left, it would go ahead
 
     async def work() -> None:
         busy(spent_s)
@@ -79,8 +80,8 @@ async def test_a_turn_is_measured_with_the_tasks_that_it_started() -> None:
         over.set()
 
     async with asyncio.TaskGroup() as group:
-        turns.wait(begin)
-        turns.wait(end)
+        turns.wait(begin, share)
+        turns.wait(end, share)
         await over.wait()
     assert began[1][0] - began[0][0] >= 0.95 * (1 + PAUSE) * spent_s
     assert [most for _, most in began] == [FIRST_MESSAGES, 1]
@@ -88,7 +89,7 @@ async def test_a_turn_is_measured_with_the_tasks_that_it_started() -> None:
 
 async def test_time_that_others_take_makes_no_turn_dear() -> None:
     """Neither other processes nor other connections, whose data the loop takes in the same iterations."""
-    turns, over, most_of = LoopTurns(), asyncio.Event(), []
+    turns, share, over, most_of = LoopTurns(), Share(), asyncio.Event(), []
     ours, theirs = socket.socketpair()
 
     def others() -> None:
@@ -104,8 +105,8 @@ async def test_time_that_others_take_makes_no_turn_dear() -> None:
         over.set()
 
     asyncio.get_running_loop().add_reader(ours, others)
-    asyncio.get_running_loop().call_soon(turns.wait, begin)
-    asyncio.get_running_loop().call_soon(turns.wait, end)
+    asyncio.get_running_loop().call_soon(turns.wait, begin, share)
+    asyncio.get_running_loop().call_soon(turns.wait, end, share)
     await over.wait()
     asyncio.get_running_loop().remove_reader(ours)
     ours.close()
@@ -114,7 +115,7 @@ async def test_time_that_others_take_makes_no_turn_dear() -> None:
 
 
 async def test_turns_stay_dear_while_single_messages_cost_much() -> None:
-    turns, over, most_of = LoopTurns(), asyncio.Event(), []
+    turns, share, over, most_of = LoopTurns(), Share(), asyncio.Event(), []
     costs_s = [2 * LONG_TURN_S, 0.5 * LONG_TURN_S, 0.5 * LONG_TURN_S, 0.0, 0.0, 0.0]
 
     def go_on(most: int) -> None:
@@ -123,9 +124,9 @@ async def test_turns_stay_dear_while_single_messages_cost_much() -> None:
         if len(most_of) == len(costs_s):
             over.set()
         else:
-            turns.wait(go_on)
+            turns.wait(go_on, share)
 
-    turns.wait(go_on)
+    turns.wait(go_on, share)
     await over.wait()
     assert most_of == [FIRST_MESSAGES, 1, 1, 1, 2, 4]
 
@@ -198,7 +199,7 @@ async def test_a_turn_that_fails_is_not_the_last() -> None:
     def fail(_most: int) -> None:
         raise ValueError
 
-    turns.wait(fail)
-    turns.wait(lambda _: over.set())
+    turns.wait(fail, Share())
+    turns.wait(lambda _: over.set(), Share())
     await over.wait()
     assert [type(error) for error in told] == [ValueError]

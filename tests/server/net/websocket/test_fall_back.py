@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
+from tornado.websocket import WebSocketHandler
 
-from server.net.loop_turns import FIRST_MESSAGES
+from server.net.loop_turns import FIRST_MESSAGES, SHARE_S, LoopTurns, Share
 from server.net.websocket import fall_back
+from server.net.websocket.fall_back import checked
 from server.net.websocket.limits import FRAMES_BURST, PINGS
 from tests.server.net.websocket.client import HANDSHAKE, Client
 from tests.server.net.websocket.client_frames import BINARY, PING, PONG, TEXT, frame
@@ -20,7 +23,7 @@ from tests.server.net.websocket.echo import LARGE, Echo
 from tests.server.net.websocket.test_conformance import RUN, answers, send
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from tests.server.net.websocket.cases import Case
 
@@ -87,6 +90,64 @@ async def test_a_flood_of_frames_is_refused(flood: bytes) -> None:
     async with connected(Deaf) as client:
         client.send(flood * (FRAMES_BURST + 100))
         assert await client.close_code() == 1008
+
+
+async def test_an_honest_burst_is_not_held_up_by_dear_messages_of_others() -> None:
+    """Each socket has a share of its own."""
+    turns = LoopTurns()
+    floods = [0] * 5
+
+    class Dear(Echo):
+        def get_websocket_protocol(self) -> Any:
+            return checked(self, WebSocketHandler.get_websocket_protocol(self), turns)
+
+        def on_message(self, message: str | bytes) -> None:
+            if type(message) is str:
+                floods[int(message)] += 1
+                until = time.thread_time() + 0.004
+                while time.thread_time() < until:
+                    pass
+            else:
+                super().on_message(message)
+
+    async with AsyncExitStack() as stack:
+        for number in range(len(floods)):
+            offender = await stack.enter_async_context(connected(Dear))
+            offender.send(frame(TEXT, b"%d" % number) * 200)
+        while min(floods) < 4:
+            await asyncio.sleep(0)
+        honest = await stack.enter_async_context(connected(Dear))
+        before = sum(floods)
+        honest.send(frame(BINARY, b"x") * 40)
+        for _ in range(40):
+            assert await honest.frame() == (BINARY, b"x")
+        assert sum(floods) - before < 10
+
+
+async def test_who_has_spent_its_share_waits_for_its_turn_with_each_read() -> None:
+    """Messages that come one by one are no crowd, however dear they are."""
+    waits: list[Share] = []
+
+    class Watched(LoopTurns):
+        def wait(self, go_on: Callable[[int], None], share: Share) -> None:
+            waits.append(share)
+            super().wait(go_on, share)
+
+    class Dear(Echo):
+        def get_websocket_protocol(self) -> Any:
+            return checked(self, WebSocketHandler.get_websocket_protocol(self), Watched())
+
+        def on_message(self, message: str | bytes) -> None:
+            until = time.thread_time() + 10 * SHARE_S
+            while time.thread_time() < until:
+                pass
+            super().on_message(message)
+
+    async with connected(Dear) as client:
+        for number in range(2):
+            client.send(frame(TEXT, b"x"))
+            assert await client.frame() == (TEXT, b"x")
+            assert len(waits) == number
 
 
 async def test_an_error_comes_before_the_close() -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from server.net.loop_turns import FIRST_MESSAGES, LoopTurns
+from server.net.websocket.limits import LONG_READ_BYTES
 from server.net.websocket.rounds import BUSY_ROUND_S, QUICK_ACK, ReadRounds, pause_s
-from server.net.websocket.socket import JOIN_FRAMES, LONG_READ_BYTES, FrameSocket
+from server.net.websocket.socket import JOIN_FRAMES, FrameSocket
 from tests.server.net.websocket.client import Client, connected
 from tests.server.net.websocket.client_frames import BINARY, CLOSE, PING, PONG, TEXT, close, frame
 from tests.server.net.websocket.echo import Echo
