@@ -34,6 +34,7 @@ from server.composition import (
     session_limits,
 )
 from server.drain import drain
+from server.freed_memory import freed_memory
 from server.gateway import Gateway
 from server.identity.auth import Authenticator
 from server.identity.users import Users
@@ -161,6 +162,9 @@ class Lifecycle:
             handshakes=HandshakeMeter(settings.ws_handshakes_per_minute),
             overload=Overload(overload_limits(settings), lambda: len(residents)),
         )
+        freed = freed_memory()
+        if freed is not None:
+            self._loop(tasks, freed.keep_looking(), "freed memory")
         self._loop(tasks, gateway.confirmations.expire(), "confirmations")
         self._loop(tasks, gateway.confirmations.keep(), "questions")
         await self._start_realtime(gateway, tasks, link, epoch)

@@ -1,4 +1,4 @@
-"""A gateway that is really overloaded: it refuses newcomers, keeps the live audio, and recovers without a restart."""
+"""A gateway that is really overloaded: it refuses newcomers, then progress, keeps the live audio, and recovers without a restart."""
 
 from __future__ import annotations
 
@@ -10,25 +10,34 @@ import struct
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
+from protos import executor_pb2, safety_pb2
 from tests.bench.microphones.audio import FRAME_S, marked
 from tests.support.gateway import running_gateway
+from tests.support.services import FakeServices
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from tests.support.gateway import GatewayProcess
+    from tests.support.services import Call
 
 FREELY = {"WS_HANDSHAKES_PER_MINUTE": "1000000", "EMBEDDED": "false", "DEBUG": "false", "REDIS_URL": ""}
 STOPPED_S, RUNNING_S = 0.3, 0.05
 WITHIN_S = 20.0
+ORDER_WITHIN_S = 60.0
+LAG_MS = 100  # busy; twice as much is very busy
+PROGRESS_S = 0.02
+STEP_S = 0.5  # between two looks at the load: some measurements of the lag
+UNACKNOWLEDGED = 100  # calls of one session; each answer has some 13 kB
+HELD_BYTES = 1000 * 1024  # of an upload that does not end; beyond 1 MiB it goes to a file
 
 
 class Recogniser:
@@ -79,15 +88,22 @@ async def until_all_is_normal(gateway: GatewayProcess) -> None:
             await asyncio.sleep(0.2)
 
 
+class Stumbling:
+    """How long the process is stopped each time."""
+
+    stopped_s = STOPPED_S
+
+
 @asynccontextmanager
-async def stumbling(gateway: GatewayProcess) -> AsyncIterator[None]:
+async def stumbling(gateway: GatewayProcess) -> AsyncIterator[Stumbling]:
     """The process is stopped again and again, so that its loop is late."""
+    how = Stumbling()
 
     async def stumble() -> None:
         try:
             while True:
                 os.kill(gateway.process.pid, signal.SIGSTOP)
-                await asyncio.sleep(STOPPED_S)
+                await asyncio.sleep(how.stopped_s)
                 os.kill(gateway.process.pid, signal.SIGCONT)
                 await asyncio.sleep(RUNNING_S)
         finally:
@@ -95,7 +111,7 @@ async def stumbling(gateway: GatewayProcess) -> AsyncIterator[None]:
 
     async with asyncio.TaskGroup() as group:
         stumbler = group.create_task(stumble(), name="stumble")
-        yield
+        yield how
         stumbler.cancel()
 
 
@@ -143,3 +159,175 @@ async def test_newcomers_are_refused_live_audio_goes_on_and_it_recovers_by_itsel
                     assert await load(gateway) != "normal"
                 await until_all_is_normal(gateway)
                 assert ear.report("gaps") == 0
+
+
+class Progress:
+    """What a task without end has told: its service speaks every PROGRESS_S, without output."""
+
+    told = 0
+
+
+@asynccontextmanager
+async def progressing(gateway: GatewayProcess) -> AsyncIterator[Progress]:
+    """A session with such a task."""
+    bearer = {"Authorization": f"Bearer {gateway.own_token('worker', 'admin')}"}
+    socket = await websocket_connect(HTTPRequest(f"{gateway.ws}/ws/worker", headers=bearer))
+    params = {"executor": "os", "action": "work", "parameters": {}}
+    await socket.write_message(json.dumps({"type": "channel.open", "channel": 1, "kind": "execute", "params": params}))
+    progress = Progress()
+
+    async def read() -> None:
+        while (message := await socket.read_message()) is not None:
+            event: dict[str, Any] = json.loads(message)
+            assert event["type"] not in {"error", "channel.closed", "task.result"}, event
+            if event["type"] == "task.progress":
+                progress.told += 1
+                await socket.write_message(json.dumps({"type": "ack", "seq": event["seq"]}))
+
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(read(), name="read progress")
+        async with asyncio.timeout(WITHIN_S):
+            while not progress.told:
+                await asyncio.sleep(PROGRESS_S)
+        yield progress
+        reading.cancel()
+    socket.close()
+
+
+@asynccontextmanager
+async def services() -> AsyncIterator[dict[str, str]]:
+    """The settings with the addresses of a safety service that allows all, and of an executor."""
+
+    async def work(call: Call) -> None:
+        await call.read()
+        while True:
+            await call.write(executor_pb2.ExecuteEvent(progress=executor_pb2.Progress(message="on")))
+            await asyncio.sleep(PROGRESS_S)
+
+    verdict = safety_pb2.Verdict(verdict="allow", risk="low", reasons=["harmless"])
+    info = executor_pb2.ActionInfo(name="work", description="x" * 200)
+    async with FakeServices("os", "safety") as fakes:
+        fakes.os.answer("ListActions", executor_pb2.ListActionsResponse(actions=[info] * 60))
+        fakes.safety.answer("Check", safety_pb2.CheckResponse(verdict=verdict, actions=[verdict]))
+        fakes.os.on("Execute", work)
+        yield {"OS_GRPC_URL": fakes.os.address, "SAFETY_GRPC_URL": fakes.safety.address}
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_newcomers_are_refused_before_progress_and_live_audio_never(tmp_path: Path) -> None:
+    """Lag grows until there are looks at both steps: between two looks with the same load nothing else was shed."""
+    with recogniser() as ear:
+        async with services() as urls:
+            settings = {**FREELY, **urls, "VOICE_STT_GRPC_URL": ear.address, "OVERLOAD_LAG_MS": str(LAG_MS)}
+            with running_gateway(tmp_path, **settings) as gateway:
+                await until_all_is_normal(gateway)
+                async with talking(gateway), progressing(gateway) as progress:
+                    seen: dict[str, list[tuple[tuple[int, str], int, int]]] = {"busy": [], "very_busy": []}
+                    async with stumbling(gateway) as stumbles, asyncio.timeout(ORDER_WITHIN_S):
+                        stumbles.stopped_s = 0.15
+                        before = ""
+                        while not all(seen.values()):
+                            told, frames = progress.told, ear.report("frames")
+                            refused = await status_of_a_newcomer(gateway)
+                            await asyncio.sleep(STEP_S)
+                            passed = progress.told - told, ear.report("frames") - frames
+                            now = await load(gateway)
+                            if now == before and now in seen:
+                                seen[now].append((refused, *passed))
+                            before = now
+                            wanted = "very_busy" if seen["busy"] else "busy"
+                            stumbles.stopped_s *= 1.0 if now == wanted else 0.8 if now == "very_busy" else 1.1
+                    assert all(refused == (503, "2") for looks in seen.values() for refused, _, _ in looks)
+                    assert all(told > 0 for _, told, _ in seen["busy"])
+                    assert all(told == 0 for _, told, _ in seen["very_busy"])
+                    assert all(frames > 0 for looks in seen.values() for _, _, frames in looks)
+                    await until_all_is_normal(gateway)
+                    told = progress.told
+                    async with asyncio.timeout(WITHIN_S):
+                        while progress.told == told:
+                            await asyncio.sleep(PROGRESS_S)
+                    assert ear.report("gaps") == 0
+
+
+@asynccontextmanager
+async def unfinished_uploads(gateway: GatewayProcess) -> AsyncIterator[None]:
+    """So many that newcomers are refused: each is kept in memory until its end comes."""
+    head = (
+        f"POST /api/v1/voice/stt HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\n"
+        f"Authorization: Bearer {gateway.own_token('uploader', 'user')}\r\n"
+        f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {2 * HELD_BYTES}\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
+    ).encode()
+    writers: list[asyncio.StreamWriter] = []
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while await status_of_a_newcomer(gateway) != (503, "2"):
+                _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+                writers.append(writer)
+                writer.write(head + bytes(HELD_BYTES))
+                await writer.drain()
+        yield
+    finally:
+        for writer in writers:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def answers_that_nobody_acknowledges(gateway: GatewayProcess) -> AsyncIterator[None]:
+    """So many that newcomers are refused. Between these sessions there are others, whose memory lies behind theirs."""
+    async with AsyncExitStack() as others:
+        sockets = []
+
+        async def opened(name: str) -> Any:
+            bearer = {"Authorization": f"Bearer {gateway.own_token(name, 'admin')}"}
+            return await websocket_connect(HTTPRequest(f"{gateway.ws}/ws/{name}", headers=bearer))
+
+        async with asyncio.timeout(WITHIN_S):
+            while await status_of_a_newcomer(gateway) != (503, "2"):
+                sockets.append(await opened(f"hog-{len(sockets)}"))
+                for number in range(UNACKNOWLEDGED):
+                    call = {"type": "call", "id": f"c{number}", "op": "executor.os.commands", "params": {}}
+                    await sockets[-1].write_message(json.dumps(call))
+                answers = 0
+                while answers < UNACKNOWLEDGED:
+                    answers += json.loads(await sockets[-1].read_message() or "{}")["type"] == "result"
+                if len(sockets) % 4 == 0 and await load(gateway) == "normal":
+                    others.callback((await opened(f"other-{len(sockets)}")).close)
+        yield
+        for socket in sockets:
+            socket.close()
+        await until_all_is_normal(gateway)  # before the others leave
+
+
+@asynccontextmanager
+async def another_session(gateway: GatewayProcess) -> AsyncIterator[None]:
+    """The last one that there is room for."""
+    bearer = {"Authorization": f"Bearer {gateway.own_token('last', 'user')}"}
+    socket = await websocket_connect(HTTPRequest(f"{gateway.ws}/ws/last", headers=bearer))
+    yield
+    socket.close()
+
+
+MEMORY = {"OVERLOAD_MEMORY_MB": "180", "WS_RESUME_SECONDS": "1"}
+SESSIONS = {"WS_MAX_SESSIONS": "3", "WS_RESUME_SECONDS": "1"}
+
+
+@pytest.mark.gen_test(timeout=90)
+@pytest.mark.parametrize(
+    ("limit", "filled"),
+    [(MEMORY, unfinished_uploads), (MEMORY, answers_that_nobody_acknowledges), (SESSIONS, another_session)],
+)
+async def test_memory_and_sessions_shed_newcomers_alone(tmp_path: Path, limit: dict[str, str], filled: Any) -> None:
+    with recogniser() as ear:
+        async with services() as urls:
+            settings = {**FREELY, **urls, **limit, "VOICE_STT_GRPC_URL": ear.address, "OVERLOAD_LAG_MS": "0"}
+            with running_gateway(tmp_path, **settings) as gateway:
+                async with talking(gateway), progressing(gateway) as progress:
+                    async with filled(gateway), asyncio.timeout(WITHIN_S):
+                        assert await status_of_a_newcomer(gateway) == (503, "2")
+                        told, frames = progress.told, ear.report("frames")
+                        while progress.told < told + 25 or ear.report("frames") < frames + 25:
+                            await asyncio.sleep(PROGRESS_S)
+                        assert await status_of_a_newcomer(gateway) == (503, "2")
+                    await until_all_is_normal(gateway)
+                    assert ear.report("gaps") == 0
