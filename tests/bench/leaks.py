@@ -4,7 +4,8 @@
     python -m tests.bench.leaks --sessions 500 --requests 1000
     python -m tests.bench.leaks --services     # the microphones are heard: streams of a trunk are opened and torn too
 
-Each step prints resident memory, descriptors, tasks and Python objects of the gateway's process. A session is authenticated,
+Each step prints resident memory (the part of it that is code, mapped when it is first used), descriptors, tasks and Python objects of
+the gateway's process. The row "warm" is after the first WARM_UP of both kinds. A session is authenticated,
 answered, given two commands and a microphone channel; every other one is torn without a close frame and waits to be resumed
 in vain. Every fourth request is refused, and every fourth leaves before its answer.
 """
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 STEPS = 10
+WARM_UP = 100
 RETRY_S = 1.0
 CLIENT_S = 60.0  # one that takes longer stalls, and ends the run
 CLOSED = f"127.0.0.1:{free_port()}"  # not the default ports, where another gateway's services may listen
@@ -59,6 +61,7 @@ class Held:
     """What a process holds."""
 
     rss_kib: int
+    code_kib: int  # of it, files that are mapped
     descriptors: int
     tasks: int
     objects: int
@@ -90,9 +93,9 @@ class Uncollected:
         process = Path("/proc") / str(self.gateway.process.pid)
         rss_pages = int((process / "statm").read_text().split()[1])
         rss_kib = rss_pages * os.sysconf("SC_PAGE_SIZE") // 1024
-        return Held(
-            rss_kib, len(list((process / "fd").iterdir())), told["tasks"], told["objects"], Counter(told["types"])
-        )
+        code_kib = int((process / "status").read_text().partition("RssFile:")[2].split()[0])
+        descriptors = len(list((process / "fd").iterdir()))
+        return Held(rss_kib, code_kib, descriptors, told["tasks"], told["objects"], Counter(told["types"]))
 
     async def settled(self) -> Held:
         """Once nobody can resume any more."""
@@ -164,15 +167,19 @@ async def curve(sessions: int, requests: int, *, services: bool) -> None:
     with tempfile.TemporaryDirectory() as name:
         it = Uncollected(Path(name), services=services)
         began = time.monotonic()
-        print(f"{'':24}{'RSS KiB':>10}{'descriptors':>13}{'tasks':>7}{'objects':>9}{'seconds':>9}")
+        print(f"{'':24}{'RSS KiB':>10}{'code':>9}{'descriptors':>13}{'tasks':>7}{'objects':>9}{'seconds':>9}")
 
         def tell(label: str, held: Held) -> None:
-            row = f"{held.rss_kib:>10,}{held.descriptors:>13}{held.tasks:>7}{held.objects:>9,}"
+            row = f"{held.rss_kib:>10,}{held.code_kib:>9,}{held.descriptors:>13}{held.tasks:>7}{held.objects:>9,}"
             print(f"{label:24}{row}{time.monotonic() - began:>9.0f}", flush=True)
 
         try:
             held = await it.settled()
             tell("start", held)
+            for one in (it.session, it.request):
+                await several(one, sessions, WARM_UP)  # with names of their own
+            held = await it.settled()
+            tell("warm", held)
             for kind, one, total in (("sessions", it.session, sessions), ("requests", it.request, requests)):
                 for step in range(STEPS):
                     await several(one, step * total // STEPS, total // STEPS)

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS items (
   id INTEGER PRIMARY KEY, user_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, session_id TEXT NOT NULL,
   tags TEXT NOT NULL, metadata TEXT NOT NULL, created_at REAL NOT NULL, expires_at REAL, UNIQUE (user_id, key));
 CREATE INDEX IF NOT EXISTS items_expire ON items (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS items_newest ON items (user_id, created_at, expires_at);
 CREATE TABLE IF NOT EXISTS turns (
   user_id TEXT NOT NULL, session_id TEXT NOT NULL, turn_id TEXT NOT NULL, number INTEGER NOT NULL, role TEXT NOT NULL,
   text TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (user_id, session_id, turn_id));
@@ -33,6 +34,7 @@ WORDS = (  # marks are parts of words: in Hindi and Thai, vowels are marks
     "CREATE VIRTUAL TABLE words USING fts5 "
     """(owner, text, tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co'")"""
 )
+MOST_MATCHES = 10_000  # of one word that are compared, the newest: a user may have any number of items
 PURGE_S = 60.0  # expired items are invisible at once, and deleted this often
 
 _LIVE = "items.user_id = ? AND (items.expires_at IS NULL OR items.expires_at > ?)"
@@ -179,8 +181,12 @@ class MemoryStore:
         """
         if not query.strip():
             return [FoundItem(row, 1.0) for row in self._newest(user_id, tags, limit)]
-        matches = {word: self._having(word, user_id, tags) for word in query_words(query)}
-        whole = self._live_count(user_id)
+        live = self._live(user_id)
+        matches = {word: live.intersection(self._having(word, user_id)) for word in query_words(query)}
+        if tags:
+            tagged = self._tagged(set().union(*matches.values()), tags)
+            matches = {word: ids & tagged for word, ids in matches.items()}
+        whole = len(live)
         # inverse document frequency, as in BM25 but never negative; a word without any match has the highest weight
         weights = {word: math.log(1 + (whole + 1) / (len(ids) + 0.5)) for word, ids in matches.items()}
         scores: dict[int, float] = {}
@@ -195,19 +201,25 @@ class MemoryStore:
         sql = f"SELECT * FROM items WHERE {_LIVE}{_TAGGED * len(tags)} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608 - constants
         return self._db.execute(sql, (user_id, self._clock(), *tags, limit)).fetchall()
 
-    def _having(self, word: str, user_id: str, tags: list[str]) -> list[int]:
-        """Ids of items with the word. It is quoted, because FTS5 would parse raw text as its query language."""
+    def _having(self, word: str, user_id: str) -> Iterator[int]:
+        """Ids of the user's newest items with the word. It is quoted, because FTS5 would parse raw text as its query language.
+
+        The index is asked alone: joined with the items, SQLite asked it once for each item of the user, 11 s for 3,000 and 32 words.
+        """
         beginning = "*" if len(word) == 1 and is_dense(word) else ""
         wanted = f'owner : "{_owner(user_id)}" AND text : "{word}"{beginning}'
-        sql = (
-            "SELECT items.id FROM words JOIN items ON items.id = words.rowid"  # noqa: S608 - constants
-            f" WHERE words MATCH ? AND {_LIVE}{_TAGGED * len(tags)}"
-        )
-        return [row["id"] for row in self._db.execute(sql, (wanted, user_id, self._clock(), *tags))]
+        sql = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ?"
+        return (row["rowid"] for row in self._db.execute(sql, (wanted, MOST_MATCHES)))
 
-    def _live_count(self, user_id: str) -> int:
-        sql = f"SELECT count(*) FROM items WHERE {_LIVE}"  # noqa: S608 - a constant
-        return int(self._db.execute(sql, (user_id, self._clock())).fetchone()[0])
+    def _live(self, user_id: str) -> set[int]:
+        """Ids of the user's items, from `items_newest` alone: reading the items would read their values."""
+        sql = f"SELECT id FROM items INDEXED BY items_newest WHERE {_LIVE}"  # noqa: S608 - a constant
+        return {row["id"] for row in self._db.execute(sql, (user_id, self._clock()))}
+
+    def _tagged(self, ids: set[int], tags: list[str]) -> set[int]:
+        """Those of the items that have all the tags."""
+        sql = f"SELECT id FROM items WHERE id IN (SELECT value FROM json_each(?)){_TAGGED * len(tags)}"  # noqa: S608 - constants
+        return {row["id"] for row in self._db.execute(sql, (json.dumps(list(ids)), *tags))}
 
     def _rows(self, ids: list[int]) -> dict[int, sqlite3.Row]:
         marks = ", ".join("?" * len(ids))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 import pytest
 
 from protos import memory_pb2 as pb
-from server.embedded.memory.words import MAX_INDEXED_CHARS, indexed
+from server.embedded.memory import store as store_module
+from server.embedded.memory.store import MemoryStore
+from server.embedded.memory.words import MAX_INDEXED_CHARS, MAX_QUERY_WORDS, indexed
 from server.embedded.spelling import folded
 from tests.server.embedded.serving import code_of
 
@@ -165,3 +168,35 @@ def test_long_values_cost_little(text: str) -> None:
     """A pair of a dense script is written with its space."""
     assert len(indexed(text)) <= 3 * MAX_INDEXED_CHARS
     assert indexed("milk " + text).startswith("milk ")
+
+
+WORDS = [f"word{number}" for number in range(MAX_QUERY_WORDS)]
+
+
+def keep(store: MemoryStore, number: int, **fields: Any) -> None:
+    request = pb.StoreRequest(user_id="ada", value_json=json.dumps(" ".join(WORDS)), **fields)
+    store.put(request, f"key {number}")
+
+
+def test_a_search_among_many_items_costs_little(tmp_path: Path) -> None:
+    """One user's search must not stop the memory of all. A join of the index with the items took two seconds here."""
+    store = MemoryStore(tmp_path / "m.sqlite3")
+    for number in range(500):
+        keep(store, number, tags=["even"] if number % 2 == 0 else [])
+    began = time.thread_time()
+    found = store.search("ada", " ".join(WORDS), [], 5)
+    assert time.thread_time() - began < 0.2
+    assert [(hit.row["key"], hit.score) for hit in found] == [(f"key {number}", 1.0) for number in range(499, 494, -1)]
+    tagged = store.search("ada", "word1", ["even"], 2)
+    assert [hit.row["key"] for hit in tagged] == ["key 498", "key 496"]
+    assert store.search("ada", "word1", ["odd"], 2) == store.search("bob", "word1", [], 2) == []
+    store.close()
+
+
+def test_the_newest_items_with_a_word_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MOST_MATCHES", 3)
+    store = MemoryStore(tmp_path / "m.sqlite3")
+    for number in range(5):
+        keep(store, number)
+    assert [hit.row["key"] for hit in store.search("ada", "word1", [], 5)] == ["key 4", "key 3", "key 2"]
+    store.close()
