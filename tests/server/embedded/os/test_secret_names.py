@@ -42,6 +42,7 @@ SECRET = (
         "jwt_secret",
     ),
     *("client_secret_1.json", "credentials", "credentials.toml", "my-passwords.csv", "service-account.json", "shadow"),
+    "ｓｅｃｒｅｔｓ.yaml",  # of full width
     *("terraform.tfstate", ".bash_history", "key4.db", "cookies.sqlite", "Login Data", "kubeconfig", "krb5.keytab"),
 )
 COPIES = (

@@ -206,6 +206,18 @@ async def test_output_beyond_the_limit_is_dropped_and_said_so(root: Path, script
         assert run.output("stdout") == run.values["stdout"]
 
 
+async def test_a_command_has_so_much_memory(root: Path) -> None:
+    """This pattern made grep take gigabytes until its time was over."""
+    (root / "a.txt").write_text("a\n")
+    pattern = "a"
+    for _ in range(4):
+        pattern = f"({pattern}{{1,250}})"
+    async with serving(service(root)) as channel:
+        run = await execute(os_pb2_grpc.OsExecutorStub(channel), "grep", {"args": ["-E", pattern, "a.txt"]})
+    assert run.status == "failed"
+    assert "memory exhausted" in run.values["stderr"].lower()
+
+
 async def test_bytes_that_are_no_text_are_replaced_and_letters_are_never_cut(root: Path, script: Any) -> None:
     script("bytes", "import sys\nsys.stdout.buffer.write(b'\\xff' + '€'.encode() * 20_000 + b'\\xe2\\x82')")
     async with serving(service(root)) as channel:
