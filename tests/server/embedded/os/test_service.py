@@ -155,6 +155,10 @@ async def test_unknown_commands_and_parameters_are_named(root: Path) -> None:
             "INVALID_ARGUMENT",
             "parameters: numbers have to be finite",
         )
+        assert await refused(stub, "ls", {str(number): 0 for number in range(9_000)}) == (
+            "INVALID_ARGUMENT",
+            "parameters: more than 1000 of them are wrong",
+        )
 
 
 async def test_every_command_of_this_machine_is_listed_with_a_schema(root: Path) -> None:
