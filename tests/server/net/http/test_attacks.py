@@ -90,6 +90,20 @@ async def test_requests_in_a_row_leave_others_their_turn(tmp_path: Path, many: b
         assert connection._unparsed or connection._waiting
 
 
+async def test_a_dear_pipeline_does_not_hold_up_a_short_one(tmp_path: Path) -> None:
+    """Each connection has a share of the loop of its own."""
+    async with running(tmp_path) as gw, client(gw) as (_, crowded), client(gw) as (reader, writer):
+        crowded.write(intent(gw, "again") * 400)
+        open_now: set[Any] = gw.server.connections.open
+        while not any(one._share.spent for one in open_now):
+            await asyncio.sleep(0)
+        before = len(gw.script.contexts)
+        writer.write((LIVE + intent(gw, "mine")) * 10)
+        for _ in range(20):
+            await reader.readuntil(b"HTTP/1.1 200")
+        assert len(gw.script.contexts) - before < 10 + 8
+
+
 async def test_who_does_not_read_is_reset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mere close would stand in a queue behind the unread answers, which the kernel would keep for minutes."""
     monkeypatch.setattr(connection_module, "WRITE_TIMEOUT_S", 0.2)
