@@ -279,8 +279,8 @@ NAMES = {str(number): 0 for number in range(9_000)}
 @pytest.mark.parametrize(
     ("values", "detail"),
     [
-        (NAMES, "more than 100 fields"),
-        ({"plan": {"steps": [{"executor": "os", "action": "ls", **NAMES}]}}, "more than 1000 flaws"),
+        (NAMES, "more than 1000 fields"),
+        ({"plan": {"steps": [{"executor": "os", "action": "ls", **NAMES}]}}, "more than 1024 flaws"),
     ],
     ids=["of the body", "within it"],
 )

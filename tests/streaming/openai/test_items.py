@@ -200,8 +200,8 @@ NAMES = {str(number): 0 for number in range(9_000)}
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"type": "message", "role": "user", "content": [], **NAMES}, "more than 100 fields"),
-        ({"type": "message", "role": "user", "content": [{"type": "input_text", **NAMES}]}, "more than 100 fields"),
+        ({"type": "message", "role": "user", "content": [], **NAMES}, "more than 1000 fields"),
+        ({"type": "message", "role": "user", "content": [{"type": "input_text", **NAMES}]}, "more than 1000 fields"),
     ],
 )
 def test_thousands_of_unknown_names_are_not_looked_at_one_by_one(given: dict[str, Any], message: str) -> None:

@@ -440,6 +440,6 @@ def test_thousands_of_flaws_are_told_in_one() -> None:
         client.send("session.update", session={"type": "realtime", "audio": {"input": names}})
         error = await client.error()
         assert (error["code"], error["param"]) == ("invalid_value", "session")
-        assert "more than 1000 flaws" in error["message"]
+        assert "more than 1024 flaws" in error["message"]
 
     scripted(test)
