@@ -276,7 +276,7 @@ async def unfinished_uploads(gateway: GatewayProcess) -> AsyncIterator[None]:
 async def answers_that_nobody_acknowledges(gateway: GatewayProcess) -> AsyncIterator[None]:
     """So many that newcomers are refused. Between these sessions there are others, whose memory lies behind theirs."""
     async with AsyncExitStack() as others:
-        sockets = []
+        sockets: list[Any] = []
 
         async def opened(name: str) -> Any:
             bearer = {"Authorization": f"Bearer {gateway.own_token(name, 'admin')}"}
