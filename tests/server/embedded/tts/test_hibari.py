@@ -117,6 +117,11 @@ def test_what_it_cannot_say_is_no_sound(voice: Hibari, text: str) -> None:
     assert (said.pcm, said.marks) == (b"", ())
 
 
+@pytest.mark.parametrize("text", ["9" * 60, "$" + "123," * 15 + "000", "٣" * 40, "①€", "⑴", "²:30", "x³ is 8"])
+def test_numbers_that_the_package_fails_at_are_said(voice: Hibari, text: str) -> None:
+    assert words_of(voice, text)
+
+
 def test_loudness_is_that_of_the_other_voices(voice: Hibari) -> None:
     for text in ("1 2 3 4 5 6 7", SENTENCE, "Shall I create the folder demo?"):
         samples = samples_of(say(voice, text).pcm)
