@@ -20,6 +20,7 @@ from server.errors import ApiError
 from server.identity.tokens import LEEWAY_S, TokenCodec, TokenError
 from server.identity.users import UsersBusyError
 from server.roles import ROLES
+from server.shared.in_process_state import SECRETS, owned_key, owner_tag
 from streaming.ports import Identity
 
 if TYPE_CHECKING:
@@ -263,14 +264,14 @@ class Authenticator:
 
     async def issue_client_secret(self, identity: Identity, life_s: int, session: dict[str, Any]) -> str:
         """A single-use key for a live session with these settings, for a device that must not hold the token."""
-        secret = CLIENT_SECRET + secrets.token_urlsafe(24)
+        secret = CLIENT_SECRET + secrets.token_urlsafe(24) + owner_tag(identity.user_id)
         record = {"identity": _record(identity), "session": session}
-        await self._state.put(f"secret:{_digest(secret)}", json.dumps(record), life_s)
+        await self._state.put(_secret_key(secret), json.dumps(record), life_s)
         return secret
 
     async def client_secret(self, secret: str) -> tuple[Identity, dict[str, Any]]:
         """The identity and session settings that the secret was issued for. It stays valid. Raises TokenError (401), ApiError UNAVAILABLE."""
-        record = await self._state.get(f"secret:{_digest(secret)}") if len(secret) <= MAX_TICKET_CHARS else None
+        record = await self._state.get(_secret_key(secret)) if len(secret) <= MAX_TICKET_CHARS else None
         if record is None:
             raise self._not_found("the client secret")
         fields = json.loads(record)
@@ -278,7 +279,7 @@ class Authenticator:
 
     async def spend_client_secret(self, secret: str) -> None:
         """Use up the secret, whose session is about to begin. Raises TokenError (401) if another was faster, ApiError UNAVAILABLE."""
-        if await self._state.take(f"secret:{_digest(secret)}") is None:
+        if await self._state.take(_secret_key(secret)) is None:
             raise self._not_found("the client secret")
 
     def _not_found(self, what: str) -> ApiError:
@@ -302,6 +303,11 @@ def _record(identity: Identity) -> dict[str, Any]:
 def _ids(identity: Identity) -> tuple[str, ...]:
     """The ids to check for revocation: the token and, if it has one, its family."""
     return (identity.token_id, identity.family) if identity.family else (identity.token_id,)
+
+
+def _secret_key(secret: str) -> str:
+    """Where the state keeps a client secret."""
+    return owned_key(SECRETS, _digest(secret), secret)
 
 
 def _digest(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from redis.exceptions import ResponseError
 
+from server.shared.in_process_state import QUESTIONS, owned_key, owner_tag
 from server.shared.redis_link import RedisDownError
 from server.shared.session_records import PATIENCE_S, REWRITTEN_WITHIN_S
 from server.telemetry.audit import AuditLog
@@ -108,7 +109,7 @@ class ConfirmationStore:
     async def _ask(
         self, action: Action, verdict: Verdict, context: CallContext, timeout_ms: int | None, *, deferred: bool
     ) -> Confirmation:
-        confirmation_id = secrets.token_urlsafe(16)
+        confirmation_id = secrets.token_urlsafe(16) + owner_tag(context.user_id)
         expires_at = time.time() + self._life_s
         question = Question(
             context.user_id,
@@ -354,7 +355,7 @@ def _question(recorded: str) -> Question:
 
 
 def _key(confirmation_id: str) -> str:
-    return f"confirmation:{confirmation_id}"
+    return owned_key(QUESTIONS, confirmation_id, confirmation_id)
 
 
 def _answered(confirmation_id: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import heapq
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -22,9 +23,10 @@ T = TypeVar("T")
 MAX_ENTRIES = 100_000
 ENTRY_CHARS = 300  # what an entry takes besides its text, roughly
 MAX_CHARS = 64 * 1024 * 1024  # stored answers are kept for a day and may be screenshots
-ANSWERS = (
-    "idempotency:"  # these keys have room of their own, so that answers evict no tickets, questions or token families
-)
+ANSWERS, SECRETS, QUESTIONS = "idempotency:", "secret:", "confirmation:"
+# These keys have room of their own, as they are many and long: they evict no tickets or token families.
+ROOMY = (ANSWERS, SECRETS, QUESTIONS)
+TAG_CHARS = 8
 
 
 class Expiring(Generic[T]):
@@ -140,6 +142,16 @@ class Shared(Expiring[str]):
         self._drop(next(iter(self._owned[owner])))
 
 
+def owner_tag(user_id: str) -> str:
+    """Ends the ids that a user is given, and with them keys: see `owned_key`."""
+    return hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()[:TAG_CHARS]
+
+
+def owned_key(prefix: str, name: str, given: str) -> str:
+    """The key of what is kept under `name` (`given` itself, or its hash), with the owner of `given` behind it: see `Shared`."""
+    return f"{prefix}{name}:{given[-TAG_CHARS:]}"
+
+
 def _owner(key: str) -> str:
     return key.rpartition(":")[2]
 
@@ -153,7 +165,7 @@ class LocalState:
     def __init__(self, clock: Callable[[], float] = time.time, max_entries: int = MAX_ENTRIES) -> None:
         self._clock = clock
         self._values: Expiring[str] = Expiring(max_entries)
-        self._answers = Shared(max_entries)
+        self._roomy = Shared(max_entries)
         self._revoked: Expiring[None] = Expiring()
         self._known_revoked: set[str] = set()
         self._listeners: list[Listener] = []
@@ -161,7 +173,7 @@ class LocalState:
     # --- values ---
 
     def _holder(self, key: str) -> Expiring[str]:
-        return self._answers if key.startswith(ANSWERS) else self._values
+        return self._roomy if key.startswith(ROOMY) else self._values
 
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
         now = self._clock()

@@ -329,6 +329,18 @@ async def test_a_ticket_is_worth_no_more_than_its_token(auth: Authenticator, clo
     assert await reason(auth.redeem_ticket(expired)) == "expired"
 
 
+async def test_client_secrets_of_one_user_push_out_nothing_of_another(users: Users, clock: Clock) -> None:
+    auth = Authenticator(settings(), LocalState(clock, max_entries=10), users, clock)
+    bob, eve = await auth.verify(signed(sub="bob")), await auth.verify(signed(sub="eve"))
+    ticket, _ = await auth.issue_ticket(bob)
+    secret = await auth.issue_client_secret(bob, 60, {"of": "bob"})
+    for _ in range(30):
+        newest = await auth.issue_client_secret(eve, 7_200, {"instructions": "x" * 1_000})
+    assert (await auth.client_secret(secret))[1] == {"of": "bob"}
+    assert await auth.client_secret(newest)
+    assert await auth.redeem_ticket(ticket) == bob
+
+
 # --- several replicas ---
 
 

@@ -42,6 +42,17 @@ async def test_a_lane_is_told_the_decision(approve: bool) -> None:
     assert waiting.result() is approve
 
 
+async def test_questions_of_one_user_push_out_none_of_another() -> None:
+    state = LocalState(max_entries=10)
+    await state.put("ticket:a", "ada", 30.0)
+    store = ConfirmationStore(state)
+    asked = await store.defer(ACTION, VERDICT, ADA, None)
+    for _ in range(30):
+        await store.defer(ACTION, VERDICT, EVE, None)
+    assert await state.get("ticket:a") == "ada"
+    assert await store.take(asked.confirmation_id, ADA, approve=True) is not None
+
+
 async def test_a_question_that_redis_has_lost_is_settled_where_its_lane_waits() -> None:
     state = LocalState()
     store = ConfirmationStore(state)
@@ -49,7 +60,7 @@ async def test_a_question_that_redis_has_lost_is_settled_where_its_lane_waits() 
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
         await asyncio.sleep(0)
-        await state.forget(f"confirmation:{asked.confirmation_id}")  # FLUSHALL
+        await state.forget(confirmations._key(asked.confirmation_id))  # FLUSHALL
         assert not await store.settle(asked.confirmation_id, EVE, approve=True)
         assert await store.settle(asked.confirmation_id, ADA, approve=True)
         assert not await store.settle(asked.confirmation_id, ADA, approve=False)
@@ -64,7 +75,7 @@ async def test_a_question_that_redis_has_lost_is_settled_by_another_replica_agai
         keeping = group.create_task(store.keep(), name="keeping")
         waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
         await asyncio.sleep(0)
-        await state.forget(f"confirmation:{asked.confirmation_id}")  # FLUSHALL
+        await state.forget(confirmations._key(asked.confirmation_id))  # FLUSHALL
         assert not await elsewhere.settle(asked.confirmation_id, ADA, approve=True)
         store.write_anew()
         await asyncio.sleep(0)
@@ -84,7 +95,7 @@ async def test_an_answered_question_is_not_opened_again() -> None:
         store.write_anew()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert await state.get(f"confirmation:{asked.confirmation_id}") is None
+        assert await state.get(confirmations._key(asked.confirmation_id)) is None
         assert await store.decision(asked.confirmation_id) is False
         keeping.cancel()
 
@@ -321,7 +332,7 @@ async def test_a_record_whose_action_was_changed_approves_nothing() -> None:
     state = LocalState()
     store = ConfirmationStore(state)
     asked = await store.defer(ACTION, VERDICT, ADA, None)
-    key = f"confirmation:{asked.confirmation_id}"
+    key = confirmations._key(asked.confirmation_id)
     recorded = json.loads(await state.get(key) or "")
     recorded["action"]["parameters"]["args"] = ["/"]
     await state.put(key, json.dumps(recorded), 60)
