@@ -124,6 +124,7 @@ async def test_an_honest_burst_is_not_held_up_by_dear_messages_of_others() -> No
         assert sum(floods) - before < 10
 
 
+@pytest.mark.plain_python("derives from a compiled class")
 async def test_who_has_spent_its_share_waits_for_its_turn_with_each_read() -> None:
     """Messages that come one by one are no crowd, however dear they are."""
     waits: list[Share] = []
