@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LONGEST_S = 24 * 3600.0  # that a test may last; whatever ends later, such as a timer that is set again and again, never ends
+
 
 class _JumpingSelector(selectors.DefaultSelector):
     """Never waits, but adds the time that it would have waited to the clock."""
@@ -24,6 +26,8 @@ class _JumpingSelector(selectors.DefaultSelector):
             raise RuntimeError("every task waits and no timer is set: the test would hang")
         if not ready and timeout:
             self.now += timeout
+            if self.now > LONGEST_S:
+                raise RuntimeError("a day has passed, and timers are still being set: the test would hang")
         return ready
 
 

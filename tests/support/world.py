@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from server.shared.confirmations import CONFIRMATION_S
 from streaming.agent.actions import hash_of
 from streaming.ports import (
     ActionInfo,
@@ -263,7 +264,12 @@ class World:
         return asked
 
     async def decision(self, confirmation_id: str) -> bool | None:
-        return await self.questions[confirmation_id]
+        """Wait for the answer; None if it expires first."""
+        question = self.questions[confirmation_id]
+        await asyncio.wait({question}, timeout=CONFIRMATION_S)
+        if not question.done():
+            question.set_result(None)
+        return question.result()
 
     def asked_in(self, context: CallContext) -> Confirmation | None:
         return next(
