@@ -6,5 +6,6 @@ steps (a plan's steps) · tasks (one action: permission, safety, confirmation, o
 calling the executor) · remembering (memory as an executor) · references (results of earlier steps in later ones) · eager
 (understanding before the user has certainly finished) · questions, deeds (a risky action, put as a question) · asking (aloud, until it is
 answered) · answering (does this yes or no count?) · stage (the
-turn that runs, and those above an open question) · stopwatch (time per stage) · ledger (events already told) · overheard (whose words sound during the reply) · apologies
+turn that runs, and those above an open question) · stopwatch (time per stage) · ledger (events already told) · overheard (whose words sound during the reply) · own_voice (which of them
+may be the gateway's, by what it has just said) · apologies
 """

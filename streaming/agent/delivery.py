@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from streaming.agent.overheard import BEGINNING_MS
 from streaming.domain import TurnContinued, TurnInterrupted, TurnPaused, TurnReply
 from streaming.ports import ServiceError, SynthesisConfig
 from streaming.sound.utterance import Utterance
@@ -21,17 +19,13 @@ if TYPE_CHECKING:
     from streaming.ports import CallContext, SynthesisStream
     from streaming.sound.echo import FarEnd
 
-# Words after the last one heard to its middle that may have sounded too: one just begun, and those played while the report was under way.
-STARTED_WORDS = 4
-
 
 @dataclass(slots=True)
 class Pause:
-    """A reply paused by a sound, and the text of the utterance that was playing. `words_followed` is set once that is known."""
+    """A reply paused by a sound. `words_followed` is set once that is known."""
 
     heard_ms: int
     heard_text: str
-    saying: str
     words_followed: asyncio.Future[bool]
 
 
@@ -72,8 +66,6 @@ class Delivery:
         self._growing = False  # True while more words of the reply are being made
         self._takes_words: SynthesisStream | None = None  # speaks the words of a growing reply as they come
         self._utterance: Utterance | None = None
-        self._lately = self._lately_begun = ""  # `our_words` and `begun` of what was spoken last
-        self._silent_since = -math.inf  # of the listening clock
         self._pause: Pause | None = None
         self._paused_ms: int | None = None  # on another replica, by a sound that is heard again here
         # An utterance begun on another replica, and how much of it was sent.
@@ -121,8 +113,9 @@ class Delivery:
         self._growing, self.spoken = not last, False
         self.reply += words
         self._tell(TurnReply(self._turn_id, words, more=not last, cut=cut))
-        if self._takes_words is not None:
+        if self._takes_words is not None and self._utterance is not None:
             self._takes_words.send_text(words)
+            self._utterance.text += words
 
     def no_more_words(self) -> None:
         """No more words come for now, so `speak` will return."""
@@ -149,7 +142,7 @@ class Delivery:
             if not utterance.stopped:
                 self.said, self.spoken = self.reply, True
                 break
-            self.said += utterance.heard(self.reply[len(self.said) :])
+            self.said += utterance.heard
             if await self._words_follow():
                 break
             self._tell(TurnContinued(self._turn_id, utterance.played_ms))
@@ -204,6 +197,7 @@ class Delivery:
             on_first_audio=lambda: None if self.aside else self._on_first_audio(),
             far_end=self._far_end,
             aside=bool(self.aside),
+            text=text,
         )
         if self._begun_elsewhere is not None:
             utterance.restore(*self._begun_elsewhere)
@@ -212,53 +206,15 @@ class Delivery:
             await utterance.play()
             await utterance.played_out()
         finally:
-            if not utterance.stopped:
-                self._fell_silent(self._saying)
             self._utterance = self._takes_words = None
         return utterance
 
-    def _fell_silent(self, lately: str = "") -> None:
-        self._lately, self._lately_begun, self._silent_since = lately, "", self._setup.listening_clock()
-
     # --- what the lane calls, by way of the turn ---
-
-    @property
-    def _saying(self) -> str:
-        """The text of the current utterance."""
-        return self.aside or self.reply[len(self.said) :]
 
     @property
     def paused(self) -> bool:
         """True while it waits to learn whether words follow a sound."""
         return self._pause is not None and not self._pause.words_followed.done()
-
-    @property
-    def begun(self) -> str:
-        """The text of the utterance that has only begun, or that a sound paused soon after its start, else ""."""
-        if not self.under_way:
-            return self._lately_begun
-        if self._pause is not None:
-            return self._pause.saying if self._pause.heard_ms < BEGINNING_MS else ""
-        utterance = self._utterance
-        return self._saying if utterance is not None and utterance.played_ms < BEGINNING_MS else ""
-
-    @property
-    def silent_s(self) -> float:
-        """For how long nothing has been playing, in seconds."""
-        return 0.0 if self.speaking else self._setup.listening_clock() - self._silent_since
-
-    @property
-    def our_words(self) -> str:
-        """The part of the reply played so far, including the word played last; afterwards what was spoken last."""
-        if not self.under_way:
-            return self._lately
-        heard = "" if self.aside else self.said
-        if self._pause is not None:
-            heard = self._pause.heard_text
-        elif self._utterance is not None:
-            heard += self._utterance.heard(self._saying)
-        sounding = (self.aside or self.reply)[len(heard) :].split(maxsplit=STARTED_WORDS)[:STARTED_WORDS]
-        return " ".join([heard, *sounding])
 
     @property
     def under_way(self) -> bool:
@@ -290,10 +246,9 @@ class Delivery:
         if utterance is None:
             return
         utterance.stop()
-        self._fell_silent()
-        heard = ("" if self.aside else self.said) + utterance.heard(self._saying)
+        heard = ("" if self.aside else self.said) + utterance.heard
         self._setup.outlet.interrupt()
-        self._pause = Pause(utterance.played_ms, heard, self._saying, loop.create_future())
+        self._pause = Pause(utterance.played_ms, heard, loop.create_future())
         self._tell(TurnPaused(self._turn_id, utterance.played_ms))
 
     def settle_pause(self, *, words_followed: bool) -> None:
@@ -301,8 +256,6 @@ class Delivery:
         pause = self._pause
         if pause is None or pause.words_followed.done():
             return
-        if words_followed:
-            self._lately, self._lately_begun = self.our_words, self.begun  # more of its echo may be on the way
         pause.words_followed.set_result(words_followed)
         if words_followed:
             if not self.aside:  # otherwise the reply is still to come

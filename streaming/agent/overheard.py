@@ -89,7 +89,8 @@ DOUBTFUL_CONFIDENCE, DOUBTFUL_MS = 0.5, 700  # a hum is heard as some short word
 MISHEARD_SHARE = 0.34  # share of an echo that a recogniser gets wrong
 SAME_LETTERS = 3  # in a row count as the same sound
 CERTAIN_SOUNDS = 2  # so many first consonants in common are no chance
-ECHO_S = 0.5  # that an echo lasts after a pause: to the loudspeaker and back, 200 ms in the room, the end of a word
+# Of silence, until an echo has ended: to the loudspeaker and back, 200 ms in the room, the end of a word.
+ECHO_LASTS_S = 0.5
 LATE_WORDS = 8  # that the agent may have said since the echo began, three seconds of them
 BEGINNING_MS = 1000  # by when the echo of an utterance's first word or two is heard, as others often
 MAX_BEGINNING_WORDS = 4  # as which they are heard ("She'll have to be"); more are a sentence of the user's
@@ -136,7 +137,7 @@ def overheard(
     """Classify `text`, heard while the agent spoke. `ours`: what it had said by then, the newest words last.
 
     `silent`: the reply is paused already, so a verdict may wait until the words are certain. `outlasts`: the speech went on for
-    more than ECHO_S after the pause began; of a growing transcript that is not known. `begun`: an utterance that has
+    more than ECHO_LASTS_S after the pause began; of a growing transcript that is not known. `begun`: an utterance that has
     played for less than BEGINNING_MS, else "": the echo of its first word or two is often heard as others with the same first sound.
     """
     outlasts = outlasts and sureness is not Sureness.GROWING

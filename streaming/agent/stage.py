@@ -25,7 +25,6 @@ class Stage(Generic[WordsT]):
         self._serve = serve
         self._ended = False  # no more words will come
         self.turn: Turn | None = None  # the current one
-        self._ended_last: Turn | None = None
         self.task: asyncio.Task[None] | None = None
         self.floor = asyncio.Lock()  # held by the turn that speaks
         self._beneath: list[Turn] = []  # those whose question waits meanwhile
@@ -68,10 +67,10 @@ class Stage(Generic[WordsT]):
         """True while the current turn answers other words than those that its question is about."""
         return bool(self._beneath)
 
-    def sounding(self, s_ago: float) -> Turn | None:
-        """The turn whose voice is playing or paused, or was playing `s_ago` seconds ago."""
-        turn = self.turn or self._ended_last
-        return turn if turn is not None and (turn.under_way or turn.silent_s <= s_ago) else None
+    @property
+    def replying(self) -> Turn | None:
+        """The current turn while its reply is playing or paused."""
+        return self.turn if self.turn is not None and self.turn.under_way else None
 
     async def run(self, turn: Turn, work: Coroutine[None, None, None]) -> None:
         """Run a turn to its end."""
@@ -87,7 +86,6 @@ class Stage(Generic[WordsT]):
                 if words is not None:
                     await self._serve(words)
                     self.ask_again()
-        self._ended_last = turn
         self.turn, self.task = below
         if self._beneath:
             self._beneath.pop()

@@ -14,7 +14,6 @@ from streaming.agent.company import Company
 from streaming.agent.delivery import Delivery
 from streaming.agent.eager import CONTEXT_TURNS
 from streaming.agent.ledger import TurnLedger
-from streaming.agent.overheard import ECHO_S, overheard, without_echo
 from streaming.agent.questions import still_working
 from streaming.agent.steps import StepRun, as_actions
 from streaming.agent.thinking import Thinking
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
     from streaming.agent.eager import EarlyPlan
     from streaming.agent.format import ReplyFormat
-    from streaming.agent.overheard import Overheard, Sureness
     from streaming.agent.stopwatch import Stopwatch
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
@@ -356,21 +354,6 @@ class Turn:
     def paused(self) -> bool:
         """True while the reply waits to learn whether words follow a sound."""
         return self._delivery.paused
-
-    @property
-    def silent_s(self) -> float:
-        """For how long nothing has been playing, in seconds."""
-        return self._delivery.silent_s
-
-    def overheard(self, text: str, sureness: Sureness, ended_s_ago: float) -> Overheard:
-        """Classify words that began while it spoke and ended `ended_s_ago` seconds ago."""
-        outlasts = self.silent_s - ended_s_ago > ECHO_S
-        ours, begun = self._delivery.our_words, self._delivery.begun
-        return overheard(text, ours, sureness, silent=self.paused, outlasts=outlasts, begun=begun)
-
-    def without_echo(self, text: str, *, heard_before: bool) -> str:
-        """The user's part of words that began while it spoke. The first echo that is heard is of an utterance's beginning."""
-        return without_echo(text, self._delivery.our_words if heard_before else "", self._delivery.begun)
 
     @property
     def under_way(self) -> bool:

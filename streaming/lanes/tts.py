@@ -22,7 +22,6 @@ class TtsLane(Lane):
         super().__init__(setup)
         config = SynthesisConfig(speech.voice, speech.speed, speech.language)
         self._stream = self._services.tts.synthesize(config, self._context)
-        self._text = ""
         self._ended = False
         self._utterance = Utterance(
             self._stream,
@@ -37,11 +36,11 @@ class TtsLane(Lane):
             self.end()
 
     def save(self) -> dict[str, Any]:
-        return {"text": self._text, "ended": self._ended, "utterance": self._utterance.save()}
+        return {"text": self._utterance.text, "ended": self._ended, "utterance": self._utterance.save()}
 
     def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:
         self._utterance.restore(saved["utterance"], position.sent_pts_ms)
-        if not self._text:
+        if not self._utterance.text:
             self.text(saved["text"])
         if saved["ended"] and not self._ended:
             self.end()
@@ -53,10 +52,10 @@ class TtsLane(Lane):
 
     def text(self, piece: str) -> None:
         """Take the next piece of text."""
-        if len(self._text) + len(piece) > MAX_TEXT_CHARS:
+        if len(self._utterance.text) + len(piece) > MAX_TEXT_CHARS:
             msg = f"an utterance may have {MAX_TEXT_CHARS} characters"
             raise ServiceError("TEXT_TOO_LONG", msg)
-        self._text += piece
+        self._utterance.text += piece
         self._stream.send_text(piece)
 
     def playback(self, played_ms: int) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from streaming.agent.answering import Answer, Moment, answer
 from streaming.agent.eager import EarlyPlan
 from streaming.agent.overheard import Overheard, Sureness, sureness_of
+from streaming.agent.own_voice import OwnVoice
 from streaming.agent.stage import Stage
 from streaming.agent.stopwatch import Stopwatch
 from streaming.agent.turns import NO_BRIEF, Turn
@@ -87,10 +88,10 @@ class TurnLane(Lane):
         self._speech_ended: Stopwatch | None = None
         self._endpointing = source is None or source.endpointing
         self._guess: EarlyPlan | None = None  # on the current utterance
-        self._over: Turn | None = None  # the turn whose reply the current utterance interrupted
+        self._over: Turn | None = None  # the turn into whose reply the current utterance began
         self._somebody_speaks = False
         self._begun: Moment | None = None  # when the current utterance began
-        self._hears_itself = False  # an echo of the reply reached this microphone: only words interrupt from now on
+        self._own_voice = OwnVoice(setup.sounding, setup.listening_clock)
         self._under_way = 0  # number of utterances not answered yet
         self._waiting: list[Heard] = []  # those whose turn has not begun
         self._turn_begun = False  # here or on another replica; a turn given as text runs once
@@ -175,8 +176,9 @@ class TurnLane(Lane):
         match event:
             case SpeechStarted(at_ms=at_ms):
                 self._somebody_speaks = True
-                self._over, self._begun = self._stage.sounding(ended_s_ago(at_ms)), self._moment(ended_s_ago(at_ms))
-                if self._turn is not None and not self._hears_itself:
+                self._over, self._begun = self._stage.replying, self._moment(ended_s_ago(at_ms))
+                self._own_voice.speech_began(ended_s_ago(at_ms), self._over)
+                if self._turn is not None and not self._own_voice.came_back:
                     self._turn.pause()
             case InterimTranscript(text=text) if text:
                 self._weigh(text, Sureness.GROWING)
@@ -187,7 +189,7 @@ class TurnLane(Lane):
                 )
             case SpeechResumed():
                 self._withdraw()
-                if self._over is not None and self._over is self._turn and not self._hears_itself:
+                if self._over is not None and self._over is self._turn and not self._own_voice.came_back:
                     self._turn.pause()  # more words follow what was taken for a listener's "okay"
             case SpeechStopped(at_ms=at_ms):
                 self._speech_ended = self._stopwatch(ended_s_ago(at_ms))
@@ -196,19 +198,17 @@ class TurnLane(Lane):
                 self._on_final(event, ended_s_ago(event.end_ms))
 
     def _weigh(self, text: str, sureness: Sureness, ended_s_ago: float = 0.0) -> bool:
-        """True if the words are meant for the agent: neither a "mm-hm" during its reply nor an echo of the reply itself.
+        """True if the words are meant for the agent: neither a "mm-hm" during its reply nor an echo of its own words.
 
         Interrupts the reply, or lets it go on, as soon as that is clear. An echo of a reply's last words is recognised after its end.
         """
-        turn = self._over
-        if turn is None:
+        if not self._own_voice.audible:
             self._settle_pause(words_followed=True)
             return True
-        judged = turn.overheard(text, sureness, ended_s_ago)
-        if judged is Overheard.ECHO:
-            self._hears_itself = True
-        elif turn is not self._turn or not turn.under_way:
-            return True
+        turn = self._over if self._over is self._turn else None
+        judged = self._own_voice.judge(text, sureness, ended_s_ago)
+        if turn is None or not turn.under_way:
+            return judged is not Overheard.ECHO
         if judged is Overheard.WORDS:
             turn.pause()  # unless a sound has already done so
         if judged is not Overheard.UNCLEAR:
@@ -232,7 +232,7 @@ class TurnLane(Lane):
         sureness = sureness_of(event.confidence, event.end_ms - event.start_ms)
         meant = bool(event.text) and self._weigh(event.text, sureness, ended_s_ago)
         self._settle_pause(words_followed=meant)
-        text = self._over.without_echo(event.text, heard_before=self._hears_itself) if self._over else event.text
+        text = self._own_voice.without_echo(event.text)
         if self._guess is not None and not self._guess.fits(text):
             self._withdraw()
         guess, self._guess = self._guess, None

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 LOOK_AGAIN_S = 0.01  # minimum wait: the clock may stand still, and the remaining time may be next to nothing
 STALLED_PLAYOUT_S = 5.0  # how much longer than the audio to wait for a client that stopped reporting
 UNCONFIRMED_S = 30.0  # how long to wait for a client that listens but neither acknowledges nor answers a ping
+# Words after the last one heard to its middle that may have sounded too: one just begun, and those played while the report was under way.
+STARTED_WORDS = 4
 
 
 class Utterance:
-    """One text being spoken. `play` returns when everything was sent; `stop` cuts it off at any time."""
+    """One text being spoken. `play` returns when everything was sent; `stop` cuts it off at any time.
+
+    `text`: what `stream` was given to speak so far.
+    """
 
     def __init__(
         self,
@@ -39,7 +44,9 @@ class Utterance:
         far_end: FarEnd | None = None,
         sounding: Sounding | None = None,
         aside: bool = False,
+        text: str = "",
     ) -> None:
+        self.text = text
         self._stream = stream
         self._outlet = outlet
         self._encoding = encoding
@@ -56,6 +63,7 @@ class Utterance:
         self._far_end = far_end
         self._sounding = sounding or Sounding()
         self._stopped_at: float | None = None
+        self._played_out = False
         self._begun = self._ended = False  # whether the client was told
         self._sounds = False  # whether `_sounding` was
         self._words_told = 0
@@ -99,9 +107,18 @@ class Utterance:
         """How much the client has played; for a stopped utterance, how much it had played then."""
         return round(self._cursor.played_ms(self._now))
 
-    def heard(self, text: str) -> str:
-        """The part of `text` that the client has played."""
-        return heard_text(text, self._words, self.played_ms)
+    @property
+    def heard(self) -> str:
+        """The part of the text that the client has played."""
+        return heard_text(self.text, self._words, self.played_ms)
+
+    @property
+    def so_far(self) -> str:
+        """The text, up to the last word that may have sounded."""
+        if self._played_out:
+            return self.text
+        heard = self.heard
+        return " ".join([heard, *self.text[len(heard) :].split(maxsplit=STARTED_WORDS)[:STARTED_WORDS]])
 
     def report(self, played_ms: int) -> None:
         """Take the client's `playback` report."""
@@ -256,6 +273,7 @@ class Utterance:
                 if self._clock() >= give_up_at:
                     break
                 await self._wait_for_report(max(left_s, LOOK_AGAIN_S))
+            self._played_out = not self.stopped
             if receipt is not None:
                 await self._arrived(receipt)
         finally:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LONGEST_S = 24 * 3600.0  # that a test may last; whatever ends later, such as a timer that is set again and again, never ends
+LONGEST_S = (
+    24 * 3600.0
+)  # that a test may last; whatever ends later, such as a timer that is set again and again, never ends
 
 
 class _JumpingSelector(selectors.DefaultSelector):

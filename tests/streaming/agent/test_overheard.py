@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.agent.delivery import STARTED_WORDS
 from streaming.agent.overheard import Overheard, Sureness, overheard, sureness_of, without_echo
+from streaming.sound.utterance import STARTED_WORDS
 
 REPLY = "It is ten past five. The folder holds twelve files, and the largest is the readme"
 

@@ -98,7 +98,9 @@ def test_a_yes_heard_while_another_channel_speaks_approves_nothing_and_is_told_s
             task = group.create_task(ExecuteLane(frame_for(world, asking), Action("os", "rm", {}), None).run())
             while not asking.of(TaskNeedsConfirmation):
                 await asyncio.sleep(0.01)
-            reading = group.create_task(TtsLane(frame_for(world, beside), ReplyFormat(), "say yes " * 20).run())
+            reading = group.create_task(
+                TtsLane(frame_for(world, beside), ReplyFormat(), "and so it went on " * 20).run()
+            )
             while not beside.frames:
                 await asyncio.sleep(0.01)
             it.microphone.say("yes")

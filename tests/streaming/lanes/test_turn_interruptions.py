@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from streaming.agent.format import ReplyFormat
 from streaming.domain import (
     TurnContinued,
     TurnDone,
@@ -15,6 +16,7 @@ from streaming.domain import (
     TurnPaused,
     TurnReply,
 )
+from streaming.lanes.tts import TtsLane
 from streaming.ports import (
     EagerEnd,
     FinalTranscript,
@@ -24,6 +26,7 @@ from streaming.ports import (
     SpeechStopped,
 )
 from tests.support import virtual_time
+from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.talk import plan, step, talk
 from tests.support.world import World
 
@@ -145,6 +148,115 @@ def test_the_echo_of_the_last_words_is_recognised_after_the_reply_and_not_answer
             await it.until(TurnDone)
             it.microphone.push(EagerEnd(3000, words), SpeechStopped(3000), FinalTranscript(words, 0.9, 2400, 3000))
         assert [done.status for done in it.outlet.of(TurnDone)] == statuses
+
+    virtual_time.run(body())
+
+
+RED, BLUE = "one two three four five red green", "one two three four five blue white"
+COLOURS = {"hello": plan(goal="red green"), "next": plan(goal="blue white")}
+
+
+async def say_into(it: Talk, words: str, lasts_s: float = 0.3) -> None:
+    """Say words that take so long, and wait until they would be answered."""
+    it.microphone.push(SpeechStarted(0))
+    await asyncio.sleep(lasts_s)
+    it.microphone.push(EagerEnd(900, words), SpeechStopped(900), FinalTranscript(words, 0.9, 0, 900))
+    await asyncio.sleep(5)
+
+
+@pytest.mark.parametrize(
+    ("s_later", "words", "replies"),
+    [
+        (0.1, "Five, red, green.", 1),
+        (0.1, "green", 1),
+        (0.1, "What about dogs?", 2),
+        (0.1, "four", 2),  # it was said too early to come back now
+        (0.4, "green", 2),
+        (3.0, "Five, red, green.", 2),
+    ],
+)
+def test_the_last_words_come_back_when_no_turn_runs(s_later: float, words: str, replies: int) -> None:
+    async def body() -> None:
+        async with talk(World(plans=COLOURS)) as it:
+            it.microphone.say("hello")
+            await it.until(TurnDone)
+            await asyncio.sleep(s_later)
+            await say_into(it, words)
+        assert len(it.outlet.of(TurnReply)) == replies
+
+    virtual_time.run(body())
+
+
+def test_words_that_begin_as_an_echo_would_and_last_longer_are_the_users() -> None:
+    async def body() -> None:
+        async with talk(World(plans=COLOURS)) as it:
+            it.microphone.say("hello")
+            await it.until(TurnDone)
+            await asyncio.sleep(0.1)
+            await say_into(it, "Five, red, green.", lasts_s=0.9)
+        assert len(it.outlet.of(TurnReply)) == 2
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize(("words", "replies"), [("red, green", 2), ("What about dogs?", 3)])
+def test_the_last_words_come_back_while_the_next_turn_is_still_thinking(words: str, replies: int) -> None:
+    async def body() -> None:
+        async with talk(World(plans=COLOURS, slow_s={"planner": 1.0})) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            it.lane.typed("next")
+            await it.until(TurnDone)
+            await asyncio.sleep(0.1)
+            await say_into(it, words)
+            await asyncio.sleep(5)
+        assert [reply.text for reply in it.outlet.of(TurnReply)][:2] == [RED, BLUE]
+        assert len(it.outlet.of(TurnReply)) == replies
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize(
+    ("words", "statuses"),
+    [
+        ("red green one two three four five blue", ["ok", "ok"]),
+        ("what time is it red green", ["ok", "ok", "ok"]),
+    ],
+)
+def test_an_echo_of_two_replies_is_one_of_the_session(words: str, statuses: list[str]) -> None:
+    """It begins with the last words of one reply, and ends with the first ones of the next."""
+
+    async def body() -> None:
+        async with talk(World(plans=COLOURS)) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(0), FinalTranscript("one two", 0.9, 0, 400))
+            await it.until(TurnContinued)
+            it.lane.typed("next")
+            await asyncio.sleep(0.6)
+            it.microphone.push(SpeechStarted(1000))
+            await it.until(TurnDone)
+            await asyncio.sleep(1.3)
+            it.microphone.push(SpeechStopped(2000), FinalTranscript(words, 0.9, 1000, 2000))
+            await it.until(TurnDone, len(statuses))
+            await asyncio.sleep(5)
+        assert [done.status for done in it.outlet.of(TurnDone)] == statuses
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize(("words", "replies"), [("it went on", 0), ("What about dogs?", 1)])
+def test_another_channels_speech_comes_back(words: str, replies: int) -> None:
+    async def body() -> None:
+        world, beside = World(), RecordingOutlet()
+        async with talk(world) as it:
+            reading = TtsLane(frame_for(world, beside), ReplyFormat(), "and so it went on and on")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(reading.run())
+                await asyncio.sleep(0.9)
+                await say_into(it, words)
+        assert len(it.outlet.of(TurnReply)) == replies
 
     virtual_time.run(body())
 
