@@ -19,16 +19,21 @@ class SoundingSpeech(Protocol):
         """How much the client has played."""
 
     @property
+    def stopped(self) -> bool:
+        """True if it was cut off."""
+
+    @property
     def so_far(self) -> str:
         """Its text, up to the last word that may have sounded."""
 
 
 class SaidWords(NamedTuple):
-    """What was said in one utterance, for `played_ms`. `ended` is infinite while it sounds."""
+    """What was said in one utterance, for `played_ms`. `ended` is infinite while it sounds; `stopped`: before its end."""
 
     text: str
     played_ms: int
     ended: float
+    stopped: bool = False
 
 
 class Sounding:
@@ -49,7 +54,7 @@ class Sounding:
             return
         del self._sounding[utterance]
         self._silent_since = now
-        self._said.append(SaidWords(utterance.so_far[-KEPT_CHARS:], utterance.played_ms, now))
+        self._said.append(SaidWords(utterance.so_far[-KEPT_CHARS:], utterance.played_ms, now, utterance.stopped))
         while self._said[0].ended < now - KEPT_S or sum(len(said.text) for said in self._said) > KEPT_CHARS:
             self._said.popleft()
 

@@ -82,6 +82,23 @@ REFUSALS = frozenset(
 )
 """Answers to a question, which sound like a reply's "nothing" or "not found"."""
 
+SMALL_WORDS = frozenset(
+    {"a", "an", "the", "and", "or", "of", "to", "in", "into", "on", "at", "for", "from", "by", "with", "as"}
+    | {"if", "so", "up", "out", "then", "well", "like", "just", "now", "also", "too", "i", "you", "he", "she"}
+    | {"it", "we", "they", "me", "him", "her", "us", "them", "my", "your", "his", "its", "our", "their", "this"}
+    | {"that", "these", "those", "there", "here", "is", "are", "was", "be", "been", "am", "do", "does", "did"}
+    | {"have", "has", "had", "shall", "will", "can", "could", "should", "would", "may", "want", "need", "get"}
+)
+"""Words that change little in what is asked, and are easily misheard."""
+
+NUMBER_WORDS = frozenset(
+    {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"}
+    | {"thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty"}
+    | {"forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand", "half", "quarter"}
+    | {"percent", "point", "first", "second", "third"}
+)
+"""Recognisers write figures for these."""
+
 MAX_BACKCHANNEL_WORDS = 3  # "yeah okay right"; more words are a sentence
 CLEAR_WORDS = 2  # a partial of fewer words is often misheard
 CERTAIN_WORDS = 3  # so many words are no hum, however they were heard
@@ -97,6 +114,7 @@ MAX_BEGINNING_WORDS = 4  # as which they are heard ("She'll have to be"); more a
 _HUM = re.compile(r"[mhn]{2,}|[mh][au]?[mh][au]?")  # "mmhm", "mama"
 # Consonants that recognisers mistake for each other, by one letter each. The others of a word tell little: "She like" is "Shall I".
 _SPELLINGS = (("gh", ""), ("kn", "n"), ("ph", "f"), ("wh", "w"), ("th", "t"), ("ch", "j"), ("sh", "s"))
+_PARTS = re.compile(r"[^-.:/,%]+")  # of "notes.txt" and "5:10", which may be heard as several words
 _PAUSE = re.compile(r"(?<=[.,?!…])\s+")
 _SOUNDS = str.maketrans("bcdgmqvxz", "pktknkfss", "aeiou")
 
@@ -131,17 +149,19 @@ def overheard(
     sureness: Sureness = Sureness.WHOLE,
     *,
     silent: bool = False,
+    cut: bool = False,
     outlasts: bool = False,
     begun: str = "",
 ) -> Overheard:
     """Classify `text`, heard while the agent spoke. `ours`: what it had said by then, the newest words last.
 
-    `silent`: the reply is paused already, so a verdict may wait until the words are certain. `outlasts`: the speech went on for
+    `silent`: the reply is paused already, so a verdict may wait until the words are certain. `cut`: it was stopped since the speech
+    began, within a word, which may be heard as any other. `outlasts`: the speech went on for
     more than ECHO_LASTS_S after the pause began; of a growing transcript that is not known. `begun`: an utterance that has
     played for less than BEGINNING_MS, else "": the echo of its first word or two is often heard as others with the same first sound.
     """
     outlasts = outlasts and sureness is not Sureness.GROWING
-    judged, words = _judged(text, ours, outlasts=outlasts), spoken(text)
+    judged, words = _judged(text, ours, cut=cut, outlasts=outlasts), spoken(text)
     if judged is Overheard.WORDS and (COMMANDS.intersection(words) or " ".join(words) in REFUSALS):
         return judged
     sounds = 1 if sureness in {Sureness.GROWING, Sureness.DOUBTFUL} else CERTAIN_SOUNDS
@@ -157,8 +177,8 @@ def overheard(
             return Overheard.UNCLEAR
         case Sureness.GROWING if silent and judged is Overheard.ECHO:
             return Overheard.UNCLEAR  # "search for" is the agent's, "search for cats" is not
-        case Sureness.GROWING if judged is Overheard.WORDS and _but_last(text, ours) is Overheard.ECHO:
-            return Overheard.UNCLEAR  # "to remember the report" may become "to remember something"
+        case Sureness.GROWING if judged is Overheard.WORDS and _may_become_echo(text, ours, cut=cut):
+            return Overheard.UNCLEAR
         case Sureness.GROWING:
             clear = certain if silent and judged is Overheard.WORDS else len(words) >= CLEAR_WORDS
             return judged if clear and judged is not Overheard.BACKCHANNEL else Overheard.UNCLEAR
@@ -176,7 +196,8 @@ def without_echo(text: str, ours: str, begun: str = "") -> str:
     return " ".join(parts)
 
 
-def _judged(text: str, ours: str, *, outlasts: bool) -> Overheard:
+def _judged(text: str, ours: str, *, cut: bool, outlasts: bool, strict: bool = True) -> Overheard:
+    """`strict`: what adds or changes a word is the user's, however much else of it is ours."""
     heard = spoken(text)
     said = spoken(ours)[-(2 * len(heard) + LATE_WORDS) :]  # only what was just said can come back
     matcher = SequenceMatcher(None, said, heard, autojunk=False)
@@ -184,9 +205,10 @@ def _judged(text: str, ours: str, *, outlasts: bool) -> Overheard:
     rest = [word for at, word in enumerate(heard) if at not in back]
     if rest and " ".join(heard) in REFUSALS:
         return Overheard.WORDS
-    if len(rest) < len(heard) and _sounds_like(heard, said, 1.0) and not outlasts:
+    own = _own_words(said, heard, cut=cut) if strict else []
+    if len(rest) < len(heard) and _sounds_like(heard, said, 1.0) and not (outlasts or _figures(own)):
         return Overheard.ECHO  # "not enough" is "not understand", and no command
-    if not (COMMANDS.intersection(rest) or (rest and outlasts)):
+    if not (own or COMMANDS.intersection(rest) or (rest and outlasts)):
         if back and len(rest) <= MISHEARD_SHARE * len(heard):
             return Overheard.ECHO
         if back and _strange_share(_letters(said), _letters(heard)) <= MISHEARD_SHARE:
@@ -200,9 +222,69 @@ def _judged(text: str, ours: str, *, outlasts: bool) -> Overheard:
     return Overheard.WORDS
 
 
-def _but_last(text: str, ours: str) -> Overheard:
-    """A partial without its last word, which is the least certain."""
-    return _judged(text.rpartition(" ")[0], ours, outlasts=False)
+def _may_become_echo(text: str, ours: str, *, cut: bool) -> bool:
+    """True if a partial's words may still change into the agent's: "to remember the report" into "to remember something".
+
+    Its last word is the least certain, and others are often misheard.
+    """
+    but_last = text.rpartition(" ")[0]
+    verdicts = (_judged(one, ours, cut=cut, outlasts=False, strict=one is but_last) for one in (text, but_last))
+    return Overheard.ECHO in verdicts
+
+
+def _own_words(said: Sequence[str], heard: Sequence[str], *, cut: bool) -> list[str]:
+    """What the user adds or changes: words with a meaning that were neither said, nor sound like what was said in their place.
+
+    "Temp" for "demo", and "two" behind it. `cut`: as in `overheard`.
+    """
+    said, heard = _parts(said), _parts(heard)
+    own: list[str] = []
+    for kind, start, end, first, behind in SequenceMatcher(None, said, heard, autojunk=False).get_opcodes():
+        words = heard[first:behind]
+        if kind == "insert":
+            place = said[max(0, start - 1) : start + 1]
+        elif first == 0 and behind < len(heard):
+            place = said[max(start, end - len(words) - 1) : end]
+        elif first > 0 and behind == len(heard):
+            place = said[start : start + len(words) + 1]
+        else:
+            place = said[start:end]
+        if kind == "equal" or _alike(words, place):
+            continue
+        kept = words[:-1] if cut and kind == "replace" and behind == len(heard) else words
+        own += [word for word in kept if not (_says_little(word) or _alike([word], place))]
+    return own
+
+
+def _parts(words: Sequence[str]) -> list[str]:
+    return [part for word in words for part in _PARTS.findall(word)]
+
+
+def _figures(words: Sequence[str]) -> str:
+    return "".join(filter(str.isdigit, " ".join(words)))
+
+
+def _says_little(word: str) -> bool:
+    return (
+        (len(word) == 1 and word.isalpha())
+        or word in SMALL_WORDS
+        or "'" in word
+        or "’" in word
+        or _is_backchannel(word)
+    )
+
+
+def _alike(theirs: Sequence[str], ours: Sequence[str]) -> bool:
+    """True if one may be heard for the other: "larger" for "largest", "25" for "twenty-five"."""
+    if figures := _figures(theirs):
+        return figures == _figures(ours) or not NUMBER_WORDS.isdisjoint(ours)
+    if _figures(ours) and not NUMBER_WORDS.isdisjoint(theirs):
+        return True
+    if _strange_share(_letters(ours), _letters(theirs)) <= MISHEARD_SHARE:
+        return True
+    sounds = _consonants(theirs)
+    rows = (ours[start:end] for start in range(len(ours)) for end in range(start + 1, len(ours) + 1))
+    return len(sounds) >= CERTAIN_SOUNDS and any(_consonants(row) == sounds for row in rows)
 
 
 def _is_backchannel(word: str) -> bool:

@@ -49,8 +49,10 @@ class OwnVoice:
         if self._late and sureness is Sureness.GROWING:
             return Overheard.UNCLEAR  # only its end tells whether it can be an echo
         ours = [("", "")] if self._late and outlasts else self._ours()
+        cut = any(said.stopped for said in self._sounding.said_since(self._since))
         verdicts = [
-            overheard(text, said, sureness, silent=self._silent, outlasts=outlasts, begun=begun) for said, begun in ours
+            overheard(text, said, sureness, silent=self._silent, cut=cut, outlasts=outlasts, begun=begun)
+            for said, begun in ours
         ]
         verdict = min(verdicts, key=_CERTAINTY.index)
         self.came_back |= verdict is Overheard.ECHO
@@ -67,8 +69,5 @@ class OwnVoice:
         said = self._sounding.said_since(self._since)
         ended = [one for one in said if one.ended < inf]
         before = " ".join(" ".join(one.text.split()[-TAIL_WORDS:]) if self._late else one.text for one in ended)
-        newest = [one for one in said if one.ended == inf] or ended[-1:]
-        return [
-            (before if one.ended < inf else f"{before} {one.text}", one.text if one.played_ms < BEGINNING_MS else "")
-            for one in newest
-        ] or [("", "")]
+        begun = next((one.text for one in said if one.played_ms < BEGINNING_MS), "")
+        return [(f"{before} {one.text}", begun) for one in said if one.ended == inf] or [(before, begun)]

@@ -12,6 +12,7 @@ from streaming.sounding import ECHO_S, KEPT_CHARS, KEPT_S, SaidWords, Sounding
 class Speech:
     so_far: str
     played_ms: int = 2000
+    stopped: bool = False
 
 
 def texts(sounding: Sounding, at: float) -> list[str]:
@@ -26,6 +27,7 @@ def test_what_sounds_is_known_up_to_now_and_what_ended_as_it_ended() -> None:
     assert sounding.said_since(0.0) == [SaidWords("one two three", 2000, inf), SaidWords("three", 2000, inf)]
     sounding.ends(first, 1.0)
     first.so_far = "something else"
+    first.stopped = True
     assert sounding.said_since(1.0) == [SaidWords("one two three", 2000, 1.0), SaidWords("three", 2000, inf)]
     assert (sounding.silent_s(1.5), sounding.sounded_at(1.5)) == (0.0, True)
     sounding.ends(second, 2.0)

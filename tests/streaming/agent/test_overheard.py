@@ -64,15 +64,19 @@ def test_what_may_be_misheard_waits(text: str, sureness: Sureness, silent: bool,
     assert overheard(text, REPLY, sureness, silent=silent) is verdict
 
 
-@pytest.mark.parametrize("text", ["What's the time?", "Tell me the time.", "Search for cats."])
-def test_a_request_in_the_replys_words_is_known_by_going_on_after_the_reply_fell_silent(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "growing"), [("What's the time?", Overheard.ECHO), ("Search for cats.", Overheard.UNCLEAR)]
+)
+def test_a_request_in_the_replys_words_is_known_by_going_on_after_the_reply_fell_silent(
+    text: str, growing: Overheard
+) -> None:
     ours = "You can ask me for the time or the date, to search for something,"
     for sureness in (Sureness.ENDING, Sureness.WHOLE, Sureness.DOUBTFUL):
-        assert overheard(text, ours, sureness, silent=True) is Overheard.ECHO
-        assert overheard(text, ours, sureness, silent=True, outlasts=True) is Overheard.WORDS
+        assert overheard(text, ours, sureness, silent=True, cut=True) is Overheard.ECHO
+        assert overheard(text, ours, sureness, silent=True, cut=True, outlasts=True) is Overheard.WORDS
     for outlasts in (True, False):  # a partial may be of what sounded before
         assert overheard(text, ours, Sureness.GROWING, silent=True, outlasts=outlasts) is Overheard.UNCLEAR
-    assert overheard(text, ours, Sureness.GROWING) is Overheard.ECHO
+    assert overheard(text, ours, Sureness.GROWING) is growing
     assert overheard("the time or the date", ours, silent=True, outlasts=True) is Overheard.ECHO, (
         "every word is the reply's"
     )
@@ -125,6 +129,14 @@ def test_the_last_word_of_a_partial_decides_nothing() -> None:
     assert overheard("to remember the report", ours, Sureness.GROWING) is Overheard.UNCLEAR
     assert overheard("to remember the report about cats", ours, Sureness.GROWING) is Overheard.WORDS
     assert overheard("to remember stop", ours, Sureness.GROWING) is Overheard.WORDS
+
+
+def test_a_word_that_a_partial_adds_to_the_agents_decides_nothing() -> None:
+    """Partials are misheard more often than finals; this one is an echo of "open a page"."""
+    ours = "to search for something, to open a page and read it"
+    text = "to search for something to open a bridge and read"
+    assert overheard(text, ours, Sureness.GROWING) is Overheard.UNCLEAR
+    assert overheard(text, ours) is Overheard.WORDS
 
 
 def test_a_command_that_is_only_a_misheard_echo_is_none() -> None:
@@ -200,6 +212,54 @@ def test_a_refusal_is_no_echo_of_what_sounds_like_it(text: str) -> None:
         assert overheard(text, question, sureness) is Overheard.WORDS
         assert overheard(text, "", sureness, begun=question) is Overheard.WORDS
     assert overheard("not now", "It is not now but later.") is Overheard.ECHO
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (ASKED, "Create the folder temp."),
+        (ASKED, "create the folder demo two"),
+        (ASKED, "create the folder demo 2"),
+        (ASKED, "create the folder demo in documents"),
+        (ASKED, "create the file demo"),
+        (ASKED, "delete the folder demo"),
+        ("Shall I delete demo with everything in it?", "delete only the pictures in it"),
+        ("Shall I search for cats?", "search for black cats"),
+        ("Shall I search for cats?", "search for cats and dogs"),
+        ("Shall I open the page example.com?", "open the page example.org"),
+        ("Shall I copy notes.txt to backup?", "copy readme.md to backup"),
+        ("Shall I remember that your favorite color is blue?", "my favorite color is green"),
+        ("Shall I run sleep 25?", "run sleep 30"),
+        ("You can ask me for the time or the date,", "Tell me the time."),
+    ],
+)
+def test_what_adds_or_changes_a_word_of_the_question_is_the_users(asked: str, text: str) -> None:
+    for sureness in (Sureness.ENDING, Sureness.WHOLE, Sureness.DOUBTFUL):
+        assert overheard(text, asked, sureness) is Overheard.WORDS
+    assert overheard(text, asked, Sureness.GROWING) in {Overheard.WORDS, Overheard.UNCLEAR}
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (ASKED, "Then I create the folder demo."),
+        ("Shall I copy notes.txt to backup?", "I like copy notes TXD to back up."),
+        ("Shall I run sleep 25?", "run sleep twenty-five"),
+        ("Your meeting is on Monday at half past nine in the morning.", "It's 9 in the morning."),
+        ("Today is Sunday, the 29th of November 2026.", "Today is Sunday, 29 November 20, 26."),
+        ("The disk has twenty gigabytes free,", "the disk has 20 gigabytes"),
+    ],
+)
+def test_what_a_recogniser_makes_of_an_echo_changes_no_word(said: str, text: str) -> None:
+    """Heard by Whisper tiny.en from the embedded voice, 6 to 20 dB weaker and with a room's reflections."""
+    assert overheard(text, said) is Overheard.ECHO
+
+
+@pytest.mark.parametrize("text", ["create the both", "Shall I create the floor"])
+def test_a_word_that_was_cut_off_is_heard_as_any_other(text: str) -> None:
+    for silent in (True, False):  # it may go on already
+        assert overheard(text, ASKED, silent=silent, cut=True) is Overheard.ECHO
+    assert overheard(text, ASKED) is Overheard.WORDS
 
 
 def test_a_sentence_that_begins_like_a_question_is_no_echo() -> None:

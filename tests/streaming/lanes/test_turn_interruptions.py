@@ -220,7 +220,7 @@ def test_the_last_words_come_back_while_the_next_turn_is_still_thinking(words: s
     ("words", "statuses"),
     [
         ("red green one two three four five blue", ["ok", "ok"]),
-        ("what time is it red green", ["ok", "ok", "ok"]),
+        ("red green one two what time is it", ["ok", "ok", "ok"]),
     ],
 )
 def test_an_echo_of_two_replies_is_one_of_the_session(words: str, statuses: list[str]) -> None:
@@ -270,6 +270,19 @@ def test_an_echo_is_known_although_a_partial_of_it_was_taken_for_words() -> None
             it.microphone.push(SpeechStopped(2300), FinalTranscript("One two.", 0.8, 2000, 2300))
             await asyncio.sleep(3)
         assert [done.status for done in it.outlet.of(TurnDone)] == ["interrupted"]
+
+    virtual_time.run(body())
+
+
+def test_the_echo_of_a_word_cut_off_is_known_although_the_reply_goes_on_already() -> None:
+    async def body() -> None:
+        world = World()
+        async with replying(world, 1.05) as it:
+            it.microphone.push(SpeechStarted(2000), EagerEnd(2300, "four five"))
+            await it.until(TurnContinued)
+            it.microphone.push(SpeechStopped(2300), FinalTranscript("Four five add.", 0.8, 2000, 2300))
+            await asyncio.sleep(5)
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["ok"]
 
     virtual_time.run(body())
 

@@ -184,6 +184,30 @@ def test_a_no_behind_the_echo_of_the_question_is_the_answer() -> None:
     virtual_time.run(body())
 
 
+def test_a_correction_in_the_questions_own_words_is_no_echo_of_it() -> None:
+    async def body() -> None:
+        world = risky("Delete the folder demo")
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            await asyncio.sleep(0.5)
+            it.microphone.push(SpeechStarted(800), FinalTranscript("Shall I.", 0.9, 800, 1100))
+            await it.until(TurnContinued)
+            await asyncio.sleep(1.2)
+            it.microphone.push(SpeechStarted(2000))
+            await asyncio.sleep(0.6)
+            it.microphone.push(
+                SpeechStopped(2600), FinalTranscript("Delete demo two with everything in it.", 0.9, 2000, 2600)
+            )
+            await it.until(TurnReply)
+            it.microphone.say("no")
+            await it.until(TurnDone, 2)
+        assert "intent Delete demo two with everything in it." in world.asked
+        assert world.executed == []
+
+    virtual_time.run(body())
+
+
 def test_a_question_is_asked_aloud_and_says_what_would_be_done() -> None:
     async def body() -> None:
         world = risky("Delete the folder demo")
