@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from protos import intent_pb2, intent_pb2_grpc
 from server.embedded.intent import likeness, mending, templates
-from server.embedded.intent.recognition import prepare, recognise
+from server.embedded.intent.recognition import OPEN, prepare, recognise
+from server.embedded.os.commands import COMMANDS
 from tests.server.embedded.serving import channel, code_of
 
 if TYPE_CHECKING:
@@ -166,6 +167,8 @@ MACHINE: list[Said] = [
     ("run ls minus l docs", "run_command", {"command": "ls", "args": ["-l", "docs"]}),
     ('run ls -la "my dir"', "run_command", {"command": "ls", "args": ["-la", "my dir"]}),
     ("run the command head -n 5 README.md", "run_command", {"command": "head", "args": ["-n", "5", "README.md"]}),
+    ("run sleep 25", "run_command", {"command": "sleep", "args": ["25"]}),
+    ("execute head 5 notes.txt", "run_command", {"command": "head", "args": ["5", "notes.txt"]}),
     ("run rm -rf /", "run_command", {"command": "rm", "args": ["-rf", "/"]}),
     ("how much disk space is left", "run_command", {"command": "df"}),
     ("how much memory is free", "run_command", {"command": "free"}),
@@ -193,6 +196,18 @@ SUMS: list[Said] = [
 ]
 
 UNDERSTOOD = RECORDED + TALK + MEMORIES + WEB + MACHINE + SUMS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("arguments", [[], ["25"], ["-n", "5", "a.txt"]])
+def test_a_command_that_is_on_the_whitelist_is_no_guess(name: str, arguments: list[str]) -> None:
+    """The service that runs it says what is wrong with its arguments."""
+    best = recognise(" ".join(["run the command", name, *arguments]))[0]
+    assert (best.intent, best.entities) == (
+        "run_command",
+        {"command": name} | ({"args": arguments} if arguments else {}),
+    )
+    assert best.confidence >= OPEN
 
 
 async def test_what_people_say_is_understood(tmp_path: Path) -> None:
@@ -237,6 +252,7 @@ GUESSED: list[Said] = [
     ("what is 9/11", "web_search", {"query": "9/11"}),
     ("open sesame", "open_page", {"site": "sesame"}),
     ("run the tests", "run_command", {"command": "tests"}),
+    ("start cat videos", "run_command", {"command": "cat", "args": ["videos"]}),
     ("search for", "web_search", {}),
     ("remember that", "remember_fact", {}),
 ]
