@@ -4,6 +4,7 @@ stt, tts, intent, planner, safety, browser, os, search, memory   a package for e
 
 host        the process of them all: one gRPC server and port each
 service     the interface between a service and its host
+fallback    what is used where a part that was asked for is missing or broken
 executor    what the browser, OS and search executors share
 trunk       the server side of a trunk
 callers     whose call a log line is about

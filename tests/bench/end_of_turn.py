@@ -10,15 +10,14 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from av import AudioResampler
 from av.audio.frame import AudioFrame
 
+from server.embedded.stt import weights
 from server.embedded.stt.endpoint import SpeechBegan, SpeechEnded, SpeechEndpointer, SpeechPaused, SpeechWent
-from server.embedded.stt.engine import chosen
 from server.embedded.stt.pause import silence_needed_ms
 from server.embedded.stt.transcript import Job
 from server.embedded.stt.turn_model import TurnModel
@@ -90,7 +89,7 @@ class Judge:
     """Runs the endpointer with different rules; what is said before a pause is decoded once."""
 
     def __init__(self) -> None:
-        self._whisper = Whisper(Path(chosen("", "").arguments[1]))
+        self._whisper = Whisper(weights.bundled())
         self._texts: dict[bytes, str] = {}
         self._detector = Silero()
 

@@ -72,6 +72,23 @@ def test_a_missing_chromium_costs_the_browser_only(tmp_path: Path) -> None:
         assert '"get_time"' in _post(gateway, "/api/v1/agent/intent", '{"text": "what time is it"}')
 
 
+def test_models_that_are_not_there_cost_those_models_only(tmp_path: Path) -> None:
+    """What stands in for them is told at the start, in the log, and by REST."""
+    paths = {name: f"/no/such/{name.lower()}" for name in ("STT_MODEL_PATH", "TURN_MODEL_PATH", "TTS_VOICE_PATH")}
+    with running_gateway(tmp_path, **only("stt", "tts"), **paths, REDIS_URL="") as gateway:
+        engines = (
+            "whisper tiny.en without STT_MODEL_PATH and TURN_MODEL_PATH",
+            "hibari (heart) without TTS_VOICE_PATH",
+        )
+        assert "stt, tts up (embedded)" in gateway.banner
+        assert f"stt by {engines[0]}, tts by {engines[1]}" in gateway.banner
+        health = _curl(gateway, "/health")
+        assert all(f'"engine":"{engine}"' in health.replace(": ", ":") for engine in engines)
+        assert '"engine":"hibari"' in _curl(gateway, "/api/v1/voice/voices").replace(": ", ":")
+        told = [line for line in gateway.log.read_text().splitlines() if " instead: " in line]
+        assert [sum(name in line for line in told) for name in paths] == [1, 1, 1]
+
+
 def test_it_runs_without_uvloop(tmp_path: Path) -> None:
     (tmp_path / "uvloop.py").write_text("raise ImportError")
     with running_gateway(tmp_path, **only("intent"), REDIS_URL="", PYTHONPATH=f"{tmp_path}:{ROOT}") as gateway:

@@ -81,10 +81,12 @@ class DecoderProcess:
         process = cls(transport, pipes)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                await pipes.expect()
-        except (DecoderDiedError, TimeoutError):
+                why = (await pipes.expect()).get("failed")
+        except (DecoderDiedError, TimeoutError) as failed:
+            why = "it takes too long" if isinstance(failed, TimeoutError) else "its process died"
+        if why is not None:
             process.kill()
-            raise MissingPartError(f"a speech decoder did not start ({' '.join(arguments)})") from None
+            raise MissingPartError(f"a speech decoder did not start ({' '.join(arguments)}): {why}")
         pipes.on_death = on_death
         return process
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 import grpc
 import grpc.aio
 
 from protos import stt_pb2, stt_pb2_grpc
+from server.embedded.fallback import Way, first_that_starts, label
 from server.embedded.service import EmbeddedConfig, EmbeddedService, InvalidRequestError, MissingPartError
 from server.embedded.stt import engine
 from server.embedded.stt.config import InvalidConfigError, checked
@@ -18,7 +21,7 @@ from server.embedded.stt.stream import Ears, Recognition
 from server.embedded.stt.trunk import RecognizeManyCall
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from server.embedded.stt.config import RecognizeSettings
     from server.embedded.stt.turn_model import TurnModel
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
-    """Whisper in decoder processes; PocketSphinx if Whisper's parts are missing."""
+    """Whisper in decoder processes; PocketSphinx if a part of Whisper's is missing or broken."""
 
     name: ClassVar[str] = "stt"
 
@@ -43,14 +46,14 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
         return self._ears.pool
 
     async def start(self) -> None:
-        """Verify and load the models. Raises MissingPartError."""
+        """Verify and load the models: the wanted ones, else what there is. Raises MissingPartError if nothing recognises speech."""
         options = self.config.option
-        chosen = await asyncio.to_thread(engine.chosen, options("STT_ENGINE"), options("STT_MODEL_PATH"))
-        turn_model = await asyncio.to_thread(_turn_model, options("TURN_MODEL_PATH"))
-        pool = DecoderPool(chosen)
-        await pool.start()
-        self._ears = Ears(pool, chosen.detectors(), turn_model)
-        self.engine = chosen.label
+        choices = engine.choices(options("STT_ENGINE"), options("STT_MODEL_PATH"))
+        ways = [Way(choice.does, partial(_recogniser, choice.find), choice.asked_by) for choice in choices]
+        turns = await first_that_starts(_turn_models(options("TURN_MODEL_PATH")))
+        found = await first_that_starts(ways)
+        self._ears = replace(found.part.ears, turn_model=turns.part)
+        self.engine = label(found.part.label, [*found.unmet, *turns.unmet])
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register the servicer."""
@@ -81,12 +84,32 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
         await RecognizeManyCall(cast("Any", self.Recognize)).serve(request_iterator, context)
 
 
-def _turn_model(path: str) -> TurnModel | None:
-    if not path:
-        return None
-    from server.embedded.stt.turn_model import TurnModel  # noqa: PLC0415 - needs numpy, which comes with the engine
+@dataclass(frozen=True, slots=True)
+class _Recogniser:
+    label: str
+    ears: Ears
 
-    return TurnModel(path)
+
+async def _recogniser(find: Callable[[], engine.Engine]) -> _Recogniser:
+    """Verify and load everything that an engine needs. Raises MissingPartError."""
+    found = await asyncio.to_thread(find)
+    detectors = await asyncio.to_thread(found.detectors)
+    pool = DecoderPool(found)
+    await pool.start()
+    return _Recogniser(found.label, Ears(pool, detectors))
+
+
+def _turn_models(path: str) -> list[Way[TurnModel | None]]:
+    async def model() -> TurnModel | None:
+        from server.embedded.stt.turn_model import TurnModel  # noqa: PLC0415 - needs numpy, which comes with the engine
+
+        return await asyncio.to_thread(TurnModel, path)
+
+    async def no_model() -> TurnModel | None:
+        return None
+
+    without = Way("the words alone tell when a turn ends", no_model)
+    return [Way("", model, "TURN_MODEL_PATH"), without] if path else [without]
 
 
 async def _settings(requests: AsyncIterator[stt_pb2.RecognizeRequest]) -> RecognizeSettings:

@@ -51,7 +51,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the service closes the pipe
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # output of libraries must not get between replies
-    recognizer = load(arguments.engine, arguments.folder)
+    try:
+        recognizer = load(arguments.engine, arguments.folder)
+    except Exception as broken:  # noqa: BLE001 - a model may be broken in any way; the service says so in one line
+        replies.write(wire.pack({"failed": f"{type(broken).__name__}: {broken}"}))
+        replies.flush()
+        sys.exit(1)
     replies.write(wire.pack({"ready": True}))
     replies.flush()
     try:

@@ -14,6 +14,7 @@ from server.embedded.tts.engine import EngineVoice, Spoken
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+WARM_UP = "Ready."  # shows whether the voice speaks, and makes the first words come sooner
 SLOWEST_SPEED, FASTEST_SPEED = 0.5, 2.0  # beyond these, its voices slur; the tempo filter does the rest
 
 
@@ -41,6 +42,7 @@ class Piper:
         self._voice = self._piper.PiperVoice.load(path)
         self.sample_rate_hz = int(self._voice.config.sample_rate)
         self.voices = (_described(Path(path)),)
+        self.say(WARM_UP, self.voices[0].id, 1.0, lambda: True)
 
     def speaking_rate(self, speed: float) -> float:
         """The speed, limited to what sounds good."""

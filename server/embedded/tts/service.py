@@ -6,13 +6,13 @@ is done, so a caller that does not read only holds back itself.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import grpc
 import grpc.aio
 
 from protos import tts_pb2, tts_pb2_grpc
+from server.embedded.fallback import label
 from server.embedded.service import EmbeddedConfig, EmbeddedService, InvalidRequestError
 from server.embedded.tts import engines
 from server.embedded.tts.booth import Booth
@@ -53,11 +53,11 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
         self._catalogue = VoiceCatalogue(())
 
     async def start(self) -> None:
-        """Load the engines and warm up the default one. Raises MissingPartError."""
-        loaded = await asyncio.to_thread(engines.load, self.config)
-        self._booths = {engine.name: Booth(engine) for engine in loaded}
-        self._catalogue = VoiceCatalogue(loaded)
-        self.engine = f"{loaded[0].name} ({self._catalogue.default()})"
+        """Load the engines and warm up the default one. Raises MissingPartError if nothing speaks."""
+        loaded = await engines.load(self.config)
+        self._booths = {engine.name: Booth(engine) for engine in loaded.part}
+        self._catalogue = VoiceCatalogue(loaded.part)
+        self.engine = label(f"{loaded.part[0].name} ({self._catalogue.default()})", loaded.unmet)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register the servicer."""

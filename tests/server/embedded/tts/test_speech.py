@@ -1,23 +1,16 @@
 from __future__ import annotations
 
 import array
-import sys
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import pytest
 
-from server.embedded.service import EmbeddedConfig, MissingPartError
-from server.embedded.tts import TextToSpeechService
 from server.embedded.tts.engine import Spoken, WordMark
 from server.embedded.tts.level import volume_percent, with_soft_edges
 from server.embedded.tts.manner import Manner
 from server.embedded.tts.pieces import Boundary, Piece
 from server.embedded.tts.speech import Speech, timed_words
 from server.embedded.tts.voices import spelled
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_word_with_several_marks_is_one_word_and_one_without_is_none() -> None:
@@ -78,45 +71,6 @@ def test_length_and_words_follow_the_tempo(tempo: float) -> None:
     assert sum(len(response.audio) for response in responses) == pytest.approx(2 * 22_050 / tempo, abs=100)
 
 
-@pytest.mark.parametrize(
-    ("engine", "missing", "words"),
-    [
-        ("", ("hibari", "espeakng_loader"), r"\[voice\].*\[espeak\]"),
-        ("espeak", ("espeakng_loader",), r"\[espeak\]"),
-        ("hibari", ("hibari",), r"\[voice\]"),
-        ("hibari", ("onnxruntime",), r"onnxruntime.*\[voice\]"),
-        ("piper", (), "TTS_VOICE_PATH"),
-    ],
-)
-async def test_without_its_engine_the_service_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, engine: str, missing: tuple[str, ...], words: str
-) -> None:
-    for name in missing:
-        monkeypatch.setitem(sys.modules, name, None)
-    service = TextToSpeechService(EmbeddedConfig(options=(("TTS_ENGINE", engine),)))
-    with pytest.raises(MissingPartError, match=words):
-        await service.start()
-    await service.stop()
-
-
-async def test_without_the_natural_voice_the_light_one_speaks(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setitem(sys.modules, "hibari", None)
-    service = TextToSpeechService(EmbeddedConfig())
-    await service.start()
-    await service.stop()
-    assert service.engine == "espeak (en-us)"
-    assert ["eSpeak NG speaks" in record.message for record in caplog.records] == [True]
-
-
 async def test_words_end_where_the_engine_says() -> None:
     words = timed_words("one, two", Spoken(b"", (WordMark(0, 20, 300), WordMark(5, 500, 900))), 950)
     assert [(word.start_ms, word.end_ms) for word in words] == [(20, 300), (500, 900)]
-
-
-async def test_a_piper_voice_that_is_not_there_is_refused_with_words(tmp_path: Path) -> None:
-    service = TextToSpeechService(EmbeddedConfig(options=(("TTS_VOICE_PATH", str(tmp_path / "amy.onnx")),)))
-    with pytest.raises(MissingPartError, match="TTS_VOICE_PATH"):
-        await service.start()
-    await service.stop()
