@@ -70,7 +70,7 @@ class HandshakeHandler(WebSocketHandler):
                 ping_interval_s=interval_s,
                 pings_silent=not (self.session_asks and settings.ws_heartbeat_seconds <= interval_s),
             )
-            return FrameSocket(self, limits, self.gateway.loop_turns, self.gateway.rounds)
+            return FrameSocket(self, limits, self.gateway.loop_turns, self.gateway.rounds, self.gateway.wakes)
         return checked(self, super().get_websocket_protocol(), self.gateway.loop_turns)
 
     def cut(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from server.net.loop_turns import LoopTurns
 from server.net.tick import TickEnd
 from server.workers import LiveCodecs
+from streaming.wakes import Wakes
 
 if TYPE_CHECKING:
     import asyncio
@@ -111,6 +112,7 @@ class Gateway:
     jarvis: Sessions = field(init=False)  # sessions of the native dialect; set by the lifecycle
     loop_turns: LoopTurns = field(default_factory=LoopTurns)  # of crowded connections
     tick_end: TickEnd = field(default_factory=TickEnd)  # at which sockets write
+    wakes: Wakes = field(default_factory=Wakes)  # timers of sockets and sessions
     codecs: LiveCodecs = field(default_factory=LiveCodecs)
     openai: RealtimeSessions = field(init=False)  # sessions of OpenAI's dialect; likewise
     twilio: Calls = field(init=False)  # telephone calls; likewise

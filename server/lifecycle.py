@@ -236,7 +236,7 @@ class Lifecycle:
         provided = lane_services(gateway, observation)
         recorder = self._start_recordings()
         limits = session_limits(self._settings)
-        sessions = Sessions(limits, provided, desk, self._clients, residents, store, recorder)
+        sessions = Sessions(limits, provided, desk, self._clients, residents, store, recorder, gateway.wakes)
         if epoch is not None:
             epoch.on_news += [sessions.write_anew, gateway.confirmations.write_anew]
         gateway.jarvis, gateway.session_tasks = sessions, self._clients

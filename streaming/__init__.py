@@ -8,6 +8,6 @@ lanes need from services · agent: a turn · sound: audio of live channels · pr
 it · openai: sessions that speak OpenAI Realtime · twilio: telephone calls · client: the Python client.
 
 Used everywhere: errors: all error codes · strict_json: JSON as every language reads it · rfc3339: times as text · rfc6455: close codes of
-WebSockets · rate: a token bucket · flag: an event that costs little · listening: a clock that runs while the client listens · wakes: when
-timers fire that need not be exact.
+WebSockets · rate: a token bucket · flag: an event that costs little · listening: a clock that runs while the client listens · wakes: timers
+that need not be exact.
 """

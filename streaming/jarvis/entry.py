@@ -13,6 +13,7 @@ from streaming.jarvis.registry import Resume
 from streaming.protocol import events
 from streaming.protocol.close_codes import CLOSE_CODES, CloseCode
 from streaming.protocol.errors import RemoteProtocolError
+from streaming.protocol.heartbeat import is_heartbeat
 from streaming.protocol.messages import Auth, Error
 
 if TYPE_CHECKING:
@@ -116,11 +117,11 @@ class Attachment:
     # --- in ---
 
     def hear(self, data: str | bytes) -> bool:
-        """Take a microphone frame that came alone: the hot path. False: nothing was done, so call `feed`."""
+        """Take a microphone frame or the answer to a heartbeat that came alone: the hot path. False: nothing was done, so call `feed`."""
         live = self.live
-        if type(data) is not bytes or self._undecided or self._held is not None:
+        if self._undecided or self._held is not None or live.socket is not self._socket or live.leaving:
             return False
-        return live.socket is self._socket and not live.leaving and live.hear(data)
+        return live.hear(data) if type(data) is bytes else live.hear_pong(str(data))
 
     def feed(self, messages: Iterable[str | bytes], arrived_at: float | None = None) -> None:
         """Handle messages and frames of the client in order. Ends the socket if one breaks the protocol.
@@ -231,11 +232,14 @@ class Attachment:
         return self._greeting
 
     def must_be_saved(self, batch: list[str | bytes]) -> bool:
-        """True if the session record must hold the batch before it is sent: unless it is only audio, or says only what the record does."""
+        """True if the session record must hold the batch before it is sent: unless it is only audio, or says only what the record does.
+
+        A heartbeat says nothing: else each would write the record of each idle session.
+        """
         return (
             batch is not self._greeting
             and self.live.journal is not None
-            and not all(type(item) is bytes for item in batch)
+            and not all(type(item) is bytes or is_heartbeat(str(item)) for item in batch)
         )
 
     async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:

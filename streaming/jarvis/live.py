@@ -25,7 +25,6 @@ from streaming.residents import Departure
 from streaming.rfc3339 import rfc3339
 from streaming.session import Session
 from streaming.traffic import Traffic
-from streaming.wakes import on_grid
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from streaming.protocol.server import ServerConnection
     from streaming.protocol.snapshot import Snapshot
     from streaming.residents import Tap
+    from streaming.wakes import Wakes
 
 # A claim may come from an older socket, which the client has given up for this one but whose handshake was delayed by up to this
 # long. A young socket whose session is claimed is therefore told to retry; an older one is told that another has taken its place.
@@ -65,6 +65,8 @@ class LiveSession:
         provided: LaneServices,
         desk: Desk,
         group: asyncio.TaskGroup,
+        wakes: Wakes,
+        away: dict[LiveSession, None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.session_id = session_id
@@ -84,8 +86,9 @@ class LiveSession:
         self._listening = ListeningClock(self._loop.time)
         self.lanes = Session(session_id, identity, provided, group, self._loop.time, self._listening.now)
         self.work = Channels(self, self.lanes)
-        self._timer: asyncio.TimerHandle | None = None
-        self._entered_at = self._timer_at = 0.0  # the second: uvloop's handle for a time already due lacks it
+        self._away, self._wakes = away, wakes
+        self._wake_step, self._entered_at = 0, 0.0  # the first: of the one timer for all of the connection's deadlines
+        away[self] = None  # all sessions without a socket
         self._unrecorded = False  # it can be resumed here only
         self.as_recorded = False  # just restored: its record holds all that `session.resumed` says
         self.resume_notices = ResumeNotices()
@@ -157,6 +160,7 @@ class LiveSession:
 
     def _speak_through(self, socket: Socket) -> None:
         self.socket = socket
+        self._away.pop(self, None)
         self._listening.come()
         self._entered_at = self._loop.time()
         if self._unrecorded:
@@ -170,6 +174,7 @@ class LiveSession:
             self.socket, self.as_recorded = None, False
             if self._closed:
                 return
+            self._away[self] = None
             self._listening.leave()
             self._expiry.stop()
             self.connection.detach(self._loop.time())
@@ -195,6 +200,14 @@ class LiveSession:
             self.traffic.frames_received += 1
             self.work.hear(channel.id, data[HEADER_BYTES:], channel.next_frame - 1)
         return channel is not None
+
+    def hear_pong(self, text: str) -> bool:
+        """Take the answer to the ping of a heartbeat, and wait for the next silence. False: call `receive`."""
+        if self.taps or not self.connection.hear_pong(text, self._loop.time()):
+            return False
+        self.traffic.received(text)
+        self._arm(anew=True)
+        return True
 
     def receive(self, data: str | bytes, arrived_at: float | None = None) -> list[events.Event]:
         """Feed the connection; returns its events. Raises RemoteProtocolError: close with its code."""
@@ -245,7 +258,7 @@ class LiveSession:
         traffic.frames_sent += 1
         traffic.bytes_sent += len(data)
         socket.write_frame(data)
-        if self._timer is None:  # else it fires before the frame is too old, and looks again
+        if not self._wake_step:  # else it fires before the frame is too old, and looks again
             self._arm()
         return True
 
@@ -261,22 +274,13 @@ class LiveSession:
         self._arm()
         return data
 
-    def _arm(self) -> None:
-        """Set the one timer for all of the connection's deadlines."""
+    def _arm(self, *, anew: bool = False) -> None:
+        """Set the timer. Unless `anew`, one that is set for an earlier time stays: it looks again, cheaper than a timer a message."""
         deadline = self.connection.next_deadline()
-        if deadline is not None:
-            deadline = on_grid(deadline)
-        if self._timer is not None:
-            if deadline is not None and self._timer_at <= deadline:
-                return  # it fires early and checks again, which is cheaper than a new timer per message
-            self._timer.cancel()
-            self._timer = None
-        if deadline is not None:
-            self._timer_at = deadline
-            self._timer = self._loop.call_at(deadline, self._on_deadline)
+        self._wake_step = self._wakes.move(self._wake_step, deadline, self._on_deadline, anew=anew)
 
     def _on_deadline(self) -> None:
-        self._timer = None
+        self._wake_step = 0
         for event in self.connection.handle_timeout(self._loop.time()):
             self.handle(event)
         self.wake()
@@ -420,9 +424,7 @@ class LiveSession:
         self._closed = self.leaving = True  # leave no reference cycles: the collector hardly ever runs
         self.resume_notices.known.set()  # nobody will confirm it any more
         self._expiry.stop()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._wakes.cancel(self._wake_step, self._on_deadline)
         self.journal = None
         del self.commands, self.work, self._expiry
 

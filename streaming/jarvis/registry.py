@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import itertools
 import logging
 import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from streaming.jarvis.journal import Journal, SavedSession, new_writer, saved_session
+from streaming.jarvis.journal import GO_AHEAD_S, Journal, SavedSession, new_writer, saved_session
 from streaming.jarvis.live import LiveSession
 from streaming.protocol import messages as wire
 from streaming.protocol.server import ServerConnection
 from streaming.rfc3339 import rfc3339
+from streaming.wakes import Wakes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,7 @@ ResumeError = Literal["NOT_FOUND", "EXPIRED", "INCOMPLETE"]
 
 
 SWEEP_S = 1.0  # how often sessions that can no longer be resumed are ended
+REFRESH_SWEEPS = 5  # between two looks at which records expire, which are looked at one by one; see `journal.REFRESH_S`
 CLAIM_S = 60.0  # a handshake that takes longer between its claim and its session has to ask again
 
 
@@ -69,12 +72,16 @@ class Sessions:
         residents: Residents,
         store: SessionStore | None = None,
         recorder: Recorder | None = None,
+        wakes: Wakes | None = None,
     ) -> None:
+        """`wakes`: the timers of the loop; None: they are not shared with others."""
         self._limits = limits
         self._provided = provided
         self._desk = desk
         self._store = store
         self._recorder = recorder
+        self._wakes = wakes or Wakes()
+        self._away: dict[LiveSession, None] = {}  # sessions without a socket
         # Claims under way, or from which no session was restored yet: by session and writer, with token and time, the latest last.
         self._claims: dict[str, dict[str, tuple[str, float]]] = {}
         self.group = group
@@ -107,7 +114,9 @@ class Sessions:
         """Start a new epoch, which becomes current for its id and uses this socket. `recording`: the client consents to one."""
         now = asyncio.get_running_loop().time()
         connection = ServerConnection(secrets.token_hex(8), now, self._limits, unix_offset_s=time.time() - now)
-        live = LiveSession(session_id, identity, connection, self._provided, self._desk, self.group)
+        live = LiveSession(
+            session_id, identity, connection, self._provided, self._desk, self.group, self._wakes, self._away
+        )
         self._keep_journal(live)
         if recording:
             self._start_recording(live)
@@ -286,7 +295,9 @@ class Sessions:
         )
         if connection is None:
             return None
-        live = LiveSession(session_id, identity, connection, self._provided, self._desk, self.group)
+        live = LiveSession(
+            session_id, identity, connection, self._provided, self._desk, self.group, self._wakes, self._away
+        )
         live.resume_tokens, live.opened_at = [saved.head.resume_token], saved.head.opened_at
         self._keep_journal(live, saved)
         live.lost = True  # until it is complete: if this fails half-way, the sweep ends it
@@ -333,25 +344,30 @@ class Sessions:
             resident.lost = True
 
     async def sweep(self) -> None:
-        """End sessions that can no longer be resumed. Runs until cancelled."""
-        while True:
+        """End sessions that can no longer be resumed, and keep the records of silent ones. Runs until cancelled."""
+        for sweeps in itertools.count(1):
             await asyncio.sleep(SWEEP_S)
-            over = []
-            for live in self:
-                if live.lost and live.socket is None:
-                    over.append(live)
-                elif live.journal is not None:
-                    live.journal.refresh()
-            oldest = asyncio.get_running_loop().time() - CLAIM_S
-            for session_id, claims in list(self._claims.items()):
-                for name in [name for name, (_, at) in claims.items() if at < oldest]:
-                    self._drop_claim(session_id, name)
-            for live in over:
+            if self._store is not None and (sweeps % REFRESH_SWEEPS == 0 or self._store.silent_s > GO_AHEAD_S):
+                self._refresh_records()
+            self._drop_old_claims()
+            for live in [live for live in self._away if live.lost]:
                 await self._end(live)
+
+    def _refresh_records(self) -> None:
+        for live in self:
+            if live.journal is not None and not (live.lost and live.socket is None):
+                live.journal.refresh()
+
+    def _drop_old_claims(self) -> None:
+        oldest = asyncio.get_running_loop().time() - CLAIM_S
+        for session_id, claims in list(self._claims.items()):
+            for name in [name for name, (_, at) in claims.items() if at < oldest]:
+                self._drop_claim(session_id, name)
 
     async def _end(self, live: LiveSession) -> None:
         self.residents.remove(live)
         await live.close()
+        self._away.pop(live, None)
 
     async def close(self) -> None:
         """End all sessions."""

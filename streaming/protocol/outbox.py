@@ -110,7 +110,11 @@ class Outbox:
     def put_for_socket(self, message: Message) -> None:
         """Queue a message of the socket; dropped if there is no socket."""
         if self.attached:
-            self._socket.append(serialise(message))
+            self.put_text_for_socket(serialise(message))
+
+    def put_text_for_socket(self, text: str) -> None:
+        """Queue a serialised message of the socket that is attached."""
+        self._socket.append(text)
 
     def put(self, message: Message, channel: int | None = None, closes: int | None = None) -> str:
         """Queue a message of the session; returns its text."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from streaming.protocol import events, frame, messages
 from streaming.protocol.channel import PLAYS_AUDIO, ChannelInput, ChannelState, ServerChannel
 from streaming.protocol.errors import LocalProtocolError
+from streaming.protocol.heartbeat import Heartbeat
 from streaming.protocol.inbox import Inbox
 from streaming.protocol.limits import Limits
 from streaming.protocol.microphone import MicrophoneGate
@@ -43,15 +44,14 @@ class ServerConnection:
     """
 
     __slots__ = (
+        "_beat",
         "_channels",
         "_detached_at",
         "_gate",
         "_in",
         "_limits",
         "_out",
-        "_pinged_for",
         "_repeating",
-        "_silent_for",
         "_was_attached",
         "epoch",
     )
@@ -64,8 +64,8 @@ class ServerConnection:
         self._out = Outbox(limits, self._channels)
         self._gate = MicrophoneGate(limits, self._channels, now)
         self._in = Inbox(limits, self._out, self._gate, now, unix_offset_s)
+        self._beat = Heartbeat(self._gate, limits.heartbeat_s)
         self._detached_at = now
-        self._pinged_for = self._silent_for = -1.0  # the `heard_at` that the last ping or PeerSilent was about
         self._was_attached = False
         # After a move: per channel, the marks behind frames that the client has yet to send again. The channel keeps them too, as
         # long as it needs those frames, because another move repeats them.
@@ -141,6 +141,10 @@ class ServerConnection:
         None: nothing was taken, so call `receive_binary`.
         """
         return None if self._repeating else self._gate.admit(data, now)
+
+    def hear_pong(self, text: str, now: float) -> bool:
+        """Take the answer to the heartbeat's ping, which needs nothing more. False: nothing was taken, so call `receive_text`."""
+        return self.attached and self._beat.answered(text, now)
 
     def receive_binary(self, data: bytes, now: float) -> list[Event]:
         """Handle a binary message. Raises RemoteProtocolError like `receive_text`."""
@@ -317,40 +321,21 @@ class ServerConnection:
         out = self._out
         held, first = out.unacknowledged.next_expiry, None
         if out.attached:
-            first, other = self._silence_deadline(), out.hold_ends_at
+            first, other = self._beat.deadline, out.hold_ends_at
             first = other if first is None or (other is not None and other < first) else first
         elif not out.lost:
             first = self._detached_at + self._limits.resume_window_s
         return held if first is None or (held is not None and held < first) else first
-
-    def _silence_deadline(self) -> float | None:
-        heard_at = self._gate.heard_at
-        if self._silent_for == heard_at:
-            return None
-        beats = 2 if self._pinged_for == heard_at else 1
-        return heard_at + beats * self._limits.heartbeat_s
 
     def handle_timeout(self, now: float) -> list[Event]:
         """Drop what is too old, ping a silent client, and give up a lost one."""
         self._out.unacknowledged.expire(now)
         self._out.end_hold(now)
         if self.attached:
-            self._ask_silent_peer(now)
+            self._beat.look(now, self._out)
         elif self.resumable and now >= self._detached_at + self._limits.resume_window_s:
             self._out.lose("the client did not come back in time")
         return self.take_events()
-
-    def _ask_silent_peer(self, now: float) -> None:
-        deadline = self._silence_deadline()
-        if deadline is None or now < deadline:
-            return
-        heard_at = self._gate.heard_at
-        if self._pinged_for == heard_at:
-            self._silent_for = heard_at
-            self._out.events.append(events.PeerSilent(now - heard_at))
-        else:
-            self._pinged_for = heard_at
-            self._out.put_for_socket(messages.ServerPing(t=round(now * 1000)))
 
     # --- figures ---
 

@@ -376,13 +376,16 @@ class House:
 
 
 def housed(
-    test: Callable[[House, World], Awaitable[None]], world: World | None = None, limits: Limits | None = None
+    test: Callable[[House, World], Awaitable[None]],
+    world: World | None = None,
+    limits: Limits | None = None,
+    store: FakeStore | None = None,
 ) -> None:
     async def body() -> None:
         nonlocal world
         world = world or World()
         async with asyncio.TaskGroup() as group:
-            house = House(world, group, limits or Limits())
+            house = House(world, group, limits or Limits(), store)
             sweeper = group.create_task(house.sessions.sweep())
             await test(house, world)
             sweeper.cancel()

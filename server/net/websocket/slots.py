@@ -39,6 +39,7 @@ class SocketSlots:
         "_turns",
         "_unfinished",
         "_waits",
+        "_wakes",
         "close_code",
         "close_reason",
         "express",

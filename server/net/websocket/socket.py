@@ -27,7 +27,7 @@ from server.net.websocket.limits import LONG_READ_BYTES
 from server.net.websocket.slots import SocketSlots
 from server.net.websocket.transport import gives_transport, set_tcp, switch_protocols
 from streaming.rfc6455 import INTERNAL_ERROR, NO_CODE, NORMAL, POLICY_VIOLATION
-from streaming.wakes import on_grid
+from streaming.wakes import Wakes, step_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,11 +51,16 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     handler: WebSocketHandler
 
     def __init__(
-        self, handler: WebSocketHandler, limits: SocketLimits, turns: LoopTurns, rounds: ReadRounds | None = None
+        self,
+        handler: WebSocketHandler,
+        limits: SocketLimits,
+        turns: LoopTurns,
+        rounds: ReadRounds | None = None,
+        wakes: Wakes | None = None,
     ) -> None:
-        """`turns` and `rounds` are shared by all sockets of the loop."""
+        """`turns`, `rounds` and `wakes` are shared by all sockets of the loop."""
         super().__init__(handler)
-        self._rounds = rounds
+        self._rounds, self._wakes = rounds, wakes or Wakes()
         self._seat: Seat | None = None  # its newest seat there
         self._count_limit = min(JOIN_FRAMES, limits.frames_burst)
         self.paused = False  # the client reads more slowly than we write
@@ -77,8 +82,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._unfinished = 0  # number of the message that was unfinished at the last check; 0: none was
         self._pong: bytes | None = None  # to be sent when there is room
         self._drained: asyncio.Future[None] | None = None  # for writers that wait for room
-        self._beat: asyncio.TimerHandle | None = None
-        self._deadline: asyncio.TimerHandle | None = None  # for the client to read, to close, or to be gone
+        self._beat = self._deadline = 0  # steps: of the next look; for the client to read, to close, or to be gone
 
     # --- the handshake ---
 
@@ -257,7 +261,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
 
     def start_pinging(self) -> None:
         """Ping a silent client from now on."""
-        self._beat = self._loop.call_at(on_grid(self._loop.time() + self._limits.ping_interval_s), self._look)
+        self._beat = self._wakes.set(step_at(self._loop.time() + self._limits.ping_interval_s), self._look)
 
     def _look(self) -> None:
         """Once per ping interval, check that the client is there and completes its messages."""
@@ -416,9 +420,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             self._seat.leave()
         self.express = None
         self._cancel_deadline()
-        if self._beat is not None:
-            self._beat.cancel()
-            self._beat = None
+        self._wakes.cancel(self._beat, self._look)
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_exception(WebSocketClosedError())
@@ -432,12 +434,10 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
 
     def _set_deadline(self, seconds: float) -> None:
         self._cancel_deadline()
-        self._deadline = self._loop.call_later(seconds, self.abort)
+        self._deadline = self._wakes.set(step_at(self._loop.time() + seconds), self.abort)
 
     def _cancel_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._wakes.cancel(self._deadline, self.abort)
 
     def set_nodelay(self, x: bool) -> None:
         """Set TCP_NODELAY, although the loop's transports have already done so."""

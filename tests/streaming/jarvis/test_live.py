@@ -206,23 +206,6 @@ async def taken_over(house: House) -> tuple[FakeSocket, str, FakeSocket]:
     return first, token, await house.enter()
 
 
-def test_a_deadline_that_is_due_already_is_moved_like_any_other() -> None:
-    async def test(house: House, _world: World) -> None:
-        socket = await house.enter()
-        assert socket.line is not None
-        live = socket.line.live
-        live._on_deadline()  # the timer is over
-        assert live._timer is not None
-        live._timer.cancel()
-        live._timer = None
-        asyncio.get_running_loop()._jumping.now += Limits().heartbeat_s + 1  # type: ignore[attr-defined] # it was held up
-        live._arm()
-        live._arm()
-        await socket.until("ping")
-
-    housed(test)
-
-
 def test_resume_as_the_first_message_takes_the_session_over() -> None:
     async def test(house: House, world: World) -> None:
         first, token, second = await taken_over(house)

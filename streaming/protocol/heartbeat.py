@@ -1,0 +1,72 @@
+"""Is a silent client still there? It is asked after one heartbeat of silence, and given up after two (PROTOCOL.md, section 2)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from streaming.protocol.events import PeerSilent
+from streaming.protocol.messages import Pong, ServerPing
+from streaming.protocol.sendqueue import serialise
+
+if TYPE_CHECKING:
+    from streaming.protocol.microphone import MicrophoneGate
+    from streaming.protocol.outbox import Outbox
+
+PING = '{"type":"ping","t":'
+
+
+@lru_cache(maxsize=1)
+def _ping_and_pong(t: int) -> tuple[str, str]:
+    """A ping and its answer. Sessions that are asked at the same time share both."""
+    return serialise(ServerPing(t=t)), serialise(Pong(t=t))
+
+
+def is_heartbeat(text: str) -> bool:
+    """True for a ping of a silent client, which says nothing of the session. Pings for receipts and notices have negative `t`."""
+    return text.startswith(PING) and not text.startswith("-", len(PING))
+
+
+class Heartbeat:
+    """The heartbeat of one session with a socket. Times are monotonic seconds."""
+
+    __slots__ = ("_every_s", "_gate", "_pinged_for", "_pong", "_silent_for")
+
+    def __init__(self, gate: MicrophoneGate, every_s: float) -> None:
+        """`gate` knows when the client was heard last."""
+        self._gate = gate
+        self._every_s = every_s
+        self._pinged_for = self._silent_for = -1.0  # the `heard_at` that the last ping or PeerSilent was about
+        self._pong = ""  # the answer to the last ping
+
+    @property
+    def deadline(self) -> float | None:
+        """When `look` is due; None if never."""
+        heard_at = self._gate.heard_at
+        if self._silent_for == heard_at:
+            return None
+        beats = 2 if self._pinged_for == heard_at else 1
+        return heard_at + beats * self._every_s
+
+    def look(self, now: float, out: Outbox) -> None:
+        """Ask a silent client, or give it up by an event, if that is due."""
+        deadline, heard_at = self.deadline, self._gate.heard_at
+        if deadline is None or now < deadline:
+            return
+        if self._pinged_for == heard_at:
+            self._silent_for = heard_at
+            out.events.append(PeerSilent(now - heard_at))
+        else:
+            self._pinged_for = heard_at
+            ping, self._pong = _ping_and_pong(round(now * 1000))
+            out.put_text_for_socket(ping)
+
+    def answered(self, text: str, now: float) -> bool:
+        """Take the answer to the ping, if it is the first sign of life since: nearly all that an idle client sends.
+
+        Spaces between its parts do not matter. False: it is something else, and nothing was done.
+        """
+        if self._pinged_for != self._gate.heard_at or text.replace(" ", "") != self._pong:
+            return False
+        self._gate.heard_at = now
+        return True
