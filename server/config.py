@@ -14,7 +14,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from server.files import read_text
 from server.services import SERVICES
-from server.shared.redis_urls import RedisUrlError, check_url
 
 # RFC 7518 section 3.2: a key must be at least as long as the hash.
 MIN_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
@@ -27,6 +26,7 @@ SECRETS = (
     "TWILIO_AUTH_TOKEN",
 )  # each may come from NAME_FILE; never echoed
 MOST_SECRET_BYTES = 65_536  # of such a file
+DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 ALGORITHMS = Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
 Names = Annotated[tuple[str, ...], NoDecode]  # a JSON list, or separated by commas
@@ -99,7 +99,7 @@ class Settings(BaseSettings):
 
     redis_url_file: Path | None = Field(None, description="file that holds REDIS_URL")
     redis_url: str = Field(
-        "redis://localhost:6379/0",
+        DEFAULT_REDIS_URL,
         repr=False,  # may contain a password
         description="redis, rediss, unix, redis+sentinel, redis+cluster; set but empty: in-process state, one replica only",
     )
@@ -272,7 +272,12 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_address(cls, value: str) -> str:
-        if value:
+        if value and value != DEFAULT_REDIS_URL:
+            from server.shared.redis_urls import (  # noqa: PLC0415 - it loads redis-py
+                RedisUrlError,
+                check_url,
+            )
+
             try:
                 check_url(value)
             except RedisUrlError as wrong:

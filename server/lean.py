@@ -12,15 +12,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def import_without(name: str, *unused: str) -> None:
-    """Import `name` while imports of `unused` fail, which it must be able to do without. They can be imported later."""
+@contextlib.contextmanager
+def without(*unused: str) -> Iterator[None]:
+    """For imports of what can do without `unused`: their imports fail. They can be imported later."""
     hidden = [each for each in unused if each not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] # None, so that an import raises ImportError
     try:
-        importlib.import_module(name)
+        yield
     finally:
         for each in hidden:
             del sys.modules[each]
+
+
+def import_without(name: str, *unused: str) -> None:
+    """Import `name` without `unused`."""
+    with without(*unused):
+        importlib.import_module(name)
 
 
 @contextlib.contextmanager

@@ -16,8 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from tornado.autoreload import add_reload_hook
 
 from server import garbage
@@ -52,7 +50,6 @@ from server.shared.idempotency import IdempotencyStore
 from server.shared.observation import ReplicaObservation
 from server.shared.once import RunOnceStore
 from server.shared.rate_limits import RateLimiter
-from server.shared.redis_link import RedisLink
 from server.shared.session_records import SessionRecords
 from server.shared.state import LocalState, RedisState
 from server.shared.store_epoch import StoreEpoch
@@ -72,6 +69,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from server.config import Settings
+    from server.shared.redis_link import RedisLink
     from server.shared.state import State
     from streaming.residents import Recorder
 
@@ -181,7 +179,9 @@ class Lifecycle:
         url = self._settings.redis_url
         if self._settings.explicit_redis:
             return (url, "as configured") if url else ("", "none: in-process state, one replica only")
-        if await _answers(url):
+        from server.shared.redis_urls import answers  # noqa: PLC0415 - redis-py takes 5 MB, which others need not have
+
+        if await answers(url, LOOK_FOR_REDIS_S):
             return url, url
         bundled = BundledRedis()
         self._stack.push_async_callback(bundled.stop)
@@ -195,6 +195,8 @@ class Lifecycle:
     ) -> tuple[RedisLink | None, State, RateLimiter]:
         if not url:
             return None, LocalState(), RateLimiter(None, on_decision=metrics.decision)
+        from server.shared.redis_link import RedisLink  # noqa: PLC0415 - as above
+
         link = RedisLink(url, tasks, metrics.redis_error)
         self._stack.push_async_callback(link.close)
         state = RedisState(link)
@@ -282,17 +284,6 @@ class Lifecycle:
         self._stack.callback(server.stop)
         gateway.stop_listening = server.stop
         return int(sockets[0].getsockname()[1])
-
-
-async def _answers(url: str) -> bool:
-    """True if a Redis answers. Asked without a RedisLink, which would log a loss."""
-    client = Redis.from_url(url, socket_connect_timeout=LOOK_FOR_REDIS_S, socket_timeout=LOOK_FOR_REDIS_S)
-    try:
-        return bool(await client.ping())
-    except (RedisError, OSError):
-        return False
-    finally:
-        await client.aclose()
 
 
 async def _first_health(upstream: Upstream) -> None:

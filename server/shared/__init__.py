@@ -2,13 +2,9 @@
 
 state, in_process_state  values, revocations and news      idempotency      answers kept by `Idempotency-Key`
 redis_link, redis_urls   one connection, bounded waits     once             a command runs at most once
+redis_subscription       messages of a channel             redis_errors     why Redis did not do it
 rate_limits              sliding windows                   confirmations    risky actions that wait for their user
 session_records          sessions that other replicas can resume
 store_epoch              whether Redis still holds what was written to it
 observation              watching a session that lives on another replica
 """
-
-from server.lean import import_without
-
-# For metrics of its own, which are off: the SDK takes 2.4 MB. Our traces import it when they are configured.
-import_without("redis", "opentelemetry")

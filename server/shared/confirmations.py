@@ -13,10 +13,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from redis.exceptions import ResponseError
-
 from server.shared.in_process_state import QUESTIONS, owned_key, owner_tag
-from server.shared.redis_link import RedisDownError
+from server.shared.redis_errors import RedisDownError, RedisRefusedError
 from server.shared.session_records import PATIENCE_S, REWRITTEN_WITHIN_S
 from server.telemetry.audit import AuditLog
 from streaming.agent.actions import hash_of
@@ -322,7 +320,7 @@ class ConfirmationStore:
             # Redis may be away, and the question is nowhere else. This also learns of a loss since the last beat, and brings it to
             # the other replicas.
             await self._epoch.beat_within(PATIENCE_S)
-        except (RedisDownError, ResponseError):
+        except (RedisDownError, RedisRefusedError):
             raise ServiceError("UNAVAILABLE", "the question cannot be looked up just now: answer it again") from None
         clock = asyncio.get_running_loop().time
         recorded = await self._state.get(key)

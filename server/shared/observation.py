@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
-
-from redis.exceptions import RedisError
+from typing import TYPE_CHECKING
 
 from server.roles import ADMIN
-from server.shared.redis_link import RedisDownError
+from server.shared.redis_errors import RedisDownError, RedisRefusedError
 from server.shared.state import PREFIX
 from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from server.shared.redis_link import RedisLink
+    from server.shared.redis_subscription import Subscription
     from server.shared.state import State
     from streaming.ports import CallContext, Seen
     from streaming.residents import Resident, Residents
@@ -65,10 +64,9 @@ class ReplicaObservation:
         if self._link is None or not self._link.up:
             return None
         channel = f"{PREFIX}watch:{secrets.token_hex(12)}"
-        subscription: Any = self._link.client.pubsub()
+        subscription = self._link.subscription()
         try:
-            async with asyncio.timeout(CONNECT_S):
-                await subscription.subscribe(channel)
+            await subscription.open(channel, CONNECT_S)
             await self._state.publish(
                 ASKED,
                 session_id=session_id,
@@ -78,9 +76,9 @@ class ReplicaObservation:
                 channel=channel,
             )
             async with asyncio.timeout(ANSWER_S):
-                while await _next(subscription) != HELLO:
+                while await subscription.next(SILENCE_S) != HELLO:
                     pass
-        except (RedisError, OSError, TimeoutError):
+        except (RedisDownError, TimeoutError):
             await self._close(subscription)
             return None
         except BaseException:  # cancelled: the subscription holds a connection until it is closed
@@ -88,7 +86,7 @@ class ReplicaObservation:
             raise
         return self._seen_elsewhere(subscription, (session_id, channel))
 
-    async def _seen_elsewhere(self, subscription: Any, watched: tuple[str, str]) -> AsyncGenerator[Seen]:
+    async def _seen_elsewhere(self, subscription: Subscription, watched: tuple[str, str]) -> AsyncGenerator[Seen]:
         """Yield until the session ends or moves there, or Redis is lost."""
         self._watched.add(watched)
         try:
@@ -98,9 +96,9 @@ class ReplicaObservation:
             self._watched.discard(watched)
             await self._close(subscription)
 
-    async def _close(self, subscription: Any) -> None:
+    async def _close(self, subscription: Subscription) -> None:
         """Close in a task of its own, so that it completes even if the caller is cancelled."""
-        closing = self._tasks.create_task(_closed(subscription), name="close a subscription")
+        closing = self._tasks.create_task(subscription.close(CONNECT_S), name="close a subscription")
         await asyncio.shield(closing)
 
     def on_moved(self, session_id: str) -> None:
@@ -130,33 +128,21 @@ class ReplicaObservation:
                     if await link.call("PUBLISH", channel, _packed(each)) == 0:
                         return
             await link.call("PUBLISH", channel, OVER)
-        except (RedisDownError, RedisError):
+        except (RedisDownError, RedisRefusedError):
             return
 
 
-async def _closed(subscription: Any) -> None:
-    with suppress(RedisError, OSError, TimeoutError):
-        async with asyncio.timeout(CONNECT_S):
-            await subscription.aclose()
-
-
-async def _next(subscription: Any) -> bytes | None:
-    message = await subscription.get_message(ignore_subscribe_messages=True, timeout=SILENCE_S)
-    data: bytes | None = message["data"] if message is not None else None
-    return data
-
-
-async def _seen(subscription: Any) -> AsyncGenerator[Seen]:
+async def _seen(subscription: Subscription) -> AsyncGenerator[Seen]:
     """Yield until the session ends. A replica that died says nothing, so two silent intervals in a row end it too."""
     quiet = False
     try:
-        while (data := await _next(subscription)) != OVER:
+        while (data := await subscription.next(SILENCE_S)) != OVER:
             if data is None and quiet:
                 return
             quiet = data is None
-            if data is not None and data != HELLO:
+            if data and data != HELLO:
                 yield _unpacked(data)
-    except (RedisError, OSError):
+    except RedisDownError:
         return
 
 

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError, ResponseError
-
 from server.net.client_address import address_key
-from server.shared.redis_link import RedisDownError
+from server.shared.redis_errors import NoScriptError, RedisDownError, RedisRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -185,7 +183,7 @@ class RateLimiter:
         question = (1, PREFIX + key, limit, round(window_s * 1_000_000), f"{self._name}{next(self._serial):x}")
         try:
             answer = await self._evaluate(link, question)
-        except (RedisDownError, ResponseError):
+        except (RedisDownError, RedisRefusedError):
             return None
         decision = _decision(limit, answer)
         self._local.note(key, window_s, asked_at, int(answer[1]))

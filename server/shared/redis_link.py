@@ -14,21 +14,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from redis.exceptions import (
-    ClusterDownError,
-    MasterDownError,
-    NoPermissionError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
+from redis import exceptions
+from redis.exceptions import RedisError, ResponseError
 
+from server.shared.redis_errors import NoScriptError, RedisDownError, RedisFullError, RedisRefusedError
+from server.shared.redis_subscription import Subscription
 from server.shared.redis_urls import SingleWire, open_wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-
-    from redis.asyncio import Redis
 
     from server.shared.redis_urls import RedisCommand, Wire
 
@@ -46,12 +40,14 @@ PROBE_KEY = "jarvis:probe"
 
 # Error replies about the server rather than the command: it is unusable just now. redis-py has classes for some of them.
 # The others are recognised by their text: too few replicas, a full disk, another client's script that does not end.
-_OF_THE_SERVER = (ReadOnlyError, MasterDownError, ClusterDownError, NoPermissionError)
+_OF_THE_SERVER = (
+    exceptions.ReadOnlyError,
+    exceptions.MasterDownError,
+    exceptions.ClusterDownError,
+    exceptions.NoPermissionError,
+)
+_REFUSALS = ((exceptions.NoScriptError, NoScriptError), (exceptions.OutOfMemoryError, RedisFullError))
 _CODES_OF_THE_SERVER = ("NOREPLICAS ", "MISCONF ", "BUSY ")
-
-
-class RedisDownError(Exception):
-    """Redis does not answer, or not in time."""
 
 
 class Spawner(Protocol):
@@ -117,10 +113,9 @@ class RedisLink:
         """True if Redis answers within the time that a decision may wait."""
         return self._connected and not self._overdue
 
-    @property
-    def client(self) -> Redis:
-        """The client for subscriptions only; they use connections of their own."""
-        return self._wire.client
+    def subscription(self) -> Subscription:
+        """A subscription that is not yet open. It uses a connection of its own."""
+        return Subscription(self._wire.client)
 
     @property
     def one_server(self) -> bool:
@@ -133,7 +128,7 @@ class RedisLink:
         """Queue a command; the future's result is the reply as redis-py's parser returns it (bytes, int, list, None; RESP2 shapes).
 
         All commands submitted in one tick of the event loop share one round trip. The future fails with RedisDownError within 50 ms
-        (`patient`: a second), or with redis.ResponseError if Redis refuses the command. Raises UnicodeEncodeError for text with lone
+        (`patient`: a second), or with RedisRefusedError if Redis refuses the command. Raises UnicodeEncodeError for text with lone
         surrogates, which would fail the whole batch and look like a lost connection.
         """
         command = tuple(part.encode() if isinstance(part, str) else part for part in command)
@@ -154,7 +149,7 @@ class RedisLink:
         return reply
 
     async def call(self, *command: str | bytes | float, patient: bool = False) -> Any:
-        """Submit a command and wait for its reply. Raises RedisDownError, redis.ResponseError."""
+        """Submit a command and wait for its reply. Raises RedisDownError, RedisRefusedError."""
         return await self.submit(*command, patient=patient)
 
     async def patiently(self, ask: Callable[[], Coroutine[Any, Any, Any]], within_s: float) -> Any:
@@ -202,7 +197,7 @@ class RedisLink:
         if self._given_up(batch):
             return
         unfit = next((reply for reply in replies if _of_the_server(reply)), None)
-        batch.settle([RedisDownError() if _of_the_server(reply) else reply for reply in replies])
+        batch.settle([_ours(reply) for reply in replies])
         self._running = None
         if self._overdue:
             self._overdue = False
@@ -326,6 +321,18 @@ def _of_the_server(reply: object) -> bool:
     if isinstance(reply, _OF_THE_SERVER):
         return True
     return isinstance(reply, ResponseError) and str(reply).startswith(_CODES_OF_THE_SERVER)
+
+
+def _ours(reply: Any) -> Any:
+    """The reply, or what an error reply means."""
+    if not isinstance(reply, ResponseError):
+        return reply
+    if _of_the_server(reply):
+        return RedisDownError()
+    for theirs, kind in _REFUSALS:
+        if isinstance(reply, theirs):
+            return kind(str(reply))
+    return RedisRefusedError(str(reply))
 
 
 async def _into(replies: list[Any], work: Coroutine[Any, Any, list[Any]]) -> None:

@@ -12,9 +12,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from redis.exceptions import NoScriptError, ResponseError
 
-from server.shared.redis_link import RedisDownError
+from server.shared.redis_errors import NoScriptError, RedisDownError, RedisRefusedError
 from server.shared.state import PREFIX
 from server.shared.store_epoch import BEATING, KEY
 from streaming.jarvis.journal import Unclaimed, WriteOutcome, Written
@@ -150,7 +149,7 @@ class SessionRecords:
             )
         except RedisDownError:
             return LOST
-        except ResponseError as refused:
+        except RedisRefusedError as refused:
             log.warning("redis refused a session's record", reason=str(refused))
             return LOST
         written = str(answer, "ascii")
@@ -183,7 +182,7 @@ class SessionRecords:
             while (found == STALE or (found == UNKNOWN and self._unsettled)) and clock() < give_up_at:
                 await asyncio.sleep(LOOK_AGAIN_S)
                 found = await self._link.patiently(ask, PATIENCE_S)
-        except (RedisDownError, ResponseError):
+        except (RedisDownError, RedisRefusedError):
             return "unreachable"
         words = [str(part, "utf-8") for part in found]
         if found == STALE:
@@ -208,7 +207,7 @@ class SessionRecords:
     async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
         try:
             await self._run(FORGET, _keys(session_id, resume_token)[:1], writer.name)
-        except (RedisDownError, ResponseError):
+        except (RedisDownError, RedisRefusedError):
             return  # the record expires by itself
 
     async def _run(self, script: str, keys: Sequence[str], *arguments: str | float) -> Any:

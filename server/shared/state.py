@@ -13,16 +13,16 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from server.shared.in_process_state import LocalState
-from server.shared.redis_link import RedisDownError
+from server.shared.redis_errors import RedisDownError, RedisFullError, RedisRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
     from server.shared.in_process_state import Listener
     from server.shared.redis_link import RedisLink
+    from server.shared.redis_subscription import Subscription
 
 __all__ = ["LocalState", "RedisState", "State"]
 
@@ -36,7 +36,7 @@ PATIENCE_S = 1.0  # for a ticket, whose owner would otherwise have to start agai
 SILENCE_S = 5.0  # after this long without news, ping the connection; two silences in a row end it
 SCAN_COUNT = 1000  # revocations loaded per step, so that Redis can serve others in between
 
-AWAY = (RedisDownError, OutOfMemoryError)  # a full Redis is as good as lost
+AWAY = (RedisDownError, RedisFullError)  # a full Redis is as good as lost
 
 # Compare and set. Returns 1 if the value was the old one.
 REPLACE = """
@@ -105,7 +105,7 @@ class _Revocation:
     def __await__(self) -> Generator[Any, None, bool]:
         try:
             scores = yield from self._reply.__await__()
-        except (RedisDownError, ResponseError):
+        except (RedisDownError, RedisRefusedError):
             return self._known
         return self._known or any(score is not None for score in scores)
 
@@ -225,26 +225,29 @@ class RedisState:
     async def listen(self) -> None:
         """Receive news. Runs until cancelled, and subscribes again after every loss."""
         while True:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
-                async with self._link.client.pubsub() as channel:
-                    async with asyncio.timeout(SILENCE_S):
-                        await channel.subscribe(NEWS)
-                    await self.load_revoked()
-                    await self._take_news(channel)
+            channel = self._link.subscription()
+            try:
+                await channel.open(NEWS, SILENCE_S)
+                await self.load_revoked()
+                await self._take_news(channel)
+            except RedisDownError:
+                pass
+            finally:
+                await channel.close(SILENCE_S)
             await asyncio.sleep(LISTEN_RETRY_S)
 
-    async def _take_news(self, channel: Any) -> None:
+    async def _take_news(self, channel: Subscription) -> None:
         """Receive until the connection ends or stops answering."""
         asked = False
         while True:
-            message = await channel.get_message(timeout=SILENCE_S)
-            if message is None and asked:
+            data = await channel.next(SILENCE_S)
+            if data is None and asked:
                 return
-            asked = message is None
-            if asked:
+            asked = data is None
+            if data is None:
                 await channel.ping()
-            elif message["type"] == "message":
-                self._on_news(message["data"])
+            elif data:
+                self._on_news(data)
 
     def _on_news(self, data: bytes) -> None:
         told = json.loads(data)

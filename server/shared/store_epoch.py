@@ -14,9 +14,7 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING, TypeVar
 
-from redis.exceptions import NoScriptError, ResponseError
-
-from server.shared.redis_link import RedisDownError
+from server.shared.redis_errors import NoScriptError, RedisDownError, RedisRefusedError
 from server.shared.state import PREFIX
 
 if TYPE_CHECKING:
@@ -74,17 +72,17 @@ class StoreEpoch:
     async def keep_beating(self) -> None:
         """Beat until cancelled."""
         while True:
-            with contextlib.suppress(RedisDownError, ResponseError):
+            with contextlib.suppress(RedisDownError, RedisRefusedError):
                 await self.beat()
             await asyncio.sleep(BEAT_S)
 
     async def beat(self) -> str:
-        """Ask for the epoch and show that this replica is alive. Raises RedisDownError, redis.ResponseError."""
+        """Ask for the epoch and show that this replica is alive. Raises RedisDownError, RedisRefusedError."""
         await self.beat_with(self._beat)
         return self.name
 
     async def beat_within(self, seconds: float) -> None:
-        """The same as soon as Redis is back. Raises RedisDownError if it is not in time, redis.ResponseError."""
+        """The same as soon as Redis is back. Raises RedisDownError if it is not in time, RedisRefusedError."""
         await self._link.patiently(self.beat, seconds)
 
     async def _beat(self, gap_ms: int, fresh: str) -> tuple[bytes, None]:
@@ -104,7 +102,7 @@ class StoreEpoch:
         sent_at = asyncio.get_running_loop().time()
         try:
             name, rest = await run(round(GAP_S * 1000), secrets.token_hex(8))
-        except (RedisDownError, ResponseError):
+        except (RedisDownError, RedisRefusedError):
             self._failed = True
             raise
         self._confirmed_at = max(self._confirmed_at, sent_at)
@@ -123,7 +121,7 @@ class StoreEpoch:
         """True if that replica still beats, or if Redis cannot tell."""
         try:
             return bool(await self._link.call("EXISTS", _life(replica), patient=True))
-        except (RedisDownError, ResponseError):
+        except (RedisDownError, RedisRefusedError):
             return True
 
 

@@ -26,7 +26,8 @@ from tornado.web import Application, RequestHandler
 
 from protos import intent_pb2, intent_pb2_grpc
 from server.shared.rate_limits import SCRIPT, SCRIPT_SHA
-from server.shared.redis_link import RedisDownError, RedisLink
+from server.shared.redis_errors import RedisDownError
+from server.shared.redis_link import RedisLink
 from server.upstream.pool import IDEMPOTENT_OPTIONS, OPTIONS
 from tests.bench.load import CONNECTIONS, Ask
 from tests.bench.machine import head, say

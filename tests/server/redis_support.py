@@ -6,7 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from server.shared.redis_link import RedisDownError, RedisLink
+from server.shared.redis_errors import RedisDownError
+from server.shared.redis_link import RedisLink
 from server.shared.state import RedisState
 
 if TYPE_CHECKING:

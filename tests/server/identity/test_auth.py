@@ -13,7 +13,7 @@ from server.identity.auth import GRACE_S, MAX_REMEMBERED, Authenticator
 from server.identity.tokens import LEEWAY_S
 from server.identity.users import MAX_WAITING, Users, add_user
 from server.shared.rate_limits import RateLimiter
-from server.shared.redis_link import RedisDownError
+from server.shared.redis_errors import RedisDownError
 from server.shared.state import LocalState, RedisState
 from streaming.ports import Identity
 from tests.server.redis_support import replica, running_link, until_up

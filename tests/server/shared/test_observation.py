@@ -12,13 +12,14 @@ import pytest
 
 from server.shared import observation as observing
 from server.shared.observation import ReplicaObservation
+from server.shared.redis_subscription import Subscription
 from server.shared.state import LocalState, RedisState
 from streaming.ports import CallContext
 from streaming.residents import Residents
 from tests.server.redis_support import running_link
 
 
-class Subscription:
+class PubSub:
     """Hangs in one of its steps, or answers at once that the session is seen."""
 
     def __init__(self, hangs_in: str) -> None:
@@ -30,12 +31,12 @@ class Subscription:
     async def subscribe(self, _channel: str) -> None:
         await self._step("subscribe")
 
-    async def get_message(self, **_options: Any) -> dict[str, bytes]:
+    async def get_message(self, **_options: Any) -> dict[str, Any]:
         if self.hangs_in == "seen":
             self.hangs_in = "get_message"
-            return {"data": observing.HELLO}
+            return {"type": "message", "data": observing.HELLO}
         await self._step("get_message")
-        return {"data": b""}
+        return {"type": "message", "data": b""}
 
     async def aclose(self) -> None:
         await self._step("aclose")
@@ -47,11 +48,17 @@ class Subscription:
             await self.go_on.wait()
 
 
+def linked(pubsub: Any) -> Any:
+    """A link whose client subscribes by this."""
+    client: Any = SimpleNamespace(pubsub=lambda: pubsub)
+    return SimpleNamespace(up=True, subscription=lambda: Subscription(client))
+
+
 @pytest.mark.parametrize("step", ["subscribe", "get_message", "seen"])
 async def test_whoever_is_cancelled_leaves_no_subscription(step: str) -> None:
     """It would hold a connection to Redis for ever; also when cancelled again while it is being closed."""
-    subscription = Subscription(step)
-    link: Any = SimpleNamespace(up=True, client=SimpleNamespace(pubsub=lambda: subscription))
+    pubsub = PubSub(step)
+    link = linked(pubsub)
     async with asyncio.TaskGroup() as group:
         observation = ReplicaObservation(LocalState(), link, group, Residents())
 
@@ -63,20 +70,20 @@ async def test_whoever_is_cancelled_leaves_no_subscription(step: str) -> None:
 
         watching = group.create_task(watch())
         async with asyncio.timeout(1):
-            await subscription.began.wait()
-        subscription.hangs_in = "aclose"
+            await pubsub.began.wait()
+        pubsub.hangs_in = "aclose"
         for _ in range(2):
-            subscription.began.clear()
+            pubsub.began.clear()
             watching.cancel()
             await asyncio.wait({watching}, timeout=0)
             await asyncio.sleep(0)
-        assert not subscription.closed
-        subscription.go_on.set()
+        assert not pubsub.closed
+        pubsub.go_on.set()
     assert watching.cancelled()
-    assert subscription.closed
+    assert pubsub.closed
 
 
-class HangingSubscription:
+class HangingPubSub:
     closed = False
 
     async def subscribe(self, _channel: str) -> None:
@@ -88,13 +95,13 @@ class HangingSubscription:
 
 async def test_a_redis_that_hangs_has_no_session_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observing, "CONNECT_S", 0.02)
-    subscription = HangingSubscription()
-    link: Any = SimpleNamespace(up=True, client=SimpleNamespace(pubsub=lambda: subscription))
+    pubsub = HangingPubSub()
+    link = linked(pubsub)
     async with asyncio.TaskGroup() as group:
         observation = ReplicaObservation(LocalState(), link, group, Residents())
         async with asyncio.timeout(1):
             assert await observation.watch("nobody", CallContext("ada"), audio=False) is None
-    assert subscription.closed
+    assert pubsub.closed
 
 
 async def test_observers_that_are_cancelled_leave_no_connection(redis_url: str) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.exceptions import ResponseError
 
-from server.shared.redis_link import COMMAND_TIMEOUT_S, RedisDownError, RedisLink
+from server.shared.redis_errors import RedisDownError, RedisRefusedError
+from server.shared.redis_link import COMMAND_TIMEOUT_S, RedisLink
 from server.shared.redis_urls import ClusterWire, RedisUrlError, SingleWire, check_url, open_wire
 from tests.server.redis_support import running_link, until_up
 
@@ -86,7 +87,7 @@ async def test_an_error_reply_is_its_command_s_alone(redis_url: str) -> None:
     async with running_link(redis_url) as link:
         good, bad, good_too = link.submit("SET", "k", "v"), link.submit("LPUSH", "k", "x"), link.submit("GET", "k")
         assert await good == b"OK"
-        with pytest.raises(ResponseError):
+        with pytest.raises(RedisRefusedError):
             await bad
         assert await good_too == b"v"
         assert link.up
