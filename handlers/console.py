@@ -11,7 +11,6 @@ from pydantic_core import to_json
 
 from handlers.assets import Asset, AssetHandler, make_asset
 from handlers.base import BaseHandler
-from server.documents.asyncapi import asyncapi_page
 from server.errors import ApiError
 from server.operations import Access
 from server.routes import Route
@@ -98,6 +97,12 @@ class RedocHandler(SwaggerHandler):
     page = "docs/redoc.html"
 
 
+def _asyncapi_page() -> str:
+    from server.documents.asyncapi import asyncapi_page  # noqa: PLC0415 - few gateways are asked for it
+
+    return asyncapi_page()
+
+
 class AsyncApiPageHandler(AssetHandler):
     """`/asyncapi`: reference of the WebSocket."""
 
@@ -107,7 +112,7 @@ class AsyncApiPageHandler(AssetHandler):
         """Serve the page, built at the first request."""
         cls = type(self)
         if cls._asset is None:
-            page = await in_codec_thread(asyncapi_page)
+            page = await in_codec_thread(_asyncapi_page)
             cls._asset = await make_asset(page.encode(), "text/html; charset=utf-8")
         self.allow_page()
         self.send_asset(cls._asset)

@@ -11,8 +11,6 @@ from handlers.assets import Asset, AssetHandler, make_asset
 from handlers.base import BaseHandler
 from handlers.negotiation import prefers
 from handlers.operation import OperationHandler
-from server.documents.asyncapi import asyncapi_document
-from server.documents.openapi import openapi_document
 from server.operations import ops
 from server.operations import sessions as realtime
 from server.operations.ops import LiveAnswer, ReadyAnswer
@@ -94,7 +92,19 @@ class DocumentHandler(AssetHandler):
         self.send_asset(await _document(self.route.path))
 
 
-_MAKERS = {"/openapi.json": openapi_document, "/asyncapi.json": asyncapi_document}
+def _openapi() -> Any:
+    from server.documents.openapi import openapi_document  # noqa: PLC0415 - few gateways are asked for it
+
+    return openapi_document()
+
+
+def _asyncapi() -> Any:
+    from server.documents.asyncapi import asyncapi_document  # noqa: PLC0415 - as above
+
+    return asyncapi_document()
+
+
+_MAKERS = {"/openapi.json": _openapi, "/asyncapi.json": _asyncapi}
 _made: dict[str, Asset] = {}
 _being_made: dict[str, asyncio.Event] = {}  # set when it was made, or failed
 

@@ -7,12 +7,9 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from server.files import read_text
 from server.roles import ROLES
@@ -31,8 +28,6 @@ MOST_BYTES = 32_000_000  # of the file: some 100,000 users
 WORKERS = 2  # concurrent hashes; each takes 64 MiB and one core for some 50 ms
 MAX_WAITING = 32  # sign-ins that may wait for a hash: one or two seconds' worth
 
-_hasher = PasswordHasher()  # RFC 9106's second recommended option: argon2id, 64 MiB, 3 passes
-
 
 class UsersBusyError(Exception):
     """Too many sign-ins are already waiting."""
@@ -50,12 +45,6 @@ class User:
     username: str
     roles: tuple[str, ...]
     password_hash: str
-
-
-@cache
-def _nobody() -> str:
-    """A hash to verify when the user does not exist, so that the response time does not reveal who exists."""
-    return _hasher.hash("nobody")
 
 
 class Users:
@@ -88,9 +77,11 @@ class Users:
             self._waiting -= 1
 
     def _verified(self, username: str, password: str) -> User | None:
+        from server.identity.passwords import hash_of_nobody, matches  # noqa: PLC0415 - see there
+
         user = self.find(username)
-        matches = _matches(user.password_hash if user else _nobody(), password)
-        return user if user is not None and matches else None
+        matched = matches(user.password_hash if user else hash_of_nobody(), password)
+        return user if user is not None and matched else None
 
     def _reload(self) -> None:
         try:
@@ -108,13 +99,6 @@ class Users:
                 raise
             log.error("the users file cannot be read: users stay as they were", reason=str(broken))  # noqa: TRY400 - the reason says it all
         self._stamp = stamp
-
-
-def _matches(password_hash: str, password: str) -> bool:
-    try:
-        return _hasher.verify(password_hash, password)
-    except (VerificationError, InvalidHashError, UnicodeEncodeError):
-        return False
 
 
 def read(path: Path) -> list[User]:
@@ -142,8 +126,10 @@ def add_user(path: Path, username: str, password: str, roles: Sequence[str]) -> 
         raise UsersError("a user name has 1 to 64 letters, digits or _ . @ -")
     if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
         raise UsersError(f"a password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters")
+    from server.identity.passwords import hashed  # noqa: PLC0415 - see there
+
     try:
-        password_hash = _hasher.hash(password)
+        password_hash = hashed(password)
     except UnicodeEncodeError:
         raise UsersError("the password has bytes that are not UTF-8") from None
     known = {user.username: user for user in read(path)}
