@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -23,7 +24,7 @@ import structlog
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 log = structlog.get_logger(__name__)
 
@@ -154,14 +155,10 @@ def _end_now(process: Process | None) -> None:
             time.sleep(0.01)
 
 
-def _with_parent() -> Callable[[], None] | None:
-    """What the child runs before exec: have the kernel send SIGTERM when the gateway dies."""
-    if sys.platform != "linux":
-        return None
-    import ctypes  # noqa: PLC0415 - few gateways start a Redis, and a forked child must import nothing
-
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def _die_with_parent() -> None:
+    """Runs in the child before exec: have the kernel send SIGTERM when the gateway dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def redis_binary() -> str | None:
@@ -200,7 +197,7 @@ class BundledRedis:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-            preexec_fn=_with_parent(),
+            preexec_fn=_die_with_parent,
             start_new_session=True,  # Ctrl-C must reach the gateway only
         )
         return await self._answers()

@@ -24,7 +24,6 @@ NOT_AT_THE_START = {
     "av",
     "server.documents.openapi",
     "server.documents.asyncapi",
-    "ctypes",
 }
 NEVER = {
     "rich.console",
