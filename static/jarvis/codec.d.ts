@@ -31,7 +31,8 @@ export const LAST: 1;
 /** Flag: audio was lost before this frame. */
 export const LOST: 2;
 /** @typedef {import('./client.js').Frame} Frame */
-/** The data is not a valid frame: close the socket with 1002. */
+/** The data is not a valid frame. */
 export class FrameError extends Error {
+    closeCode: number;
 }
 export type Frame = import("./client.js").Frame;

@@ -13,9 +13,10 @@ export const LOST = 0x02;
 
 /** @typedef {import('./client.js').Frame} Frame */
 
-/** The data is not a valid frame: close the socket with 1002. */
+/** The data is not a valid frame. */
 export class FrameError extends Error {
 	name = 'FrameError';
+	closeCode = 1002;
 }
 
 /** @param {Record<string, number>} values @param {number} bits */

@@ -107,7 +107,8 @@ async def console(
         except PlaywrightError as error:
             error.add_note(f"complaints: {complaints}; the page: {await page.inner_text('body')!r:.2000}")
             raise
-    assert [text for text in complaints if not any(word in text for word in pardon)] == []
+    unexpected = [text for text in complaints if not any(word in text for word in pardon)]
+    assert not unexpected, unexpected
 
 
 def is_ours(url: str, port: int) -> bool:
