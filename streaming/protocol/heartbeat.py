@@ -64,9 +64,12 @@ class Heartbeat:
     def answered(self, text: str, now: float) -> bool:
         """Take the answer to the ping, if it is the first sign of life since: nearly all that an idle client sends.
 
-        Spaces between its parts do not matter. False: it is something else, and nothing was done.
+        One space behind each colon and comma does not matter. False: it is something else, or spelt otherwise, and nothing was done.
         """
-        if self._pinged_for != self._gate.heard_at or text.replace(" ", "") != self._pong:
+        if self._pinged_for != self._gate.heard_at:
+            return False
+        # Behind these two only: spaces in a name or a number make another message of it, or none.
+        if text.replace(": ", ":").replace(", ", ",") != self._pong:
             return False
         self._gate.heard_at = now
         return True

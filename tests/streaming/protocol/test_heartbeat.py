@@ -37,6 +37,9 @@ def test_the_answer_to_a_heartbeat_is_a_sign_of_life_and_no_more(answer: str) ->
         '{"type":"pong","t":120000,"x":1}',
         '{"t":120000,"type":"pong"}',
         '{"type":"ping","t":120000}',
+        '{"type":"po ng","t":120000}',  # a type that does not exist
+        '{"type":"pong","t":120 000}',  # not JSON
+        '{"ty pe":"pong","t":120000}',
         "",
     ],
 )
