@@ -90,6 +90,7 @@ class LoopTurns:
 
         The turn is counted in `share`.
         """
+        share.take(0.0)  # it may have been silent since it was counted last
         self._ahead.append((go_on, share))
         if not self._turning:
             self._go_on()

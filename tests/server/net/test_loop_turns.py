@@ -192,6 +192,21 @@ def test_a_share_comes_back_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not share.spent
 
 
+async def test_who_has_been_silent_long_enough_goes_ahead_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the time at which they wait, not by that of their last message."""
+    turns, seen, over = LoopTurns(), list[str](), asyncio.Event()
+    greedy, silent = Share(), Share()
+    greedy.take(1.0)
+    silent.take(2 * SHARE_S)
+    later = time.monotonic() + 2 * SHARE_S / SHARE_S_PER_S
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    turns.wait(lambda _: seen.append("greedy"), greedy)
+    turns.wait(lambda _: over.set(), greedy)
+    turns.wait(lambda _: seen.append("silent"), silent)
+    await over.wait()
+    assert seen == ["silent", "greedy"]
+
+
 async def test_a_turn_that_fails_is_not_the_last() -> None:
     turns, over, told = LoopTurns(), asyncio.Event(), []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
