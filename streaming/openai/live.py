@@ -21,7 +21,7 @@ from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
 from streaming.openai.inbox import LONG_CHARS, EventInbox, in_steps
 from streaming.openai.items import checked_item
-from streaming.openai.long_sound import MAX_REST_CHARS, TAKE_SOUND, without_sound
+from streaming.openai.long_sound import MAX_REST_CHARS, TAKE_SOUND, is_in_items, without_sound
 from streaming.openai.microphones import Microphones
 from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.pace import EventPace
@@ -307,6 +307,8 @@ class RealtimeSession(UnrecordedResident):
                 await in_steps(self.appending(event, event.audio()))
             elif sounds and event.kind not in TAKE_SOUND:
                 raise wrong("type", f"'{event.kind}' takes no sound")
+            elif not is_in_items(sounds, event.fields):
+                raise wrong("audio", "Invalid 'audio': sound stands in the content of items.")
             else:
                 self.act(event)
         self.wake()

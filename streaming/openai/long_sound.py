@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from binascii import Error as NotBase64Error
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pybase64 import b64decode
 
@@ -18,6 +18,8 @@ from streaming.strict_json import MAX_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from streaming.openai.client_events import Sounds
 
 LEAST_CHARS = 4 * 1024  # shorter sound stays in the text
 DECODED_CHARS = 64 * 1024  # in one step; whole groups of four characters
@@ -56,6 +58,18 @@ def without_sound(text: str) -> Generator[None, None, tuple[str, dict[str, bytea
         if number % NAMES_A_STEP == 0:
             yield
     return "".join((*rest, text[kept:])), sounds
+
+
+def is_in_items(sounds: Sounds, fields: dict[str, Any]) -> bool:
+    """True if all of it is `audio` of content parts. Anywhere else, its words would be taken for what the client wrote."""
+    items = [fields.get("item"), *_listed(fields.get("response"), "input")]
+    heard = [part.get("audio") for item in items for part in _listed(item, "content") if isinstance(part, dict)]
+    return all(word in heard for word in sounds)
+
+
+def _listed(holder: Any, name: str) -> list[Any]:
+    found = holder.get(name) if isinstance(holder, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _find(what: str, text: str, at: int) -> Generator[None, None, int]:

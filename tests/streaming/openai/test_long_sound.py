@@ -157,3 +157,19 @@ def test_other_events_take_no_long_sound_and_none_is_longer_beside_it() -> None:
             await client.live.close()
 
     asyncio.run(run())
+
+
+def test_long_sound_stands_in_the_content_of_items_only() -> None:
+    """Elsewhere its word would be taken for what the client wrote."""
+    sound = b64encode(SOUND).decode()
+    tool = {"type": "function", "name": "say", "description": "x" * 128 * 1024, "parameters": {"audio": sound}}
+
+    async def run() -> None:
+        async with session(World()) as client:
+            assert client.live is not None
+            client.send("response.create", response={"metadata": {"audio": sound}, "instructions": "x" * 128 * 1024})
+            client.send("response.create", response={"tools": [tool]})
+            assert [(await client.error())["param"] for _ in range(2)] == ["audio", "audio"]
+            await client.live.close()
+
+    asyncio.run(run())
