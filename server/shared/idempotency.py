@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.errors import ApiError
-from server.shared.in_process_state import ANSWERS
+from server.shared.in_process_state import ANSWERS, owner_tag
 from streaming.errors import OUTCOME_UNKNOWN
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class IdempotencyKey:
     @property
     def name(self) -> str:
         """Key under which the answer is stored in the state, with its owner behind it: a full state evicts fairly."""
-        return f"{ANSWERS}{_digest(self.user_id + chr(0) + self.key)}:{_digest(self.user_id)[:16]}"
+        return f"{ANSWERS}{_digest(self.user_id + chr(0) + self.key)}:{owner_tag(self.user_id)}"
 
 
 def _digest(text: str) -> str:

@@ -26,7 +26,7 @@ MAX_CHARS = 64 * 1024 * 1024  # stored answers are kept for a day and may be scr
 ANSWERS, SECRETS, QUESTIONS = "idempotency:", "secret:", "confirmation:"
 # These keys have room of their own, as they are many and long: they evict no tickets or token families.
 ROOMY = (ANSWERS, SECRETS, QUESTIONS)
-TAG_CHARS = 8
+TAG_CHARS = 16
 
 
 class Expiring(Generic[T]):

@@ -282,7 +282,8 @@ class RedisLink:
 
     async def _tell_back(self) -> None:
         for call in self.on_back:
-            await call()
+            with contextlib.suppress(RedisRefusedError):  # one that is refused ends neither the others nor this process
+                await call()
 
     async def _answers(self) -> bool:
         """Connect and write a key within a command's time limit. A replica that became read-only does not count as back."""

@@ -230,8 +230,8 @@ class RedisState:
                 await channel.open(NEWS, SILENCE_S)
                 await self.load_revoked()
                 await self._take_news(channel)
-            except RedisDownError:
-                pass
+            except (RedisDownError, RedisRefusedError):
+                pass  # refused: perhaps by a proxy that cannot reach it just now
             finally:
                 await channel.close(SILENCE_S)
             await asyncio.sleep(LISTEN_RETRY_S)

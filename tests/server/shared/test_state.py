@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from server.errors import ApiError
 from server.shared.idempotency import IdempotencyKey, IdempotencyStore
-from server.shared.in_process_state import Expiring, LocalState, Shared
+from server.shared.in_process_state import Expiring, LocalState, Shared, owner_tag
 from server.shared.redis_link import PATIENT_TIMEOUT_S
 from server.shared.state import RedisState
 from tests.server.redis_support import replica, running_link, until_heard, until_up
@@ -203,6 +203,22 @@ async def test_many_revocations_are_loaded_in_steps(redis_url: str) -> None:
         assert not state.revoked("over")
 
 
+async def test_a_refused_look_at_the_revocations_ends_no_loop(redis_url: str) -> None:
+    """Proxies in front of Redis refuse commands while they cannot reach it."""
+    async with running_link(redis_url) as link, asyncio.TaskGroup() as group:
+        await link.call("CONFIG", "RESETSTAT")
+        await link.call("SET", "jarvis:revoked", "of the wrong type")
+        state = RedisState(link)
+        listening = group.create_task(state.listen(), name="listen")
+        while b"WRONGTYPE" not in await link.call("INFO", "errorstats", patient=True):
+            await asyncio.sleep(0.002)
+        await link._tell_back()
+        await link.call("UNLINK", "jarvis:revoked")
+        await until_heard(state)
+        assert not listening.done()
+        listening.cancel()
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(["put", "pop", "wait"]), st.sampled_from("abc"), st.integers(1, 9)), max_size=50)
 )
@@ -276,6 +292,11 @@ def test_who_fills_the_room_loses_only_their_own_answers() -> None:
     room.put("b:ada", "x", 500.0, now=60.0)
     assert [key for key, _, _ in room.items(60.0)] == ["b:ada"]
     assert room._owned == {"ada": {"b:ada": None}}
+
+
+def test_answers_have_the_same_owner_as_secrets_and_questions() -> None:
+    """Otherwise who has both has two shares of the room."""
+    assert IdempotencyKey("ada", "k", "r").name.endswith(f":{owner_tag('ada')}")
 
 
 async def test_many_answers_of_one_user_push_out_nobody_elses() -> None:
