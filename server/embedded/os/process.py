@@ -66,9 +66,9 @@ async def run(executable: str, name: str, arguments: Sequence[str], root: Path, 
     """Run a command to its end; on cancellation, end its whole group. Raises OSError if it cannot start."""
     began = time.monotonic()
     process = await _start(executable, name, arguments, root)
-    _limit_memory(process)
     kept = _Kept()
     try:
+        _limit_memory(process)
         async with asyncio.TaskGroup() as group:
             group.create_task(_read("stdout", process.stdout, kept, listener), name=f"stdout of {name}")
             group.create_task(_read("stderr", process.stderr, kept, listener), name=f"stderr of {name}")
@@ -97,7 +97,9 @@ async def _start(executable: str, name: str, arguments: Sequence[str], root: Pat
 def _limit_memory(process: Process) -> None:
     """Set the limit from outside, where the system can: code of ours between fork and exec might deadlock."""
     if hasattr(resource, "prlimit"):
-        with suppress(ProcessLookupError):  # it has ended
+        with suppress(
+            ProcessLookupError, PermissionError
+        ):  # it has ended; or a container forbids it, which has a limit of its own
             resource.prlimit(process.pid, resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import sys
 from pathlib import Path
@@ -220,6 +221,16 @@ async def test_a_command_has_so_much_memory(root: Path) -> None:
         run = await execute(os_pb2_grpc.OsExecutorStub(channel), "grep", {"args": ["-E", pattern, "a.txt"]})
     assert run.status == "failed"
     assert "memory exhausted" in run.values["stderr"].lower()
+
+
+async def test_commands_run_where_no_limit_may_be_set(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(resource, "prlimit", refuse)
+    async with serving(service(root)) as channel:
+        run = await execute(os_pb2_grpc.OsExecutorStub(channel), "cat", {"args": ["docs/a.txt"]})
+    assert run.values["stdout"] == "one\ntwo\nthree\n"
 
 
 async def test_bytes_that_are_no_text_are_replaced_and_letters_are_never_cut(root: Path, script: Any) -> None:
