@@ -252,7 +252,8 @@ def _own_words(said: Sequence[str], heard: Sequence[str], *, cut: bool) -> list[
         if kind == "equal" or _alike(words, place):
             continue
         kept = words[:-1] if cut and kind == "replace" and behind == len(heard) else words
-        own += [word for word in kept if not (_says_little(word) or _alike([word], place))]
+        means = [word for word in kept if _negates(word, place) or not _says_little(word)]
+        own += [word for word in means if not _alike([word], place)]
     return own
 
 
@@ -262,6 +263,11 @@ def _parts(words: Sequence[str]) -> list[str]:
 
 def _figures(words: Sequence[str]) -> str:
     return "".join(filter(str.isdigit, " ".join(words)))
+
+
+def _negates(word: str, place: Sequence[str]) -> bool:
+    """True for the "don't" of "don't create it". Said of the agent's "can", a "can't" is easily misheard."""
+    return word.endswith(("n't", "n’t")) and word[:-3] not in place
 
 
 def _says_little(word: str) -> bool:

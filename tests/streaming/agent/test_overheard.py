@@ -218,6 +218,8 @@ def test_a_refusal_is_no_echo_of_what_sounds_like_it(text: str) -> None:
     ("asked", "text"),
     [
         (ASKED, "Create the folder temp."),
+        (ASKED, "Don't create the folder demo."),
+        (ASKED, "You shouldn’t create the folder demo."),
         (ASKED, "create the folder demo two"),
         (ASKED, "create the folder demo 2"),
         (ASKED, "create the folder demo in documents"),
