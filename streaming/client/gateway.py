@@ -100,6 +100,8 @@ class GatewayClient:
 
     async def __aenter__(self) -> Self:
         """Connect and wait until the session is ready. Raises GatewayError if the gateway refuses."""
+        if self._group is not None and self._failed is None:
+            raise GatewayError("WRONG_STATE", "the client is connected already", "Make one client for each `with`.")
         self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
         self.start(self._stay_connected, name="gateway connection")
         self.start(self._write, name="gateway writer")
@@ -151,6 +153,7 @@ class GatewayClient:
 
     async def call(self, op: str, **params: Any) -> Any:
         """Call an operation and return its result. Raises GatewayError; TIMEOUT also while the gateway is away."""
+        self._check_open()  # what is refused must not be sent later
         try:
             command_id = self.connection.call(op, params)
         except PydanticSerializationError as wrong:
@@ -166,12 +169,12 @@ class GatewayClient:
 
     async def confirm(self, confirmation_id: str, *, approve: bool, action_hash: str | None = None) -> Any:
         """Approve or decline a risky action; `action_hash`: from the question. Raises GatewayError."""
+        self._check_open()
         return await self._answer(self.connection.confirm(confirmation_id, approve=approve, action_hash=action_hash))
 
     async def ping(self) -> float:
         """Round-trip time to the gateway in seconds. Raises GatewayError."""
-        if self._failed is not None:
-            raise self._failed
+        self._check_open()
         pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
         self.connection.ping(self._clock())
@@ -191,7 +194,6 @@ class GatewayClient:
             raise GatewayError("CLOSED", "the client is not connected")
 
     async def _answer(self, command_id: str) -> Any:
-        self._check_open()
         future = self._answers[command_id] = asyncio.get_running_loop().create_future()
         self.wake()
         try:

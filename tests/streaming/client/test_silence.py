@@ -188,6 +188,27 @@ async def test_a_client_that_was_not_entered_answers_at_once() -> None:
             await client.say("hello")
         with pytest.raises(GatewayError, match="CLOSED"):
             client.open(TurnParams(text="x"))
+        with pytest.raises(GatewayError, match="CLOSED"):
+            await client.ping()
+
+
+async def test_what_was_refused_before_the_client_was_entered_is_not_done_afterwards() -> None:
+    client = GatewayClient("http://127.0.0.1:1")
+    for refused in (client.call("memory.forget", key="x"), client.confirm("q", approve=True)):
+        with pytest.raises(GatewayError, match="CLOSED"):
+            await refused
+    client.connection.attach(0.0)
+    client.connection.receive_text(READY, 0.0)
+    assert not [sent for sent in client.connection.data_to_send() if "forget" in str(sent) or "confirm" in str(sent)]
+
+
+async def test_a_client_that_is_entered_twice_says_so_and_stays_connected() -> None:
+    async with peer(text(READY)) as (url, requests), asyncio.timeout(20), GatewayClient(url) as client:
+        with pytest.raises(GatewayError, match="WRONG_STATE: the client is connected already"):
+            async with client:
+                pass
+        assert client.failed is None
+    assert len(requests) == 1
 
 
 async def test_parameters_that_json_cannot_hold(gateway: GatewayProcess) -> None:
