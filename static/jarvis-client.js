@@ -22,7 +22,7 @@ const ACK_EVERY_BYTES = 65_536;
 const ACK_AFTER_MS = 1_000;
 /** Audio per channel that the server may send ahead of playback: six seconds at 22 kHz. */
 const SPEAKER_WINDOW_BYTES = 262_144;
-/** Microphone audio kept while there is no credit or no socket. Beyond it the oldest frames are lost. */
+/** Microphone audio kept without credit or socket. Beyond it the oldest frames are lost. */
 const MICROPHONE_KEEP_BYTES = 2_097_152;
 /** Used until `session.ready` brings the server's own. */
 const HEARTBEAT_MS = 20_000;
@@ -31,7 +31,7 @@ const RESUME_WINDOW_MS = 60_000;
 const SOUND_MS = 3_000;
 /** Close codes after which a new attempt would be refused as well; so are 4500 and above. */
 const FINAL_CODES = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
-/** A ticket is valid for seconds, and once: if it is refused, another one is requested. */
+/** A ticket is valid for seconds, and once: if refused, another is requested. */
 const REFUSED = 4501;
 const TOKEN_EXPIRED = 4009;
 const ADDRESS = /^wss?:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/i;
@@ -144,7 +144,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 
 	/** Send the next piece of text on a `tts` channel. @param {string} text */
 	sendText(text) {
-		this.#client.send({ type: 'tts.text', channel: this.number, text });
+		this.#say('tts.text', { text });
 	}
 
 	/** End the utterance here (push-to-talk). */
@@ -159,7 +159,12 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 
 	/** Cancel the channel's work. */
 	cancel() {
-		if (!this.isClosed) this.#client.send({ type: 'channel.cancel', channel: this.number });
+		this.#say('channel.cancel');
+	}
+
+	/** A closed channel's number may be another's by now. @param {string} type @param {object} [fields] */
+	#say(type, fields) {
+		if (!this.isClosed) this.#client.send({ type, channel: this.number, ...fields });
 	}
 
 	/** @param {string} type */
@@ -174,15 +179,13 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 	 * @param {number} bytes @param {number} [playedMs] of the current utterance @param {number} [generation] of that audio
 	 */
 	played(bytes, playedMs, generation = this.generation) {
-		if (this.isClosed) return;
 		this.#heardBytes += bytes;
 		if (this.#heardBytes * 2 >= SPEAKER_WINDOW_BYTES) {
-			this.#client.send({ type: 'credit', channel: this.number, bytes: this.#heardBytes });
+			this.#say('credit', { bytes: this.#heardBytes });
 			this.#owed -= this.#heardBytes;
 			this.#heardBytes = 0;
 		}
-		if (playedMs === undefined) return;
-		this.#client.send({ type: 'playback', channel: this.number, played_ms: Math.round(playedMs), generation });
+		if (playedMs !== undefined) this.#say('playback', { played_ms: Math.round(playedMs), generation });
 	}
 
 	/** @internal @param {number} bytes of received audio */
@@ -206,7 +209,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 		}
 	}
 
-	/** Send the commands whose preceding frames were sent. */
+	/** Send the commands whose frames were sent. */
 	#release() {
 		const next = this.#kept[this.#unsent]?.seq ?? this.#nextFrame;
 		while (this.#behind.length > 0 && this.#behind[0].frame <= next) {
@@ -329,12 +332,13 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 	#held = true;
 	#delayMs = FIRST_DELAY_MS;
 	/** @type {number | null} */ #askedDelayMs = null;
+	#attempt = 0;
 	#retryTimer = 0;
 	#pulse = 0;
 	#lastHeardAt = 0;
 	#lostAt = 0;
 	/** While there is no session. */ #lossTimer = 0;
-	/** Until it may leave a gateway that drains. */ #leaveTimer = 0;
+	/** Until a draining gateway may be left. */ #leaveTimer = 0;
 	#leaving = false;
 	#refusedTickets = 0;
 	#keepTrying = false;
@@ -424,6 +428,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 	async #open() {
 		clearTimeout(this.#retryTimer);
 		this.#become('connecting');
+		const attempt = ++this.#attempt;
 		const query = new URLSearchParams();
 		const protocols = ['jarvis.v1'];
 		try {
@@ -431,11 +436,12 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 			else if (this.#options.token) protocols.push(`jarvis.bearer.${this.#options.token}`);
 			else if (this.#options.userId) query.set('user_id', this.#options.userId);
 		} catch (error) {
+			if (attempt !== this.#attempt) return;
 			if (error instanceof JarvisError) this.#fail(error);
 			else this.#later({ code: 1006, reason: error instanceof TypeError ? '' : /** @type {Error} */ (error).message }); // fetch's TypeError only means that there was no answer
 			return;
 		}
-		if (this.state === 'connecting') this.#dial(query, protocols);
+		if (attempt === this.#attempt) this.#dial(query, protocols);
 	}
 
 	/** @param {URLSearchParams} query @param {string[]} protocols */
@@ -447,13 +453,9 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		if (this.#options.record) query.set('record', 'true');
 		this.#held = true;
 		this.#parting = null;
-		const asked = query.toString();
-		const address = `${this.#url}/ws/${encodeURIComponent(this.sessionId)}${asked ? `?${asked}` : ''}`;
+		const address = `${this.#url}/ws/${encodeURIComponent(this.sessionId)}?${query}`.replace(/\?$/, '');
 		const fault = this.#fault;
-		if (fault) {
-			this.#fail(fault);
-			return;
-		}
+		if (fault) return this.#fail(fault);
 		const socket = new this.#Socket(address, protocols);
 		socket.binaryType = 'arraybuffer';
 		socket.onmessage = (/** @type {any} */ { data }) => { if (this.#socket === socket) this.#receive(data); };
@@ -476,7 +478,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 	}
 
 	/** Why the first connection failed, as far as a page can tell: browsers do not. @param {string} reason if it is known */
-	async #giveUp(reason) {
+	async #giveUp(reason, attempt = this.#attempt) {
 		const address = `${this.#url.replace(/^ws/, 'http')}/live`;
 		/** @param {RequestMode} mode */
 		const answers = (mode) => fetch(address, { mode, cache: 'no-store', signal: AbortSignal.timeout(PROBE_MS) }).then(() => true, () => false);
@@ -486,7 +488,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		} else if (await answers('no-cors')) {
 			error = new JarvisError('ORIGIN_REFUSED', `${this.#url} does not take this page: add ${globalThis.location?.origin ?? 'its origin'} to CORS_ORIGINS of the gateway`);
 		}
-		if (this.state === 'connecting') this.#fail(error);
+		if (attempt === this.#attempt) this.#fail(error);
 	}
 
 	/** @param {ClientState} state */
@@ -524,10 +526,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 
 	/** Reconnect after a delay with full jitter: clients dropped together do not return together. @param {{code: number, reason: string}} event */
 	#later({ code, reason }) {
-		if (this.#isFirst && code === 1006) {
-			this.#giveUp(reason);
-			return;
-		}
+		if (this.#isFirst && code === 1006) return void this.#giveUp(reason);
 		this.#lossTimer ||= setInterval(() => this.#lose(), this.ready?.resume_window_ms || RESUME_WINDOW_MS);
 		const wait = this.#askedDelayMs ?? Math.round(Math.random() * this.#delayMs);
 		this.#askedDelayMs = null;
@@ -560,9 +559,8 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 	/** @param {JarvisError} error */
 	#finish(error) {
 		globalThis.removeEventListener?.('online', this.#onOnline);
-		clearTimeout(this.#retryTimer);
-		clearTimeout(this.#ackTimer);
-		clearInterval(this.#pulse);
+		[this.#retryTimer, this.#ackTimer, this.#pulse].forEach(clearTimeout);
+		this.#attempt++;
 		this.#over = error;
 		this.#entered(({ reject }) => reject(error));
 		this.#abandon(error);
@@ -725,10 +723,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		const channel = this.#channels.get(frame.channel);
 		if (!channel) return;
 		channel.came(frame.payload.byteLength);
-		if (frame.generation < channel.generation) {
-			channel.played(frame.payload.byteLength);
-			return;
-		}
+		if (frame.generation < channel.generation) return channel.played(frame.payload.byteLength);
 		if (channel.heardBefore(frame)) return;
 		channel.raise(frame.generation);
 		tell(channel, 'audio', frame);
@@ -764,7 +759,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		tell(this, 'draining', message);
 	}
 
-	/** Leave a gateway that drains where nothing is disturbed; at the latest it closes the socket itself. */
+	/** Leave a draining gateway where nothing is disturbed; at the latest it closes the socket itself. */
 	#leaveInPause() {
 		if (this.#leaving && this.#answers.size === 0 && this.channels.every((channel) => channel.underWay.size === 0)) this.cut(0);
 	}
@@ -862,8 +857,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		const channel = /** @type {JarvisChannel} */ (this.#channels.get(message.channel));
 		if (message.type === 'channel.closed') {
 			this.#channels.delete(channel.number);
-			channel.close(message);
-			return;
+			return channel.close(message);
 		}
 		if (message.type === 'tts.started') channel.beginUtterance();
 		if (message.type === 'channel.opened') channel.granted(message.credit);

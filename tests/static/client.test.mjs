@@ -513,6 +513,57 @@ test('connect() of a client that is connected, or connecting, opens no second so
   assert.equal(network.sockets.length, 1);
 });
 
+test('a client that is closed while a ticket is on its way stays closed', async () => {
+  const tickets = [];
+  const getTicket = () => new Promise((resolve, reject) => { tickets.push({ resolve, reject }); });
+  for (const settle of ['resolve', 'reject']) {
+    const network = fakeNetwork();
+    const client = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, getTicket });
+    const connected = client.connect();
+    tickets.pop().resolve('first');
+    await TICK();
+    network.last.say(ready());
+    await connected;
+    network.last.drop();
+    mock.timers.tick(10_000);
+    client.close();
+    tickets.pop()[settle](new TypeError('fetch failed'));
+    await TICK();
+    mock.timers.tick(10_000);
+    assert.equal(client.state, 'closed');
+    assert.deepEqual([network.sockets.length, tickets.length], [1, 0]);
+  }
+});
+
+test('connect() behind close() does not use the ticket of the attempt before', async () => {
+  const network = fakeNetwork();
+  const tickets = [];
+  const client = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, getTicket: () => new Promise((resolve) => { tickets.push(resolve); }) });
+  const closed = assert.rejects(client.connect(), { code: 'CLOSED' });
+  client.close();
+  const connected = client.connect();
+  tickets[0]('old');
+  tickets[1]('new');
+  await TICK();
+  assert.deepEqual(network.sockets.map(({ address }) => address.searchParams.get('ticket')), ['new']);
+  network.last.say(ready());
+  await Promise.all([closed, connected]);
+});
+
+test('nothing is said on a closed channel, whose number is another’s by now', async () => {
+  const { client, network } = await online();
+  const speech = client.open('tts', {});
+  network.last.drop();
+  mock.timers.tick(10_000);
+  await TICK();
+  network.last.say(ready({ epoch: 'e2', resume_error: 'EXPIRED' }));
+  assert.equal(client.open('tts', {}).number, speech.number);
+  speech.sendText('old words');
+  speech.played(1_000_000, 5);
+  speech.cancel();
+  assert.deepEqual(withoutPings(network.last), ['channel.open']);
+});
+
 test('a ticket that does not come ends the attempt', async () => {
   mock.method(globalThis, 'fetch', async () => ({ ok: true }));
   const client = new JarvisClient('ws://gateway', { webSocket: fakeNetwork().FakeSocket, getTicket: () => new Promise(() => undefined) });
