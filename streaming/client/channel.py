@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.protocol import events, messages
 
@@ -22,43 +22,43 @@ class GatewayChannel:
         self.closed: messages.ChannelClosed | None = None
         self._connection = connection
         self._wake = wake
+        self._lost = False
         self._events: asyncio.Queue[Message | events.AudioReceived | None] = asyncio.Queue()
 
     def send_audio(self, frame: bytes, pts_ms: int = 0) -> None:
         """Queue a microphone frame."""
-        self._connection.send_audio(self.number, frame, pts_ms)
-        self._wake()
+        self._do(self._connection.send_audio, frame, pts_ms)
 
     def send_text(self, text: str) -> None:
         """Queue a piece of text to speak."""
-        self._connection.send_text(self.number, text)
-        self._wake()
+        self._do(self._connection.send_text, text)
 
     def commit(self) -> None:
         """End the utterance here (push-to-talk)."""
-        self._connection.commit(self.number)
-        self._wake()
+        self._do(self._connection.commit)
 
     def end(self) -> None:
         """End the input."""
-        self._connection.end_channel(self.number)
-        self._wake()
+        self._do(self._connection.end_channel)
 
     def cancel(self) -> None:
         """Stop the channel now."""
-        self._connection.cancel_channel(self.number)
-        self._wake()
+        self._do(self._connection.cancel_channel)
 
     def credit(self, frame: bytes) -> None:
         """Return a frame's credit when it was passed to a loudspeaker that cannot report its position."""
-        self._connection.played(self.number, len(frame))
-        self._wake()
+        self._do(self._connection.played, len(frame))
 
     def played(self, frame: bytes, played_ms: int) -> None:
         """Return the credit of a frame that was played or discarded, and report the position in the utterance."""
-        self._connection.played(self.number, len(frame))
-        self._connection.report_playback(self.number, played_ms)
-        self._wake()
+        self._do(self._connection.played, len(frame))
+        self._do(self._connection.report_playback, played_ms)
+
+    def _do(self, what: Callable[..., None], *arguments: Any) -> None:
+        """Do it to this channel. A lost one's number may be another's in the next session."""
+        if not self._lost:
+            what(self.number, *arguments)
+            self._wake()
 
     def deliver(self, event: Message | events.AudioReceived) -> None:
         """Queue an event; called by the client's reader."""
@@ -80,9 +80,11 @@ class GatewayChannel:
 
     def lose(self) -> None:
         """The session is lost, and the channel with it."""
+        self._lost = True
         self._events.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[Message | events.AudioReceived]:
         """Messages and frames until the channel is closed, or lost with its session."""
         while (event := await self._events.get()) is not None:
             yield event
+        self._events.put_nowait(None)  # for whoever iterates again

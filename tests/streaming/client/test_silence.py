@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.client import AsyncJarvisClient, GatewayClient, GatewayError, JarvisClient, TurnParams
+from streaming.client import AsyncJarvisClient, GatewayClient, GatewayError, JarvisClient, TtsParams, TurnParams
 from streaming.client import gateway as client_gateway
 from streaming.protocol import client as protocol
 
@@ -200,6 +200,33 @@ async def test_what_was_refused_before_the_client_was_entered_is_not_done_afterw
     client.connection.attach(0.0)
     client.connection.receive_text(READY, 0.0)
     assert not [sent for sent in client.connection.data_to_send() if "forget" in str(sent) or "confirm" in str(sent)]
+
+
+async def test_a_channel_of_a_lost_session_does_nothing_in_the_next() -> None:
+    """The gateway was restarted: the client's second socket begins a new session."""
+    async with peer(text(READY)) as (url, _), asyncio.timeout(20), GatewayClient(url) as client:
+        speech = client.open(TtsParams())
+        client.cut()
+        for _again in range(2):
+            assert [event async for event in speech] == []
+        speech.cancel()  # no channel has that number yet
+        assert client.open(TtsParams()).number == speech.number
+        speech.send_text("old words")
+        assert "old words" not in str(client.connection.data_to_send())
+
+
+async def test_a_conversation_whose_gateway_was_restarted_says_so() -> None:
+    async with peer(text(READY)) as (url, _), asyncio.timeout(20), AsyncJarvisClient(url) as client:
+
+        async def converse() -> None:
+            async with client.turn() as turn:
+                client.cut()
+                async for _event in turn:
+                    pass
+
+        with pytest.raises(GatewayError, match="SESSION_LOST"):
+            await converse()
+        assert client.failed is None
 
 
 async def test_a_client_that_is_entered_twice_says_so_and_stays_connected() -> None:
