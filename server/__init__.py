@@ -1,12 +1,12 @@
 """Everything with a lifetime: the gateway's frame, and a package for each of its concerns.
 
 The frame: config (settings) · loop (uvloop or asyncio) · lifecycle (start to stop) · composition (settings to parts) · gateway (what
-handlers get) · app, routes (HTTP) · errors (the catalogue) · drain · overload (load shedding) · freed_memory (given back to the system) · children (child processes) ·
-services (the table of the nine) · roles (user, operator, admin) · lean (imports without ballast) · garbage (the collector) ·
+handlers get) · app, routes (HTTP) · errors (the catalogue) · drain · overload (load shedding) · children (child processes) ·
+services (the table of the nine) · roles (user, operator, admin) · lean (imports without ballast) ·
 hot_path (what may be compiled) · interrupts (Ctrl-C during imports) · files (bounded reading) · streams (missing standard streams) · workers (threads for codecs) · version.
 
 The packages: identity (callers) · operations (what clients may ask for) · sessions (live sessions) · shared (what replicas share) ·
-upstream (gRPC clients) · net (HTTP and WebSocket bytes) · audio (files) · telemetry · documents · cli · embedded (reference services).
+upstream (gRPC clients) · net (HTTP and WebSocket bytes) · audio (files) · telemetry · heap (the process's memory) · documents · cli · embedded (reference services).
 """
 
 import os

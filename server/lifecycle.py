@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import structlog
 from tornado.autoreload import add_reload_hook
 
-from server import garbage
 from server.app import make_app, start_server
 from server.children import BundledRedis, EmbeddedProcess
 from server.composition import (
@@ -32,8 +31,9 @@ from server.composition import (
     session_limits,
 )
 from server.drain import drain
-from server.freed_memory import freed_memory
 from server.gateway import Gateway
+from server.heap import garbage
+from server.heap.freed_memory import freed_memory
 from server.identity.auth import Authenticator
 from server.identity.users import Users
 from server.net.handshakes import HandshakeMeter

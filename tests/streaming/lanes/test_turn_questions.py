@@ -67,15 +67,20 @@ def test_a_spoken_answer_settles_a_confirmation(answer: str, status: str) -> Non
     virtual_time.run(body())
 
 
+async def asked_with_an_echo(it: Talk) -> None:
+    """The question is being asked, and its first words came back into the microphone."""
+    it.microphone.say("go")
+    await it.until(TaskNeedsConfirmation)
+    await asyncio.sleep(0.5)
+    it.microphone.push(SpeechStarted(800), FinalTranscript("Shall I.", 0.9, 800, 1100))
+    await it.until(TurnContinued)
+
+
 def test_the_echo_of_a_question_is_no_request() -> None:
     async def body() -> None:
         world = risky("Delete the folder demo")
         async with talk(world) as it:
-            it.microphone.say("go")
-            await it.until(TaskNeedsConfirmation)
-            await asyncio.sleep(0.5)
-            it.microphone.push(SpeechStarted(800), FinalTranscript("Shall I.", 0.9, 800, 1100))
-            await it.until(TurnContinued)
+            await asked_with_an_echo(it)
             await asyncio.sleep(1)
             it.microphone.push(SpeechStarted(2000))
             await asyncio.sleep(3)  # it was asked to its end
@@ -188,11 +193,7 @@ def test_a_correction_in_the_questions_own_words_is_no_echo_of_it() -> None:
     async def body() -> None:
         world = risky("Delete the folder demo")
         async with talk(world) as it:
-            it.microphone.say("go")
-            await it.until(TaskNeedsConfirmation)
-            await asyncio.sleep(0.5)
-            it.microphone.push(SpeechStarted(800), FinalTranscript("Shall I.", 0.9, 800, 1100))
-            await it.until(TurnContinued)
+            await asked_with_an_echo(it)
             await asyncio.sleep(1.2)
             it.microphone.push(SpeechStarted(2000))
             await asyncio.sleep(0.6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.freed_memory import DROP_BYTES, FreedMemory, freed_memory
+from server.heap.freed_memory import DROP_BYTES, FreedMemory, freed_memory
 from server.overload import resident_bytes
 
 

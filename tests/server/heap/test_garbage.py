@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server import garbage
-from server.garbage import GROWTH, QUIET_EVERY_S, WholeCollection
+from server.heap import garbage
+from server.heap.garbage import GROWTH, QUIET_EVERY_S, WholeCollection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
