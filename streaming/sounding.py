@@ -23,6 +23,10 @@ class SoundingSpeech(Protocol):
         """True if it was cut off."""
 
     @property
+    def playing(self) -> bool:
+        """True while the client has some of it still to play. It may wait in silence for words that are not made yet."""
+
+    @property
     def so_far(self) -> str:
         """Its text, up to the last word that may have sounded."""
 
@@ -65,6 +69,10 @@ class Sounding:
     def sounded_at(self, at: float) -> bool:
         """True if a microphone could have heard the gateway at that recent time, or since."""
         return bool(self._sounding) or at < self._silent_since + ECHO_S
+
+    def played_since(self, at: float) -> bool:
+        """True if the client has played something since that recent time. Speech that waits for its next words is silent."""
+        return any(one.playing for one in self._sounding) or at < self._silent_since + ECHO_S
 
     def said_since(self, at: float) -> list[SaidWords]:
         """What a microphone may have heard of the gateway since that time, oldest first: the echo of the last words comes late."""

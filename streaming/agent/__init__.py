@@ -1,6 +1,6 @@
 """One turn of the agent, from words heard to words said.
 
-turns (a turn) · thinking (with a language model) · toolbox (the tools of that model) · brief (the client's instructions and
+turns (a turn) · heard (words that wait for theirs) · thinking (with a language model) · toolbox (the tools of that model) · brief (the client's instructions and
 functions for it) · delivery (speaking the reply) · company (telling the user that work takes long) · format (of a reply) ·
 steps (a plan's steps) · tasks (one action: permission, safety, confirmation, outcome) · actions (the rule behind that, and
 calling the executor) · remembering (memory as an executor) · references (results of earlier steps in later ones) · eager

@@ -15,19 +15,19 @@ LOOK_AGAIN_S = 0.5  # for the end of the silence
 class Company:
     """Keeps count of a turn's silence, through all stretches of its work: calls of a language model, and steps.
 
-    `clock` has the seconds of a listening client, and `sounded_at` tells whether our speech could be heard then, or since.
+    `clock` has the seconds of a listening client, and `played_since` tells whether it has played our speech since that time.
     `say` is called after long silence while `may_speak`.
     """
 
     def __init__(
         self,
         clock: Callable[[], float],
-        sounded_at: Callable[[float], bool],
+        played_since: Callable[[float], bool],
         may_speak: Callable[[], bool],
         say: Callable[[], Coroutine[None, None, None]],
     ) -> None:
         self._clock = clock
-        self._sounded_at = sounded_at
+        self._played_since = played_since
         self._may_speak = may_speak
         self._say = say
         self._quiet_since = clock()
@@ -36,7 +36,7 @@ class Company:
     async def keep(self, done: asyncio.Event) -> None:
         """Speak now and then until `done`."""
         while not await self._is_done(done):
-            if not self._may_speak():
+            if not self._may_speak() or self._played_since(self._clock()):
                 self._quiet_since = self._clock()  # what is said meanwhile is no silence
             elif self._is_long():
                 await self._say()
@@ -45,7 +45,7 @@ class Company:
 
     def _is_long(self) -> bool:
         from_s = self._clock() - self._bearable_s
-        return self._quiet_since <= from_s and not self._sounded_at(from_s)
+        return self._quiet_since <= from_s and not self._played_since(from_s)
 
     async def _is_done(self, done: asyncio.Event) -> bool:
         try:

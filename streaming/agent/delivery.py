@@ -64,6 +64,7 @@ class Delivery:
         self.aside = ""  # what is being spoken besides the reply
         self._one_at_a_time = floor
         self._growing = False  # True while more words of the reply are being made
+        self._grown = asyncio.Event()  # set when there are more words, or when no more will come
         self._takes_words: SynthesisStream | None = None  # speaks the words of a growing reply as they come
         self._utterance: Utterance | None = None
         self._pause: Pause | None = None
@@ -116,10 +117,12 @@ class Delivery:
         if self._takes_words is not None and self._utterance is not None:
             self._takes_words.send_text(words)
             self._utterance.text += words
+        self._grown.set()
 
     def no_more_words(self) -> None:
         """No more words come for now, so `speak` will return."""
         self._growing = False
+        self._grown.set()
         if self._takes_words is not None:
             self._takes_words.end()
 
@@ -130,22 +133,40 @@ class Delivery:
         if self._paused_ms is not None and not self.spoken:
             self._tell(TurnContinued(self._turn_id, self._paused_ms))
         try:
-            async with self._one_at_a_time:
-                await self._speak()
+            while await self._more_to_say():
+                async with self._one_at_a_time:
+                    await self._speak()
         except ServiceError as broken:
             self._trouble(broken)  # the client has the words as text
             self.said, self.spoken = self.reply, True
 
+    async def _more_to_say(self) -> bool:
+        """Wait for words that are not spoken yet. False if none will come."""
+        while not (self.spoken or self.reply[len(self.said) :].strip()):
+            if not self._growing:
+                self.said, self.spoken = self.reply, True
+                break
+            self._grown.clear()
+            await self._grown.wait()
+        return not self.spoken
+
     async def _speak(self) -> None:
+        """Speak what there is of the reply, and what is added until `_rest`."""
         while not self.spoken:
             utterance = await self._play(self.reply[len(self.said) :], growing=self._growing)
             if not utterance.stopped:
-                self.said, self.spoken = self.reply, True
+                self.said += utterance.text
                 break
             self.said += utterance.heard
             if await self._words_follow():
                 break
             self._tell(TurnContinued(self._turn_id, utterance.played_ms))
+
+    def _rest(self) -> None:
+        """Words of a growing reply that are still to come are another utterance."""
+        if self._takes_words is not None:
+            self._takes_words.end()
+            self._takes_words = None
 
     async def _words_follow(self) -> bool:
         """Wait until it is known whether the sounds since the utterance was stopped were words."""
@@ -162,6 +183,7 @@ class Delivery:
         """Speak something besides the reply. After a sound without words, repeat it from its beginning."""
         if not self._format.audio:
             return
+        self._rest()  # otherwise it would have to wait until the reply is complete
         async with self._one_at_a_time:
             self.aside = words
             try:
@@ -171,6 +193,13 @@ class Delivery:
                 self._trouble(broken)  # the client has the sentence as text
             finally:
                 self.aside, self._pause = "", None
+
+    def abandon(self) -> None:
+        """The rest of the reply is not wanted any more."""
+        self.pause()
+        self.settle_pause(words_followed=True)
+        self.spoken = True
+        self._grown.set()
 
     def hush(self) -> None:
         """Stop the question that is being spoken, because it was answered."""

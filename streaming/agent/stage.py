@@ -62,6 +62,16 @@ class Stage(Generic[WordsT]):
             return False
         return self.task.cancel()
 
+    def give_way(self) -> None:
+        """Let the current turn make room for other words, if a language model still makes its reply."""
+        if self.turn is not None:
+            self.turn.give_way()
+
+    @property
+    def thinks(self) -> bool:
+        """True while a language model makes the current turn's reply, and nothing of it is playing."""
+        return self.turn is not None and self.turn.thinks
+
     @property
     def meanwhile(self) -> bool:
         """True while the current turn answers other words than those that its question is about."""

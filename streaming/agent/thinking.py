@@ -52,9 +52,16 @@ class Thinking:
         self._speaker = speaker
         self._reading: asyncio.Task[None] | None = None
         self._begun = asyncio.Event()  # set when the round has words, or has ended
+        self._read_all = asyncio.Event()  # set when the round has ended
         self._words = ""  # of the current round
         self._steps: list[Step] = []
+        self._left = asyncio.Event()  # set when the rest is not wanted any more
         self.complete = False  # True if the reply is complete
+
+    def leave(self) -> None:
+        """Ask the language model nothing more. Steps that are running are finished."""
+        self._left.set()
+        self.interrupt()
 
     def interrupt(self) -> bool:
         """The user interrupted: stop reading. False if it is not reading."""
@@ -63,7 +70,7 @@ class Thinking:
     async def run(self, prompt: Prompt) -> None:
         """Run until the reply is complete or interrupted. A failure ends it with an apology."""
         for _ in range(MAX_ROUNDS):
-            if not await self._round(prompt) or self.complete:
+            if not await self._round(prompt) or self.complete or self._left.is_set():
                 return
             calls = [step for step in self._steps if step.executor == CLIENT]
             own = [step for step in self._steps if step.executor != CLIENT]
@@ -73,6 +80,8 @@ class Thinking:
                 outcomes = await self._speaker.act(own)
             except ServiceError as broken:
                 await self._give_up(broken)
+                return
+            if self._left.is_set():
                 return
             rounds = (*prompt.rounds, Round(self._words, tuple(self._steps), tuple(outcomes)))
             if calls:
@@ -87,9 +96,10 @@ class Thinking:
         """Read and speak one round. False if it was interrupted."""
         self._words, self._steps = "", []
         self._begun.clear()
+        self._read_all.clear()
         async with asyncio.TaskGroup() as group:
             self._reading = group.create_task(self._read(prompt), name="turn: read the language model")
-            group.create_task(self._speaker.keep_company(self._begun), name="turn: say that it takes long")
+            group.create_task(self._speaker.keep_company(self._read_all), name="turn: say that it takes long")
             await self._begun.wait()
             to_its_end = await self._speaker.say_words() if self._words else True
         return to_its_end and not self._reading.cancelled()
@@ -113,6 +123,7 @@ class Thinking:
         finally:
             self._speaker.no_more_words()
             self._begun.set()
+            self._read_all.set()
 
     def _add(self, words: str, *, last: bool, cut: bool = False) -> None:
         self._words += words

@@ -90,7 +90,7 @@ class Turn:
         self._asker = Asker(self._delivery.say_aside, self._delivery.hush, on_question)
         self._company = Company(
             setup.listening_clock,
-            setup.sounding.sounded_at,
+            setup.sounding.played_since,
             lambda: not (self._asker.open or somebody_speaks()),
             lambda: self._delivery.say_aside(still_working(self._progress)),
         )
@@ -99,6 +99,8 @@ class Turn:
         self._status = "ok"
         self._open_plan: Plan | None = None  # set if a language model speaks and acts
         self._thinking: Thinking | None = None
+        self._must_report = False  # True if its steps change something that the user must be told of
+        self._gives_way = False  # True if other words want an answer
         self._cut_off = False  # True if another replica was in the middle of a language model's reply
 
     # --- on another replica ---
@@ -199,6 +201,9 @@ class Turn:
 
     async def _think(self, plan: Plan) -> str:
         """Let the language model speak and act; returns what was heard."""
+        if self._gives_way:
+            self._status = "interrupted"
+            return ""
         self._open_plan = plan
         self._thinking = Thinking(self._services.planner, self._context, self)
         brief = self._brief
@@ -286,6 +291,7 @@ class Turn:
             report = await self._services.safety.check(as_actions(plan.steps), self._context)
         self._stopwatch.mark("safety")
         self._tell(TurnChecked(self.turn_id, report))
+        self._must_report |= report.risk != "low"
         setup = replace(self._setup, context=self._context)
         steps = StepRun(setup, self._tell, self.turn_id, report, self._asker)
         outcomes: Sequence[Outcome] = ()
@@ -379,6 +385,24 @@ class Turn:
             return False
         self._status = "interrupted"
         return True
+
+    @property
+    def thinks(self) -> bool:
+        """True while a language model makes the reply, and nothing of it is playing."""
+        return self._thinking is not None and not (self.answered or self.under_way or self._asker.open)
+
+    def give_way(self) -> None:
+        """Other words want an answer: end what a language model makes. The conversation keeps the question, so the model sees both.
+
+        A turn whose steps change something goes on, because the user must hear what became of them.
+        """
+        if self._must_report or self._asker.open:
+            return
+        self._gives_way = True
+        if self._thinking is not None and not self.answered:
+            self._status = "interrupted"
+            self._thinking.leave()
+            self._delivery.abandon()
 
     def report_playback(self, played_ms: int) -> None:
         """Take the client's `playback` report."""

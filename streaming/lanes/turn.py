@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from streaming.agent.answering import Answer, Moment, answer
 from streaming.agent.eager import EarlyPlan
-from streaming.agent.overheard import Overheard, Sureness, sureness_of
+from streaming.agent.heard import MAX_WAITING, Heard
+from streaming.agent.overheard import CLEAR_WORDS, Overheard, Sureness, overheard, sureness_of
 from streaming.agent.own_voice import OwnVoice
 from streaming.agent.stage import Stage
 from streaming.agent.stopwatch import Stopwatch
@@ -42,23 +42,6 @@ if TYPE_CHECKING:
     from streaming.ports import Confirmation, Intent, RecognitionEvent
     from streaming.sound.microphone_format import MicrophoneFormat
     from streaming.sound.trail import Position
-
-MAX_WAITING = 8  # utterances during a turn; users who say more are not waiting for answers
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """An utterance to act on, and the time it has waited."""
-
-    text: str
-    stopwatch: Stopwatch
-    guess: EarlyPlan | None = None
-    begun: Moment = field(default_factory=Moment)
-
-    def drop_guess(self) -> None:
-        """Withdraw the guess, which is not needed any more."""
-        if self.guess is not None:
-            self.guess.withdraw()
 
 
 class TurnLane(Lane):
@@ -198,12 +181,17 @@ class TurnLane(Lane):
                 self._on_final(event, ended_s_ago(event.end_ms))
 
     def _weigh(self, text: str, sureness: Sureness, ended_s_ago: float = 0.0) -> bool:
-        """True if the words are meant for the agent: neither a "mm-hm" during its reply nor an echo of its own words.
+        """True if the words are meant for the agent: neither a "mm-hm" to it nor an echo of its own words.
 
         Interrupts the reply, or lets it go on, as soon as that is clear. An echo of a reply's last words is recognised after its end.
         """
+        listens = overheard(text, "") is Overheard.BACKCHANNEL
+        if listens and self._stage.thinks and self._open_question is None:
+            return False
         if not self._own_voice.audible:
             self._settle_pause(words_followed=True)
+            if self._stage.replying is not self._over and len(text.split()) >= CLEAR_WORDS and not listens:
+                self._stage.give_way()  # its reply began into these words
             return True
         turn = self._over if self._over is self._turn else None
         judged = self._own_voice.judge(text, sureness, ended_s_ago)
@@ -261,6 +249,8 @@ class TurnLane(Lane):
         while (heard := await self._heard.get()) is not None:
             intent = await self._recognised(heard)
             told = await self._about_current_turn(heard, intent) if intent is not None else None
+            if told is None:
+                self._stage.give_way()
             if told == "":
                 heard.drop_guess()
                 self._under_way -= 1

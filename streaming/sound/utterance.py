@@ -108,6 +108,11 @@ class Utterance:
         return round(self._cursor.played_ms(self._now))
 
     @property
+    def playing(self) -> bool:
+        """True while the client has some of what was sent still to play."""
+        return self._cursor.remaining_s(self._now) > 0.0
+
+    @property
     def heard(self) -> str:
         """The part of the text that the client has played."""
         return heard_text(self.text, self._words, self.played_ms)

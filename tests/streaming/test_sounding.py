@@ -13,6 +13,7 @@ class Speech:
     so_far: str
     played_ms: int = 2000
     stopped: bool = False
+    playing: bool = True
 
 
 def texts(sounding: Sounding, at: float) -> list[str]:
@@ -43,6 +44,17 @@ def test_an_utterance_is_heard_until_its_echo_must_have_begun() -> None:
     sounding.ends(speech, 10.0)
     assert texts(sounding, 5.0) == texts(sounding, 10.0 + ECHO_S) == ["hello"]
     assert texts(sounding, 10.1 + ECHO_S) == []
+
+
+def test_speech_that_waits_for_its_next_words_is_silent() -> None:
+    sounding, speech = Sounding(), Speech("hello")
+    assert not sounding.played_since(0.0)
+    sounding.begins(speech)
+    assert sounding.played_since(5.0)
+    speech.playing = False
+    assert (sounding.played_since(5.0), sounding.sounded_at(5.0)) == (False, True)
+    sounding.ends(speech, 6.0)
+    assert (sounding.played_since(6.0), sounding.played_since(6.1 + ECHO_S)) == (True, False)
 
 
 def test_the_memory_is_bounded_by_time_and_by_text() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.json_format import MessageToDict
@@ -80,9 +82,14 @@ def conversation(request: planner_pb2.ConverseRequest, now: datetime) -> list[Me
         told += f"\nThe application that you speak through says:\n{request.instructions}"
     messages: list[Message] = [{"role": "system", "content": told}]
     turns = [turn for turn in request.context if turn.role in {"user", "assistant"} and turn.text.strip()]
-    messages += [{"role": turn.role, "content": turn.text[:MAX_TURN_CHARS]} for turn in turns[-CONTEXT_TURNS:]]
-    if messages[-1] != {"role": "user", "content": request.text}:
-        messages.append({"role": "user", "content": request.text})
+    said = [(turn.role, turn.text[:MAX_TURN_CHARS]) for turn in turns[-CONTEXT_TURNS:]]
+    if said[-1:] != [("user", request.text)]:
+        said.append(("user", request.text))
+    # Requests in a row, of which only the last was answered, are one message: the templates of some models refuse two of a role.
+    messages += [
+        {"role": role, "content": "\n".join(text for _, text in same)}
+        for role, same in groupby(said, key=itemgetter(0))
+    ]
     for number, done in enumerate(request.rounds, 1):
         messages += _round(number, done)
     return messages

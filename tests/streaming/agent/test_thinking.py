@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from streaming.domain import (
 from streaming.lanes.turn import TurnLane
 from streaming.ports import (
     ActionInfo,
+    FinalTranscript,
     Intent,
     InterimTranscript,
     Plan,
@@ -29,6 +31,7 @@ from streaming.ports import (
     ReplyWords,
     ServiceError,
     SpeechStarted,
+    SpeechStopped,
     Step,
     SynthesisAudio,
     SynthesisDone,
@@ -40,12 +43,14 @@ from streaming.ports import (
 from streaming.sound.microphone_format import MicrophoneFormat
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
+from tests.support.talk import talk
 from tests.support.world import RATE_HZ, WORD_MS, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from streaming.ports import CallContext, SynthesisConfig
+    from tests.support.talk import Talk
 
 Said = ReplyWords | Step | asyncio.Event | float | ServiceError
 """A number: seconds until what follows."""
@@ -297,6 +302,140 @@ def test_silence_is_counted_through_all_rounds_of_a_slow_model() -> None:
         await turn.type()
         remarks = ["I am still working on it."] * 2  # after 4 s, and some 7 s later
         assert ["".join(one.texts) for one in turn.world.spoken] == [*remarks, "Done."]
+
+    virtual_time.run(body())
+
+
+def test_somebody_whose_reply_stalls_hears_that_it_goes_on_and_then_the_rest() -> None:
+    async def body() -> None:
+        stalled: list[Said] = [ReplyWords("One two. "), 9.0, ReplyWords("Three.", last=True)]
+        turn = Turn(Mind(rounds=[stalled]))
+        running = asyncio.get_running_loop().create_task(turn.type(), name="turn")
+        await asyncio.sleep(6)
+        assert [one.texts for one in turn.world.spoken] == [["One two. "], ["I am still working on it."]]
+        await running
+        assert turn.world.spoken[-1].texts == ["Three."]
+        assert turn.status == "ok"
+        assert turn.world.turns.popitem()[1] == ("assistant", "One two. Three.")
+
+    virtual_time.run(body())
+
+
+def test_a_reply_that_stalls_and_ends_without_more_words_is_complete() -> None:
+    async def body() -> None:
+        turn = Turn(Mind(rounds=[[ReplyWords("One two. "), 9.0, ReplyWords("", last=True)]]))
+        await turn.type()
+        assert [one.texts for one in turn.world.spoken] == [["One two. "], ["I am still working on it."]]
+        assert turn.status == "ok"
+
+    virtual_time.run(body())
+
+
+@asynccontextmanager
+async def thinking(world: Mind, reply: ReplyFormat | None = None) -> AsyncIterator[Talk]:
+    """A turn of which the language model makes the first round."""
+    world.intents = dict.fromkeys(("hello", "what about dogs"), Intent("unknown", 0.0))
+    async with talk(world, reply) as it:
+        it.microphone.say("hello")
+        while not world.told:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1)
+        yield it
+    it.microphone.end()
+
+
+DOGS: list[Said] = [ReplyWords("Dogs bark.", last=True)]
+
+
+@pytest.mark.parametrize("audio", [True, False])
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        [[60.0]],
+        [[ReplyWords("One two. "), 12.0, ReplyWords("Three.", last=True)]],
+        [[mkdir("r1s1")], [60.0]],
+    ],
+    ids=["thinks", "stalls", "thinks after steps that changed nothing"],
+)
+def test_a_new_request_while_it_thinks_is_answered_at_once(rounds: list[list[Said]], *, audio: bool) -> None:
+    async def body() -> None:
+        world = Mind(rounds=[*rounds, DOGS])
+        async with thinking(world, ReplyFormat(audio=audio)) as it:
+            await asyncio.sleep(6)
+            it.microphone.say("what about dogs")
+            await asyncio.sleep(1)
+            replies = [event.text for event in it.outlet.of(TurnReply)]
+            assert replies[-1] == "Dogs bark."
+            assert "Three." not in replies
+            assert world.hung_up == 1
+            assert [turn.text for turn in world.told[-1].turns if turn.role == "user"] == [
+                "hello",
+                "what about dogs",
+            ]
+            await it.until(TurnDone, 2)
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["interrupted", "ok"]
+
+    virtual_time.run(body())
+
+
+def test_a_new_request_waits_until_it_was_told_what_steps_changed() -> None:
+    async def body() -> None:
+        world = Mind(
+            rounds=[[mkdir("r1s1")], [3.0, ReplyWords("It is made.", last=True)], DOGS],
+            verdicts={"mkdir": Verdict("allow", "medium", ())},
+        )
+        async with thinking(world) as it:
+            it.microphone.say("what about dogs")
+            await it.until(TurnDone, 2)
+        assert [event.text for event in it.outlet.of(TurnReply)] == ["It is made.", "Dogs bark."]
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["ok", "ok"]
+
+    virtual_time.run(body())
+
+
+def test_a_new_request_during_steps_ends_the_turn_behind_them() -> None:
+    async def body() -> None:
+        world = Mind(rounds=[[mkdir("r1s1")], [ReplyWords("It is made.", last=True)]], gates={"mkdir": asyncio.Event()})
+        async with thinking(world) as it:
+            it.microphone.say("what about dogs")
+            await asyncio.sleep(1)
+            assert not it.outlet.of(TurnDone)
+            world.rounds[1:] = [DOGS]
+            world.gates["mkdir"].set()
+            await it.until(TurnDone, 2)
+        assert [event.status for event in it.outlet.of(TaskEnded)] == ["ok"]
+        assert [event.text for event in it.outlet.of(TurnReply)] == ["Dogs bark."]
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("words", ["Mm-hm.", "Okay."])
+def test_a_listeners_sounds_while_it_thinks_are_no_request(words: str) -> None:
+    async def body() -> None:
+        world = Mind(rounds=[[3.0, ReplyWords("Here it is.", last=True)]])
+        async with thinking(world) as it:
+            it.microphone.say(words)
+            await it.until(TurnDone)
+            await asyncio.sleep(5)
+        assert [event.text for event in it.outlet.of(TurnReply)] == ["Here it is."]
+        assert len(world.told) == 1
+
+    virtual_time.run(body())
+
+
+def test_a_reply_that_begins_into_the_users_words_gives_way_to_them() -> None:
+    async def body() -> None:
+        world = Mind(rounds=[[2.0, ReplyWords("One two three four five six seven eight nine ten.", last=True)], DOGS])
+        async with thinking(world) as it:
+            it.microphone.push(SpeechStarted(1_000), InterimTranscript("what", 0))
+            while not it.outlet.frames:
+                await asyncio.sleep(0.01)
+            it.microphone.push(InterimTranscript("what about dogs", 0))
+            await it.until(TurnInterrupted)
+            it.microphone.push(SpeechStopped(3_000), FinalTranscript("what about dogs", 0.9, 1_000, 3_000))
+            await it.until(TurnDone, 2)
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["interrupted", "ok"]
+        assert it.outlet.of(TurnReply)[-1].text == "Dogs bark."
 
     virtual_time.run(body())
 

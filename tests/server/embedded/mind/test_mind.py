@@ -157,6 +157,19 @@ async def test_the_model_is_told_the_conversation_and_what_became_of_its_tools(t
         assert len(told[4]["content"]) < 3_000
 
 
+async def test_requests_in_a_row_are_one_message(tmp_path: Path) -> None:
+    """The first was dropped for the second. Templates such as Mistral's refuse two messages of the user in a row."""
+    said = [("user", "hello"), ("assistant", "Hi."), ("user", "What about dogs?"), ("user", "And cats?")]
+    async with chat_endpoint(lambda _n: words("Both.")) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        for context in (said, said[:-1]):  # the request itself may be stored already
+            request = asking("And cats?")
+            request.context.extend(planner_pb2.Turn(role=role, text=text) for role, text in context)
+            await events(stub, request)
+    for asked in endpoint.asked:
+        spoken = [(message["role"], message["content"]) for message in asked["messages"][1:]]
+        assert spoken == [("user", "hello"), ("assistant", "Hi."), ("user", "What about dogs?\nAnd cats?")]
+
+
 async def test_two_calls_in_deltas_become_two_steps(tmp_path: Path) -> None:
     one = call("os__mkdir", '{"args":', ' ["a"]}', index=0, call_id="c1")
     two = call("os__mkdir", '{"args": ["b"]}', index=1, call_id="c2")
