@@ -1,7 +1,8 @@
 """The wake word: how often it is heard, and how often without having been said: `python -m tests.bench.wake_word`. Needs the extra `voice`.
 
 "Hey Jarvis", alone and before a command, by the embedded voice at several speeds and by eSpeak NG, clean and in white noise 10 dB
-weaker. Then speech without it, by the embedded voice: open sentences, some with words that sound like it.
+weaker. Then speech without it, by the embedded voice: open sentences, some with words that sound like it. Last, what the model cannot tell
+from it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,18 @@ ALIKE = (
     "He drives a Jaguar to the service station.",
     "They serve us coffee in the garden.",
     "Say, Charles is not here.",
+)
+MISTAKEN = (
+    "Say, Jarvis.",
+    "They say Jarvis is nice.",
+    "Okay Jarvis.",
+    "Today Jarvis went home.",
+    "I told Jarvis about it.",
+    "Jarvis is a nice name.",
+    "Hey, jar this.",
+    "Hey Charles.",
+    "Hey Travis.",
+    "Hey Marvin.",
 )
 NOISE_DB = 10
 
@@ -70,6 +83,18 @@ def recall() -> None:
         say(f"{name}: {sum(hits)} of {len(hits)} heard")
 
 
+def mistaken() -> None:
+    """How often it is heard in what sounds nearly the same."""
+    voice, word = Hibari(), WakeWord()
+    for text in MISTAKEN:
+        hits = 0
+        for speed in SPEEDS:
+            spoken = voice.say(text, "heart", speed, lambda: True)
+            hits += word.heard(quiet(at_16_khz(spoken.pcm, voice.sample_rate_hz)))
+            word.forget()
+        say(f"{text} {hits} of {len(SPEEDS)}")
+
+
 def false_accepts(minutes: float) -> None:
     """How often it is heard in speech without it."""
     voice, word, heard_ms, hits, cpu_s, round_number = Hibari(), WakeWord(), 0, 0, 0.0, 0
@@ -96,3 +121,4 @@ if __name__ == "__main__":
     head("the wake word")
     recall()
     false_accepts(minutes)
+    mistaken()
