@@ -1,7 +1,8 @@
 """Notices a recogniser that hangs on an open microphone, within three seconds.
 
 A service that reports progress promises (protos/stt.proto) a sign of life every half second while it owes an answer, so its
-silence means that it hangs. The silence of any other service may mean that nobody speaks.
+silence means that it hangs. So does the silence of one that does not even answer the call for a trunk, which every live service
+answers or refuses at once. The silence of any other service may mean that nobody speaks.
 
 Checks are counted rather than seconds. If this process itself stood still, that is one check, and what the service sent in the
 meantime is read before the next one.
@@ -10,7 +11,10 @@ meantime is read before the next one.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOOK_S = 0.5
 LOOKS = 5  # checks without a sign of life: 2.5 to 3 seconds, five times what was promised
@@ -32,9 +36,10 @@ class GuardedStream(Protocol):
 
 
 class HangWatch:
-    """Checks all streams of one service with a single timer."""
+    """Checks all streams of one service with a single timer. `unanswered`: it has not said yet whether it has trunks."""
 
-    def __init__(self) -> None:
+    def __init__(self, unanswered: Callable[[], bool] = lambda: False) -> None:
+        self._unanswered = unanswered
         self.promised = False  # True if this service has reported progress, or has said that it does
         # Answers at the last check, and checks since they changed.
         self._watched: dict[GuardedStream, tuple[int, int]] = {}
@@ -58,8 +63,9 @@ class HangWatch:
 
     def _look(self) -> None:
         self._timer = None
+        speaks = self.promised or self._unanswered()
         for stream, (signs, looks) in tuple(self._watched.items()):
-            if not self.promised or not stream.owed or stream.signs != signs:
+            if not speaks or not stream.owed or stream.signs != signs:
                 self._watched[stream] = (stream.signs, 0)
             elif looks + 1 < LOOKS:
                 self._watched[stream] = (signs, looks + 1)

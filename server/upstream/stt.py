@@ -40,7 +40,7 @@ class SttClient:
         self._line = line
         self._background = background
         self._trunks = Trunks(line, MICROPHONES, background)
-        self._watch = HangWatch()
+        self._watch = HangWatch(lambda: self._trunks.unanswered)
 
     def open_trunks(self) -> None:
         """Open the trunks before the first microphone. Call it when the service is up."""

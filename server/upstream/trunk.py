@@ -254,6 +254,12 @@ class Trunks(Generic[StubT]):
             self.open()
         return min((trunk for trunk in self._trunks if trunk.ready and not trunk.over), key=len, default=None)
 
+    @property
+    def unanswered(self) -> bool:
+        """True while the service has neither greeted nor refused a trunk."""
+        opened = [trunk for trunk in self._trunks if not trunk.over]
+        return bool(opened) and not any(trunk.ready for trunk in opened)
+
     def open(self) -> None:
         """Open the missing trunks, or wait for a moment if one has just ended."""
         ended = [trunk for trunk in self._trunks if trunk.over]

@@ -141,6 +141,26 @@ async def test_a_recogniser_that_hangs_at_the_gateways_first_microphone_is_notic
         talker.lane.end()
 
 
+async def test_a_recogniser_that_hangs_before_it_has_greeted_is_noticed() -> None:
+    """Nobody knows yet whether it reports progress, but one that is alive would have answered the call for a trunk."""
+
+    async def mute(call: Call) -> None:
+        await asyncio.Event().wait()
+
+    recogniser = Recogniser()
+    recogniser.hanging = {0}
+    fakes = fakes_of(recogniser, trunks=False)
+    fakes.stt.on("RecognizeMany", mute)
+    async with fakes, fakes.upstream() as upstream, asyncio.TaskGroup() as group:
+        talker = Talker(upstream)
+        group.create_task(talker.lane.run(), name="lane")
+        talker.say(1, 2, 3, 4, 5, 6, 7, 8)
+        await talker.until_heard(1, 2, 3, 4, 5, 6, 7, 8)
+        [told] = talker.outlet.of(Trouble)
+        assert "has stopped answering" in told.message, told.message  # not that a deadline has passed
+        talker.lane.end()
+
+
 async def test_a_trunk_that_hangs_is_left_by_all_and_one_stream_by_one() -> None:
     recogniser = Recogniser()
     async with fakes_of(recogniser, trunks=True) as fakes, fakes.upstream() as upstream, asyncio.TaskGroup() as group:
