@@ -116,10 +116,20 @@ class ServerChannel(Channel):
     `marks`: commits and ends that followed frames which the client may have to send again, each with the number of the frame after it.
     `sent_pts_ms`: position of the utterance's newest frame sent; -1 if none. `sent_seq`: its number. `had_pts_ms`: frames up to this
     position were acknowledged. `paid_pts_ms`: frames up to this position were already sent by another replica; sending them again
-    costs no credit. `begun_seq`: the number of the message with which the utterance began.
+    costs no credit. `begun_seq`: the number of the message with which the utterance began. `sounds`: frames may follow.
     """
 
-    __slots__ = ("begun_seq", "had_pts_ms", "marks", "next_frame", "open_id", "paid_pts_ms", "sent_pts_ms", "sent_seq")
+    __slots__ = (
+        "begun_seq",
+        "had_pts_ms",
+        "marks",
+        "next_frame",
+        "open_id",
+        "paid_pts_ms",
+        "sent_pts_ms",
+        "sent_seq",
+        "sounds",
+    )
 
     def __init__(
         self, channel_id: int, params: ChannelParams, send_bytes: int, receive_bytes: int, open_id: str | None
@@ -130,11 +140,17 @@ class ServerChannel(Channel):
         self.marks: list[tuple[int, InputMark]] = []
         self.sent_seq = 0
         self.begin_utterance(0)
+        self.end_utterance()
 
     def begin_utterance(self, seq: int) -> None:
         """An utterance begins after message `seq`: its positions count from 0 again."""
         self.begun_seq = seq
         self.sent_pts_ms = self.paid_pts_ms = self.had_pts_ms = -1
+        self.sounds = True
+
+    def end_utterance(self) -> None:
+        """No frame follows before the next utterance. What is observed has utterances of its own, of which nothing is known here."""
+        self.sounds = self.params.kind == "observe"
 
     def mark(self, what: InputMark) -> None:
         """Record a commit or end at the current frame."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streaming.protocol.messages import Message
     from streaming.protocol.unacknowledged import Sent
 
-# Messages that may have been sent since the last save. Texts are saved before they are sent, so these are audio: many minutes.
+# Frames that may have been sent since the last save: many minutes.
 MAX_UNSAVED = 65_536
 HOLD_S = 10.0  # the longest hold: a client that reads acknowledges every second
 
@@ -151,7 +151,8 @@ class Outbox:
         return message
 
     def drop_audio(self, channel: int) -> None:
-        """Drop a channel's queued audio."""
+        """Drop a channel's queued audio: its utterance is over."""
+        self.channels[channel].end_utterance()
         self._receipts.withdraw(channel)
         self.audio_bytes_dropped += self.queue.drop_audio(channel)
 
@@ -253,6 +254,8 @@ class Outbox:
         if isinstance(item, QueuedAudio):
             channel = self.channels[item.channel]
             channel.sent_pts_ms, channel.sent_seq = item.pts_ms, seq
+            if item.flags & frame.LAST:
+                channel.end_utterance()
             return frame.encode(
                 item.channel,
                 item.payload,
@@ -279,6 +282,7 @@ class Outbox:
         return {
             "floor": self.unacknowledged.floor,
             "last_seq": self.unacknowledged.last_seq,
+            "sounds": any(channel.sounds for channel in self.channels.values()),
             "sent": [[sent.serial, sent.seq] for sent in self.unacknowledged if sent.serial],
             "queued": [[item.serial, item.closes, item.begins] for item in self.queue.texts()],
         }
@@ -286,11 +290,13 @@ class Outbox:
     def restore(self, saved: dict[str, Any], texts: dict[int, str], last_seq: int) -> bool:
         """Queue what the client, having received everything up to `last_seq`, has not got. False if a part of it is missing.
 
+        Texts are saved before they are sent, so what was sent later can only be frames, and those only while something sounds.
         Messages sent before get new numbers, because the frames between them were audio, which is synthesised again.
         """
         missed = [(serial, None, None) for serial, seq in saved["sent"] if seq > last_seq]
         items = [*missed, *map(tuple, saved["queued"])]
-        known = saved["floor"] <= last_seq <= saved["last_seq"] + MAX_UNSAVED
+        unsaved = MAX_UNSAVED if saved.get("sounds", True) else 0  # 0.1.0 did not save it
+        known = saved["floor"] <= last_seq <= saved["last_seq"] + unsaved
         if not known or any(serial not in texts for serial, *_ in items):
             return False
         self.unacknowledged.floor = self.unacknowledged.last_seq = last_seq

@@ -57,6 +57,7 @@ def dump_channel(channel: ServerChannel, rewind: Rewind | None) -> dict[str, Any
         "sent_pts_ms": channel.sent_pts_ms,
         "paid_pts_ms": max(channel.sent_pts_ms, channel.paid_pts_ms),
         "had_pts_ms": channel.had_pts_ms,
+        "sounds": channel.sounds,
         "marks": [list(mark) for mark in channel.marks],
         "rewind": [rewind.frame, rewind.n_bytes] if rewind else None,
     }
@@ -74,6 +75,7 @@ def load_channel(data: dict[str, Any]) -> ServerChannel:
     channel.next_frame = data["next_frame"]
     channel.sent_pts_ms, channel.paid_pts_ms = data["sent_pts_ms"], data["paid_pts_ms"]
     channel.had_pts_ms = data["had_pts_ms"]
+    channel.sounds = data.get("sounds", True)  # 0.1.0 did not save it
     channel.marks = [(frame, what) for frame, what in data["marks"]]
     if data["rewind"] is not None:
         _wind_back(channel, Rewind(*data["rewind"]))

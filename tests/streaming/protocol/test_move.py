@@ -212,11 +212,71 @@ def test_commands_that_were_at_work_are_known() -> None:
     assert other.unanswered() == ["b"]
 
 
-def test_a_client_that_claims_what_never_left_is_not_gone_on_with() -> None:
-    server = attached("tts")
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        ("tts", {}),
+        ("turn", {}),
+        ("observe", {"session_id": "kitchen"}),
+        ("execute", {"executor": "os", "action": "ls"}),
+    ],
+)
+def test_a_client_that_claims_what_never_left_gets_the_same_verdict_at_each_replica(
+    kind: str, params: dict[str, str]
+) -> None:
+    def verdicts(ahead: int) -> tuple[bool, bool]:
+        """At another replica, and at its own, which is asked last because it goes on with the session then."""
+        elsewhere = ServerConnection.restore(carried(server.save({})), server.last_seq + ahead, NOW, Limits())
+        server.detach(NOW)
+        return elsewhere is not None, server.resume(server.last_seq + ahead, NOW)
+
+    server = ServerConnection("e1", NOW, Limits())
+    server.attach(NOW)
+    opening = {"type": "channel.open", "channel": 1, "kind": kind, "params": params, "seq": 1}
+    server.receive_text(json.dumps(opening), NOW)
+    leave(server)
+    assert server.is_open(1)
+    assert verdicts(-(2**32)) == (False, False)
+    assert verdicts(2**32) == (False, False)
+    # Observed frames come at any time, and are in no record.
+    assert verdicts(1) == (kind == "observe", False)
+    assert verdicts(0) == (True, True)
+
+
+def test_only_frames_of_an_utterance_are_behind_the_record() -> None:
+    def may_be_ahead() -> bool:
+        record = carried(server.save({}))
+        elsewhere = ServerConnection.restore(record, server.last_seq + 500, NOW, Limits())
+        if elsewhere is not None:
+            again = carried(elsewhere.save({}))
+            assert ServerConnection.restore(again, elsewhere.last_seq + 500, NOW, Limits()) is not None
+        return elsewhere is not None
+
+    server = attached()
+    for ends in (True, False):
+        assert not may_be_ahead()
+        server.send_message(messages.TtsStarted(channel=1, encoding="opus", sample_rate=24_000))
+        leave(server)
+        assert may_be_ahead()
+        generation = server.generation(1)
+        server.send_audio(1, b"a", generation, 20)
+        leave(server)
+        assert may_be_ahead()
+        if ends:
+            server.send_audio(1, b"", generation, 40, last=True)
+            assert may_be_ahead()
+            leave(server)
+        else:
+            server.interrupt(1)
+    assert not may_be_ahead()
+
+
+def test_a_record_of_a_release_that_did_not_say_whether_it_sounds_may_be_behind() -> None:
+    server = attached()
     leave(server)
     record = carried(server.save({}))
-    frames_behind_the_record = 500
-    assert ServerConnection.restore(record, server.last_seq + frames_behind_the_record, NOW, Limits()) is not None
+    del record.core["sounds"]
+    for channel in record.core["channels"]:
+        del channel["sounds"]
+    assert ServerConnection.restore(record, server.last_seq + 500, NOW, Limits()) is not None
     assert ServerConnection.restore(record, 2**32, NOW, Limits()) is None
-    assert ServerConnection.restore(record, -1, NOW, Limits()) is None

@@ -244,6 +244,8 @@ class CrashMachine(RuleBasedStateMachine):
         self.link.connect().settle()
         self.link.client.open_channel(messages.TurnParams())
         self.link.settle()
+        self.link.server.send_message(messages.TtsStarted(channel=1, encoding="opus", sample_rate=24_000))
+        self.link.settle()
         self.count = 0
         self.said: list[str] = []
         self.spoken: list[bytes] = []
