@@ -20,7 +20,7 @@ from server.errors import ApiError
 from server.identity.tokens import LEEWAY_S, TokenCodec, TokenError
 from server.identity.users import UsersBusyError
 from server.roles import ROLES
-from server.shared.in_process_state import SECRETS, owned_key, owner_tag
+from server.shared.in_process_state import SECRETS
 from streaming.ports import Identity
 
 if TYPE_CHECKING:
@@ -264,9 +264,9 @@ class Authenticator:
 
     async def issue_client_secret(self, identity: Identity, life_s: int, session: dict[str, Any]) -> str:
         """A single-use key for a live session with these settings, for a device that must not hold the token."""
-        secret = CLIENT_SECRET + secrets.token_urlsafe(24) + owner_tag(identity.user_id)
+        secret = CLIENT_SECRET + secrets.token_urlsafe(24)
         record = {"identity": _record(identity), "session": session}
-        await self._state.put(_secret_key(secret), json.dumps(record), life_s)
+        await self._state.put(_secret_key(secret), json.dumps(record), life_s, owner=identity.user_id)
         return secret
 
     async def client_secret(self, secret: str) -> tuple[Identity, dict[str, Any]]:
@@ -307,7 +307,7 @@ def _ids(identity: Identity) -> tuple[str, ...]:
 
 def _secret_key(secret: str) -> str:
     """Where the state keeps a client secret."""
-    return owned_key(SECRETS, _digest(secret), secret)
+    return f"{SECRETS}{_digest(secret)}"
 
 
 def _digest(text: str) -> str:

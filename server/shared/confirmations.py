@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from server.shared.in_process_state import QUESTIONS, owned_key, owner_tag
+from server.shared.in_process_state import QUESTIONS
 from server.shared.redis_errors import RedisDownError, RedisRefusedError
 from server.shared.session_records import PATIENCE_S, REWRITTEN_WITHIN_S
 from server.telemetry.audit import AuditLog
@@ -107,7 +107,7 @@ class ConfirmationStore:
     async def _ask(
         self, action: Action, verdict: Verdict, context: CallContext, timeout_ms: int | None, *, deferred: bool
     ) -> Confirmation:
-        confirmation_id = secrets.token_urlsafe(16) + owner_tag(context.user_id)
+        confirmation_id = secrets.token_urlsafe(16)
         expires_at = time.time() + self._life_s
         question = Question(
             context.user_id,
@@ -128,7 +128,7 @@ class ConfirmationStore:
 
     async def _record(self, confirmation_id: str, question: Question) -> None:
         left_s = question.expires_at - time.time() + TAKEN_LATE_S
-        await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), left_s)
+        await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), left_s, owner=question.user_id)
 
     def _by_voice(self, question: Question) -> bool:
         """Whether a spoken yes is enough. Speech can be misheard or come from somebody else, so high risk needs a click or typed text."""
@@ -353,7 +353,7 @@ def _question(recorded: str) -> Question:
 
 
 def _key(confirmation_id: str) -> str:
-    return owned_key(QUESTIONS, confirmation_id, confirmation_id)
+    return f"{QUESTIONS}{confirmation_id}"
 
 
 def _answered(confirmation_id: str) -> str:

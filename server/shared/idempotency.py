@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.errors import ApiError
-from server.shared.in_process_state import ANSWERS, owner_tag
+from server.shared.in_process_state import ANSWERS
 from streaming.errors import OUTCOME_UNKNOWN
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class IdempotencyKey:
 
     @property
     def name(self) -> str:
-        """Key under which the answer is stored in the state, with its owner behind it: a full state evicts fairly."""
-        return f"{ANSWERS}{_digest(self.user_id + chr(0) + self.key)}:{owner_tag(self.user_id)}"
+        """Key under which the answer is stored in the state. Its form is that of earlier releases, which may run beside this one."""
+        return f"{ANSWERS}{_digest(self.user_id + chr(0) + self.key)}:{_digest(self.user_id)[:16]}"
 
 
 def _digest(text: str) -> str:
@@ -68,7 +68,7 @@ class IdempotencyStore:
         that ran the request died: nobody knows whether it took effect.
         """
         claim = json.dumps({"request": key.request, "replica": self._epoch.replica if self._epoch is not None else ""})
-        if await self._state.put(key.name, claim, STORED_S, only_new=True):
+        if await self._state.put(key.name, claim, STORED_S, only_new=True, owner=key.user_id):
             return None
         held = json.loads(await self._state.get(key.name) or claim)
         if held["request"] != key.request:
@@ -94,7 +94,7 @@ class IdempotencyStore:
             "content_type": answer.content_type,
             "body": answer.body,
         }
-        await self._state.put(key.name, json.dumps(record), STORED_S)
+        await self._state.put(key.name, json.dumps(record), STORED_S, owner=key.user_id)
 
     async def release(self, key: IdempotencyKey) -> None:
         """Release the key after a request that had no effect; the same request may be sent again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import heapq
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -26,7 +25,6 @@ MAX_CHARS = 64 * 1024 * 1024  # stored answers are kept for a day and may be scr
 ANSWERS, SECRETS, QUESTIONS = "idempotency:", "secret:", "confirmation:"
 # These keys have room of their own, as they are many and long: they evict no tickets or token families.
 ROOMY = (ANSWERS, SECRETS, QUESTIONS)
-TAG_CHARS = 16
 
 
 class Expiring(Generic[T]):
@@ -47,10 +45,10 @@ class Expiring(Generic[T]):
         found = self._values.get(key)
         return found[1] if found is not None and found[0] > now else None
 
-    def put(self, key: str, value: T, ends: float, now: float) -> None:
-        """Store or replace a value."""
+    def put(self, key: str, value: T, ends: float, now: float, owner: str = "") -> None:
+        """Store or replace a value. `owner`: see `Shared`."""
         self._drop(key)
-        self._add(key, value, ends)
+        self._add(key, value, ends, owner)
         heapq.heappush(self._ends, (ends, key))
         while self._ends and self._ends[0][0] <= now:
             self._forget_first()
@@ -68,7 +66,7 @@ class Expiring(Generic[T]):
         """Evict one value."""
         self._forget_first()
 
-    def _add(self, key: str, value: T, ends: float) -> None:
+    def _add(self, key: str, value: T, ends: float, owner: str) -> None:  # noqa: ARG002 - all have one room
         self._values[key] = (ends, value)
         self._chars += _chars(value)
 
@@ -99,10 +97,11 @@ def _chars(value: object) -> int:
 
 
 class Shared(Expiring[str]):
-    """Whoever takes most of a full room loses the oldest of their own values. Keys end with their owner, behind a colon."""
+    """Whoever takes most of a full room loses the oldest of their own values."""
 
     def __init__(self, max_entries: int = MAX_ENTRIES, max_chars: int = MAX_CHARS) -> None:
         super().__init__(max_entries, max_chars)
+        self._owner: dict[str, str] = {}  # of each key
         self._owned: dict[str, dict[str, None]] = {}  # keys of each owner, the oldest first
         self._standing: dict[
             str, tuple[int, int, str]
@@ -110,15 +109,16 @@ class Shared(Expiring[str]):
         self._heaviest: list[tuple[int, int, str]] = []  # a heap of them, some outdated
         self._number = 0  # of equally heavy owners, whose weight changed last comes last
 
-    def _add(self, key: str, value: str, ends: float) -> None:
-        super()._add(key, value, ends)
-        self._owned.setdefault(_owner(key), {})[key] = None
-        self._weigh(_owner(key), ENTRY_CHARS + len(value))
+    def _add(self, key: str, value: str, ends: float, owner: str) -> None:
+        super()._add(key, value, ends, owner)
+        self._owner[key] = owner
+        self._owned.setdefault(owner, {})[key] = None
+        self._weigh(owner, ENTRY_CHARS + len(value))
 
     def _drop(self, key: str) -> tuple[float, str] | None:
         found = super()._drop(key)
         if found is not None:
-            owner = _owner(key)
+            owner = self._owner.pop(key)
             del self._owned[owner][key]
             self._weigh(owner, -ENTRY_CHARS - len(found[1]))
         return found
@@ -142,20 +142,6 @@ class Shared(Expiring[str]):
         self._drop(next(iter(self._owned[owner])))
 
 
-def owner_tag(user_id: str) -> str:
-    """Ends the ids that a user is given, and with them keys: see `owned_key`."""
-    return hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()[:TAG_CHARS]
-
-
-def owned_key(prefix: str, name: str, given: str) -> str:
-    """The key of what is kept under `name` (`given` itself, or its hash), with the owner of `given` behind it: see `Shared`."""
-    return f"{prefix}{name}:{given[-TAG_CHARS:]}"
-
-
-def _owner(key: str) -> str:
-    return key.rpartition(":")[2]
-
-
 class LocalState:
     """`server.shared.state.State` for this process only. `clock`: Unix seconds."""
 
@@ -175,11 +161,11 @@ class LocalState:
     def _holder(self, key: str) -> Expiring[str]:
         return self._roomy if key.startswith(ROOMY) else self._values
 
-    async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
+    async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False, owner: str = "") -> bool:
         now = self._clock()
         if only_new and self._holder(key).get(key, now) is not None:
             return False
-        self._holder(key).put(key, value, now + ttl_s, now)
+        self._holder(key).put(key, value, now + ttl_s, now, owner)
         return True
 
     async def get(self, key: str) -> str | None:

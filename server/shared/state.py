@@ -56,8 +56,11 @@ class State(Protocol):
     def complete(self) -> bool:
         """False while Redis is lost: values that other replicas have stored are not found then."""
 
-    async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
-        """Store a value. False if `only_new` and the key exists."""
+    async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False, owner: str = "") -> bool:
+        """Store a value. False if `only_new` and the key exists.
+
+        `owner`: the user whose it is. The memory of a process is shared fairly between them; Redis' keys do not depend on it.
+        """
 
     async def get(self, key: str) -> str | None:
         """The value, or None if it is missing or has expired."""
@@ -128,14 +131,14 @@ class RedisState:
 
     # --- values ---
 
-    async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
+    async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False, owner: str = "") -> bool:
         if only_new and await self._local.get(key) is not None:
             return False  # stored while Redis was lost
         condition = ("NX",) if only_new else ()
         command = ("SET", PREFIX + key, value, "PX", _ms(ttl_s), *condition)
         with contextlib.suppress(*AWAY):
             return await self._link.call(*command, patient=True) is not None
-        return await self._local.put(key, value, ttl_s, only_new=only_new)
+        return await self._local.put(key, value, ttl_s, only_new=only_new, owner=owner)
 
     async def get(self, key: str) -> str | None:
         """The value, from this process too: values stored while Redis was lost are only there."""

@@ -111,9 +111,9 @@ class DistantState(LocalState):
         await asyncio.sleep(0.001)
         return await super().take(key)
 
-    async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
+    async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False, owner: str = "") -> bool:
         await asyncio.sleep(0.001)
-        return await super().put(key, value, ttl_s, only_new=only_new)
+        return await super().put(key, value, ttl_s, only_new=only_new, owner=owner)
 
 
 @pytest.mark.parametrize("here", [True, False], ids=["yes here", "no here"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from server.errors import ApiError
 from server.shared.idempotency import IdempotencyKey, IdempotencyStore
-from server.shared.in_process_state import Expiring, LocalState, Shared, owner_tag
+from server.shared.in_process_state import Expiring, LocalState, Shared
 from server.shared.redis_link import PATIENT_TIMEOUT_S
 from server.shared.state import RedisState
 from tests.server.redis_support import replica, running_link, until_heard, until_up
@@ -278,25 +278,30 @@ async def test_answers_kept_for_a_day_push_out_no_tickets() -> None:
 
 def test_who_fills_the_room_loses_only_their_own_answers() -> None:
     room = Shared(max_chars=1_000)
-    room.put("a:ada", "x" * 100, 50.0, now=0.0)  # would expire first
+    room.put("a", "x" * 100, 50.0, 0.0, "ada")  # would expire first
     for number in range(100):
-        room.put(f"{number}:eve", "x" * 100, 100.0 + number, now=0.0)
-    assert room.get("a:ada", 0.0) is not None
-    assert [key for key, _, _ in room.items(0.0)] == ["a:ada", *(f"{number}:eve" for number in range(91, 100))]
+        room.put(str(number), "x" * 100, 100.0 + number, 0.0, "eve")
+    assert room.get("a", 0.0) is not None
+    assert [key for key, _, _ in room.items(0.0)] == ["a", *map(str, range(91, 100))]
     for _ in range(1_000):
-        room.put("b:ada", "x" * 90, 200.0, now=0.0)  # replaced, not added
-        assert room.pop("b:ada", 0.0)
+        room.put("b", "x" * 90, 200.0, 0.0, "ada")  # replaced, not added
+        assert room.pop("b", 0.0)
     assert len(room._heaviest) < 100
-    room.put("too long:eve", "x" * 1_001, 400.0, now=0.0)
-    assert [key for key, _, _ in room.items(0.0)] == ["a:ada"]
-    room.put("b:ada", "x", 500.0, now=60.0)
-    assert [key for key, _, _ in room.items(60.0)] == ["b:ada"]
-    assert room._owned == {"ada": {"b:ada": None}}
+    room.put("too long", "x" * 1_001, 400.0, 0.0, "eve")
+    assert [key for key, _, _ in room.items(0.0)] == ["a"]
+    room.put("b", "x", 500.0, 60.0, "ada")
+    assert [key for key, _, _ in room.items(60.0)] == ["b"]
+    assert (room._owned, room._owner) == ({"ada": {"b": None}}, {"b": "ada"})
 
 
-def test_answers_have_the_same_owner_as_secrets_and_questions() -> None:
-    """Otherwise who has both has two shares of the room."""
-    assert IdempotencyKey("ada", "k", "r").name.endswith(f":{owner_tag('ada')}")
+async def test_answers_secrets_and_questions_have_one_share_of_the_room() -> None:
+    state = LocalState(max_entries=10)
+    await state.put("confirmation:a", "{}", 60.0, owner="ada")
+    for number in range(20):
+        await state.put(f"secret:{number}", "{}", 60.0, owner="eve")
+        await state.put(f"idempotency:{number}", "{}", 60.0, owner="eve")
+    assert await state.get("confirmation:a") == "{}"
+    assert await state.get("secret:14") is None
 
 
 async def test_many_answers_of_one_user_push_out_nobody_elses() -> None:
