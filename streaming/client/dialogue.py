@@ -71,8 +71,9 @@ class Reply:
 class Dialogue:
     """A conversation. Iterate it for its events until it ends. Speech comes from `source`, answers go to `sink`.
 
-    Without a sink, audio is among the events (AudioReceived) and counts as played. `approve` decides on risky actions; without it
-    they are declined. Raises GatewayError if the conversation fails.
+    Without a sink, audio is among the events (AudioReceived) and counts as played. `approve` decides on risky actions; without it,
+    or if it raises, they are declined. Raises GatewayError if the conversation fails, or CALLBACK_FAILED if `approve` or `source`
+    did; the session goes on, and so does the conversation for who iterates again after a failed `approve`.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Dialogue:
         self._sink = sink
         self._approve = approve
         self._sample_rate = 0
+        self._broken: GatewayError | None = None  # a callback of the user's raised, which is not told yet
         self._speaking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -112,10 +114,15 @@ class Dialogue:
 
     async def _speak(self, source: Source) -> None:
         sent = 0
-        async for frame in source.frames():
-            self.channel.send_audio(frame, sent * 1000 // (SAMPLE_BYTES * source.sample_rate))
-            sent += len(frame)
-        self.channel.end()
+        try:
+            async for frame in source.frames():
+                self.channel.send_audio(frame, sent * 1000 // (SAMPLE_BYTES * source.sample_rate))
+                sent += len(frame)
+        except Exception as broken:  # noqa: BLE001 - what the user's source raises is told by the iteration
+            self._broken = _failure("the source of speech", broken)
+            self.channel.cancel()
+        else:
+            self.channel.end()
 
     async def __aiter__(self) -> AsyncIterator[Message | AudioReceived]:
         """Every message of the conversation until it ends."""
@@ -133,6 +140,8 @@ class Dialogue:
             elif isinstance(event, messages.TaskConfirmationRequired):
                 self._client.start(partial(self._answer, event), name="confirmation")
             yield event
+            self._check_callbacks()
+        self._check_callbacks()
         self._check()
 
     async def _play(self, event: AudioReceived) -> None:
@@ -142,12 +151,29 @@ class Dialogue:
         self.channel.played(event.payload, round(event.pts_ms + duration_ms))
 
     async def _answer(self, question: TaskConfirmationRequired) -> None:
-        approved = False
-        if self._approve is not None:
-            said = self._approve(question)
-            approved = await said if inspect.isawaitable(said) else said
+        approved = await self._approves(question)
         with contextlib.suppress(GatewayError):  # it expired or was answered elsewhere; the turn reports the outcome
             await self._client.confirm(question.confirmation_id, approve=approved, action_hash=question.action_hash)
+
+    async def _approves(self, question: TaskConfirmationRequired) -> bool:
+        """The user's decision. A callback that fails approves nothing."""
+        if self._approve is None:
+            return False
+        try:
+            said = self._approve(question)
+            approved = await said if inspect.isawaitable(said) else said
+            if not isinstance(approved, bool):
+                raise TypeError(f"it returned {approved!r:.40}, neither True nor False")  # noqa: TRY301 - told like any failure
+        except Exception as broken:  # noqa: BLE001 - told by the iteration
+            self._broken = _failure("approve", broken)
+            return False
+        return approved
+
+    def _check_callbacks(self) -> None:
+        """Raises GatewayError, once, if one of the user's callbacks failed."""
+        broken, self._broken = self._broken, None
+        if broken is not None:
+            raise broken
 
     def _check(self) -> None:
         """Raises GatewayError if the channel ended with an error."""
@@ -156,3 +182,12 @@ class Dialogue:
             raise self._client.failed or GatewayError("SESSION_LOST", "the session could not be resumed")
         if closed.status == "error":
             raise GatewayError(closed.code or "INTERNAL", closed.message or "the conversation failed")
+
+
+def _failure(what: str, broken: Exception) -> GatewayError:
+    """What a callback of the user's raised, as a GatewayError with its cause."""
+    if isinstance(broken, GatewayError):
+        return broken
+    failed = GatewayError("CALLBACK_FAILED", f"{what} failed: {type(broken).__name__}: {broken}")
+    failed.__cause__ = broken
+    return failed

@@ -20,6 +20,7 @@ ADVICE = {
     "RATE_LIMITED": "Wait a moment, then ask again.",
     "TIMEOUT": "Ask again, or give timeout_s more time.",
     "NO_SOUND": "Install it by `pip install 'jarvis-client[sound]'`, on Debian also `apt-get install libportaudio2`.",
+    "CALLBACK_FAILED": "The exception of your own function is this one's __cause__. An action that it was asked about was declined.",
     "CLOSED": "Use the client inside of its `with` block.",
     "UNKNOWN_OPERATION": "The operations and their parameters: /docs of the gateway.",
     "VALIDATION_ERROR": "The operations and their parameters: /docs of the gateway.",

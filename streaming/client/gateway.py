@@ -170,7 +170,13 @@ class GatewayClient:
     async def confirm(self, confirmation_id: str, *, approve: bool, action_hash: str | None = None) -> Any:
         """Approve or decline a risky action; `action_hash`: from the question. Raises GatewayError."""
         self._check_open()
-        return await self._answer(self.connection.confirm(confirmation_id, approve=approve, action_hash=action_hash))
+        try:
+            command_id = self.connection.confirm(confirmation_id, approve=approve, action_hash=action_hash)
+        except ValidationError as wrong:
+            first = wrong.errors()[0]
+            advice = "Pass the question's confirmation_id, and approve=True or False."
+            raise GatewayError("INVALID_ARGUMENT", f"{first['loc'][0]}: {first['msg']}", advice) from None
+        return await self._answer(command_id)
 
     async def ping(self) -> float:
         """Round-trip time to the gateway in seconds. Raises GatewayError."""

@@ -116,8 +116,7 @@ async def test_an_error_of_the_users_own_code_is_not_a_cancelled_task(gateway: G
         async with client.turn(Broken()) as turn:
             with pytest.raises(GatewayError, match="the cable is loose"):
                 _ = [event async for event in turn]
-        with pytest.raises(GatewayError, match="the cable is loose"):
-            client.open(TurnParams())
+        client.open(TurnParams()).cancel()  # the session goes on
 
 
 async def test_wrong_parameters_of_a_turn(gateway: GatewayProcess) -> None:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import wave
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from server.version import __version__
-from streaming.client import AsyncJarvisClient, JarvisClient, SttFinal, TurnReply, WavFile
+from streaming.client import (
+    AsyncJarvisClient,
+    GatewayError,
+    JarvisClient,
+    SttFinal,
+    TaskConfirmationRequired,
+    TaskResult,
+    TurnReply,
+    WavFile,
+)
 from tests.server.embedded.speech import folded
 from tests.support.gateway import AUDIO, speech
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from streaming.client import TaskConfirmationRequired
     from tests.support.gateway import GatewayProcess
 
 
@@ -65,3 +76,69 @@ def test_risky_actions_are_asked_about_and_declined_by_default(gateway: GatewayP
         client.say("forget about my favourite tree", approve=approve)
         assert "elm" not in client.say("what is my favourite tree").text
     assert len(asked) == 1
+
+
+def raises(_question: TaskConfirmationRequired) -> bool:
+    raise ValueError("no such button")
+
+
+def runs_out(_question: TaskConfirmationRequired) -> bool:
+    return next(iter(()))
+
+
+def forgets_to_return(_question: TaskConfirmationRequired) -> Any:
+    """Returns None."""
+
+
+@pytest.mark.parametrize(
+    ("approve", "told"),
+    [
+        (raises, "approve failed: ValueError: no such button"),
+        (runs_out, "approve failed: RuntimeError: coroutine raised StopIteration"),
+        (forgets_to_return, "approve failed: TypeError: it returned None"),
+    ],
+)
+def test_an_approval_that_fails_is_told_and_declines_and_the_session_goes_on(
+    gateway: GatewayProcess, approve: Any, told: str
+) -> None:
+    with JarvisClient(gateway.base, token=gateway.token) as client:
+        client.say("remember that my favourite tree is an elm")
+        with pytest.raises(GatewayError) as raised:
+            client.say("forget about my favourite tree", approve=approve, timeout_s=10)
+        assert raised.value.code == "CALLBACK_FAILED"
+        assert raised.value.message.startswith(told)
+        assert raised.value.__cause__ is not None
+        assert "elm" in client.say("what is my favourite tree").text
+
+
+async def test_a_conversation_goes_on_behind_an_approval_that_failed(gateway: GatewayProcess) -> None:
+    async with AsyncJarvisClient(gateway.base, token=gateway.token) as client:
+        await client.say("remember that my favourite tree is an elm")
+        async with client.turn(text="forget about my favourite tree", approve=raises) as turn:
+            with pytest.raises(GatewayError, match="CALLBACK_FAILED") as raised:
+                async for _event in turn:
+                    pass
+            assert isinstance(raised.value.__cause__, ValueError)
+            rest = [event async for event in turn]
+        assert [event.status for event in rest if isinstance(event, TaskResult)] in ([], ["declined"])
+        assert turn.channel.closed is not None
+        assert turn.channel.closed.status == "ok"
+
+
+class BrokenMicrophone:
+    """Falls silent with an error."""
+
+    sample_rate = 16_000
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        yield bytes(640)
+        raise ValueError("it was unplugged")
+
+
+async def test_a_source_that_fails_ends_its_conversation_alone(gateway: GatewayProcess) -> None:
+    async with AsyncJarvisClient(gateway.base, token=gateway.token) as client:
+        async with client.turn(BrokenMicrophone(), reply="text") as turn:
+            with pytest.raises(GatewayError, match="the source of speech failed: ValueError: it was unplugged"):
+                async for _event in turn:
+                    pass
+        assert "It is" in (await client.say("what time is it")).text
