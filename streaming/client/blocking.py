@@ -8,6 +8,8 @@ import threading
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from tornado.ioloop import IOLoop
+
 from streaming.client.errors import GatewayError
 from streaming.client.talking import ANSWER_TIMEOUT_S, AsyncJarvisClient
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     Ask = Callable[[TaskConfirmationRequired], bool]
 
 T = TypeVar("T")
+
+LEAVE_S = 5.0  # how long to wait for a connection that was interrupted: looking up a name cannot be
 
 
 class JarvisClient:
@@ -52,6 +56,8 @@ class JarvisClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
+        self._left = threading.Event()  # whoever waited for the connection was interrupted
+        self._connecting: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
         self._lock = (
             threading.Lock()
         )  # held while a call is handed to the loop, so that the loop does not end meanwhile
@@ -61,14 +67,28 @@ class JarvisClient:
         if self._thread is not None:
             raise GatewayError("WRONG_STATE", "the client is connected already", "Make one client for each `with`.")
         opened: Future[None] = Future()
-        self._thread = threading.Thread(target=self._live, args=(opened,), name="jarvis client", daemon=True)
-        self._thread.start()
+        self._left.clear()
+        thread = self._thread = threading.Thread(target=self._live, args=(opened,), name="jarvis client", daemon=True)
         try:
+            thread.start()
             opened.result()
         except GatewayError:
             self._thread = None
             raise
+        except BaseException:  # Ctrl-C while connecting: nothing may go on behind the program's back
+            self._thread = None
+            self._leave()
+            thread.join(LEAVE_S)
+            raise
         return self
+
+    def _leave(self) -> None:
+        """Give up connecting."""
+        with self._lock:
+            self._left.set()
+            if self._connecting is not None:
+                loop, task = self._connecting
+                loop.call_soon_threadsafe(task.cancel)
 
     def __exit__(self, *_error: object) -> None:
         """Close the session."""
@@ -76,9 +96,10 @@ class JarvisClient:
             if self._loop is not None and self._ended is not None:
                 self._loop.call_soon_threadsafe(self._ended.set)
             self._loop = None  # what was handed to it before is cancelled when it ends
-        if self._thread is not None:
-            self._thread.join()
-        self._client = self._thread = None
+        thread, self._thread = self._thread, None
+        self._client = None
+        if thread is not None:
+            thread.join()
 
     def _live(self, opened: Future[None]) -> None:
         try:
@@ -88,15 +109,27 @@ class JarvisClient:
                 opened.set_exception(error)
 
     async def _hold(self, opened: Future[None]) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None, "this coroutine is one"
         self._ended = asyncio.Event()
-        async with AsyncJarvisClient(**self._arguments) as client:
-            self._client, self._loop = client, asyncio.get_running_loop()
-            opened.set_result(None)
-            try:
-                await self._ended.wait()
-            finally:
+        with self._lock:
+            if self._left.is_set():
+                return
+            self._connecting = loop, task
+        try:
+            async with AsyncJarvisClient(**self._arguments) as client:
                 with self._lock:
-                    self._loop = None
+                    if self._left.is_set():
+                        return
+                    self._connecting, self._client, self._loop = None, client, loop
+                opened.set_result(None)
+                await self._ended.wait()
+        finally:
+            with self._lock:
+                self._connecting = self._loop = None
+            # Tornado leaves sockets open, also one that was being connected. The loop itself is closed by who runs it.
+            with contextlib.suppress(RuntimeError):
+                IOLoop.current().close(all_fds=True)
 
     def _connected(self) -> AsyncJarvisClient:
         if self._client is None:
@@ -193,11 +226,33 @@ class BlockingDialogue:
 
 
 def _in_a_thread(ask: Ask | None) -> Approve | None:
-    """Run a question to the user in a thread, so that it does not block the session's."""
+    """Run a question to the user in a thread of its own, so that it blocks neither the session nor the program's end."""
     if ask is None:
         return None
 
     async def approve(question: TaskConfirmationRequired) -> bool:
-        return await asyncio.to_thread(ask, question)
+        loop = asyncio.get_running_loop()
+        said: asyncio.Future[tuple[bool, Exception | None]] = loop.create_future()
+
+        def settle(answer: bool, broken: Exception | None) -> None:
+            if not said.done():
+                said.set_result((answer, broken))
+
+        def work() -> None:
+            answer, broken = False, None
+            try:
+                answer = ask(question)
+            except Exception as error:  # noqa: BLE001 - raised below: a future takes no StopIteration
+                broken = error
+            except SystemExit as leaving:
+                broken = RuntimeError(f"SystemExit: {leaving}")
+            with contextlib.suppress(RuntimeError):  # the session has ended
+                loop.call_soon_threadsafe(settle, answer, broken)
+
+        threading.Thread(target=work, name="jarvis question", daemon=True).start()
+        answer, broken = await said
+        if broken is not None:
+            raise broken
+        return answer
 
     return approve

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import os
 import re
+import signal
+import socket
 import threading
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +23,7 @@ from streaming.protocol import client as protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
+    from streaming.client import TaskConfirmationRequired
     from tests.support.gateway import GatewayProcess
 
 ACCEPT = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -308,14 +313,67 @@ def test_no_thread_waits_for_a_client_that_is_being_closed(gateway: GatewayProce
     assert len(ended) == 8 * 6
 
 
+def interrupt_soon(ready: threading.Event) -> None:
+    """Ctrl-C in the main thread, shortly after `ready`."""
+
+    def press() -> None:
+        assert ready.wait(10)
+        time.sleep(0.1)  # into the waiting that follows
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+
+
+def test_ctrl_c_while_connecting_leaves_no_thread_and_no_socket() -> None:
+    asked = threading.Event()
+    came: list[socket.socket] = []
+
+    def answer_nothing() -> None:
+        came.append(server.accept()[0])
+        asked.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer_nothing, daemon=True).start()
+        interrupt_soon(asked)
+        client = JarvisClient(f"http://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(KeyboardInterrupt):
+            client.__enter__()
+        assert not [thread for thread in threading.enumerate() if thread.name == "jarvis client"]
+        with came[0] as accepted:
+            accepted.settimeout(5)
+            while accepted.recv(4096):
+                pass  # the request; then the end
+
+
+def test_ctrl_c_during_a_question_does_not_wait_for_its_answer(gateway: GatewayProcess) -> None:
+    asked, never = threading.Event(), threading.Event()
+
+    def approve(_question: TaskConfirmationRequired) -> bool:
+        asked.set()
+        return never.wait(60)
+
+    interrupt_soon(asked)
+    client = JarvisClient(gateway.base, token=gateway.token)
+    client.__enter__()
+    client.say("remember that my favourite tree is an elm")
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        client.say("forget about my favourite tree", approve=approve)
+    client.__exit__()
+    assert time.monotonic() - began < 30
+    assert not [thread for thread in threading.enumerate() if thread.name == "jarvis client"]
+    never.set()
+
+
 @pytest.mark.parametrize(
     ("mistake", "told"),
     [
         (lambda client: client.call(5), "no operation is called 5"),
         (lambda client: client.say("hi", timeout_s="1"), "timeout_s: '1'. Pass a number"),
         (lambda client: client.turn(source=5), "no source of speech: 5. Pass a Microphone"),
+        (lambda client: client.wait_for(client._connected().confirm("q", approve="maybe")), "approve: Input should be"),
     ],
-    ids=["operation", "timeout", "source"],
+    ids=["operation", "timeout", "source", "approval"],
 )
 def test_an_argument_of_another_type_is_told(gateway: GatewayProcess, mistake: Any, told: str) -> None:
     with JarvisClient(gateway.base, user_id="types") as client, pytest.raises(GatewayError, match=told):
