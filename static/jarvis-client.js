@@ -435,13 +435,12 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 			if (this.#options.getTicket) query.set('ticket', await within(this.#options.getTicket(), GREETING_MS, new Error('getTicket gave none in time')));
 			else if (this.#options.token) protocols.push(`jarvis.bearer.${this.#options.token}`);
 			else if (this.#options.userId) query.set('user_id', this.#options.userId);
+			if (attempt === this.#attempt) this.#dial(query, protocols);
 		} catch (error) {
 			if (attempt !== this.#attempt) return;
 			if (error instanceof JarvisError) this.#fail(error);
-			else this.#later({ code: 1006, reason: error instanceof TypeError ? '' : /** @type {Error} */ (error).message }); // fetch's TypeError only means that there was no answer
-			return;
+			else this.#later({ code: 1006, reason: error instanceof TypeError ? '' : /** @type {Error} */ (error)?.message }); // fetch's TypeError only means that there was no answer
 		}
-		if (attempt === this.#attempt) this.#dial(query, protocols);
 	}
 
 	/** @param {URLSearchParams} query @param {string[]} protocols */
@@ -482,7 +481,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		const address = `${this.#url.replace(/^ws/, 'http')}/live`;
 		/** @param {RequestMode} mode */
 		const answers = (mode) => fetch(address, { mode, cache: 'no-store', signal: AbortSignal.timeout(PROBE_MS) }).then(() => true, () => false);
-		let error = new JarvisError('UNREACHABLE', `nobody answers at ${this.#url}: is the gateway running, and is the address right?`);
+		let error = new JarvisError('UNREACHABLE', reason || `nobody answers at ${this.#url}: is the gateway running, and is the address right?`);
 		if (await answers('cors')) {
 			error = new JarvisError('REFUSED', reason || `${this.#url} answers, but opens no WebSocket: ${this.#parting?.message ?? 'is its path right, and does a proxy in between pass it on?'}`);
 		} else if (await answers('no-cors')) {

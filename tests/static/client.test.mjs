@@ -598,6 +598,22 @@ test('sound that a browser keeps off is told', async () => {
   delete globalThis.AudioContext;
 });
 
+test('connect settles whatever the caller\'s own functions throw', async () => {
+  class Insecure { constructor() { throw new DOMException('an insecure WebSocket from a page loaded over HTTPS', 'SecurityError'); } }
+  const fetches = mock.method(globalThis, 'fetch', async () => { throw new TypeError('fetch failed'); });
+  try {
+    for (const [options, message] of [
+      [{ webSocket: Insecure }, /an insecure WebSocket/],
+      [{ webSocket: fakeNetwork().FakeSocket, getTicket() { throw null; } }, /nobody answers/],
+      [{ webSocket: fakeNetwork().FakeSocket, getTicket() { throw new Error('the vault is closed'); } }, /the vault is closed/],
+    ]) {
+      await assert.rejects(new JarvisClient('ws://gateway', options).connect(), { code: 'UNREACHABLE', message });
+    }
+  } finally {
+    fetches.mock.restore();
+  }
+});
+
 test('a ticket that cannot be had says why', async () => {
   mock.method(globalThis, 'fetch', async () => ({ ok: true }));
   const client = new JarvisClient('ws://gateway', { webSocket: fakeNetwork().FakeSocket, getTicket: async () => { throw new Error('the shop is closed'); } });
