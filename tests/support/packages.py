@@ -51,6 +51,7 @@ class Environment:
 
 
 def _run(*command: str | Path) -> None:
-    plain = {name: value for name, value in os.environ.items() if name != "JARVIS_COMPILED"}
+    # With PYTHONPATH on a checkout in which a wheel was built, pip takes the egg-info there for an installed gateway, and installs none.
+    plain = {name: value for name, value in os.environ.items() if name not in {"JARVIS_COMPILED", "PYTHONPATH"}}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=plain)
     assert done.returncode == 0, done.stdout + done.stderr
