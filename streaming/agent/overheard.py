@@ -25,6 +25,10 @@ BACKCHANNELS = frozenset(
         "mm-hmm",
         "uh-huh",
         "uhuh",
+        "ooh",
+        "eh",
+        "er",
+        "erm",
         # what recognisers make of a hum
         "mama",
         "mum",
@@ -44,6 +48,9 @@ BACKCHANNELS = frozenset(
         "right",
         "yeah",
         "yep",
+        "yup",
+        "ya",
+        "yah",
         "yes",
         "sure",
         "alright",
@@ -61,9 +68,17 @@ BACKCHANNELS = frozenset(
 """Said alone while somebody else speaks, they mean "go on", even a "yes": an approval comes after the question."""
 
 LISTENERS_PHRASES = frozenset(
-    ["i see", "oh i see", "i understand", "got it", "go on", "makes sense", "that makes sense"]
+    ["i see", "i know", "i understand", "understood", "i get it", "got it", "got you", "gotcha", "makes sense"]
+    + ["that makes sense", "good to know", "fair enough", "sounds good", "sure thing", "all right", "of course"]
+    + ["go on", "go ahead", "keep going", "carry on", "continue", "please continue", "please go on"]
+    + ["true", "exactly", "indeed", "absolutely", "definitely", "totally", "certainly", "agreed", "you're right"]
+    + ["perfect", "excellent", "lovely", "awesome", "amazing", "brilliant", "super", "nice one", "oh my"]
+    + [f"{start} {word}" for start in ("that's", "that is", "very") for word in ("right", "good", "great", "nice")]
+    + [f"{start} {word}" for start in ("that's", "that is", "very") for word in ("true", "fine", "cool", "interesting")]
+    + ["well", "write"]  # as which "wow" and "right" are heard
 )
-"""The same, of several words, which mean something else apart."""
+"""The same, of several words, which mean something else apart, or of one that is also said in requests."""
+_LONGEST_PHRASE = max(len(phrase.split()) for phrase in LISTENERS_PHRASES)
 
 # "top" is what is left of a "stop" whose beginning the echo covered.
 COMMANDS = frozenset(["stop", "top", "wait", "no", "cancel", "quiet", "enough"])
@@ -99,7 +114,7 @@ NUMBER_WORDS = frozenset(
 )
 """Recognisers write figures for these."""
 
-MAX_BACKCHANNEL_WORDS = 3  # "yeah okay right"; more words are a sentence
+MAX_BACKCHANNELS = 3  # different ones: "yeah okay right"; more are a sentence
 CLEAR_WORDS = 2  # a partial of fewer words is often misheard
 CERTAIN_WORDS = 3  # so many words are no hum, however they were heard
 DOUBTFUL_CONFIDENCE, DOUBTFUL_MS = 0.5, 700  # a hum is heard as some short word ("Mama?"), with little confidence
@@ -111,7 +126,7 @@ ECHO_LASTS_S = 0.5
 LATE_WORDS = 8  # that the agent may have said since the echo began, three seconds of them
 BEGINNING_MS = 1000  # by when the echo of an utterance's first word or two is heard, as others often
 MAX_BEGINNING_WORDS = 4  # as which they are heard ("She'll have to be"); more are a sentence of the user's
-_HUM = re.compile(r"[mhn]{2,}|[mh][au]?[mh][au]?")  # "mmhm", "mama"
+_HUM = re.compile(r"[mhn]+|[mh][au]?[mh][au]?")  # "mmhm", "m hm", "mama"
 # Consonants that recognisers mistake for each other, by one letter each. The others of a word tell little: "She like" is "Shall I".
 _SPELLINGS = (("gh", ""), ("kn", "n"), ("ph", "f"), ("wh", "w"), ("th", "t"), ("ch", "j"), ("sh", "s"))
 _PARTS = re.compile(r"[^-.:/,%]+")  # of "notes.txt" and "5:10", which may be heard as several words
@@ -215,11 +230,7 @@ def _judged(text: str, ours: str, *, cut: bool, outlasts: bool, strict: bool = T
             return Overheard.ECHO
         if _sounds_like(heard, said, 1 - MISHEARD_SHARE):
             return Overheard.ECHO
-    if len(rest) <= MAX_BACKCHANNEL_WORDS and all(map(_is_backchannel, rest)):
-        return Overheard.BACKCHANNEL
-    if " ".join(rest) in LISTENERS_PHRASES:
-        return Overheard.BACKCHANNEL
-    return Overheard.WORDS
+    return Overheard.BACKCHANNEL if _only_listens(rest) or _only_listens(heard) else Overheard.WORDS
 
 
 def _may_become_echo(text: str, ours: str, *, cut: bool) -> bool:
@@ -291,6 +302,20 @@ def _alike(theirs: Sequence[str], ours: Sequence[str]) -> bool:
     sounds = _consonants(theirs)
     rows = (ours[start:end] for start in range(len(ours)) for end in range(start + 1, len(ours) + 1))
     return len(sounds) >= CERTAIN_SOUNDS and any(_consonants(row) == sounds for row in rows)
+
+
+def _only_listens(words: Sequence[str]) -> bool:
+    """True if these are a listener's sounds and phrases, one or some: "yeah, I see", "okay, okay, okay, okay"."""
+    said: set[str] = set()
+    at = 0
+    while at < len(words):
+        rows = (" ".join(words[at : at + size]) for size in range(min(_LONGEST_PHRASE, len(words) - at), 0, -1))
+        known = next((row for row in rows if row in LISTENERS_PHRASES or _is_backchannel(row)), None)
+        if known is None:
+            return False
+        said.add(known)
+        at += len(known.split())
+    return len(said) <= MAX_BACKCHANNELS
 
 
 def _is_backchannel(word: str) -> bool:
