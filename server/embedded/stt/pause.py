@@ -26,7 +26,7 @@ very really um uh erm hmm so i i'm it's that's what's who's where's there's
 # These can also end questions and answers ("what is it about?", "who am I?", "yes, I do."), which is assumed if a mark follows.
 _MAY_END_WORDS = """
 for of to from with about like at by as through over under is are was were am do does did can could will would
-have has i read please so list this that these those show search call find
+have has i read please so list this that these those show search call find really
 """
 _COMMANDS = "search look find open remember go read show tell create list set"
 _NUMBERS = "zero one two three four five six seven eight nine oh double"

@@ -107,7 +107,9 @@ class Whisper:
     def _settled(self, job: Job, decoded: _Decoded, timed: Transcript) -> Transcript:
         """The final, decoded again if it breaks a promise."""
         if decoded.is_to_be_doubted and not job.closer:
-            return replace(timed if decoded.is_speech else Transcript(), doubtful=True)
+            seen = timed if decoded.is_speech else Transcript()
+            # the comma before a repetition that was cut says nothing about what follows
+            return replace(seen, text=seen.text.rstrip(",") if decoded.repeated else seen.text, doubtful=True)
         if job.promised and not begins_with(decoded.text, job.promised):
             encoded, (decoded,) = self._window([job], _final_padding_s([job]), job.promised)
             (timed,) = self._timed(encoded, [job], [decoded])

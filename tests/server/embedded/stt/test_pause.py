@@ -63,7 +63,7 @@ def test_a_sentence_that_cannot_end_here_goes_on(text: str) -> None:
     assert silence_needed_ms(text) == OPEN_MS
 
 
-@pytest.mark.parametrize("text", ["What is it about?", "Who am I?", "Yes, I do."])
+@pytest.mark.parametrize("text", ["What is it about?", "Who am I?", "Yes, I do.", "Really?"])
 def test_a_question_may_end_with_a_small_word(text: str) -> None:
     assert silence_needed_ms(text) < OPEN_MS
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from server.embedded.stt import weights
+from server.embedded.stt.pause import OPEN_MS, silence_needed_ms
 from server.embedded.stt.transcript import Job
 from server.embedded.stt.whisper import LEAD_FROM_MS, LEAD_MS, Whisper
 from tests.server.embedded.speech import folded, recording
@@ -46,3 +47,13 @@ def test_a_word_of_the_vocabulary_is_as_sure_as_the_vocabulary_makes_it(whisper:
     (heard,) = whisper.decode([Job(recording("human-goforward"), True, ("go forward ten meters",))])
     assert folded(heard.text) == "go forward ten meters"
     assert {word.text: word.confidence for word in heard.words}["ten"] > 0.5
+
+
+def test_the_cut_of_a_repetition_leaves_no_comma_which_would_ask_for_a_long_pause(whisper: Whisper) -> None:
+    """ "Stop, stop." is first seen as "Stop,", which is no sentence that goes on."""
+    samples = np.frombuffer(recording("flite-kal-stop"), np.int16)
+    loud = np.flatnonzero(np.abs(samples.astype(int)) > 1000)
+    word = samples[loud[0] - 1600 : loud[-1] + 1600]
+    (seen,) = whisper.decode([Job(np.tile(word, 2).tobytes(), final=True)])
+    assert (seen.text, seen.doubtful) == ("Stop", True)
+    assert silence_needed_ms(seen.text) < OPEN_MS
