@@ -97,6 +97,13 @@ REFUSALS = frozenset(
 )
 """Answers to a question, which sound like a reply's "nothing" or "not found"."""
 
+ORDERS = frozenset(
+    {"quit", "halt", "pause", "skip", "help", "don't", "nope", "nah", "hold on", "hang on", "never mind", "shut up"}
+    | {"hold it", "forget it", "that's all", "go back", "go away", "again", "repeat", "repeat that", "say again"}
+)
+"""Short requests, which are the user's if they are all that was heard, even with little confidence."""
+_ALONE = REFUSALS | ORDERS
+
 SMALL_WORDS = frozenset(
     {"a", "an", "the", "and", "or", "of", "to", "in", "into", "on", "at", "for", "from", "by", "with", "as"}
     | {"if", "so", "up", "out", "then", "well", "like", "just", "now", "also", "too", "i", "you", "he", "she"}
@@ -177,10 +184,13 @@ def overheard(
     """
     outlasts = outlasts and sureness is not Sureness.GROWING
     judged, words = _judged(text, ours, cut=cut, outlasts=outlasts), spoken(text)
-    if judged is Overheard.WORDS and (COMMANDS.intersection(words) or " ".join(words) in REFUSALS):
-        return judged
     sounds = 1 if sureness in {Sureness.GROWING, Sureness.DOUBTFUL} else CERTAIN_SOUNDS
-    if judged is Overheard.WORDS and not outlasts and _begins_like(words, begun, sounds):
+    echoes = judged is Overheard.WORDS and not outlasts and _begins_like(words, begun, sounds)
+    if judged is Overheard.WORDS and (
+        COMMANDS.intersection(words) or " ".join(words) in (REFUSALS if echoes else _ALONE)
+    ):
+        return judged
+    if echoes:
         judged = Overheard.ECHO
     if sureness is Sureness.WHOLE:
         return judged
@@ -218,7 +228,7 @@ def _judged(text: str, ours: str, *, cut: bool, outlasts: bool, strict: bool = T
     matcher = SequenceMatcher(None, said, heard, autojunk=False)
     back = {at for _, start, size in matcher.get_matching_blocks() for at in range(start, start + size)}
     rest = [word for at, word in enumerate(heard) if at not in back]
-    if rest and " ".join(heard) in REFUSALS:
+    if rest and " ".join(heard) in _ALONE:
         return Overheard.WORDS
     own = _own_words(said, heard, cut=cut) if strict else []
     if len(rest) < len(heard) and _sounds_like(heard, said, 1.0) and not (outlasts or _figures(own)):

@@ -80,6 +80,12 @@ def test_whose_words_they_are(text: str, verdict: Overheard) -> None:
         ("okay", Sureness.ENDING, True, Overheard.BACKCHANNEL),
         *(("stop", sureness, silent, Overheard.WORDS) for sureness in Sureness for silent in (True, False)),
         *(("no", sureness, silent, Overheard.WORDS) for sureness in Sureness for silent in (True, False)),
+        *(
+            (order, Sureness.DOUBTFUL, True, Overheard.WORDS)
+            for order in ("Quit.", "Help.", "Hold on.", "Nope.", "Again.")
+        ),
+        ("help", Sureness.ENDING, True, Overheard.WORDS),
+        ("They help.", Sureness.DOUBTFUL, True, Overheard.BACKCHANNEL),
     ],
 )
 def test_what_may_be_misheard_waits(text: str, sureness: Sureness, silent: bool, verdict: Overheard) -> None:
