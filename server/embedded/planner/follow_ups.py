@@ -79,9 +79,9 @@ def whole_request(text: str, intent: str, turns: Sequence[planner_pb2.Turn]) -> 
 
 
 def _understood(request: str) -> IntentCandidate | None:
-    """The request, if it is clear."""
+    """The request, if it is clear. The yes of "no, I mean yes" is none: only the words themselves answer a question."""
     guess = recognise(request)[0]
-    return guess if guess.confidence >= OPEN else None
+    return guess if guess.confidence >= OPEN and guess.intent != "yes" else None
 
 
 def _answer(said: str, asked: str) -> IntentCandidate | None:

@@ -67,6 +67,13 @@ def test_what_is_done_then(turns: Turns, text: str, action: str, parameters: dic
     assert (step.action, MessageToDict(step.parameters)) == (action, parameters)
 
 
+def test_a_correction_to_yes_is_not_told_that_nothing_waits() -> None:
+    """It comes while a question waits, which the planner does not know."""
+    before = [("user", "create a folder called demo")]
+    for text in ("No, I mean yes.", "Sorry, I meant yes."):
+        assert planned(text, [*before, ("user", text)]).intent == "unknown"
+
+
 def test_a_mere_no_goes_on_with_nothing() -> None:
     before = [("user", "list the files"), ("assistant", "There is 1 entry here: notes.txt.")]
     assert not planned("no, do it", [*before, ("user", "no, do it")]).steps
