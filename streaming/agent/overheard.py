@@ -137,6 +137,7 @@ _HUM = re.compile(r"[mhn]+|[mh][au]?[mh][au]?")  # "mmhm", "m hm", "mama"
 # Consonants that recognisers mistake for each other, by one letter each. The others of a word tell little: "She like" is "Shall I".
 _SPELLINGS = (("gh", ""), ("kn", "n"), ("ph", "f"), ("wh", "w"), ("th", "t"), ("ch", "j"), ("sh", "s"))
 _PARTS = re.compile(r"[^-.:/,%]+")  # of "notes.txt" and "5:10", which may be heard as several words
+_ABBREVIATION = re.compile(r"\.(?=\w\b)")  # the dots of "p.m"
 _PAUSE = re.compile(r"(?<=[.,?!…])\s+")
 _SOUNDS = str.maketrans("bcdgmqvxz", "pktknkfss", "aeiou")
 
@@ -223,10 +224,13 @@ def without_echo(text: str, ours: str, begun: str = "") -> str:
 
 def _judged(text: str, ours: str, *, cut: bool, outlasts: bool, strict: bool = True) -> Overheard:
     """`strict`: what adds or changes a word is the user's, however much else of it is ours."""
-    heard = spoken(text)
-    said = spoken(ours)[-(2 * len(heard) + LATE_WORDS) :]  # only what was just said can come back
+    heard = _apart(spoken(text))
+    said = _apart(spoken(ours))[-(2 * len(heard) + LATE_WORDS) :]  # only what was just said can come back
     matcher = SequenceMatcher(None, said, heard, autojunk=False)
     back = {at for _, start, size in matcher.get_matching_blocks() for at in range(start, start + size)}
+    back.update(
+        at for at, word in enumerate(heard) if len(figures := _figures([word])) > 1 and figures in _figures(said)
+    )
     rest = [word for at, word in enumerate(heard) if at not in back]
     if rest and " ".join(heard) in _ALONE:
         return Overheard.WORDS
@@ -280,6 +284,11 @@ def _own_words(said: Sequence[str], heard: Sequence[str], *, cut: bool) -> list[
 
 def _parts(words: Sequence[str]) -> list[str]:
     return [part for word in words for part in _PARTS.findall(word)]
+
+
+def _apart(words: Sequence[str]) -> list[str]:
+    """The words, with "4:30" as two, which may be written "4.30" or "430", and "p.m" as "pm"."""
+    return [part for word in words for part in (_parts([word]) if _figures([word]) else [_ABBREVIATION.sub("", word)])]
 
 
 def _figures(words: Sequence[str]) -> str:

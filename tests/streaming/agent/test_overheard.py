@@ -152,6 +152,24 @@ def test_words_that_sound_like_the_agents_are_an_echo(text: str, verdict: Overhe
     assert overheard(text, ASKED) is verdict
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("4.30 PM", Overheard.ECHO),
+        ("4.30 p.m.", Overheard.ECHO),
+        ("430P", Overheard.ECHO),
+        ("is for 30 PM.", Overheard.ECHO),
+        ("4 30", Overheard.ECHO),
+        ("at 4.45 PM", Overheard.WORDS),
+        ("until 4.30 PM", Overheard.WORDS),
+        ("What about 4.30?", Overheard.WORDS),
+        ("4.30 PM, stop", Overheard.WORDS),
+    ],
+)
+def test_the_echo_of_a_time_is_one_however_its_figures_are_written(text: str, verdict: Overheard) -> None:
+    assert overheard(text, "It is 4:30 PM.") is verdict
+
+
 def test_the_last_word_of_a_partial_decides_nothing() -> None:
     ours = "to run a command, or to remember something about you"
     assert overheard("to remember the report", ours, Sureness.GROWING) is Overheard.UNCLEAR
