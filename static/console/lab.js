@@ -57,7 +57,7 @@ class Side {
 		const zero = decisions[0].about;
 		rows(this.table, ['', 'Decision', 'About', 'Told', 'After'], decisions.map(({ type, at, about, text: words }, index) => [String(index + 1), `${DECIDED[type]}${words ? `: ${words}` : ''}`, ms(about - zero), ms(at - zero), ms(at - about || null)]));
 		const from = Math.max(0, zero - AROUND_MS);
-		const to = Math.min(from + LONGEST_MS, Math.max(askedAt, ...decisions.map(({ at }) => at)) + AROUND_MS);
+		const to = Math.min(from + LONGEST_MS, Math.max(askedAt ?? 0, ...decisions.map(({ at }) => at)) + AROUND_MS);
 		const hz = rateOf(trace, this.picked.turn);
 		const key = [trace.name, zero, decisions.length, this.canvas.clientWidth, settings.theme].join();
 		if (key === this.drawn) return;
@@ -74,8 +74,6 @@ class Side {
 const rateOf = (trace, { channel }) => toRate(trace.records.findLast(({ message }) => message?.type === 'channel.open' && message.channel === channel)?.message.params?.sample_rate);
 
 export class LabView {
-	running = false;
-
 	constructor(session, element) {
 		this.session = session;
 		this.choices = new Choices(session);

@@ -24,7 +24,7 @@ export function spans(turn, now) {
 	}
 	for (const step of turn.steps.values()) found.push(...ofStep(turn, step, now));
 	const ends = [...turn.steps.values()].map((step) => step.endedAt ?? 0);
-	add('reply', Math.max(from ?? 0, ...ends), marks.reply);
+	add('reply', from && Math.max(from, ...ends), marks.reply);
 	add('first_byte', marks.reply ?? marks.sent, marks.first_byte);
 	add('first_sound', marks.first_byte, marks.first_sound);
 	if (marks.first_sound !== undefined) add('speaking', marks.first_sound, speechEnd(turn, now), { running: speechEnd(turn, undefined) === undefined });
@@ -60,7 +60,7 @@ export function waited({ marks, askedAt, steps }) {
 	const answered = marks.first_sound ?? (marks.done === undefined ? undefined : marks.reply);
 	if (answered === undefined) return null;
 	const asked = [...steps.values()].filter((step) => step.answeredAt !== null && step.answeredAt < answered);
-	return asked.reduce((left, step) => left - (step.answeredAt - step.askedAt), answered - askedAt);
+	return asked.reduce((left, step) => left - (step.answeredAt - step.askedAt), answered - askedAt) || null; // NaN: nobody asked
 }
 
 /** Of a turn, what took its time and is over. */

@@ -49,7 +49,7 @@ export class Turn {
 
 	/** When the user began to wait for an answer. */
 	get askedAt() {
-		return this.marks.speech_end ?? this.marks.sent ?? this.marks.speech_start ?? this.marks.typed ?? 0;
+		return this.marks.speech_end ?? this.marks.sent ?? this.marks.speech_start ?? this.marks.typed;
 	}
 
 	get isOver() {

@@ -71,7 +71,7 @@ export class TurnsView {
 	/** To the first message of the turn, or to what ended one of its stages. */
 	#toWire(at) {
 		const turn = this.#chosen;
-		const own = this.session.source.records.filter((record) => record.channel === turn.channel && record.at >= turn.askedAt);
+		const own = this.session.source.records.filter((record) => record.channel === turn.channel && record.at >= (turn.askedAt ?? 0));
 		const found = at === undefined ? own.find(({ message }) => turn.id && message?.turn_id === turn.id) ?? own[0] : own.find((record) => record.at >= at);
 		if (found) location.hash = `#wire/${found.n}`;
 	}

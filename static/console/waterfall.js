@@ -26,8 +26,8 @@ export function drawWaterfall(element, turn, now, onpick = null) {
 		fill(element, h('p.soft', 'Nothing to show yet.'));
 		return;
 	}
-	const zero = turn.askedAt;
 	const { from, to } = extent(all);
+	const zero = turn.askedAt ?? from;
 	const at = (time) => (time - from) / (to - from);
 	const focused = [...element.children].indexOf(document.activeElement);
 	fill(element, axis(from - zero, to - from, element.classList.contains('wide') ? MOST_TICKS.wide : MOST_TICKS.narrow), all.map((span) => row(span, at, zero, onpick)), foot(turn));

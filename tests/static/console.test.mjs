@@ -14,6 +14,7 @@ import { asJavaScript, asPython } from '../../static/console/snippets.js';
 import { example, resolve } from '../../static/console/schema.js';
 import { bands, powers } from '../../static/console/wave.js';
 import { durations, label, spans, waited } from '../../static/console/stages.js';
+import { restored } from '../../static/console/store.js';
 import { stretch } from '../../static/console/timeline.js';
 import { Trace } from '../../static/console/trace.js';
 import { ticks } from '../../static/console/waterfall.js';
@@ -190,6 +191,22 @@ test('the time that a person takes to say yes is not the agent’s', () => {
   assert.equal(waited(spoken.turns.list[0]), 2400 - 1620, 'asked after the first sound');
   const heard = traceOf(...SPOKEN.filter(([at]) => at < 2240), asked(2235, 's2'), ...SPOKEN.filter(([at]) => at > 2300));
   assert.equal(waited(heard.turns.list[0]), 2400 - 1620, 'the first sound is the question');
+});
+
+test('a turn that failed before anything was heard has no time to an answer', () => {
+  const id = { turn_id: 'a' };
+  const trace = traceOf([100, 'out', on('channel.open', { kind: 'turn', params: { language: 'de' } })], [13_000, 'in', on('error', { ...id, code: 'INVALID_ARGUMENT', message: 'stt: only English' })],
+    [13_000, 'in', on('turn.reply', { ...id, text: 'Sorry.' })], [13_010, 'in', on('tts.started', { ...id, encoding: 'pcm_s16le', sample_rate: 16_000, generation: 0 })], [13_020, 'in', encodeFrame({ channel: 1, seq: 9, payload: tone(320) })],
+    [13_040, 'local', on('playout.sounding')], [13_900, 'in', on('turn.done', { ...id, status: 'failed' })]);
+  const [turn] = trace.turns.list;
+  assert.equal(waited(turn), null);
+  assert.deepEqual([...durations(turn)], [['first_byte', 20], ['first_sound', 20]], 'and no stage from the beginning of the session');
+});
+
+test('a clock that was set back makes no time before the session', async () => {
+  const tail = [{ n: 0, at: 60_000, direction: 'in', message: { type: 'pong', t: 1 } }];
+  const trace = await restored({ client: { sessionId: 's' }, startedAt: Date.now() + 3_600_000, tail });
+  assert.ok(trace.now >= 60_000, String(trace.now));
 });
 
 test('a bad network keeps the order, and holds up what follows a lost message', () => {
