@@ -6,6 +6,7 @@ import { Trace } from './trace.js';
 
 const NAME = 'jarvis.console';
 const FLUSH_MS = 1_000;
+const PATIENCE_MS = 3_000;
 const MOST_SESSIONS = 50;
 const MOST_BYTES = 256 * 1024 * 1024; // for all sessions together; the oldest are deleted first
 const PRUNE_BYTES = 1024 * 1024; // between two looks at all sessions
@@ -40,7 +41,7 @@ function open(version) {
 			else result.createObjectStore(name, { autoIncrement: true }).createIndex('id', 'id');
 		}
 	};
-	const blocked = new Promise((_, reject) => { request.onblocked = () => reject(new Error('another tab holds it: close that')); });
+	const blocked = new Promise((_, reject) => { request.onblocked = () => reject(new Error('another tab holds it: close that')); setTimeout(reject, PATIENCE_MS, new Error('it does not answer')); });
 	return Promise.race([answer(request), blocked]);
 }
 
@@ -231,9 +232,9 @@ export function unpark() {
 
 export async function restored({ client: { sessionId }, startedAt, cleared = 0, tail }) {
 	const trace = new Trace('This session', 'live', startedAt);
-	trace.origin = performance.now() - (Date.now() - startedAt);
 	const kept = await lines(`${sessionId}@${startedAt}`).catch(() => []);
 	retell(trace, ordered([...kept, ...tail]));
+	trace.origin = performance.now() - Math.max(Date.now() - startedAt, trace.records.at(-1)?.at ?? 0); // a clock may be set back
 	trace.cleared = Math.min(cleared, trace.end);
 	if (trace.kinds.has('channel:openai')) trace.note({ type: 'channel.closed', channel: 'openai', status: 'lost' }); // its socket ended with the page
 	return trace;
