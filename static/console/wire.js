@@ -59,7 +59,7 @@ export class WireView {
 		const cut = button('Cut', () => this.session.client.cut(), { id: 'cut', title: 'Drop the socket, and watch the session resume' }, 'cut');
 		const away = button('Cut for 5 s', () => this.session.client.cut(AWAY_MS), { title: 'Drop the socket, and come back later' });
 		this.ofSocket = [cut, away];
-		const clear = button('Clear', () => { this.trace.cleared = this.trace.end; this.#restart(); }, { id: 'clear', title: 'Hide what came so far; recordings keep it' });
+		const clear = button('Clear', () => { this.trace.cleared = this.trace.end; history.replaceState(null, '', '#wire'); this.#restart(); }, { id: 'clear', title: 'Hide what came so far; recordings keep it' });
 		this.pause = button('Pause', () => this.#pause(), { id: 'pause', 'aria-pressed': 'false', title: 'Stand still; what comes meanwhile is not lost' });
 		this.search = words;
 		this.words = h('datalist', { id: 'wire-words' });

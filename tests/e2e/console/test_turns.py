@@ -243,7 +243,8 @@ async def test_what_was_cleared_stays_so(console: Console, gateway: GatewayProce
     """Also behind a reload, which brings all rows back; and what follows is shown."""
     async with console(gateway) as page:
         await go(page, "wire")
-        await see(page, ".vrow .type >> text=session.ready")
+        await page.click(".vrow .type >> text=session.ready")  # the address is now a link to it
+        await see(page, ".wire-detail")
         await page.click("#clear")
         await see(page, "text=Nothing is left to show")
         await page.reload()
