@@ -2,7 +2,7 @@
 
 import { parse, sum } from './prometheus.js';
 
-const EVERY_MS = 2_000;
+export const EVERY_MS = 2_000;
 export const KEPT_MS = 600_000;
 
 export class Health extends EventTarget {

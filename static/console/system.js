@@ -2,11 +2,10 @@
 
 import { button, copy, empty, fill, h, on, region, rows, svg, toast } from './dom.js';
 import { bytes, count, counted, ms, sentence } from './format.js';
-import { KEPT_MS, get } from './health.js';
+import { EVERY_MS, KEPT_MS, get } from './health.js';
 import { observe } from './observe.js';
 import { histograms, sum } from './prometheus.js';
 
-const EVERY_MS = 2_000; // while the view is shown
 const SHORTEST_MS = 60_000; // a line covers at least this; a few seconds would mean little
 const STATS_EVERY = 3; // polls, because that request counts towards the rate limit
 const WIDE = ['Services', 'Failed in this session', 'Live sessions'];
@@ -33,8 +32,8 @@ export class SystemView {
 	}
 
 	show() {
+		if (this.watch.health) this.#onNews();
 		this.watch.poll();
-		this.timer = setInterval(() => this.watch.poll(), EVERY_MS);
 	}
 
 	hide() {
@@ -46,10 +45,10 @@ export class SystemView {
 		this.fault.hidden = true;
 		try {
 			if (this.polls++ % STATS_EVERY === 0) this.stats = await this.#askStats();
-			this.#draw(this.watch.health, this.watch.metrics);
 		} catch (error) {
 			this.#onSilence(error);
 		}
+		this.#draw(this.watch.health, this.watch.metrics);
 	}
 
 	#onSilence(error) {

@@ -82,6 +82,17 @@ async def test_a_browser_that_stores_nothing_is_good_for_a_session(
         assert await page.locator(".turn[data-status=ok]").count() == 1
 
 
+async def test_a_database_that_never_opens_keeps_no_page_waiting(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        session = await page.inner_text("#about")
+        await page.add_init_script("IDBFactory.prototype.open = () => ({});")
+        await page.reload()
+        await see(page, "#status[data-state=online]")
+        assert (await page.inner_text("#about")).split(" · ")[:2] == session.split(" · ")[:2]
+        await go(page, "recordings")
+        await see(page, "text=This browser keeps no sessions (it does not answer)")
+
+
 async def test_tabs_are_sessions_of_their_own(console: Console, gateway: GatewayProcess) -> None:
     """Closing one leaves the others, and a copied tab does not take the session from the first."""
     async with console(gateway) as page:

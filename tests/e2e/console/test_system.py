@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 from streaming.protocol.messages import TurnParams
 from tests.server.embedded.speech import folded
 from tests.support.browser import (
+    WAIT_MS,
     go,
     open_recording,
     recording,
@@ -52,6 +54,16 @@ async def test_the_system_is_shown_as_it_is(console: Console, gateway: GatewayPr
         await page.click("#services >> text=tts down")
         await see(page, "[aria-label=Services] >> text=it left")
         await see(page, "[aria-label='tts, the last ten minutes: closed, then down']")
+
+
+async def test_what_a_gateway_said_last_is_shown_when_it_is_gone(console: Console, gateway: GatewayProcess) -> None:
+    """Also if the view was never opened before."""
+    async with console(gateway, pardon=("ERR_FAILED",)) as page:
+        await page.wait_for_event("requestfinished", lambda request: request.url.endswith("/metrics"), timeout=WAIT_MS)
+        await page.context.route(re.compile("/(health|metrics|ws/stats)$"), lambda route: route.abort())
+        await go(page, "system")
+        await see(page, ".fault >> text=what is below is what it said last")
+        assert await page.locator("[aria-label=Services] .badge >> text=circuit closed").count() == len(SERVICES)
 
 
 async def test_another_session_is_observed(console: Console, gateway: GatewayProcess) -> None:
