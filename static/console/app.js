@@ -166,9 +166,9 @@ class Shell {
 
 	async #goOn() {
 		const parked = unpark();
-		// fails if another version left it
+		// fails if there is none, or another version's
 		const again = async () => new Session(this.account, parked, await restored(parked));
-		this.#connect(parked ? await again().catch(() => undefined) : undefined);
+		this.#connect(await again().catch(() => undefined));
 	}
 
 	async #signOut() {

@@ -40,11 +40,10 @@ class TurnCard {
 	}
 
 	#heard() {
-		const { text: words, isFinal, stableChars, source } = this.turn;
+		const { text: words, isFinal, stableChars } = this.turn;
 		text(this.stable, isFinal ? words : words.slice(0, stableChars));
 		text(this.growing, isFinal ? '' : words.slice(stableChars) || (words ? '' : '…'));
 		this.you.dataset.final = isFinal;
-		this.you.dataset.source = source;
 	}
 
 	#understood() {

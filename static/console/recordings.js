@@ -79,7 +79,7 @@ export class RecordingsView {
 		this.trace = trace;
 		this.sound = mix(trace);
 		this.waveform = null;
-		if (this.audio.src) URL.revokeObjectURL(this.audio.src);
+		URL.revokeObjectURL(this.audio.src);
 		this.audio.src = URL.createObjectURL(toWav(this.sound));
 		this.#rewind();
 		text(this.about, `${trace.name} · ${clock(this.sound.durationMs)} · ${count(trace.records.length)} messages and frames`);

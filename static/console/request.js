@@ -28,7 +28,7 @@ export class RequestForm {
 		this.inputs = this.parameters.map((each) => ({ ...make(each.schema, each.name, Boolean(each.required), each.required ? each.example ?? example(this.document, each.schema) : undefined), where: each.in }));
 		const required = new Set(this.schema?.required ?? []);
 		this.fields = Object.entries(this.schema?.properties ?? {}).map(([name, schema]) => make(schema, name, required.has(name), this.bodyExample[name]));
-		this.accept = this.accepts.length > 1 ? select(this.accepts.map((type) => [type, type]), this.accepts[0], () => this.onchange(), { aria: 'Answer as' }) : null;
+		this.accept = this.accepts.length > 1 ? select(this.accepts.map((type) => [type]), this.accepts[0], () => this.onchange(), { aria: 'Answer as' }) : null;
 		this.json = h('textarea', { rows: 8, spellcheck: false, aria: 'Body as JSON', oninput: () => this.onchange() });
 		this.body = h('div.stack');
 		const group = (title, children) => (children.length > 0 ? h('fieldset', h('legend', title), children) : null);

@@ -39,7 +39,7 @@ function onKey(shell, event) {
 
 function focusFirst(event) {
 	const found = document.querySelector('main input[type=search], main input[type=text]');
-	if (!(found instanceof HTMLElement)) return;
+	if (!found) return;
 	event.preventDefault();
 	found.focus();
 }

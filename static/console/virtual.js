@@ -76,7 +76,7 @@ export class VirtualList extends EventTarget {
 		this.#stale = false;
 		for (let index = first; index < last; index += 1) if (!this.#shown.has(index)) this.#put(index, spare.shift() ?? h('div.vrow', { role: 'option' }));
 		for (const row of spare) row.remove();
-		this.#announce();
+		set(this.element, { 'aria-activedescendant': this.#shown.get(this.picked)?.id });
 	}
 
 	#put(index, row) {
@@ -84,9 +84,5 @@ export class VirtualList extends EventTarget {
 		this.render(index, row);
 		this.#shown.set(index, row);
 		if (!row.isConnected) this.sizer.append(row);
-	}
-
-	#announce() {
-		set(this.element, { 'aria-activedescendant': this.#shown.get(this.picked)?.id });
 	}
 }

@@ -40,7 +40,6 @@ export class Scope {
 		this.voice = voice;
 		this.said = new Float32Array(voice.heard.length);
 		this.wave = new Float32Array(1024);
-		this.running = false;
 		on(voice, 'change', () => this.#run());
 	}
 
