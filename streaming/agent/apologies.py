@@ -17,7 +17,8 @@ _PARTS = {
     "gateway": "I lost track of what I was doing.",
     "memory": "I can't reach my memory right now.",
 }
-_READERS = frozenset({"intent", "planner"})  # if these refuse, it is because of the text; their message says why
+# If these refuse, it is because of the text or the language that they were given; their message says why.
+_READERS = frozenset({"stt", "intent", "planner"})
 
 
 def apology(trouble: ServiceError) -> str:

@@ -11,3 +11,9 @@ def test_a_text_that_is_refused_is_told_so_and_no_service_is_called_broken() -> 
     refused = ServiceError("INVALID_ARGUMENT", too_long, service="intent")
     assert apology(refused) == f"Sorry, I can't take that: {too_long}."
     assert "intent recognition is not working" in apology(ServiceError("UNAVAILABLE", "no answer", service="intent"))
+
+
+def test_a_language_that_the_recogniser_does_not_know_is_told_so() -> None:
+    refused = ServiceError("INVALID_ARGUMENT", "language 'de' is not known here: only English", service="stt")
+    assert apology(refused) == "Sorry, I can't take that: language 'de' is not known here: only English."
+    assert "recognition is not working" in apology(ServiceError("UNAVAILABLE", "no answer", service="stt"))
