@@ -25,6 +25,14 @@ ADVICE = {
     "UNKNOWN_OPERATION": "The operations and their parameters: /docs of the gateway.",
     "VALIDATION_ERROR": "The operations and their parameters: /docs of the gateway.",
     "MESSAGE_TOO_BIG": "Send less at a time.",
+    "TEXT_TOO_LONG": "Send less at a time.",
+    "INVALID_AUDIO": "Send 16-bit mono PCM in whole samples, at the sample rate that was named.",
+    "TOO_MANY_CHANNELS": "Wait until something that is under way has ended, or use another client.",
+    "TOO_MANY_CALLS": "Wait for an answer first.",
+    "SAFETY_DENIED": "This gateway's policies allow it to nobody, or only to other roles.",
+    "DEADLINE_EXCEEDED": "The service behind the gateway is slow: ask again, or see GET /health.",
+    "RESOURCE_EXHAUSTED": "Wait a moment, then ask again.",
+    "OVERLOADED": "Wait a moment, then ask again.",
     "CIRCUIT_OPEN": "The service behind the gateway is down: GET /health says why.",
 }
 

@@ -65,7 +65,7 @@ class ClientConnection:
         self._id_prefix = id_prefix
         self._last_id = 0
         self._next_channel = 1
-        self._unanswered: dict[str, None] = {}
+        self._unanswered: dict[str, int | None] = {}  # by id; of `channel.open`: its channel
         self._awaiting = True  # the server has not yet said which session this socket has
         self._resume: ResumeBy | None = None
         self._heard_at = now
@@ -110,10 +110,10 @@ class ClientConnection:
 
     # --- commands ---
 
-    def _new_id(self) -> str:
+    def _new_id(self, opens: int | None = None) -> str:
         self._last_id += 1
         command_id = f"{self._id_prefix}{self._last_id}"
-        self._unanswered[command_id] = None
+        self._unanswered[command_id] = opens
         return command_id
 
     def call(self, op: str, params: dict[str, Any] | None = None) -> str:
@@ -133,7 +133,7 @@ class ClientConnection:
         command = messages.OPEN_COMMANDS[params.kind]
         self._out.put(
             command(
-                id=self._new_id(),
+                id=self._new_id(number),
                 channel=number,
                 credit=credit,
                 params=params,  # type: ignore[arg-type]  # the table pairs commands and parameters
@@ -367,13 +367,21 @@ class ClientConnection:
         self._out.forget_channel(message.channel)
         return []
 
-    def _on_answer(self, message: messages.Result | messages.Error, _now: float) -> list[Event]:
+    def _on_result(self, message: messages.Result, _now: float) -> list[Event]:
         self._answered(message.id)
         return []
 
-    def _answered(self, command_id: str | None) -> None:
-        if command_id is not None:
-            self._unanswered.pop(command_id, None)
+    def _on_error(self, message: messages.Error, now: float) -> list[Event]:
+        refused = self._answered(message.id)
+        if refused is None:
+            return []
+        # The server never opened it, so it sends no `channel.closed`.
+        closed = messages.ChannelClosed(channel=refused, status="error", code=message.code, message=message.message)
+        return [events.MessageReceived(closed, None), *self._on_closed(closed, now)]
+
+    def _answered(self, command_id: str | None) -> int | None:
+        """Forget the command; returns the channel that it would have opened."""
+        return self._unanswered.pop(command_id, None) if command_id is not None else None
 
     def _on_utterance(self, message: messages.TtsStarted, _now: float) -> list[Event]:
         channel = self._channels.get(message.channel)
@@ -399,8 +407,8 @@ class ClientConnection:
         messages.ChannelOpened: _on_opened,
         messages.Credit: _on_credit,
         messages.ChannelClosed: _on_closed,
-        messages.Result: _on_answer,
-        messages.Error: _on_answer,
+        messages.Result: _on_result,
+        messages.Error: _on_error,
         messages.TtsStarted: _on_utterance,
         messages.TurnInterrupted: _on_generation,
         messages.TurnPaused: _on_generation,

@@ -127,6 +127,24 @@ async def test_wrong_parameters_of_a_turn(gateway: GatewayProcess) -> None:
             client.turn(colour="red")
 
 
+async def test_more_questions_at_once_than_a_session_may_have(gateway: GatewayProcess) -> None:
+    """Those that the gateway refuses end at once, with its reason."""
+    async with AsyncJarvisClient(gateway.base, token=gateway.token) as client:
+        asked = [client.say("what time is it", timeout_s=20) for _ in range(30)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        refused = [answer for answer in answers if not isinstance(answer, Reply)]
+        assert {getattr(each, "code", each) for each in refused} == {"TOO_MANY_CHANNELS"}
+        assert "under way" in str(refused[0])
+        assert "It is" in str(await client.say("what time is it")), "the session goes on"
+
+
+async def test_speech_of_half_a_sample(gateway: GatewayProcess) -> None:
+    async with AsyncJarvisClient(gateway.base, token=gateway.token) as client:
+        with pytest.raises(GatewayError, match="whole 16-bit samples") as raised:
+            await client.say_audio(b"\0" * 3201, 16_000)
+        assert "16-bit mono PCM" in raised.value.advice
+
+
 async def test_an_answer_that_does_not_come(gateway: GatewayProcess) -> None:
     async with AsyncJarvisClient(gateway.base, token=gateway.token) as client:
         with pytest.raises(GatewayError, match="TIMEOUT: no answer within 0 s"):

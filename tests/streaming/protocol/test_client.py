@@ -281,6 +281,20 @@ def test_events_about_a_channel_that_is_gone_are_harmless() -> None:
     assert client.receive_binary(frame.encode(9, b"x", seq=5), NOW) == []
 
 
+def test_a_channel_that_the_server_refuses_to_open_is_closed() -> None:
+    link = connected(limits=Limits(channels=1))
+    link.client.open_channel(messages.TurnParams())
+    assert link.client.open_channel(messages.TurnParams()) == 3
+    link.settle()
+    (closed,) = [message for message in link.messages() if isinstance(message, messages.ChannelClosed)]
+    assert (closed.channel, closed.status, closed.code) == (3, "error", "TOO_MANY_CHANNELS")
+    link.client.send_audio(3, b"1111", 0)  # as on any channel that was closed
+    link.settle()
+    assert told(link, events.AudioReceived) == []
+    link.cut().connect().settle()
+    assert told(link, events.SessionStarted)[1].lost_channels == (1,)
+
+
 def test_a_channel_opened_twice_gives_its_credit_once() -> None:
     client = alone()
     client.open_channel(messages.SttParams())
