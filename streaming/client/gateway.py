@@ -262,7 +262,7 @@ class GatewayClient:
             except GatewayError:
                 raise
             except Exception as error:  # the user's function, which may use a network
-                raise ConnectionError(f"no token: {error}") from error
+                raise refusal.NoTokenError(f"no token: {error}") from error
         if not isinstance(token, str):
             raise GatewayError("UNAUTHENTICATED", f"the token must be a string, not {token!r:.40}")
         if not (token.isascii() and token.isprintable()) or " " in token:

@@ -24,8 +24,14 @@ _REFUSALS = {  # status of a failed handshake → code
 }
 
 
+class NoTokenError(ConnectionError):
+    """The user's function for tokens failed. It may do better at the next attempt."""
+
+
 def of_handshake(address: str, error: Exception) -> GatewayError:
     """Why the WebSocket did not open."""
+    if isinstance(error, NoTokenError):
+        return GatewayError("UNAUTHENTICATED", str(error), "The function that was passed as token failed.")
     if isinstance(error, WebSocketError):
         return GatewayError("NOT_A_GATEWAY", f"{address} answers, but not as a WebSocket")
     if isinstance(error, HTTPTimeoutError):

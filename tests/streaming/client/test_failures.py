@@ -103,6 +103,7 @@ async def test_a_function_for_tokens_that_fails() -> None:
 
     failed = await failure("http://127.0.0.1:1", token=token)
     assert "the vault is closed" in failed.message
+    assert "gateway" not in str(failed), "it was not even asked"
 
 
 async def test_an_error_of_the_users_own_code_is_not_a_cancelled_task(gateway: GatewayProcess) -> None:
