@@ -86,7 +86,7 @@ class TurnCard {
 		const coughs = pauses.filter(({ to, words }) => to !== null && !words).length;
 		const total = waited(this.turn);
 		const parts = [];
-		if (this.turn.waits) parts.push('waits for the connection');
+		if (this.turn.waits && !status) parts.push('waits for the connection');
 		if (total !== null) parts.push(ms(total));
 		if (isPaused) parts.push('paused: a sound, listening whether words follow');
 		else if (coughs > 0) parts.push(`went on after ${coughs === 1 ? 'a pause' : `${coughs} pauses`}`);

@@ -124,9 +124,9 @@ export function select(options, value, onchange, props = {}) {
 export function sourcePicker(session) {
 	const box = h('div.source');
 	const draw = () => {
-		const options = session.traces.map((trace, index) => [String(index), trace.name]);
+		const options = session.traces.map((trace, index) => [index, trace.name]);
 		fill(box, session.traces.length > 1
-			? select(options, String(session.traces.indexOf(session.source)), (value) => session.look(session.traces[Number(value)]), { aria: 'Session looked at' })
+			? select(options, session.traces.indexOf(session.source), (value) => session.look(session.traces[value]), { aria: 'Session looked at' })
 			: [], session.source === session.trace ? null : pictureButton('cross', session.source.stop ? 'Stop observing' : 'Close it', () => session.forget(session.source)));
 		box.hidden = session.traces.length < 2;
 	};

@@ -18,7 +18,7 @@ export class RequestForm {
 		this.schema = media ? resolve(document, media.schema) : null;
 		this.bodyExample = media?.example ?? Object.values(media?.examples ?? {})[0]?.value ?? (this.schema && example(document, this.schema)) ?? {};
 		this.parameters = (operation.parameters ?? []).map((each) => resolve(document, each));
-		this.accepts = Object.keys(operation.responses?.['200']?.content ?? operation.responses?.['201']?.content ?? {});
+		this.accepts = Object.keys(operation.responses?.[200]?.content ?? operation.responses?.[201]?.content ?? {});
 		this.element = h('div.stack');
 		this.#draw();
 	}

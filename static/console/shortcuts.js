@@ -31,7 +31,7 @@ function onEscape(shell, event) {
 }
 
 function onKey(shell, event) {
-	if (/^[1-7]$/.test(event.key)) location.hash = shell.session?.views[Number(event.key) - 1]?.id ?? '';
+	if (/^[1-7]$/.test(event.key)) location.hash = shell.session?.views[event.key - 1]?.id ?? '';
 	else if (event.key === '?') openShortcuts();
 	else if (event.key === '/') focusFirst(event);
 	else if (event.code === 'Space' && !pressing(event.target)) onSpace(shell, event);

@@ -12,7 +12,7 @@ const WIDE = ['Services', 'Failed in this session', 'Live sessions'];
 const NARROW = ['REST requests', 'Calls to services', 'Turns, by stage', 'Limits and closes'];
 const CIRCUITS = { closed: 'good', open: 'bad', half_open: 'warn' };
 
-const seconds = (value) => ms(value === null ? null : value * 1000);
+const seconds = (value) => ms(value && value * 1000);
 
 export class SystemView {
 	polls = 0;

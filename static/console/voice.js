@@ -84,9 +84,10 @@ export class Voice extends EventTarget {
 		let words = unsent;
 		this.#texts.add(channel);
 		on(channel, 'channel.opened', () => { words = ''; });
-		on(channel, 'closed', ({ code }) => {
+		on(channel, 'closed', (told) => {
 			this.#texts.delete(channel);
-			if (words && code === 'SESSION_LOST') this.say(words, true); // in the next session
+			if (words && told.code === 'SESSION_LOST') this.say(words, true); // in the next session
+			else if (words) this.trace.note(told);
 			this.#become();
 		});
 		this.#become();

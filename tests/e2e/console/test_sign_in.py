@@ -102,6 +102,9 @@ async def test_a_session_that_was_opened_elsewhere_can_be_begun_anew(console: Co
         async with client(gateway, session):
             await see(page, "#banner >> text=opened elsewhere")
         assert not await page.is_visible("#sign-in"), "the user is still signed in"
+        await say(page, "what time is it")  # it will never be sent
+        await see(page, ".turn[data-status=failed] >> text=SESSION_TAKEN_OVER")
+        assert not await page.is_visible("text=waits for the connection")
         await page.click("text=Begin another here")
         await see(page, "#status[data-state=online]")
         assert session not in await page.inner_text("#about")
