@@ -160,7 +160,7 @@ class Lifecycle:
             handshakes=HandshakeMeter(settings.ws_handshakes_per_minute),
             overload=Overload(overload_limits(settings), lambda: len(residents)),
         )
-        freed = freed_memory()
+        freed = freed_memory(resident_bytes)
         if freed is not None:
             self._loop(tasks, freed.keep_looking(), "freed memory")
         self._loop(tasks, gateway.confirmations.expire(), "confirmations")

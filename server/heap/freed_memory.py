@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOOK_S = 5.0
-# Giving back takes a tenth of a millisecond for each MiB, in which no other thread gets memory. So it is done after each such drop,
-# before it is much, and not where memory is used again and again.
-DROP_BYTES = 16 * 1024 * 1024
+# Giving back takes a tenth of a millisecond for each MiB, in which no other thread gets memory. So much is given back before it is
+# more, and little only if nobody has needed it for a minute: not where memory is used again and again.
+MUCH_BYTES = 16 * 1024 * 1024
+LITTLE_BYTES = 4 * 1024 * 1024
+UNUSED_LOOKS = 12
+# All that is free is visited, for a twentieth of a millisecond for each MiB that was given back before. It must be worth that.
+LEAST_SHARE = 1 / 16
 
 
-class _Mallinfo(ctypes.Structure):
+class Mallinfo(ctypes.Structure):
     """What glibc's `mallinfo2` returns."""
 
     _fields_ = tuple(
@@ -40,20 +44,30 @@ class _Mallinfo(ctypes.Structure):
 
 
 class FreedMemory:
-    """`used_bytes` tells what is in use, `give_back` gives all else back."""
+    """`free_bytes` tells what the C library keeps free, resident or not, `resident_bytes` the memory of the process; `give_back` gives back.
 
-    def __init__(self, used_bytes: Callable[[], int], give_back: Callable[[], object]) -> None:
-        self._used_bytes = used_bytes
+    The C library does not tell how much of what is free is resident: at most as much as the process has grown since the last time.
+    """
+
+    def __init__(
+        self, free_bytes: Callable[[], int], resident_bytes: Callable[[], int], give_back: Callable[[], object]
+    ) -> None:
+        self._free_bytes = free_bytes
+        self._resident_bytes = resident_bytes
         self._give_back = give_back
-        self._most_bytes = 0  # in use since the last time
+        self._least_bytes = resident_bytes()  # since the last time
+        self._unused_looks = 0  # in a row
 
     def look(self) -> None:
-        """Give back if much less is in use than before. Takes milliseconds then."""
-        used_bytes = self._used_bytes()
-        self._most_bytes = max(self._most_bytes, used_bytes)
-        if self._most_bytes - used_bytes >= DROP_BYTES:
+        """Give back what is worth it. Takes milliseconds then."""
+        free_bytes, resident_bytes = self._free_bytes(), self._resident_bytes()
+        self._least_bytes = min(self._least_bytes, resident_bytes)
+        kept_bytes = min(free_bytes, resident_bytes - self._least_bytes)
+        little = kept_bytes >= max(LITTLE_BYTES, free_bytes * LEAST_SHARE)
+        self._unused_looks = self._unused_looks + 1 if little else 0
+        if kept_bytes >= MUCH_BYTES or self._unused_looks >= UNUSED_LOOKS:
             self._give_back()
-            self._most_bytes = used_bytes
+            self._least_bytes, self._unused_looks = self._resident_bytes(), 0
 
     async def keep_looking(self) -> None:
         """Look every LOOK_S, in a thread, until cancelled."""
@@ -62,12 +76,20 @@ class FreedMemory:
             await asyncio.to_thread(self.look)
 
 
-def freed_memory() -> FreedMemory | None:
+def c_library() -> ctypes.CDLL | None:
     """The one of this process; None without glibc 2.33, whose calls are needed."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)
     if not (hasattr(library, "mallinfo2") and hasattr(library, "malloc_trim")):
         return None
-    library.mallinfo2.restype = _Mallinfo
-    return FreedMemory(lambda: int(library.mallinfo2().uordblks), lambda: library.malloc_trim(0))
+    library.mallinfo2.restype = Mallinfo
+    return library
+
+
+def freed_memory(resident_bytes: Callable[[], int]) -> FreedMemory | None:
+    """That of this process; None where the C library cannot give back."""
+    library = c_library()
+    if library is None:
+        return None
+    return FreedMemory(lambda: int(library.mallinfo2().fordblks), resident_bytes, lambda: library.malloc_trim(0))
