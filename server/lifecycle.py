@@ -163,6 +163,7 @@ class Lifecycle:
         freed = freed_memory(resident_bytes)
         if freed is not None:
             self._loop(tasks, freed.keep_looking(), "freed memory")
+        self._loop(tasks, limiter.keep_forgetting(), "rate limits")
         self._loop(tasks, gateway.confirmations.expire(), "confirmations")
         self._loop(tasks, gateway.confirmations.keep(), "questions")
         await self._start_realtime(gateway, tasks, link, epoch)

@@ -17,6 +17,9 @@ class HandshakeMeter:
         self._per_minute = per_minute
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._seen)
+
     def admit(self, address: str, now: float) -> bool:
         """Count one handshake; False if there were too many. `now`: monotonic seconds."""
         key = address_key(address)
@@ -24,6 +27,13 @@ class HandshakeMeter:
         if now - began >= MINUTE_S:
             began, count = now, 0
         self._seen[key] = (began, count + 1)
-        if len(self._seen) > MAX_ADDRESSES:
-            self._seen.popitem(last=False)
+        self._forget(now)
         return count < self._per_minute
+
+    def _forget(self, now: float) -> None:
+        """Drop addresses whose minute is over, and one if there are too many; two at most, as one comes."""
+        for _ in range(2):
+            began, _ = next(iter(self._seen.values()))
+            if now - began < MINUTE_S and len(self._seen) <= MAX_ADDRESSES:
+                return
+            self._seen.popitem(last=False)

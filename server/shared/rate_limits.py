@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import time
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from server.shared.redis_link import RedisLink
 
 MAX_LOCAL_CALLERS = 20_000  # counted in this process; the least recently seen are evicted
+FORGET_EVERY_S = 10.0
+FORGET_AT_ONCE = 1_000  # less than a millisecond
 PREFIX = "jarvis:limit:"
 
 # One decision. A sorted set has one member per admitted request, scored by Redis' clock in microseconds; refused requests are
@@ -119,10 +122,19 @@ class LocalWindow:
 
     def _forget_old(self, now: float) -> None:
         """Drop the least recently seen caller if its window is empty or there are too many callers; never the current one."""
-        oldest = next(iter(self._callers.values()))
-        idle = not oldest.admitted_at or oldest.admitted_at[-1] <= now - oldest.window_s
-        if len(self._callers) > 1 and (idle or len(self._callers) > self._max_callers):
+        if len(self._callers) > 1 and (self._is_oldest_idle(now) or len(self._callers) > self._max_callers):
             self._callers.popitem(last=False)
+
+    def forget_idle(self, now: float, most: int) -> None:
+        """Drop callers with empty windows, the least recently seen first, `most` at once."""
+        for _ in range(min(most, len(self._callers))):
+            if not self._is_oldest_idle(now):
+                return
+            self._callers.popitem(last=False)
+
+    def _is_oldest_idle(self, now: float) -> bool:
+        oldest = next(iter(self._callers.values()))
+        return not oldest.admitted_at or oldest.admitted_at[-1] <= now - oldest.window_s
 
 
 class RateLimiter:
@@ -164,6 +176,12 @@ class RateLimiter:
         now = self._clock()
         here = self._local.standing(key, limit, window_s, now)
         return here.remaining, max(0.0, here.reset_at - now)
+
+    async def keep_forgetting(self) -> None:
+        """Forget those who have not called for a window, also if nobody calls any more. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(FORGET_EVERY_S)
+            self._local.forget_idle(self._clock(), FORGET_AT_ONCE)
 
     def _is_full_here(self, key: str, limit: int, window_s: float) -> bool:
         now = self._clock()

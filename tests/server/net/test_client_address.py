@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from server.net.client_address import client_address
-from server.net.handshakes import HandshakeMeter
+from server.net.handshakes import MINUTE_S, HandshakeMeter
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,13 @@ def test_handshakes_of_one_ipv6_network_are_one_client_s() -> None:
     assert meter.admit("2001:db8:1:3::1", 0.0)
     assert meter.admit("192.0.2.1", 0.0)
     assert meter.admit("2001:db8:1:2::9", 60.0)
+
+
+def test_addresses_are_forgotten_when_their_minute_is_over() -> None:
+    meter = HandshakeMeter(2)
+    for host in range(100):
+        meter.admit(f"192.0.2.{host}", 0.0)
+    assert len(meter) == 100
+    for step in range(100):
+        meter.admit("198.51.100.1", MINUTE_S + step)
+    assert len(meter) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
@@ -9,11 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.shared.rate_limits import SCRIPT_SHA, LocalWindow, RateLimiter, rate_key
+from server.shared.rate_limits import (
+    FORGET_AT_ONCE,
+    FORGET_EVERY_S,
+    SCRIPT_SHA,
+    LocalWindow,
+    RateLimiter,
+    _Admissions,
+    rate_key,
+)
 from server.shared.redis_link import COMMAND_TIMEOUT_S
 from server.shared.state import RedisState
 from tests.server.redis_support import running_link, until_up
 from tests.server.shared.test_redis_link import CountingWire
+from tests.support import virtual_time
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -238,6 +248,30 @@ def test_callers_that_are_idle_are_forgotten() -> None:
     for step in range(8):
         windows.decide("z", 100, 10.0, 20.0 + step)
     assert len(windows) == 1
+
+
+def test_callers_are_forgotten_though_nobody_calls_any_more() -> None:
+    """Else the callers of the last minute would be kept until as many others came."""
+
+    async def body() -> None:
+        limiter = RateLimiter(None, clock=asyncio.get_running_loop().time)
+        before = kept()
+        callers = [f"u{number}" for number in range(2 * FORGET_AT_ONCE)]
+        for caller in callers:
+            await limiter.check(caller, 2, WINDOW_S)
+        async with asyncio.TaskGroup() as tasks:
+            forgetting = tasks.create_task(limiter.keep_forgetting(), name="rate limits")
+            await asyncio.sleep(WINDOW_S - FORGET_EVERY_S / 2)
+            assert kept() - before == len(callers)
+            assert limiter.standing(callers[0], 2, WINDOW_S)[0] == 1
+            await asyncio.sleep(WINDOW_S + 2 * FORGET_EVERY_S)
+            assert kept() == before
+            forgetting.cancel()
+
+    def kept() -> int:
+        return sum(isinstance(each, _Admissions) for each in gc.get_objects())
+
+    virtual_time.run(body())
 
 
 def test_keys_are_users_else_networks() -> None:
