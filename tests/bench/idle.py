@@ -1,6 +1,7 @@
 """Idle sessions: their memory, the cost of heartbeats, the cost of further handshakes, and all of them reconnecting at once.
 
-One gateway process without services and without Redis. Clients are bare sockets in this process; CPU and memory are the
+One gateway process without Redis. Without `--services` none can be reached, and the attempts to reach them are measured too; with
+it, the embedded ones answer, in a process that is not measured. Clients are bare sockets in this process; CPU and memory are the
 gateway's own. A handshake is measured with its session's end, beside the number of sessions in its row.
 """
 
@@ -155,13 +156,14 @@ async def measure(options: argparse.Namespace, ws: str, token: str, process: psu
 
 def main(options: argparse.Namespace) -> None:
     """Measure."""
-    head(f"idle sessions, {options.seconds:.0f} s each row")
+    head(f"idle sessions, {'with' if options.services else 'no'} services, {options.seconds:.0f} s each row")
     needed = max(options.sessions) + HANDSHAKES + SPARE_FILES
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed, hard), hard))
     with tempfile.TemporaryDirectory() as directory:
         began = time.perf_counter()
-        with running_gateway(Path(directory), **FREELY, REDIS_URL="") as running:
+        services = {"EMBEDDED": "true"} if options.services else {}
+        with running_gateway(Path(directory), **{**FREELY, **services, "REDIS_URL": ""}) as running:
             say(f"start to listening: {time.perf_counter() - began:.2f} s")
             token = running.own_token("crowd", "user")
             uvloop.run(measure(options, running.ws, token, psutil.Process(running.process.pid)))
@@ -171,4 +173,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, nargs="+", default=[10, 1_000, 10_000])
     parser.add_argument("--seconds", type=float, default=45, help="idle, each row: two heartbeats")
+    parser.add_argument("--services", action="store_true", help="with the embedded services")
     main(parser.parse_args())

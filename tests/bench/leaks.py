@@ -4,8 +4,10 @@
     python -m tests.bench.leaks --sessions 500 --requests 1000
     python -m tests.bench.leaks --services     # the microphones are heard: streams of a trunk are opened and torn too
 
-Each step prints resident memory (the part of it that is code, mapped when it is first used), descriptors, tasks and Python objects of
-the gateway's process. The row "warm" is after the first WARM_UP of both kinds. A session is authenticated,
+Each step prints resident memory, the part of it that is code (mapped when it is first used), the memory in use, descriptors, tasks and Python
+objects of the gateway's process. What is free is kept by the allocators for what comes next.
+The row "warm" is after the first WARM_UP of both kinds, the last one after LATER_S without any: rate limit windows are forgotten then,
+and what is free has been given back. A session is authenticated,
 answered, given two commands and a microphone channel; every other one is torn without a close frame and waits to be resumed
 in vain. Every fourth request is refused, and every fourth leaves before its answer.
 """
@@ -25,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from server.heap.freed_memory import LOOK_S, UNUSED_LOOKS
+from server.shared.rate_limits import FORGET_EVERY_S
 from tests.server.net.websocket.client_frames import TEXT, close, frame
 from tests.support.gateway import GatewayProcess, environment, free_port
 
@@ -32,13 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 STEPS = 10
-WARM_UP = 100
+WARM_UP = 500  # a quiet machine opens so many in the second in which torn ones wait: there are never more at once
 RETRY_S = 1.0
 CLIENT_S = 60.0  # one that takes longer stalls, and ends the run
 CLOSED = f"127.0.0.1:{free_port()}"  # not the default ports, where another gateway's services may listen
 TYPES_TOLD = 20
 AT_ONCE = 20  # clients at the same time
 SETTLE_S = 4.0  # the resume window below, and the sweep behind it
+RATE_WINDOW_S = 60  # the default
+LATER_S = RATE_WINDOW_S + 2 * FORGET_EVERY_S + LOOK_S * (UNUSED_LOOKS + 1)
 SETTINGS = {
     "EMBEDDED": "false",
     "REDIS_URL": "",
@@ -62,10 +68,16 @@ class Held:
 
     rss_kib: int
     code_kib: int  # of it, files that are mapped
+    in_use_kib: int  # not code, and not free
     descriptors: int
     tasks: int
     objects: int
     types: Counter[str]  # of the objects that the collector knows, by their type
+
+    @property
+    def free_kib(self) -> int:
+        """What the allocators keep, and the stacks and tables of threads and libraries."""
+        return self.rss_kib - self.code_kib - self.in_use_kib
 
     def more_than(self, before: Held) -> str:
         """The types of which there are more now, the most first."""
@@ -95,7 +107,8 @@ class Uncollected:
         rss_kib = rss_pages * os.sysconf("SC_PAGE_SIZE") // 1024
         code_kib = int((process / "status").read_text().partition("RssFile:")[2].split()[0])
         descriptors = len(list((process / "fd").iterdir()))
-        return Held(rss_kib, code_kib, descriptors, told["tasks"], told["objects"], Counter(told["types"]))
+        in_use_kib = told["in_use_bytes"] // 1024
+        return Held(rss_kib, code_kib, in_use_kib, descriptors, told["tasks"], told["objects"], Counter(told["types"]))
 
     async def settled(self) -> Held:
         """Once nobody can resume any more."""
@@ -167,10 +180,12 @@ async def curve(sessions: int, requests: int, *, services: bool) -> None:
     with tempfile.TemporaryDirectory() as name:
         it = Uncollected(Path(name), services=services)
         began = time.monotonic()
-        print(f"{'':24}{'RSS KiB':>10}{'code':>9}{'descriptors':>13}{'tasks':>7}{'objects':>9}{'seconds':>9}")
+        memory = f"{'RSS KiB':>10}{'code':>9}{'in use':>9}{'free':>9}"
+        print(f"{'':24}{memory}{'descriptors':>13}{'tasks':>7}{'objects':>9}{'seconds':>9}")
 
         def tell(label: str, held: Held) -> None:
-            row = f"{held.rss_kib:>10,}{held.code_kib:>9,}{held.descriptors:>13}{held.tasks:>7}{held.objects:>9,}"
+            memory = f"{held.rss_kib:>10,}{held.code_kib:>9,}{held.in_use_kib:>9,}{held.free_kib:>9,}"
+            row = f"{memory}{held.descriptors:>13}{held.tasks:>7}{held.objects:>9,}"
             print(f"{label:24}{row}{time.monotonic() - began:>9.0f}", flush=True)
 
         try:
@@ -178,7 +193,7 @@ async def curve(sessions: int, requests: int, *, services: bool) -> None:
             tell("start", held)
             for one in (it.session, it.request):
                 await several(one, sessions, WARM_UP)  # with names of their own
-            held = await it.settled()
+            warm = held = await it.settled()
             tell("warm", held)
             for kind, one, total in (("sessions", it.session, sessions), ("requests", it.request, requests)):
                 for step in range(STEPS):
@@ -186,6 +201,12 @@ async def curve(sessions: int, requests: int, *, services: bool) -> None:
                     before, held = held, await it.settled()
                     tell(f"{(step + 1) * total // STEPS:,} {kind}", held)
                 print(f"the last step left behind: {held.more_than(before) or 'nothing'}", flush=True)
+            await asyncio.sleep(LATER_S)
+            held = await it.held()
+            tell("later, without any", held)
+            print(
+                f"more than when warm: {held.rss_kib - warm.rss_kib:+,} KiB resident, {held.in_use_kib - warm.in_use_kib:+,} in use"
+            )
             print(f"handshakes refused for overload, and tried again: {it.turned_away}")
         finally:
             it.gateway.stop()
