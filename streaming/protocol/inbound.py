@@ -12,7 +12,6 @@ from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.messages import CLIENT_MESSAGES
 from streaming.strict_json import (
-    MAX_VALUES,
     NotJsonError,
     UnsafeJsonError,
     can_be_sent,
@@ -88,8 +87,8 @@ def parse(text: str, limits: Limits) -> Parsed:
     size = len(text)
     if size * _UTF8_MAX > limits.text_bytes and len(text.encode("utf-8", "surrogatepass")) > limits.text_bytes:
         raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a text message may have {limits.text_bytes} bytes")
-    if has_too_many_values(text):
-        raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a text message may have {MAX_VALUES} values")
+    if has_too_many_values(text, limits.text_values):
+        raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a text message may have {limits.text_values} values")
     try:
         return Parsed(parse_object(text, limits.json_depth))
     except UnsafeJsonError as error:

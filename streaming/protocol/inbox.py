@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_ERROR_CHARS = 300  # field names in it come from the client, and may be long
 # These start no work, and without them a session could stall or not stop. They count towards the rate but are never refused.
 NEVER_REFUSED = frozenset({"ack", "credit", "playback", "ping", "pong", "channel.end", "channel.cancel"})
-UNIT_VALUES = 256  # a reader spends more on values than on plain text
+UNIT_VALUES = 64  # a reader spends more on values than on plain text
 # Each of these starts a task or a lane. Any other message only changes the state of what runs.
 STARTS_WORK = frozenset({"call", "channel.open", "task.confirm", "auth.refresh", "session.resume"})
 

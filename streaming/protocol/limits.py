@@ -16,6 +16,8 @@ class Limits:
     """Open channels: a microphone, a speaker, an observer, and a dozen parallel tasks."""
     text_bytes: int = 256 * KIB
     """Of one text message: 20,000 characters of speech, each escaped as \\uXXXX, take 120 KB."""
+    text_values: int = 2_048
+    """Values in one text message, which take a quarter of a millisecond to read. A vector of an embedding has 1,536 numbers."""
     json_depth: int = 32
     """Nesting of one text message: parameters of real operations have five levels."""
     frame_bytes: int = 64 * KIB

@@ -32,12 +32,15 @@ class SeenCommand:
 class CommandMemory:
     """The newest commands and, up to a limit in bytes, their newest answers."""
 
-    __slots__ = ("_answer_bytes", "_max_answer_bytes", "_max_commands", "_seen", "version")
+    __slots__ = ("_answer_bytes", "_answers", "_max_answer_bytes", "_max_commands", "_seen", "version")
 
     def __init__(self, max_commands: int, max_answer_bytes: int) -> None:
         self._max_commands = max_commands
         self._max_answer_bytes = max_answer_bytes
         self._seen: OrderedDict[str, SeenCommand] = OrderedDict()
+        self._answers: OrderedDict[str, SeenCommand] = (
+            OrderedDict()
+        )  # those whose answer is kept, the oldest answer first
         self._answer_bytes = 0
         self.version = 0  # incremented with every change
 
@@ -51,7 +54,9 @@ class CommandMemory:
         self.version += 1
         if len(self._seen) > self._max_commands:
             oldest = next((key for key, seen in self._seen.items() if not seen.waits), next(iter(self._seen)))
-            self._forget_answer(self._seen.pop(oldest))
+            del self._seen[oldest]
+            if oldest in self._answers:
+                self._forget_answer(oldest)
 
     def answer(self, command_id: str, text: str) -> None:
         """Remember a command's answer; only the first one counts."""
@@ -60,17 +65,19 @@ class CommandMemory:
             return
         command.answered = True
         self.version += 1
-        command.answer = text
-        self._answer_bytes += len(text)
-        for older in self._seen.values():
-            if self._answer_bytes <= self._max_answer_bytes:
-                return
-            self._forget_answer(older)
+        self._keep_answer(command_id, command, text)
+        while self._answer_bytes > self._max_answer_bytes:
+            self._forget_answer(next(iter(self._answers)))
 
-    def _forget_answer(self, command: SeenCommand) -> None:
-        if command.answer is not None:
-            self._answer_bytes -= len(command.answer)
-            command.answer = None
+    def _keep_answer(self, command_id: str, command: SeenCommand, text: str) -> None:
+        command.answer = text
+        self._answers[command_id] = command
+        self._answer_bytes += len(text)
+
+    def _forget_answer(self, command_id: str) -> None:
+        command = self._answers.pop(command_id)
+        self._answer_bytes -= len(command.answer or "")
+        command.answer = None
 
     def unanswered(self) -> list[str]:
         """Ids of the commands that wait for an answer."""
@@ -84,5 +91,6 @@ class CommandMemory:
     def restore(self, entries: list[list[object]]) -> None:
         """Restore what `save` returned."""
         for key, *fields in entries:
-            self._seen[str(key)] = SeenCommand(*fields)  # type: ignore[arg-type]  # as written by save
-        self._answer_bytes = sum(len(seen.answer or "") for seen in self._seen.values())
+            command = self._seen[str(key)] = SeenCommand(*fields)  # type: ignore[arg-type]  # as written by save
+            if command.answer is not None:
+                self._keep_answer(str(key), command, command.answer)

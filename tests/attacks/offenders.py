@@ -233,7 +233,7 @@ async def openai_updates(target: Target, name: str) -> Ended:
 async def long_messages(target: Target, name: str) -> Ended:
     """Messages with about as many values as are taken."""
     client = await Client.entered(target, name)
-    many = said({"type": "ping", "t": 1, "values": [[]] * 4_900})
+    many = said({"type": "ping", "t": 1, "values": [[]] * 1_000})
     return await client.ended(until_refused(client, itertools.repeat(many)))
 
 

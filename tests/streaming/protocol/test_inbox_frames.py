@@ -135,7 +135,7 @@ def test_a_long_message_counts_more_and_ends_patience_sooner() -> None:
 
 def test_many_values_count_more() -> None:
     server = attached(Limits(commands_per_s=1.0, command_burst=10.0, refusals=10.0))
-    many = {"type": "ping", "t": 1, "values": [0] * 9 * 256}
+    many = {"type": "ping", "t": 1, "values": [0] * 9 * 64}
     tell(server, **many)
     tell(server, **many)  # over the rate
     with pytest.raises(RemoteProtocolError) as closed:
@@ -146,8 +146,8 @@ def test_many_values_count_more() -> None:
 @pytest.mark.parametrize("values", ["[]", "{}", "0"])
 def test_more_values_than_a_message_may_have_close_the_socket(values: str) -> None:
     server = attached()
-    with pytest.raises(RemoteProtocolError, match="10000 values") as closed:
-        server.receive_text(f'{{"type":"ping","t":1,"values":[{",".join([values] * 12_000)}]}}', NOW)
+    with pytest.raises(RemoteProtocolError, match="2048 values") as closed:
+        server.receive_text(f'{{"type":"ping","t":1,"values":[{",".join([values] * 2_100)}]}}', NOW)
     assert closed.value.close_code == 1009
 
 
@@ -155,12 +155,12 @@ def test_more_values_than_a_message_may_have_close_the_socket(values: str) -> No
     "frame", ['{"type":"ping","t":1,%s}', '{"type":"channel.open","channel":1,"kind":"tts","params":{%s}}']
 )
 def test_thousands_of_unknown_names_are_not_looked_at_one_by_one(frame: str) -> None:
-    names = ",".join(f'"{number}":0' for number in range(9_000))
+    names = ",".join(f'"{number}":0' for number in range(2_000))
     assert refused(attached(), frame % names)["message"] == "more than 1000 fields"
 
 
 def test_a_call_may_have_thousands_of_names() -> None:
-    params = {str(number): 0 for number in range(9_000)}
+    params = {str(number): 0 for number in range(2_000)}
     assert tell(attached(), type="call", id="a", op="x", params=params) == [events.CallReceived("a", "x", params)]
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 from streaming.protocol.recall import CommandMemory, SeenCommand
 
 
@@ -50,6 +52,22 @@ def test_answers_are_bounded_in_bytes_and_the_newest_stay() -> None:
     memory.answer("d", "x" * 11)
     assert [seen.answer for key in "abcd" if (seen := memory.get(key))] == [None] * 4
     assert all(seen.answered for key in "abcd" if (seen := memory.get(key)))
+
+
+def test_an_answer_costs_the_same_however_many_are_remembered() -> None:
+    """A client that never acknowledges has thousands of them."""
+
+    def answering_s(remembered: int) -> float:
+        memory = CommandMemory(remembered, 100)
+        taken = []
+        for number in range(remembered + 400):
+            memory.remember(str(number), SeenCommand("call"))
+            began = time.thread_time()
+            memory.answer(str(number), "x" * 60)
+            taken.append(time.thread_time() - began)
+        return sorted(taken)[-200]
+
+    assert answering_s(10_000) < 10 * answering_s(10)
 
 
 def test_it_can_be_carried_over() -> None:
