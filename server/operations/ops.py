@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from server.operations.operation import Access, NoParameters, Operation, ResponseModel
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from server.upstream import ServiceHealth
 
 NAME = "jarvis-gateway"
+LIKE_ONES = 64  # answers of services kept, which say the same until a service's state changes: making them is dear
 
 CheckStatus = Literal["up", "down", "degraded"]
 
@@ -73,6 +75,7 @@ class ReadyAnswer(ResponseModel):
     checks: dict[str, CheckAnswer]
 
 
+@lru_cache(maxsize=LIKE_ONES)
 def _service_check(health: ServiceHealth, required: bool) -> CheckAnswer:
     return CheckAnswer(
         status="up" if health.up else "down",
@@ -151,18 +154,23 @@ class HealthAnswer(ResponseModel):
 def _services(gateway: Gateway) -> dict[str, ServiceAnswer]:
     circuits, running = gateway.upstream.circuits(), gateway.upstream.running_calls()
     return {
-        name: ServiceAnswer(
-            status="up" if seen.up else "down",
-            required=name in gateway.settings.required_services,
-            circuit=str(circuits[name]),
-            latency_ms=seen.latency_ms,
-            reason=seen.reason or None,
-            engine=seen.engine or None,
-            running_calls=running.get(name, 0),
-            changed_at=rfc3339(seen.changed_at),
-        )
+        name: _service(seen, name in gateway.settings.required_services, str(circuits[name]), running.get(name, 0))
         for name, seen in gateway.upstream.health.services.items()
     }
+
+
+@lru_cache(maxsize=LIKE_ONES)
+def _service(seen: ServiceHealth, required: bool, circuit: str, running_calls: int) -> ServiceAnswer:
+    return ServiceAnswer(
+        status="up" if seen.up else "down",
+        required=required,
+        circuit=circuit,
+        latency_ms=seen.latency_ms,
+        reason=seen.reason or None,
+        engine=seen.engine or None,
+        running_calls=running_calls,
+        changed_at=rfc3339(seen.changed_at),
+    )
 
 
 async def health(gateway: Gateway, _caller: Caller, _request: NoParameters) -> HealthAnswer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import handlers.ops
+import server.operations.ops
 from server.gateway import SessionRow, SessionStats
 from server.version import __version__
 from tests.support.rest import document, problem, running
@@ -105,6 +106,24 @@ async def test_a_lost_redis_degrades_and_no_more(tmp_path: Path) -> None:
         told = await gw.fetch("GET", "/ready", roles=None)
     assert (told.code, document(told)["status"]) == (200, "degraded")
     assert document(told)["checks"]["redis"]["status"] == "degraded"
+
+
+async def test_what_health_tells_of_a_service_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is free for everybody, and cost half a millisecond each time."""
+    made = []
+
+    class Counted(server.operations.ops.ServiceAnswer):
+        def __init__(self, **values: object) -> None:
+            super().__init__(**values)
+            made.append(self)
+
+    async with running(tmp_path) as gw:
+        monkeypatch.setattr("server.operations.ops.ServiceAnswer", Counted)
+        first = document(await gw.fetch("GET", "/health", roles=None))
+        count = len(made)
+        again = document(await gw.fetch("GET", "/health", roles=None))
+    assert again["services"] == first["services"]
+    assert len(made) == count
 
 
 async def test_health_tells_everything(tmp_path: Path) -> None:
