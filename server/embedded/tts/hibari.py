@@ -129,7 +129,14 @@ class Hibari:
     def _read(self, text: str) -> Reading:
         """The text's pronunciation."""
         # The package takes [text](/phonemes/) for markup of its own.
-        normal = self._normalize(_legible(text.replace("](", "] (")))
+        legible = _legible(text.replace("](", "] ("))
+        try:
+            return self._pronounced(text, legible)
+        except ValueError:  # it tried to read ¹ or ፯ as an integer
+            return self._pronounced(text, "".join(map(_plain_digit, legible)))
+
+    def _pronounced(self, text: str, legible: str) -> Reading:
+        normal = self._normalize(legible)
         from_, word_of = origins(text, normal), _word_of(text)
         phonemes, words, position, latest = "", [], 0, 0
         for token in self._g2p.phonemize_tokens(self._g2p.tokenize(normal)):
@@ -207,6 +214,14 @@ def _plain_char(char: str) -> str:
         return char
     plain = unicodedata.normalize("NFKC", char)
     return plain if plain.isascii() else char
+
+
+def _plain_digit(char: str) -> str:
+    """A digit that is no decimal one as one of ours, if it is one of those raised or circled; else a space."""
+    if char.isdecimal() or not char.isdigit():
+        return char
+    plain = unicodedata.normalize("NFKC", char)
+    return plain if plain.isascii() else " "
 
 
 def _legible(text: str) -> str:

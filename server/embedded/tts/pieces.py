@@ -6,15 +6,26 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING
 
-MAX_PIECE_CHARS = 300  # how much another speaker may have to wait for: some 20 ms of synthesis
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_PIECE_COST = 300  # in letters; how much another speaker may have to wait for: 20 ms of synthesis, or 0.2 s of the natural voice's
+# Some characters stand for words, or for a syllable: "≠" is "not equal to". Measured in seconds of speech, a letter being 1.
+DIGIT_COST, SIGN_COST, IDEOGRAPH_COST = 5, 13, 3
+_IDEOGRAPHS = 0x2E80  # those, kana and hangul begin there
 ABBREVIATIONS = frozenset(
     ["mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "fig", "approx", "e.g", "i.e", "cf"]
 )
 
-_SENTENCE_END = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s)|[。！？]+["'”’」』）]*|\n""")
+# Nothing is read twice: thousands of dots, or of letters with dots, are read as fast as words.
+_SENTENCE_END = re.compile(r"""(?<![.!?…])[.!?…]++["'”’»)\]]*+(?=\s)|[。！？]+["'”’」』）]*|\n""")
 _CLAUSE_END = re.compile(r"[,;:–—]\s+|[、，；：]")
 _LAST_WORD = re.compile(r"\S+$")
+_LAST_WORD_CHARS = 16  # longer ones are no abbreviations
 
 
 class Boundary(Enum):
@@ -52,11 +63,12 @@ class PieceCutter:
     def feed(self, text: str) -> list[Piece]:
         """The pieces completed by this text."""
         self._open += text
-        pieces: list[Piece] = []
-        while (end := self._sentence_end()) is not None:
-            pieces += _cut(self._open[:end], Boundary.SENTENCE)
-            self._open = self._open[end:]
-        if len(self._open) > MAX_PIECE_CHARS:
+        pieces, start = list[Piece](), 0
+        for end in self._sentence_ends():
+            pieces += _cut(self._open[start:end], Boundary.SENTENCE)
+            start = end
+        self._open = self._open[start:]
+        if cost(self._open) > MAX_PIECE_COST:
             *early, last = _cut(self._open, Boundary.SENTENCE)
             pieces += early
             self._open = last.text
@@ -67,13 +79,12 @@ class PieceCutter:
         rest, self._open = self._open, ""
         return _cut(rest, Boundary.SENTENCE) if rest else []
 
-    def _sentence_end(self) -> int | None:
+    def _sentence_ends(self) -> Iterator[int]:
         for match in _SENTENCE_END.finditer(self._open):
-            word = _LAST_WORD.search(self._open[: match.start()])
-            if match[0] == "." and word is not None and _abbreviated(word[0]):
-                continue
-            return match.end()
-        return None
+            dot = match.start()
+            word = _LAST_WORD.search(self._open[max(0, dot - _LAST_WORD_CHARS) : dot])
+            if match[0] != "." or word is None or not _abbreviated(word[0]):
+                yield match.end()
 
 
 def _abbreviated(word: str) -> bool:
@@ -84,11 +95,32 @@ def _abbreviated(word: str) -> bool:
 def _cut(text: str, boundary: Boundary) -> list[Piece]:
     """One piece, or several if it is too long."""
     pieces = []
-    while len(text) > MAX_PIECE_CHARS:
-        head = text[:MAX_PIECE_CHARS]
+    while head := _head(text):
         clause = max((match.end() for match in _CLAUSE_END.finditer(head)), default=0)
         space = head.rfind(" ") + 1
-        end = clause or space or MAX_PIECE_CHARS
+        end = clause or space or len(head)
         pieces.append(Piece(text[:end], Boundary.CLAUSE if clause else Boundary.WORD))
         text = text[end:]
     return [*pieces, Piece(text, boundary)]
+
+
+def _head(text: str) -> str:
+    """As much of the text as a piece may have; empty if all of it fits into one."""
+    costs = accumulate(map(_cost, text))
+    fitting = next((at for at, so_far in enumerate(costs) if so_far > MAX_PIECE_COST), len(text))
+    return "" if fitting == len(text) else text[:fitting]
+
+
+def cost(text: str) -> int:
+    """What it costs to speak the text, in letters."""
+    return sum(map(_cost, text))
+
+
+@lru_cache(maxsize=4_096)
+def _cost(char: str) -> int:
+    kind = unicodedata.category(char)
+    if kind == "Nd":
+        return DIGIT_COST
+    if kind[0] in "NS" or char in "%&@#*/":
+        return SIGN_COST
+    return IDEOGRAPH_COST if kind == "Lo" and ord(char) >= _IDEOGRAPHS else 1

@@ -18,13 +18,21 @@ def runs(text: str, unsaid: Sequence[tuple[int, int]]) -> Iterator[tuple[int, st
     """The text in runs, each with its start: those that were said and those that were not, alternating. White space is no run."""
     edges = [0]
     for start, end in unsaid:
-        if len(edges) > 1 and not any(map(str.isalnum, text[edges[-1] : start])):
+        if len(edges) > 1 and _belongs_to_both(text[edges[-1] : start]):
             edges[-1] = end  # another word in the same script
         else:
             edges += [start, end]
     for start, end in zip(edges, [*edges[1:], len(text)], strict=True):
         if any(map(str.isalnum, text[start:end])):
             yield start, text[start:end]
+
+
+def _belongs_to_both(between: str) -> bool:
+    """True for what is between two words that were not said, and is no word itself: white space, or one letter within a word.
+
+    Hundreds of runs of one letter would each be spoken by themselves, or be named.
+    """
+    return (len(between) == 1 and between.isalnum()) or not any(map(str.isalnum, between))
 
 
 def standing_for(text: str, spoken: Spoken, rate_hz: int) -> Spoken:

@@ -51,6 +51,9 @@ NAMES = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANG
 
 def in_place_of(text: str) -> str:
     """What to say in place of words that nobody can say: "a word in Cyrillic"."""
-    name = unicodedata.name(next(filter(str.isalpha, text)), "").partition(" ")[0]
+    letter = next(filter(str.isalpha, text), "")
+    if not letter:  # digits and fractions in a form that no voice knows
+        return unicodedata.normalize("NFKC", text)
+    name = unicodedata.name(letter, "").partition(" ")[0]
     what = "words" if len(text.split()) > 1 else "a word"
     return f"{what} in {NAMES.get(name, name.title() or 'unknown letters')}"

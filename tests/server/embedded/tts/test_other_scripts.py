@@ -56,6 +56,23 @@ async def test_a_word_that_nobody_can_say_is_named(word: str, voice: Hibari, mon
     assert all(before.end_ms <= after.start_ms for before, after in pairwise(words))
 
 
+async def test_hundreds_of_single_letters_are_not_named_one_by_one(
+    voice: Hibari, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "水a" * 60
+    words, audio_ms = await said_alone(f"It says {text} here.", voice, monkeypatch)
+    assert [one.text for one in words] == ["It", "says", text, "here."]
+    assert audio_ms < 10_000
+
+
+@pytest.mark.parametrize("text", ["x²³¹", "½½ or so", "x²³¹" * 4, "b $9.፯ or so"])
+async def test_digits_in_forms_that_nobody_knows_are_said(
+    text: str, voice: Hibari, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, _ = await said_alone(text, voice, monkeypatch)
+    assert [one.text for one in words] == text.split()
+
+
 def test_scripts_have_names() -> None:
     assert in_place_of("Привет") == "a word in Cyrillic"
     assert in_place_of("你好 世界") == "words in Chinese"

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.embedded.tts.pieces import MAX_PIECE_CHARS, Boundary, Piece, PieceCutter
+from server.embedded.tts.pieces import MAX_PIECE_COST, Boundary, Piece, PieceCutter, cost
 
 
 def cut(*parts: str) -> list[Piece]:
@@ -50,11 +52,27 @@ def test_a_long_sentence_is_cut_at_a_clause_else_at_a_word_else_anywhere() -> No
     ]
 
 
+@pytest.mark.parametrize("text", ["J. ", "e.g. ", ".", '."', "a! ", "…?", "a\n"])
+def test_odd_texts_are_cut_as_fast_as_others(text: str) -> None:
+    """Three kinds of these took four to twenty seconds."""
+    began = time.thread_time()
+    assert cut(text * (60_000 // len(text)))
+    assert time.thread_time() - began < 1
+
+
+@pytest.mark.parametrize("char", ["7", "≠", "½", "%", "漢"])
+def test_what_takes_longer_to_say_has_shorter_pieces(char: str) -> None:
+    pieces = cut(char * 1_000)
+    assert all(len(piece.text) <= 100 for piece in pieces)
+    assert sum(cost(piece.text) for piece in pieces) == cost(char * 1_000)
+
+
 @given(
     st.lists(st.text(st.sampled_from("ab.!? \n,;。é“”\x01") | st.characters(exclude_categories=["Cs"]), max_size=400))
 )
 def test_pieces_joined_are_the_text_and_none_is_long(parts: list[str]) -> None:
     pieces = cut(*parts)
     assert "".join(piece.text for piece in pieces) == "".join(parts)
-    assert all(0 < len(piece.text) <= MAX_PIECE_CHARS for piece in pieces)
+    assert all(piece.text for piece in pieces)
+    assert all(cost(piece.text) <= MAX_PIECE_COST for piece in pieces)
     assert all(len(piece.speakable) == len(piece.text) for piece in pieces)
