@@ -1,7 +1,8 @@
-"""Whose call a log line of a service is about: the caller's request id, session and trace (CONTRACT 1)."""
+"""Who calls a service (CONTRACT 1): for log lines the request id, session and trace; for fair shares the user."""
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -9,9 +10,25 @@ import grpc.aio
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
 FIELDS = {"x-request-id": "request_id", "x-session-id": "session_id", "traceparent": "traceparent"}
+USER = "x-user-id"
+
+_user: ContextVar[str] = ContextVar("user", default="")
+
+
+def current_user() -> str:
+    """The user for whom this task works; empty if its caller named none."""
+    return _user.get()
+
+
+def bind_caller(service: str, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+    """Bind the caller that the metadata of a call, or of a trunk's stream, names: for the rest of this task."""
+    sent = {key: unquote(value) for key, value in metadata if isinstance(value, str)}
+    clear_contextvars()
+    bind_contextvars(service=service, **{FIELDS[key]: value for key, value in sent.items() if key in FIELDS})
+    _user.set(sent.get(USER, ""))
 
 
 class NameCaller(grpc.aio.ServerInterceptor):
@@ -27,7 +44,5 @@ class NameCaller(grpc.aio.ServerInterceptor):
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], handler_call_details: Any
     ) -> Any:
         """Bind the caller, then pass the call on."""
-        sent = {FIELDS[key]: unquote(value) for key, value in handler_call_details.invocation_metadata if key in FIELDS}
-        clear_contextvars()
-        bind_contextvars(service=self._service, **sent)
+        bind_caller(self._service, handler_call_details.invocation_metadata)
         return await continuation(handler_call_details)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import grpc
 
+from server.embedded.callers import bind_caller
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from types import ModuleType
@@ -129,7 +131,7 @@ class TrunkCall(ABC):
                 return  # the stream has ended; the caller sent this before it knew
             stream = self._streams[number] = self.new_stream(number)
             name = f"{self._service} trunk: stream {number}"
-            self._tasks[number] = group.create_task(self._run(stream), name=name)
+            self._tasks[number] = group.create_task(self._run(stream, dict(item.metadata)), name=name)
         if what == "request":
             stream.requests.put_nowait(item.request)
             if not self.took(stream, item.request):
@@ -141,8 +143,9 @@ class TrunkCall(ABC):
         else:
             self.other(stream, item)
 
-    async def _run(self, stream: ServedStream) -> None:
+    async def _run(self, stream: ServedStream, metadata: dict[str, str]) -> None:
         code, message = grpc.StatusCode.OK, ""
+        bind_caller(self._service, metadata.items())
         try:
             await self.run(stream)
         except AbortError as aborted:

@@ -1,7 +1,7 @@
 """The service's decoder processes, and the queue in front of them.
 
-Finals come first, then closer looks at doubtful ones, which take several times as long, then partials. Within a kind the queue is first
-in, first out. A process takes several jobs of one kind at once: the first and those nearest to its length. They are encoded in one call,
+Finals come first, then closer looks at doubtful ones, which take several times as long, then partials. Within a kind users take fair
+turns: the next is whose sound was decoded least. A process takes several jobs of one kind at once: the first and those nearest to its length. They are encoded in one call,
 which halves the decoder's time for each.
 Where there are several processes, one of them takes no partials, so that a final never waits behind those.
 """
@@ -9,14 +9,15 @@ Where there are several processes, one of them takes no partials, so that a fina
 from __future__ import annotations
 
 import asyncio
-import heapq
 import itertools
 import logging
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from server.embedded.callers import current_user
+from server.embedded.fairness import Shares
 from server.embedded.service import MissingPartError
 from server.embedded.stt.process import DecoderDiedError, DecoderProcess
 from server.embedded.stt.transcript import Transcript
@@ -48,15 +49,16 @@ def _kind(job: Job) -> int:
     return CLOSER if job.closer else FINAL
 
 
-@dataclass(order=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Waiting:
-    rank: tuple[int, bool, int]  # kind, whether earlier words were shown, number
-    job: Job = field(compare=False)
-    done: asyncio.Future[Transcript] = field(compare=False)
-    since_s: float = field(compare=False)
-    attempts: int = field(compare=False, default=0)
-    stale: Callable[[], bool] = field(compare=False, default=lambda: False)
-    newest: Callable[[], Job] | None = field(compare=False, default=None)
+    user: str
+    number: int
+    job: Job
+    done: asyncio.Future[Transcript]
+    since_s: float
+    attempts: int = 0
+    stale: Callable[[], bool] = lambda: False
+    newest: Callable[[], Job] | None = None
 
     @property
     def withdrawn(self) -> bool:
@@ -76,6 +78,7 @@ class DecoderPool:
         self._n_starting = 0
         self._queue: list[_Waiting] = []
         self._numbers = itertools.count()
+        self._shares = Shares()  # of the users, in bytes of sound
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._late_told_s = -LATE_LOG_S
@@ -120,10 +123,9 @@ class DecoderPool:
         `newest` makes the job that is decoded when its turn comes, with what was said since `job`.
         """
         done: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(
-            (_kind(job), job.shown, next(self._numbers)), job, done, time.monotonic(), stale=stale, newest=newest
-        )
-        heapq.heappush(self._queue, waiting)
+        number = next(self._numbers)
+        waiting = _Waiting(current_user(), number, job, done, time.monotonic(), stale=stale, newest=newest)
+        self._queue.append(waiting)
         self._dispatch()
         return await waiting.done
 
@@ -139,29 +141,33 @@ class DecoderPool:
         if self._queue and len(self.processes) + self._n_starting < self._n_processes:
             self._grow_in_background()
 
+    def _rank(self, waiting: _Waiting) -> tuple[int, bool, float, int]:
+        return _kind(waiting.job), waiting.job.shown, self._shares.start(waiting.user), waiting.number
+
     def _next_batch(self, n_idle: int) -> list[_Waiting]:
         """For one of so many idle processes: its share of what is next."""
-        while self._queue and self._queue[0].withdrawn:
-            heapq.heappop(self._queue)  # withdrawn
+        self._queue = [waiting for waiting in self._queue if not waiting.withdrawn]
         if not self._queue:
             return []
-        kind, vocabulary = self._queue[0].rank[0], self._queue[0].job.vocabulary
+        first = min(self._queue, key=self._rank).job
+        kind = _kind(first)
         if kind == PARTIAL and n_idle == 1 and len(self.processes) > 1:
             return []
-        first = self._queue[0].job
         alike = [
             waiting
             for waiting in self._queue
-            if waiting.rank[0] == kind and waiting.job.vocabulary == vocabulary and not waiting.withdrawn
+            if _kind(waiting.job) == kind and waiting.job.vocabulary == first.vocabulary
         ]
         # A busy process is idle again soon, and then takes its share too: the last of several finals comes sooner.
         n_sharing = n_idle if kind == PARTIAL else len(self.processes)
         most = min(_MOST[kind], -(-len(alike) // n_sharing))
         # All windows of a batch are as long as its longest.
-        batch = sorted(alike, key=lambda waiting: (abs(len(waiting.job.pcm) - len(first.pcm)), waiting.rank))[:most]
+        batch = sorted(alike, key=lambda waiting: (abs(len(waiting.job.pcm) - len(first.pcm)), self._rank(waiting)))[
+            :most
+        ]
         self._queue = [waiting for waiting in self._queue if waiting not in batch]
-        heapq.heapify(self._queue)
         for waiting in batch:
+            self._shares.begin(waiting.user, len(waiting.job.pcm))
             if waiting.newest is not None:
                 waiting.job = waiting.newest()
         return batch
@@ -185,7 +191,7 @@ class DecoderPool:
             if waiting.done.done():
                 continue
             if waiting.attempts < ATTEMPTS:
-                heapq.heappush(self._queue, waiting)
+                self._queue.append(waiting)
             else:
                 waiting.done.set_exception(DecoderDiedError())
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from protos import tts_pb2
+from server.embedded.callers import current_user
 from server.embedded.trunk import ServedStream, TrunkCall
 from tests.support import virtual_time
 
@@ -31,6 +32,17 @@ class Waiting(TrunkCall):
             await asyncio.Event().wait()
         finally:
             self.cancelled.set()
+
+
+class Naming(TrunkCall):
+    """Streams that end once they have noted their user."""
+
+    def __init__(self) -> None:
+        super().__init__(tts_pb2, "test")
+        self.users: dict[int, str] = {}
+
+    async def run(self, stream: ServedStream) -> None:
+        self.users[stream.number] = current_user()
 
 
 class DeadCall:
@@ -83,6 +95,20 @@ def test_responses_of_many_streams_gather(streams: int, busy_tick_s: float, mess
     virtual_time.run(test())
     assert sum(call.items) == 30
     assert abs(len(call.items) - messages) <= 1
+
+
+async def test_a_stream_works_for_the_user_that_its_first_item_names() -> None:
+    named = {1: {"x-user-id": "ada"}, 2: {"x-user-id": "b%C3%A9b%C3%A9"}, 3: {}}
+
+    async def opening() -> AsyncIterator[Any]:
+        items = [tts_pb2.StreamRequest(stream=number, metadata=metadata) for number, metadata in named.items()]
+        for item in items:
+            item.request.SetInParent()
+        yield tts_pb2.TrunkRequest(items=items)
+
+    trunk = Naming()
+    await trunk.serve(opening(), CountingCall())
+    assert trunk.users == {1: "ada", 2: "bébé", 3: ""}
 
 
 async def requests() -> AsyncIterator[Any]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.embedded.callers import bind_caller
 from server.embedded.stt.engine import whisper
-from server.embedded.stt.pool import MAX_PARTIAL_BATCH, DecoderPool
+from server.embedded.stt.pool import MAX_BATCH, MAX_PARTIAL_BATCH, DecoderPool
 from server.embedded.stt.process import DecoderDiedError
 from server.embedded.stt.transcript import Job, Transcript
 from tests.server.embedded.speech import folded, recording, silence
@@ -74,6 +75,20 @@ async def test_a_final_goes_before_the_partials_that_wait(pool: DecoderPool) -> 
         for number, final in enumerate([False] * 9 + [True]):
             group.create_task(ask(final), name=f"job {number}")
     assert done.index(True) <= 4, "only the partial under way was decoded before it"
+
+
+async def test_one_user_s_finals_are_not_in_the_way_of_another(pool: DecoderPool) -> None:
+    done: list[str] = []
+
+    async def ask(user: str) -> None:
+        bind_caller("stt", [("x-user-id", user)])
+        await pool.decode(Job(SPOKEN, final=True))
+        done.append(user)
+
+    async with asyncio.TaskGroup() as group:
+        for number, user in enumerate(["many"] * 20 + ["one"]):
+            group.create_task(ask(user), name=f"job {number}")
+    assert done.index("one") <= 1 + MAX_BATCH, "it was in the first batch behind the one under way"
 
 
 async def test_an_idle_process_that_dies_is_replaced_as_well(pool: DecoderPool) -> None:

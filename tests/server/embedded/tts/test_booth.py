@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.embedded.callers import bind_caller
 from server.embedded.tts.booth import Booth
 from server.embedded.tts.engine import Spoken
 
@@ -57,6 +58,25 @@ async def test_first_pieces_go_before_later_ones(at_once: int) -> None:
         engine.go.set()
     assert engine.order.index("new") <= at_once + 1
     assert sorted(engine.order) == ["a", "b", "c", "d", "new"]
+    booth.close()
+
+
+async def test_one_user_s_utterances_are_not_in_the_way_of_another() -> None:
+    engine = Waiting(1)
+    booth = Booth(engine)
+
+    async def say_for(user: str, text: str) -> None:
+        bind_caller("tts", [("x-user-id", user)])
+        await booth.say(text, "v", 1.0, first=True)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(40):
+            group.create_task(say_for("many", f"many {number}"), name=f"many {number}")
+        group.create_task(say_for("one", "one"), name="one")
+        while not engine.order:
+            await asyncio.sleep(0)
+        engine.go.set()
+    assert engine.order.index("one") <= 1
     booth.close()
 
 
