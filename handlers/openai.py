@@ -47,6 +47,7 @@ class OpenAiSocketHandler(ForeignSocketHandler):
 
     endpoint = "/v1/realtime"
     takes_secrets = True
+    takes_long_texts = True  # see FrameReader
 
     def initialize(self, gateway: Gateway) -> None:
         """Called by Tornado for every request."""
@@ -189,7 +190,7 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         """Take a piece of audio that came alone. False: deliver it as usual."""
         return self._live is not None and self._ending is None and self._live.hear(message)
 
-    def on_messages(self, messages: list[str | bytes]) -> None:
+    def on_messages(self, messages: list[Any]) -> None:
         """Handle all messages of one read."""
         if self._live is not None and self._ending is None:
             for message in messages:

@@ -40,7 +40,7 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
     """A second socket of a session, opened by the same user."""
 
     endpoint = "/v1/live/sessions/{id}/attach"
-    takes_secrets = False
+    takes_secrets = takes_long_texts = False
     _resumed_id = ""
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from tornado.httputil import HTTPHeaders
@@ -69,8 +69,8 @@ class SocketHandler(HandshakeHandler):
         """Admit the client."""
 
     @abstractmethod
-    def on_messages(self, messages: list[str | bytes]) -> None:
-        """Feed all messages of one read, then wake the session once."""
+    def on_messages(self, messages: list[Any]) -> None:
+        """Feed all messages of one read, then wake the session once: `str` and `bytes`, and LongText if `takes_long_texts`."""
 
     def on_message(self, message: str | bytes) -> None:
         """Handle a single message, as delivered by Tornado's protocol."""

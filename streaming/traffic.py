@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streaming.long_text import LongText
 
 
 @dataclass(slots=True)
@@ -16,7 +20,7 @@ class Traffic:
     frames_received: int = 0
     frames_sent: int = 0
 
-    def received(self, data: str | bytes) -> None:
+    def received(self, data: str | bytes | LongText) -> None:
         """Count a received message."""
         self.bytes_received += len(data)
         if type(data) is bytes:

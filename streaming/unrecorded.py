@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from streaming.long_text import LongText
 from streaming.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -86,13 +87,13 @@ class UnrecordedResident(ABC):
         """The batch, unchanged."""
         return batch
 
-    def _note_received(self, data: str | bytes) -> None:
+    def _note_received(self, data: str | bytes | LongText) -> None:
         """Count a message, and show it to the taps."""
         self.traffic.received(data)
         if self.taps:
-            now = self._clock()
+            shown, now = data.decode() if isinstance(data, LongText) else data, self._clock()
             for tap in self.taps:
-                tap.received(data, now)
+                tap.received(shown, now)
 
     def _note_sent(self, batch: list[str | bytes]) -> None:
         """The same for a batch."""

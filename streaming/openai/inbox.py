@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from streaming.long_text import LongText
 from streaming.openai.mistakes import MistakeError
 
 if TYPE_CHECKING:
@@ -23,23 +24,23 @@ class EventInbox:
 
     def __init__(
         self,
-        read_long: Callable[[str | bytes], Awaitable[None]],
+        read_long: Callable[[str | bytes | LongText], Awaitable[None]],
         read_now: Callable[[str | bytes], None],
         group: asyncio.TaskGroup,
     ) -> None:
         self._read_long = read_long
         self._read_now = read_now
         self._group = group
-        self._waiting: deque[str | bytes] = deque()
+        self._waiting: deque[str | bytes | LongText] = deque()
         self._waiting_bytes = 0
         self._held: Callable[[], Awaitable[None]] | None = None  # work that later events wait for
         self._task: asyncio.Task[None] | None = None
 
-    def must_take(self, data: str | bytes) -> bool:
+    def must_take(self, data: str | bytes | LongText) -> bool:
         """True for an event that is long, or has to wait."""
         return self._task is not None or len(data) > LONG_CHARS
 
-    def takes(self, data: str | bytes) -> bool:
+    def takes(self, data: str | bytes | LongText) -> bool:
         """Queue an event that must be queued; False for any other. Raises MistakeError if too much is queued."""
         if not self.must_take(data):
             return False
@@ -70,7 +71,7 @@ class EventInbox:
                     continue
                 data = self._waiting.popleft()
                 self._waiting_bytes -= sys.getsizeof(data)
-                if len(data) > LONG_CHARS:
+                if len(data) > LONG_CHARS or isinstance(data, LongText):
                     await self._read_long(data)
                 else:
                     self._read_now(data)

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from streaming.expiry import TokenTimer
 from streaming.listening import ListeningClock
+from streaming.long_text import LongText
 from streaming.openai import settings as config
 from streaming.openai.appends import appended
-from streaming.openai.client_events import NO_SOUNDS, ClientEvent, UnreadableEventError, read
+from streaming.openai.client_events import NO_SOUNDS, ClientEvent, read
 from streaming.openai.closing import DEPARTURES, last_mistake
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
 from streaming.openai.inbox import LONG_CHARS, EventInbox, in_steps
 from streaming.openai.items import checked_item
-from streaming.openai.long_sound import MAX_REST_CHARS, TAKE_SOUND, is_in_items, without_sound
+from streaming.openai.long_sound import TAKE_SOUND, is_in_items, without_sound
 from streaming.openai.microphones import Microphones
 from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.pace import EventPace
@@ -216,7 +217,7 @@ class RealtimeSession(UnrecordedResident):
 
     # --- client events ---
 
-    def receive(self, data: str | bytes, arrived_at: float | None = None) -> None:
+    def receive(self, data: str | bytes | LongText, arrived_at: float | None = None) -> None:
         """Handle one message. A mistake is answered and has no effect. `arrived_at`: when it was read, if it has waited since."""
         self._note_received(data)
         self._arrived_at = arrived_at
@@ -228,10 +229,10 @@ class RealtimeSession(UnrecordedResident):
             self.wake()
             return
         audio = appended(data) if self.reads_appends and isinstance(data, str) else None
-        if audio is None:
-            self.receive_now(data)
-        else:
+        if audio is not None:
             self._append(*audio)
+        elif not isinstance(data, LongText):  # else it is queued
+            self.receive_now(data)
 
     def hear(self, data: str | bytes) -> bool:
         """Take an append that came alone: the hot path. False: nothing was done, so call `receive`."""
@@ -271,10 +272,10 @@ class RealtimeSession(UnrecordedResident):
             self.act(event)
         self.wake()
 
-    def count(self, kind: str, data: str | bytes) -> None:
+    def count(self, kind: str, data: str | bytes | LongText) -> None:
         """Count an event. Raises MistakeError if there are too many."""
         # Where there are more characters, these count enough.
-        commas = data.count(",", 0, LONG_CHARS) if isinstance(data, str) else 0
+        commas = data.count(",", 0, LONG_CHARS) if isinstance(data, str) else data.count(b",", 0, LONG_CHARS)
         self._pace.count(kind, len(data), commas, self._loop.time() if self._arrived_at is None else self._arrived_at)
 
     def appending(self, event: ClientEvent, audio: bytes | bytearray) -> Generator[None, None, None]:
@@ -292,13 +293,10 @@ class RealtimeSession(UnrecordedResident):
         event.check_fields()
         self.actions[event.kind](self, event)
 
-    async def _receive_long(self, data: str | bytes) -> None:
+    async def _receive_long(self, data: str | bytes | LongText) -> None:
         """Handle a long message: read and feed its sound in short steps, and parse the rest in a thread."""
         with telling_mistakes(self, data) as mistaken:
-            rest, sounds = await in_steps(without_sound(data)) if isinstance(data, str) else (data, NO_SOUNDS)
-            if len(rest) > MAX_REST_CHARS:
-                message = f"an event has at most {MAX_REST_CHARS} characters beside sound"
-                raise UnreadableEventError("string_above_max_length", message, "", "")
+            rest, sounds = (data, NO_SOUNDS) if isinstance(data, bytes) else await in_steps(without_sound(data))
             reading = partial(read, rest, self.actions, sounds)
             event = await asyncio.to_thread(reading) if len(rest) > LONG_CHARS else reading()
             mistaken.event_id, mistaken.is_sound = event.event_id, event.kind == self.append_kind

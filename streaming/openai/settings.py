@@ -158,10 +158,15 @@ def merged(session: dict[str, Any], update: Any, voices: Voices) -> dict[str, An
             )
     check_update(update)
     change = {name: value for name, value in update.items() if name not in _KEPT and name != "model"}
-    fresh = deepcopy(session)
-    _merge(fresh, deepcopy(change))
+    fresh = _copied(session)
+    _merge(fresh, _copied(change))
     _check(fresh, voices)
     return fresh
+
+
+def _copied(settings: dict[str, Any]) -> dict[str, Any]:
+    """A copy whose objects may be changed. Lists are replaced as a whole: those of tools are long."""
+    return {name: _copied(value) if isinstance(value, dict) else value for name, value in settings.items()}
 
 
 def _merge(into: dict[str, Any], change: dict[str, Any]) -> None:

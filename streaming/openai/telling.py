@@ -14,6 +14,7 @@ from streaming.rfc6455 import POLICY_VIOLATION
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from streaming.long_text import LongText
     from streaming.openai.event_queue import EventQueue
 
 
@@ -22,7 +23,7 @@ class ToldSession(Protocol):
 
     event_queue: EventQueue
 
-    def count(self, kind: str, data: str | bytes) -> None:
+    def count(self, kind: str, data: str | bytes | LongText) -> None:
         """Count an event. Raises MistakeError if there are too many."""
 
     def end(self, code: int, word: str, message: str) -> None:
@@ -38,7 +39,7 @@ class Mistaken:
 
 
 @contextmanager
-def telling_mistakes(session: ToldSession, data: str | bytes) -> Iterator[Mistaken]:
+def telling_mistakes(session: ToldSession, data: str | bytes | LongText) -> Iterator[Mistaken]:
     """Answer any exception inside with an `error`. A flood ends the session."""
     mistaken = Mistaken()
     try:

@@ -102,7 +102,7 @@ def test_thousands_of_values_are_read_about_as_fast_as_without_checks(value: obj
     assert thread_s(lambda: strict_value(text, DEPTH)) < 5.5 * thread_s(lambda: json.loads(text))
 
 
-@given(documents, st.sampled_from(["12:30", '":', ":" * 9, "a\":b"]))
+@given(documents, st.sampled_from(["12:30", '":', ":" * 9, 'a":b']))
 def test_colons_in_strings_are_no_names(document: dict[str, object], text: str) -> None:
     document = {**document, text: [text, {text: text}]}
     assert strict_value(json.dumps(document), 64) == document

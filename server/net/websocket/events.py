@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streaming.long_text import LongText
+
 
 @dataclass(frozen=True, slots=True)
 class PingFrame:
@@ -35,4 +37,4 @@ class Violated:
     reason: str
 
 
-SocketEvent = bytes | str | PingFrame | PongFrame | Closed | Violated
+SocketEvent = bytes | str | LongText | PingFrame | PongFrame | Closed | Violated

@@ -97,7 +97,7 @@ class CheckedProtocol(WebSocketProtocol13):
     async def _take(self, event: SocketEvent) -> None:
         if self.client_terminated:
             return
-        if isinstance(event, bytes | str):
+        if isinstance(event, bytes | str | bytearray):
             began = time.thread_time()
             handled = self._run_callback(self.handler.on_message, event)
             self.share.take(time.thread_time() - began)

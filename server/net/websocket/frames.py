@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from server.net.websocket.events import Closed, PingFrame, PongFrame, Violated
 from server.net.websocket.mask import unmask
+from streaming.long_text import LongText
 from streaming.rfc6455 import INVALID_PAYLOAD, MESSAGE_TOO_BIG, NO_CODE, PROTOCOL_ERROR, SENT
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _LONE_HEADS = frozenset({bytes((_FINAL_BINARY, _MASKED_16_BIT)), bytes((FIN | TE
 _LONE_HEAD_BYTES, _SHORT_HEAD_BYTES = 8, 6
 AUDIO_IN_ONE = 16  # so many frames of audio count as one other: a text may be a command, which costs ten times as much
 AUDIO_BYTES = 256  # any other frame counts as one of audio more for each: long texts cost milliseconds
+LONG_TEXT_BYTES: Final = 256 * 1024  # only OpenAI's dialect takes longer texts
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _HEAD_16_BIT: Final = struct.Struct("!BBH")
 _HEAD_64_BIT: Final = struct.Struct("!BBQ")
@@ -56,10 +58,14 @@ class ViolationError(Exception):
 
 
 class FrameReader:
-    """Parses one client's frames. `max_message_bytes` limits a message, and so what is buffered of an unfinished one."""
+    """Parses one client's frames. `max_message_bytes` limits a message, and so what is buffered of an unfinished one.
+
+    If `long_texts`, texts of more than LONG_TEXT_BYTES are left as they are: LongText.
+    """
 
     __slots__ = (
         "_between",
+        "_decoded_bytes",
         "_decoder",
         "_final",
         "_head",
@@ -77,11 +83,12 @@ class FrameReader:
         "pieces",
     )
 
-    def __init__(self, max_message_bytes: int) -> None:
+    def __init__(self, max_message_bytes: int, long_texts: bool = False) -> None:
         self.begun = 0  # messages that did not come in one piece
         self.pieces = 0  # the pieces of such messages so far; whoever limits them may reset it
         self.ended = False  # closed or violated: further data is ignored
         self._max_bytes = max_message_bytes
+        self._decoded_bytes = LONG_TEXT_BYTES if long_texts else sys.maxsize
         self._head = b""  # an incomplete header or control frame
         self._rest, self._rest_at = b"", 0  # bytes that `feed` did not get to, and where they begin
         self._opcode = CONTINUATION  # of the unfinished message; CONTINUATION: there is none
@@ -243,15 +250,21 @@ class FrameReader:
             self.pieces += 1
             if complete:
                 assert self._message is not None, "it has just been kept"
-                events.append(bytes(self._message) if self._opcode == BINARY else _decoded(self._message))
+                events.append(self._whole(self._message))
         if complete:
             self._opcode, self._message, self._decoder = CONTINUATION, None, None
         return at + len(piece)
 
+    def _whole(self, message: bytearray) -> SocketEvent:
+        """A message that came in pieces. Those of a text were checked as they came."""
+        if not isinstance(message, LongText):
+            return bytes(message)
+        return message if len(message) > self._decoded_bytes else message.decode()
+
     def _keep(self, piece: bytes, *, complete: bool) -> None:
         """Add a part of a message. Invalid text is refused at once, because it can never become valid."""
         if self._message is None:
-            self._message = bytearray()
+            self._message = bytearray() if self._opcode == BINARY else LongText()
             self.begun += 1
         self._message += piece
         if self._opcode == TEXT:
@@ -291,7 +304,7 @@ def _length(data: bytes, at: int) -> tuple[int, int]:
     return length, at + 6 + size
 
 
-def _decoded(payload: bytes | bytearray) -> str:
+def _decoded(payload: bytes) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError:

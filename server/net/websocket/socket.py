@@ -68,7 +68,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
-        self._reader = frames.FrameReader(limits.message_bytes)
+        self._reader = frames.FrameReader(limits.message_bytes, getattr(handler, "takes_long_texts", False))
         self.express: Callable[[bytes | str], bool] | None = None  # takes a lone message; False: deliver it as usual
         self._deliver = cast("Callable[[list[Any]], None]", getattr(handler, "on_messages", self._deliver_singly))
         self._subprotocol: str | None = None
@@ -187,11 +187,11 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             except Exception:  # noqa: BLE001 - as above
                 self._failed()
 
-    def _take_lone(self, message: bytes | str) -> None:
+    def _take_lone(self, message: bytes | str | bytearray) -> None:
         if self.client_terminated or self.server_terminated:
             return
         try:
-            if self.express is None or not self.express(message):
+            if self.express is None or isinstance(message, bytearray) or not self.express(message):
                 self._share.run(self._deliver, [message])
         except Exception:  # noqa: BLE001 - as above
             self._failed()
@@ -203,7 +203,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     def _take_singly(self, events: list[SocketEvent]) -> None:
         """Handle events in order: control frames are among them."""
         for event in events:
-            if isinstance(event, bytes | str):
+            if isinstance(event, bytes | str | bytearray):
                 self._take_lone(event)
             elif self.client_terminated:
                 return

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streaming.long_text import LongText
 from streaming.openai import long_sound
 from streaming.openai.client_events import decoded, read
 from streaming.openai.long_sound import LEAST_CHARS, MAX_REST_CHARS, without_sound
@@ -119,9 +120,9 @@ def test_the_longest_sound_leaves_others_the_processor(kind: str) -> None:
     every: dict[str, dict[str, Any]] = {
         "conversation.item.create": {"item": item},
         "response.create": {"response": {"input": [item], "conversation": "none", "output_modalities": ["text"]}},
-        "input_audio_buffer.append": {"event_id": "of mine", "audio": sound},
+        "input_audio_buffer.append": {"event_id": "of mine 😀", "audio": sound},
     }
-    text = json.dumps({"type": kind, **every[kind]})
+    text = json.dumps({"type": kind, **every[kind]}, ensure_ascii=False)
 
     async def run() -> None:
         world = World()
@@ -132,7 +133,7 @@ def test_the_longest_sound_leaves_others_the_processor(kind: str) -> None:
             while not world.recognitions or not world.recognitions[-1].commits:
                 await asyncio.sleep(0)
             world.recognitions[-1].push(FinalTranscript("hello", 0.9, 0, 100))
-            client.live.receive(text)
+            client.live.receive(LongText(text, "utf-8"))
             longest_s, before_s = 0.0, time.process_time()
             while sum(len(each.heard) for each in world.recognitions) < 100_000:
                 await asyncio.sleep(0)

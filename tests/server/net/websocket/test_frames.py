@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 
 from server.net.websocket import frames
 from server.net.websocket.events import Closed, PingFrame, PongFrame, SocketEvent, Violated
-from server.net.websocket.frames import FrameReader
+from server.net.websocket.frames import LONG_TEXT_BYTES, FrameReader
 from server.net.websocket.mask import unmask, xor_by_integers
+from streaming.long_text import LongText
 from tests.server.net.websocket.client_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
 
 MAX_BYTES = 1000
@@ -240,6 +242,29 @@ def test_a_long_text_counts_as_several() -> None:
     assert [len(event) for event in reader.feed(frame(TEXT, bytes(8_192)) * 4, 3) if isinstance(event, str)] == [8_192]
     assert reader.crowded
     assert len(reader.more(4)) == 2
+
+
+@pytest.mark.parametrize(("long_texts", "kind"), [(True, LongText), (False, str)])
+def test_a_long_text_is_left_to_whoever_wants_it_so(long_texts: bool, kind: type) -> None:
+    text = "é😀" * LONG_TEXT_BYTES
+    reader = FrameReader(100 * LONG_TEXT_BYTES, long_texts)
+    data = frame(TEXT, text.encode())
+    cut = len(data) // 2
+    (event,) = [*reader.feed(data[:cut]), *reader.feed(data[cut:])]
+    assert type(event) is kind
+    assert (event.decode() if isinstance(event, LongText) else event) == text
+    assert reader.feed(frame(TEXT, b"short")) == ["short"]
+
+
+def test_no_part_of_a_long_text_is_read_for_long() -> None:
+    """Twenty milliseconds were taken at its end, to decode it again."""
+    reader, longest_s = FrameReader(100 * LONG_TEXT_BYTES, long_texts=True), 0.0
+    data = frame(TEXT, "é😀".encode() * 3 * 1024 * 1024)
+    for at in range(0, len(data), 64 * 1024):
+        began = time.thread_time()
+        reader.feed(data[at : at + 64 * 1024])
+        longest_s = max(longest_s, time.thread_time() - began)
+    assert longest_s < 0.01
 
 
 def test_what_comes_behind_unread_frames_waits_too() -> None:
