@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING
 
@@ -44,6 +45,7 @@ class Upload:
         self.lists: dict[str, list[str]] = {}
         self._part: MultipartSegment | None = None
         self.file: IO[bytes] | None = None
+        self._stored_bytes = 0
         self.fields: dict[str, str] = {}
         self._field = bytearray()
         self._max_field_bytes = max_field_bytes
@@ -73,10 +75,14 @@ class Upload:
         return self.file
 
     def close(self) -> None:
-        """Delete the file."""
-        if self.file is not None:
-            self.file.close()
-            self.file = None
+        """Delete the file: a long one in a thread, because the system takes milliseconds for it."""
+        file, self.file = self.file, None
+        if file is None:
+            return
+        if self._stored_bytes > SPOOL_BYTES:
+            asyncio.get_running_loop().run_in_executor(None, file.close)
+        else:
+            file.close()
 
     def _begin(self, part: MultipartSegment) -> None:
         known = part.name in {self._file_field, *self._field_names, *self._list_names}
@@ -95,6 +101,7 @@ class Upload:
             assert self.file is not None
             try:
                 self.file.write(data)
+                self._stored_bytes += len(data)
             except OSError as full:  # of descriptors or of the disk, when the file moves there
                 log.warning("an upload could not be stored", reason=full.strerror)
                 words = "there is no room for the file at the moment"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_jsonable_python
 
 from server.errors import ApiError
 from server.operations.operation import Caller, Streaming
@@ -47,4 +47,4 @@ async def invoke(gateway: Gateway, identity: Identity, context: CallContext, nam
     require_access(operation, identity)
     request = validated(operation, params)
     answer = await operation.run(gateway, caller_of(identity, context, request), request)
-    return None if answer is None else from_json(to_json(answer, inf_nan_mode="null"))
+    return None if answer is None else to_jsonable_python(answer, inf_nan_mode="null")

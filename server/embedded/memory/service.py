@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import secrets
 import sqlite3
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
 
 from protos import memory_pb2, memory_pb2_grpc
+from server.embedded.fairness import FairThreads
 from server.embedded.memory.store import MemoryStore
 from server.embedded.memory.words import key_form
 from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 MAX_VALUE_BYTES = 64 * 1024
 MAX_DEPTH = 64  # nested arrays and objects; deeper ones break readers
@@ -32,6 +32,9 @@ MAX_TURN_CHARS = 20_000
 MAX_QUERY_CHARS = 1_000
 MAX_TTL_S = 100 * 365 * 86_400  # a hundred years; longer means for ever
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
+MAX_ANSWER_CHARS = (
+    512 * 1024
+)  # of values or turns, but one is always told: more keeps the gateway's loop for many milliseconds
 ROLES = ("user", "assistant")
 DISK_FULL = "the disk is full, so nothing new can be remembered"
 NO_WRITES = "the disk takes no writes, so nothing new can be remembered"
@@ -149,14 +152,14 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
     def __init__(self, config: EmbeddedConfig, clock: Callable[[], float] = time.time) -> None:
         super().__init__(config)
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="memory")
+        self._thread = FairThreads(1, "memory")
         self._store: MemoryStore | None = None
 
     async def start(self) -> None:
         """Open the database. Raises MissingPartError if the file cannot be used; it is left unchanged then."""
         path = self.config.directory / "memory.sqlite3"
         try:
-            self._store = await self._in_thread(lambda: MemoryStore(path, self._clock))
+            self._store = await self._thread.run(lambda: MemoryStore(path, self._clock))
         except (sqlite3.Error, OSError) as error:
             raise MissingPartError(
                 f"{path} cannot be used ({error}): move it away to start with an empty one"
@@ -170,18 +173,15 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         """Close the database."""
         store = self._store
         if store is not None:
-            await self._in_thread(store.close)
-        self._thread.shutdown()
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            await self._thread.run(store.close)
+        self._thread.close()
 
     async def _ask(self, context: Context, work: Callable[[MemoryStore], T]) -> T:
         """Run it in the thread. A disk that takes no writes is not the service's fault: stored data can still be read."""
         store = self._store
         assert store is not None, "calls are refused until start() is done"
         try:
-            return await self._in_thread(lambda: work(store))
+            return await self._thread.run(lambda: work(store))
         except sqlite3.Error as error:
             primary = error.sqlite_errorcode & PRIMARY_CODE
             if primary == sqlite3.SQLITE_FULL:
@@ -221,8 +221,9 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         hits = await self._ask(
             context, lambda store: store.search(request.user_id, request.query, tags, _limit(request.limit))
         )
+        told = hits[: _fitting(len(hit.row["value"]) + len(hit.row["metadata"]) for hit in hits)]
         return memory_pb2.SearchResponse(
-            results=[memory_pb2.Hit(item=item_of(hit.row), score=hit.score) for hit in hits]
+            results=[memory_pb2.Hit(item=item_of(hit.row), score=hit.score) for hit in told]
         )
 
     async def PutTurn(self, request: memory_pb2.PutTurnRequest, context: Context) -> memory_pb2.PutTurnResponse:  # noqa: N802 - gRPC's name
@@ -239,9 +240,14 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         )
         turns = [
             memory_pb2.StoredTurn(role=row["role"], text=row["text"], at=rfc3339(row["at"]), turn_id=row["turn_id"])
-            for row in rows
+            for row in rows[-_fitting(len(row["text"]) for row in reversed(rows)) :]
         ]
         return memory_pb2.ContextResponse(turns=turns)
+
+
+def _fitting(lengths: Iterable[int]) -> int:
+    """How many of these fit into an answer; at least one."""
+    return max(1, sum(1 for so_far in accumulate(lengths) if so_far <= MAX_ANSWER_CHARS))
 
 
 def _limit(wanted: int) -> int:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_TEXT_CHARS = 2_000
+SHORT_CHARS = 160  # processed on the event loop, in a few milliseconds at most
 MAX_INTENT_CHARS = 128
 MAX_HEARD_CHARS = 100  # repeated to the user
 NOT_UNDERSTOOD = "I did not understand"  # in replies to what was not understood
@@ -226,7 +227,8 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
     ) -> planner_pb2.PlanResponse:
         """The steps that reach the goal."""
         try:
-            made = await asyncio.to_thread(plan, request) if request.context else plan(request)
+            long = bool(request.context) or len(request.text) > SHORT_CHARS
+            made = await asyncio.to_thread(plan, request) if long else plan(request)
         except WrongEntityError as wrong:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
         if self._mind is not None and request.text.strip() and self._is_for_the_mind(made.intent, request):

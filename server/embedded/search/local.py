@@ -6,10 +6,11 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from server.embedded.fairness import FairThreads
 from server.embedded.search.documents import folder, machine
 from server.embedded.search.index import SearchIndex
 from server.embedded.search.provider import ProviderError
@@ -34,7 +35,7 @@ class LocalProvider:
     def __init__(self, directory: Path, documents: str) -> None:
         self._path = directory / INDEX_FILE
         self._documents = Path(documents) if documents else None
-        self._asking = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._asking = FairThreads(1, "search")
         self._building = threading.Thread(target=self._build, name="search index", daemon=True)
         self._stopping = threading.Event()
         self._index: SearchIndex | None = None
@@ -43,9 +44,8 @@ class LocalProvider:
         """Open the index and start building it. Raises MissingPartError."""
         if self._documents is not None and not self._documents.is_dir():
             raise MissingPartError(f"SEARCH_DOCUMENTS_DIR: {self._documents} is not a folder")
-        loop = asyncio.get_running_loop()
         try:
-            self._index = await loop.run_in_executor(self._asking, SearchIndex, self._path)
+            self._index = await self._asking.run(lambda: SearchIndex(self._path))
         except (sqlite3.Error, OSError) as error:
             raise MissingPartError(f"the search index {self._path} cannot be opened: {error}") from None
         self._building.start()
@@ -54,7 +54,7 @@ class LocalProvider:
         """Full-text search. Raises ProviderError."""
         assert self._index is not None
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._asking, self._index.search, query, most)
+            return await self._asking.run(partial(self._index.search, query, most))
         except sqlite3.Error as error:
             raise ProviderError(f"the search index cannot be read: {error}") from None
 
@@ -64,8 +64,8 @@ class LocalProvider:
         if self._building.is_alive():
             await asyncio.to_thread(self._building.join)
         if self._index is not None:
-            await asyncio.get_running_loop().run_in_executor(self._asking, self._index.close)
-        self._asking.shutdown()
+            await self._asking.run(self._index.close)
+        self._asking.close()
 
     def _build(self) -> None:
         """Runs in a thread with a connection of its own: index now, and a folder again and again."""

@@ -129,6 +129,15 @@ async def test_a_call_answers_as_rest_does(tmp_path: Path) -> None:
         assert (await invoke(gw.gateway, ADA, CONTEXT, "ops.health", {}))["status"] == "ready"
 
 
+async def test_a_long_answer_is_not_written_and_read_again(tmp_path: Path) -> None:
+    """That took twenty milliseconds for the longest."""
+    long = "é" * 60_000
+    async with running(tmp_path) as gw:
+        await invoke(gw.gateway, ADA, CONTEXT, "memory.store", {"key": "k", "value": long})
+        kept = await gw.gateway.services.memory.retrieve("k", CONTEXT)
+        assert (await invoke(gw.gateway, ADA, CONTEXT, "memory.retrieve", {"key": "k"}))["value"] is kept.value
+
+
 @pytest.mark.parametrize(
     ("name", "params", "code"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import stat
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,13 @@ import grpc.aio
 import pytest
 
 from protos import memory_pb2 as pb
-from server.embedded.memory.service import MAX_TTL_S, MAX_VALUE_BYTES, MemoryService
+from server.embedded.memory.service import (
+    MAX_ANSWER_CHARS,
+    MAX_TTL_S,
+    MAX_TURN_CHARS,
+    MAX_VALUE_BYTES,
+    MemoryService,
+)
 from server.embedded.memory.store import MemoryStore
 from server.embedded.service import EmbeddedConfig, MissingPartError
 from server.upstream.breaker import FAULTS
@@ -164,6 +171,24 @@ async def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     assert set(kept) == {answer.key for answer in made} | {"colour"}
     assert len(kept) == 26
     assert {turn.text for turn in said} == {str(number) for number in range(25)}
+
+
+async def test_an_answer_is_not_as_long_as_all_that_is_kept(tmp_path: Path) -> None:
+    """The gateway's loop would be busy with it for many milliseconds."""
+    long = "word " * 12_000
+    turn_text = "x" * MAX_TURN_CHARS
+    async with memory(tmp_path) as stub:
+        for number in range(20):
+            await stub.Store(item(json.dumps(long), key=str(number)))
+        for number in range(40):
+            await stub.PutTurn(
+                pb.PutTurnRequest(user_id="ada", session_id="s", turn_id=str(number), role="user", text=turn_text)
+            )
+        kept = (await stub.Search(pb.SearchRequest(user_id="ada", query="word", limit=100))).results
+        turns = (await stub.Context(pb.ContextRequest(user_id="ada", session_id="s", limit=100))).turns
+    assert len(kept) == MAX_ANSWER_CHARS // (len(long) + 2)
+    assert [turn.turn_id for turn in turns] == [str(number) for number in range(40)][-len(turns) :]
+    assert len(turns) == MAX_ANSWER_CHARS // MAX_TURN_CHARS
 
 
 async def test_a_conversation_comes_back_in_order_and_a_turn_can_be_cut(tmp_path: Path) -> None:
