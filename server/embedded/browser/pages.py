@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,8 @@ FLAGS = (
 )
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "USERPROFILE", "SYSTEMROOT", "LOCALAPPDATA")
 
-MAX_CONTEXTS = 8  # each has a renderer or more, some 60 MB; the least recently used is closed first
+MAX_CONTEXTS = 8  # each has a renderer or more, some 60 MB; the least recently used of the user who has most is closed first
+MAX_AT_WORK = 4  # of one user, if others are to find one
 IDLE_S = 900.0  # without a task; then the context is closed, and with the last one the browser
 REAP_S = 30.0
 CLOSE_S = 5.0  # for closing to complete
@@ -144,6 +145,7 @@ class Chromium:
         try:
             browser = await self._launched()
             if key not in self._tabs:
+                self._check_share(key[0])
                 await self._make_room()
                 context = await browser.new_context(
                     viewport={"width": VIEWPORT_WIDTH, "height": VIEWPORT_HEIGHT}, accept_downloads=False
@@ -159,10 +161,17 @@ class Chromium:
         """Close the least recently used context. Raises UnavailableError if all are in use."""
         if len(self._tabs) < MAX_CONTEXTS:
             return
-        idle = next((key for key, tabs in self._tabs.items() if not tabs.using.locked()), None)
-        if idle is None:
+        idle = [key for key, tabs in self._tabs.items() if not tabs.using.locked()]
+        if not idle:
             raise UnavailableError(f"all {MAX_CONTEXTS} browser pages are at work")
-        await self._tabs.pop(idle).close()
+        of_users = Counter(user_id for user_id, _ in self._tabs)
+        await self._tabs.pop(max(idle, key=lambda key: of_users[key[0]])).close()
+
+    def _check_share(self, user_id: str) -> None:
+        """Raises UnavailableError if the user has as many at work as one may have."""
+        at_work = sum(key[0] == user_id and tabs.using.locked() for key, tabs in self._tabs.items())
+        if at_work >= MAX_AT_WORK:
+            raise UnavailableError(f"{MAX_AT_WORK} of this user's browser pages are at work")
 
     async def reap(self) -> None:
         """Close what has been idle for long. Runs until cancelled."""

@@ -354,6 +354,27 @@ async def test_when_all_pages_are_at_work_a_task_is_refused(tmp_path: Path, monk
         call.cancel()
 
 
+async def test_one_user_has_not_all_pages_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser_pages, "MAX_AT_WORK", 1)
+    async with surfing(tmp_path) as surfer:
+        call = surfer.stub.Execute(request("navigate", {"url": f"{surfer.site.url}/hang"}))
+        await surfer.site.hangs(1)
+        status, words = await refused(surfer.stub, "screenshot", {}, session="other")
+        assert (status, words) == ("UNAVAILABLE", "1 of this user's browser pages are at work")
+        assert (await surfer.open("form", user="bob")).values["title"] == "Form"
+        call.cancel()
+
+
+async def test_a_user_with_many_pages_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser_pages, "MAX_CONTEXTS", 3)
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("cookie?who=bob", user="bob")
+        for session in ("1", "2", "3"):
+            await surfer.open("cookie", session=session)
+        await surfer.open("cookie", user="bob")
+        assert (await surfer.do("extract_text", user="bob")).values["text"] == "bob"
+
+
 async def test_nothing_is_left_after_stop(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         await surfer.open("form")
