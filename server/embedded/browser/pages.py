@@ -69,7 +69,9 @@ FLAGS = (
 )
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "USERPROFILE", "SYSTEMROOT", "LOCALAPPDATA")
 
-MAX_CONTEXTS = 8  # each has a renderer or more, some 60 MB; the least recently used of the user who has most is closed first
+MAX_CONTEXTS = (
+    8  # each has a renderer or more, some 60 MB; the least recently used of the user who has most is closed first
+)
 MAX_AT_WORK = 4  # of one user, if others are to find one
 IDLE_S = 900.0  # without a task; then the context is closed, and with the last one the browser
 REAP_S = 30.0

@@ -32,9 +32,8 @@ MAX_TURN_CHARS = 20_000
 MAX_QUERY_CHARS = 1_000
 MAX_TTL_S = 100 * 365 * 86_400  # a hundred years; longer means for ever
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
-MAX_ANSWER_CHARS = (
-    512 * 1024
-)  # of values or turns, but one is always told: more keeps the gateway's loop for many milliseconds
+# Of values or turns in one answer, but one is always told. More keeps the gateway's loop for many milliseconds.
+MAX_ANSWER_CHARS = 256 * 1024
 ROLES = ("user", "assistant")
 DISK_FULL = "the disk is full, so nothing new can be remembered"
 NO_WRITES = "the disk takes no writes, so nothing new can be remembered"
