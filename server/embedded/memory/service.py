@@ -32,8 +32,10 @@ MAX_TURN_CHARS = 20_000
 MAX_QUERY_CHARS = 1_000
 MAX_TTL_S = 100 * 365 * 86_400  # a hundred years; longer means for ever
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
-# Of values or turns in one answer, but one is always told. More keeps the gateway's loop for many milliseconds.
-MAX_ANSWER_CHARS = 256 * 1024
+# Of values or turns in one answer, but one is always told. More keeps the gateway's loop for many milliseconds; so does an eighth of it
+# if it is not ASCII, because that is encoded anew each time.
+MAX_ANSWER_CHARS = 2 * 1024 * 1024
+OTHERS_COUNT = 8
 ROLES = ("user", "assistant")
 DISK_FULL = "the disk is full, so nothing new can be remembered"
 NO_WRITES = "the disk takes no writes, so nothing new can be remembered"
@@ -220,7 +222,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         hits = await self._ask(
             context, lambda store: store.search(request.user_id, request.query, tags, _limit(request.limit))
         )
-        told = hits[: _fitting(len(hit.row["value"]) + len(hit.row["metadata"]) for hit in hits)]
+        told = hits[: _fitting(hit.row["value"] + hit.row["metadata"] for hit in hits)]
         return memory_pb2.SearchResponse(
             results=[memory_pb2.Hit(item=item_of(hit.row), score=hit.score) for hit in told]
         )
@@ -239,14 +241,15 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         )
         turns = [
             memory_pb2.StoredTurn(role=row["role"], text=row["text"], at=rfc3339(row["at"]), turn_id=row["turn_id"])
-            for row in rows[-_fitting(len(row["text"]) for row in reversed(rows)) :]
+            for row in rows[-_fitting(row["text"] for row in reversed(rows)) :]
         ]
         return memory_pb2.ContextResponse(turns=turns)
 
 
-def _fitting(lengths: Iterable[int]) -> int:
+def _fitting(texts: Iterable[str]) -> int:
     """How many of these fit into an answer; at least one."""
-    return max(1, sum(1 for so_far in accumulate(lengths) if so_far <= MAX_ANSWER_CHARS))
+    costs = accumulate(len(text) * (1 if text.isascii() else OTHERS_COUNT) for text in texts)
+    return max(1, sum(1 for so_far in costs if so_far <= MAX_ANSWER_CHARS))
 
 
 def _limit(wanted: int) -> int:

@@ -18,6 +18,7 @@ from server.embedded.memory.service import (
     MAX_TTL_S,
     MAX_TURN_CHARS,
     MAX_VALUE_BYTES,
+    OTHERS_COUNT,
     MemoryService,
 )
 from server.embedded.memory.store import MemoryStore
@@ -175,20 +176,20 @@ async def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
 
 async def test_an_answer_is_not_as_long_as_all_that_is_kept(tmp_path: Path) -> None:
     """The gateway's loop would be busy with it for many milliseconds."""
-    long = "word " * 12_000
-    turn_text = "x" * MAX_TURN_CHARS
+    long = "wörd " * 4_000
+    turn_text = "ö" * MAX_TURN_CHARS
     async with memory(tmp_path) as stub:
         for number in range(20):
-            await stub.Store(item(json.dumps(long), key=str(number)))
+            await stub.Store(item(json.dumps(long, ensure_ascii=False), key=str(number)))
         for number in range(40):
             await stub.PutTurn(
                 pb.PutTurnRequest(user_id="ada", session_id="s", turn_id=str(number), role="user", text=turn_text)
             )
-        kept = (await stub.Search(pb.SearchRequest(user_id="ada", query="word", limit=100))).results
+        kept = (await stub.Search(pb.SearchRequest(user_id="ada", query="wörd", limit=100))).results
         turns = (await stub.Context(pb.ContextRequest(user_id="ada", session_id="s", limit=100))).turns
-    assert len(kept) == MAX_ANSWER_CHARS // (len(long) + 2)
+    assert len(kept) == MAX_ANSWER_CHARS // (OTHERS_COUNT * (len(long) + 2))
     assert [turn.turn_id for turn in turns] == [str(number) for number in range(40)][-len(turns) :]
-    assert len(turns) == MAX_ANSWER_CHARS // MAX_TURN_CHARS
+    assert len(turns) == MAX_ANSWER_CHARS // (OTHERS_COUNT * MAX_TURN_CHARS)
 
 
 async def test_a_conversation_comes_back_in_order_and_a_turn_can_be_cut(tmp_path: Path) -> None:
