@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from streaming.ports import Word
 
 LEAD_MS = 3_000  # sent ahead of playout: enough for a bad second of Wi-Fi, and little is wasted on barge-in
+# Once a client has the whole lead, this much of it is played before more is sent: several frames then leave in one write, behind one
+# timer. The client still holds more than two seconds.
+REFILL_MS = 400
 REPORT_TRUST_MS = 500  # how long playout is assumed to continue after a report; then it may have stalled
 
 
@@ -67,9 +70,9 @@ class PlayoutCursor:
         """True if so much more may be sent now."""
         return self.sent_ms + duration_ms - self._lead_ms <= self.played_ms(now)
 
-    def wait_s(self, now: float) -> float:
-        """How long to hold back the next frame to stay within the lead; 0: send it now."""
-        ahead_ms = self.sent_ms - self.played_ms(now) - self._lead_ms
+    def wait_s(self, now: float, spare_ms: float = 0.0) -> float:
+        """How long to hold back the next frame to stay within the lead, less `spare_ms`; 0: send it now."""
+        ahead_ms = self.sent_ms + spare_ms - self.played_ms(now) - self._lead_ms
         return max(0.0, ahead_ms / 1000)
 
     def remaining_s(self, now: float) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords
 from streaming.ports import SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
 from streaming.sound.codecs import FRAME_MS, SpeechEncoder
-from streaming.sound.playout import PlayoutCursor, heard_text
+from streaming.sound.playout import REFILL_MS, PlayoutCursor, heard_text
 from streaming.sounding import Sounding
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Utterance:
         self._words: list[Word] = []
         self._cursor = PlayoutCursor()
         self._nudge = asyncio.Event()  # set when a report may release the next frame
+        self._holds_back = False  # the client has the whole lead: reports matter once it has played REFILL_MS of it
         self._on_first_audio = on_first_audio
         self._far_end = far_end
         self._sounding = sounding or Sounding()
@@ -127,8 +128,10 @@ class Utterance:
 
     def report(self, played_ms: int) -> None:
         """Take the client's `playback` report."""
-        self._cursor.report(played_ms, self._clock())
-        self._nudge.set()
+        now = self._clock()
+        self._cursor.report(played_ms, now)
+        if not (self._holds_back and self._cursor.wait_s(now, REFILL_MS)):
+            self._nudge.set()
 
     def stop(self) -> None:
         """Cut it off: nothing more is sent, and the service stops."""
@@ -146,8 +149,6 @@ class Utterance:
                     return
                 self._raise_failure()
                 if isinstance(event, SynthesisAudio):
-                    if self._far_end is not None:
-                        self._far_end.add(event.pcm)
                     await self._send_pcm(event.pcm)
                 elif isinstance(event, SynthesisStarted):
                     self._begin(event)
@@ -214,7 +215,12 @@ class Utterance:
             self._outlet.tell(SpokenWords(fresh, self._turn_id))
 
     async def _send_pcm(self, pcm: bytes) -> None:
+        if self._take(pcm):
+            return
+        self._raise_failure()
         assert self._encoder is not None, "a service sends Started first"
+        if self._far_end is not None:
+            self._far_end.add(pcm)
         for frame in self._encoder.encode(pcm):
             await self._send(frame)
 
@@ -255,9 +261,13 @@ class Utterance:
         self._cursor.sent(duration_ms, now)
 
     async def _hold_back(self) -> None:
-        """Wait while the client is too far behind."""
-        while not self.stopped and (wait_s := self._cursor.wait_s(self._clock())) > 0:
+        """Wait while the client is too far behind, and then until there is room for several frames."""
+        if not self._cursor.wait_s(self._clock()):
+            return
+        self._holds_back = True
+        while not self.stopped and (wait_s := self._cursor.wait_s(self._clock(), REFILL_MS)) > 0:
             await self._wait_for_report(max(wait_s, LOOK_AGAIN_S))
+        self._holds_back = False
 
     async def _wait_for_report(self, at_most_s: float) -> None:
         self._nudge.clear()
