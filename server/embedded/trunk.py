@@ -72,6 +72,7 @@ class TrunkCall(ABC):
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._out: list[Any] = []
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
@@ -171,15 +172,22 @@ class TrunkCall(ABC):
         if len(self._out) > MAX_WAITING:
             self._room.clear()
 
+    def hurry(self) -> None:
+        """Send what is queued next without waiting for the tick."""
+        self._hurry.set()
+
     async def _write(self, call: ServicerCall) -> None:
         loop = asyncio.get_running_loop()
         sent_at = 0.0
         while self._out or not self._closing:
             await self._wake.wait()
             wait_s = sent_at + tick_s(len(self._streams), self.busy_tick_s) - loop.time()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
+            if wait_s > 0 and not self._hurry.is_set():
+                timer = loop.call_later(wait_s, self._hurry.set)
+                await self._hurry.wait()
+                timer.cancel()
             self._wake.clear()
+            self._hurry.clear()
             sent_at = loop.time()
             out, self._out = self._out, []
             self._room.set()
