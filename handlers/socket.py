@@ -91,13 +91,9 @@ class SocketHandler(HandshakeHandler):
         self._writer.wake()
 
     @property
-    def free(self) -> bool:
-        """True if a frame may be written now."""
-        return self._writer.free
-
-    def write_frame(self, frame: bytes) -> None:
-        """Write a frame of the session at the end of this tick."""
-        self._writer.write_frame(frame)
+    def sink(self) -> SocketWriter:
+        """Takes frames of audio."""
+        return self._writer
 
     def on_writable(self) -> None:
         """The client reads again."""

@@ -9,6 +9,7 @@ import structlog
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
+from server.net.websocket.frames import data_frame
 from server.net.websocket.socket import FrameSocket
 
 if TYPE_CHECKING:
@@ -55,15 +56,17 @@ class SocketWriter:
         self._tick_end = tick_end
         self._source: BatchSource | None = None
         self._scheduled = False
-        self._asks = False  # the source may have something; else only `_frames` wait
+        self._asks = False  # the source may have something
         self._busy = False  # a batch waits for the session record, or for the client to read
         self._last: tuple[str, int, str] | None = None  # a message, then the close
         self._over = False
-        self._frames: list[str | bytes] = []  # of this tick, which leave in one call
+        self._socket: FrameSocket | None = None  # while there is one of ours
 
     def begin(self, source: BatchSource) -> None:
         """Start writing what this session sends."""
         self._source = source
+        socket = self._handler.ws_connection
+        self._socket = socket if isinstance(socket, FrameSocket) else None
         self.wake()
 
     def wake(self) -> None:
@@ -76,15 +79,20 @@ class SocketWriter:
     @property
     def free(self) -> bool:
         """True if a frame may be written without asking the source: its batches are written, and the client reads."""
-        socket = self._handler.ws_connection
-        return isinstance(socket, FrameSocket) and not (socket.paused or self._busy or self._over or self._last)
+        socket = self._socket
+        return (
+            socket is not None
+            and not (socket.paused or self._busy or self._over or self._last)
+            and not socket.is_closing()
+        )
 
     def write_frame(self, frame: bytes) -> None:
-        """Write it at the end of this tick, before all that the source is asked for then."""
-        self._frames.append(frame)
-        if not self._scheduled:
-            self._scheduled = True
-            self._tick_end.add(self._write)
+        """Write it before all that the source is asked for at the end of this tick; only while `free`.
+
+        uvloop writes all frames of a tick in one system call.
+        """
+        assert self._socket is not None, "it is free"
+        self._socket.transport.write(data_frame(frame))
 
     def finish(self, message: str, code: int, reason: str) -> None:
         """Write what waits, then this message if not empty, then close."""
@@ -94,7 +102,7 @@ class SocketWriter:
     def stop(self) -> None:
         """The socket is gone. Drop the handler, which refers to the writer, to break the cycle."""
         self._over = True
-        self._source = None
+        self._source = self._socket = None
         with suppress(AttributeError):  # it was stopped before
             del self._handler
 
@@ -109,9 +117,6 @@ class SocketWriter:
         if self._over:
             return
         try:
-            if self._frames:
-                frames, self._frames = self._frames, []
-                self._send(frames)
             while self._asks and not self._waits and self._source is not None:
                 self._write_batch(self._source)
             if self._last is not None and not self._waits:

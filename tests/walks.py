@@ -121,6 +121,9 @@ class _Transport:
     def is_closing(self) -> bool:
         return False
 
+    def write(self, piece: bytes) -> None:
+        """Nobody looks at it."""
+
     def writelines(self, pieces: list[bytes]) -> None:
         """Nobody looks at them."""
 
@@ -146,6 +149,7 @@ class _ClientSocket(FakeSocket):
         socket.transport = _Transport()  # type: ignore[assignment]
         socket.express = self.line.hear  # type: ignore[union-attr]
         self.writer = SocketWriter(handler, self._group, TickEnd())
+        self.writer.begin(self.line)  # type: ignore[arg-type]
         return socket
 
     @property

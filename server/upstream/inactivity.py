@@ -31,6 +31,10 @@ class InactivityGuard:
         if self._timer is None:
             self._timer = self._loop.call_at(self._due, self._look)
 
+    def heard(self, at: float) -> None:
+        """Something arrived at that time of the loop's clock, and more is expected, as before."""
+        self._due = at + self._limit_s
+
     def relax(self) -> None:
         """It arrived, or nothing is expected."""
         self._due = None

@@ -36,7 +36,7 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
     False, the owner gets that audio as an event.
     """
 
-    __slots__ = ("_credit_waits", "_heard", "_read_bytes", "_source", "ear")
+    __slots__ = ("_credit_waits", "_heard", "_read_bytes", "_source", "ear", "handed_bytes")
 
     def __init__(
         self, source: RequestSource, trunk: Carrier, number: int, first: bytes, attempt: Attempt, limit_s: float
@@ -45,6 +45,7 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
         self._read_bytes = 0  # audio read since the credit was last renewed
         self._credit_waits = False  # it is renewed with the trunk's next message
         self._heard = False  # the ear has taken something
+        self.handed_bytes = 0  # taken by the ear
         self.ear: Callable[[bytes], bool] | None = None
         super().__init__(trunk, number, first, attempt, limit_s)
 
@@ -62,15 +63,19 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
         return 0
 
     def take(self, item: tts_pb2.StreamResponse) -> None:
-        if self.ear is not None and self._reading and not self._events:
+        ear = self.ear
+        if ear is not None and self._reading and not self._events:
             audio = item.response.audio
-            if audio and self.ear(audio):
+            if audio and ear(audio):
                 if not self._heard:
                     self._heard = True
                     self._attempt.answered()
-                self._count(len(audio))
+                self.handed_bytes += len(audio)
+                self._read_bytes += len(audio)
+                if self._read_bytes >= CREDIT_STEP_BYTES:
+                    self._renew_credit()
                 if self._ended:
-                    self._read_guard.expect()  # the service is at work
+                    self._read_guard.heard(self._trunk.heard_at)  # the service is at work
                 return
         super().take(item)
 
@@ -79,12 +84,13 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
         super().over(broken, blameless=blameless)
 
     def _was_read(self, response: tts_pb2.SynthesizeResponse) -> None:
-        self._count(len(response.audio))
+        self._read_bytes += len(response.audio)
+        if self._read_bytes >= CREDIT_STEP_BYTES:
+            self._renew_credit()
 
-    def _count(self, n_bytes: int) -> None:
-        """Renew the credit with the trunk's next message. A message of its own for each utterance's credit would cost too much."""
-        self._read_bytes += n_bytes
-        if self._read_bytes >= CREDIT_STEP_BYTES and not self._credit_waits:
+    def _renew_credit(self) -> None:
+        """Renew it with the trunk's next message. A message of its own for each utterance's credit would cost too much."""
+        if not self._credit_waits:
             self._credit_waits = True
             self._trunk.later(self)
 

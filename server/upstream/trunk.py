@@ -44,7 +44,10 @@ NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that ha
 
 
 class Trunk(Generic[StubT]):
-    """One call with many streams. `ready`: the service's greeting has arrived. `over`: the call has ended."""
+    """One call with many streams. `ready`: the service's greeting has arrived. `over`: the call has ended.
+
+    `heard_at`: when the newest message arrived, on the loop's clock.
+    """
 
     def __init__(self, line: ServiceLine[StubT], method: TrunkMethod[StubT], background: Background) -> None:
         self._line = line
@@ -62,7 +65,7 @@ class Trunk(Generic[StubT]):
         self._call: grpc.aio.StreamStreamCall[Any, Any] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._background = background
-        self._heard_at = asyncio.get_running_loop().time()
+        self.heard_at = asyncio.get_running_loop().time()
         self._hung: ServiceError | None = None
         self.ready = self.over = False
         self.greeting: Any = None  # the first response, once ready
@@ -118,7 +121,7 @@ class Trunk(Generic[StubT]):
 
     def suspect(self, broken: ServiceError) -> bool:
         """One stream hangs. If no stream received anything lately, end the call; the streams' owners open new ones. Returns True then."""
-        silent_s = asyncio.get_running_loop().time() - self._heard_at
+        silent_s = asyncio.get_running_loop().time() - self.heard_at
         if self._hung is None and self._call is not None and silent_s >= SILENT_S:
             self._hung = broken
             self.ready = False
@@ -155,7 +158,7 @@ class Trunk(Generic[StubT]):
         call = self._call = self._method.call(self._line.pool.pick())()
         try:
             async for response in call:
-                self._heard_at = asyncio.get_running_loop().time()
+                self.heard_at = asyncio.get_running_loop().time()
                 if not self.ready and self._writer is None:
                     self.ready, self.greeting = True, response
                     self._writer = self._background.spawn(self._write(call), f"{self.service} trunk writer")

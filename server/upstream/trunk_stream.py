@@ -27,6 +27,8 @@ class Carrier(Protocol):
     def service(self) -> str:
         """The service's name."""
 
+    heard_at: float  # when its newest message arrived, on the loop's clock
+
     def enlist(self, stream: TrunkStream[Any]) -> None:
         """Put the stream into the next message. It calls this once for each message: see `waiting`."""
 

@@ -99,14 +99,8 @@ class TtsStream:
     def hand_audio_to(self, ear: Callable[[bytes], bool]) -> None:
         """Offer audio to `ear` while the reader waits; only a stream in a trunk does so."""
         self._ear = ear
-        if isinstance(self._stream, SpeechStream) and not self._cancelled:
-            self._stream.ear = self._hand_over
-
-    def _hand_over(self, audio: bytes) -> bool:
-        if self._skip_bytes or self._ear is None or not self._ear(audio):
-            return False
-        self._read_bytes += len(audio)
-        return True
+        if isinstance(self._stream, SpeechStream) and not self._cancelled and not self._skip_bytes:
+            self._stream.ear = ear
 
     def __aiter__(self) -> AsyncIterator[SynthesisEvent]:
         """Events in order, none fetched before it is asked for. Raises ServiceError."""
@@ -127,6 +121,8 @@ class TtsStream:
         """Ask for the whole text again, over a new stream."""
         if self._cancelled:
             return  # cancelled: keep the old stream, which ends without an error
+        if isinstance(self._stream, SpeechStream):
+            self._read_bytes += self._stream.handed_bytes
         self._source = TextSource()
         self._stream = self._open_stream(self._source)
         self._skip_bytes, self._skip_words = self._read_bytes, self._read_words
@@ -157,6 +153,8 @@ class TtsStream:
             n_bytes = len(event.pcm)
             event = SynthesisAudio(event.pcm[self._skip_bytes :])
             self._skip_bytes = max(0, self._skip_bytes - n_bytes)
+            if self._ear is not None:
+                self.hand_audio_to(self._ear)
         self._read_bytes += len(event.pcm)
         return event if event.pcm else None
 

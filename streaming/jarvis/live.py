@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from streaming.jarvis.journal import Journal, Written
-    from streaming.jarvis.socket import Socket
+    from streaming.jarvis.socket import FrameSink, Socket
     from streaming.ports import Desk, Identity, LaneServices, Seen
     from streaming.protocol.server import ServerConnection
     from streaming.protocol.snapshot import Snapshot
@@ -82,6 +82,7 @@ class LiveSession:
         self.sent = Flag()  # set with every batch sent
         self.journal: Journal | None = None
         self.socket: Socket | None = None
+        self._sink: FrameSink | None = None  # of the socket
         self.commands = Commands(self, desk, provided, group)
         self._listening = ListeningClock(self._loop.time)
         self.lanes = Session(session_id, identity, provided, group, self._loop.time, self._listening.now)
@@ -159,7 +160,7 @@ class LiveSession:
         return True
 
     def _speak_through(self, socket: Socket) -> None:
-        self.socket = socket
+        self.socket, self._sink = socket, socket.sink
         self._away.pop(self, None)
         self._listening.come()
         self._entered_at = self._loop.time()
@@ -171,7 +172,7 @@ class LiveSession:
     def detach(self, socket: Socket) -> None:
         """The socket is gone. Does nothing if another one has replaced it."""
         if self.socket is socket:
-            self.socket, self.as_recorded = None, False
+            self.socket, self._sink, self.as_recorded = None, None, False
             if self._closed:
                 return
             self._away[self] = None
@@ -248,8 +249,8 @@ class LiveSession:
 
     def play(self, channel: int, frame: bytes, generation: int, pts_ms: int) -> bool:
         """Send a frame of speech at once, past the queue: the hot path. False: nothing was done, because something waits."""
-        socket = self.socket
-        if socket is None or self.taps or self._closed or not socket.free:
+        sink = self._sink
+        if sink is None or self.taps or self._closed or not sink.free:
             return False
         data = self.connection.audio_at_once(channel, frame, generation, pts_ms, self._loop.time())
         if data is None:
@@ -257,7 +258,7 @@ class LiveSession:
         traffic = self.traffic
         traffic.frames_sent += 1
         traffic.bytes_sent += len(data)
-        socket.write_frame(data)
+        sink.write_frame(data)
         if not self._wake_step:  # else it fires before the frame is too old, and looks again
             self._arm()
         return True

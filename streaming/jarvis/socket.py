@@ -8,20 +8,28 @@ if TYPE_CHECKING:
     from streaming.protocol.close_codes import CloseCode
 
 
-class Socket(Protocol):
-    """A session's interface to its WebSocket."""
-
-    traceparent: str  # the client's trace; may be empty
-
-    def wake(self) -> None:
-        """There may be something to send."""
+class FrameSink(Protocol):
+    """Takes frames of audio past the queue."""
 
     @property
     def free(self) -> bool:
         """True if the client reads, and nothing has to be written before a frame."""
 
     def write_frame(self, frame: bytes) -> None:
-        """Write a frame at the end of this tick; only while `free`."""
+        """Write a frame now; only while `free`."""
+
+
+class Socket(Protocol):
+    """A session's interface to its WebSocket."""
+
+    traceparent: str  # the client's trace; may be empty
+
+    @property
+    def sink(self) -> FrameSink:
+        """Where it takes frames of audio: always the same."""
+
+    def wake(self) -> None:
+        """There may be something to send."""
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Send the reason as an `error`, then close."""

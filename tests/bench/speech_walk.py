@@ -56,6 +56,7 @@ class _Carrier:
     service = "tts"
 
     def __init__(self) -> None:
+        self.heard_at = 0.0
         self.streams: dict[int, TrunkStream[Any]] = {}
         self.grants = 0
 
@@ -82,6 +83,7 @@ class _Carrier:
 
     def deliver(self, message: bytes) -> None:
         """As a trunk does."""
+        self.heard_at = asyncio.get_running_loop().time()
         for item in tts_pb2.TrunkResponse.FromString(message).items:
             stream = self.streams.get(item.stream)
             if stream is not None:
@@ -145,13 +147,10 @@ class Listener:
         socket: Any = self.ws_connection
         socket.transport = self.transport
         self._writer = SocketWriter(handler, house.group, TICK_END)
-        self.wake, self.write_frame = self._writer.wake, self._writer.write_frame
+        self.wake, self.sink = self._writer.wake, self._writer
         line._socket = line.live.socket = self
+        line.live._sink = self.sink
         self._writer.begin(line)
-
-    @property
-    def free(self) -> bool:
-        return self._writer.free
 
     def report(self, frames: int) -> bytes:
         """What a client says once a second, as it comes from its socket."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from server.shared.observation import ReplicaObservation
 from server.shared.session_records import LOOK_AGAIN_S, REWRITTEN_WITHIN_S
@@ -70,6 +70,10 @@ class FakeSocket:
         self.ended: tuple[int, str] | None = None
         self.line: Attachment | None = None
         self.reading = True
+
+    @property
+    def sink(self) -> Self:
+        return self
 
     @property
     def free(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from streaming.jarvis.entry import Attachment, RefusedError, enter
 from streaming.jarvis.registry import Resume
@@ -38,6 +38,10 @@ class _Socket:
         self.open = True
         self.ended: tuple[int, str] | None = None
         self._writing = False
+
+    @property
+    def sink(self) -> Self:
+        return self
 
     @property
     def free(self) -> bool:
