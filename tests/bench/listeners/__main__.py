@@ -1,7 +1,9 @@
 """CPU of a process for each 40 ms of speech, and its latency: this gateway beside plain relays, in turns.
 
 As `tests.bench.microphones`, the other way round: a scripted synthesiser sends 1,280 bytes every 40 ms on each stream, and the
-target passes them to its socket. Latency is from the synthesiser's write to the client's read.
+target passes them to its socket. Latency is from the synthesiser's write to the client's read. With `--ahead` the synthesiser is
+faster than real time, as synthesisers are: a second of speech is made at once. The gateway then sends it as it is played, so its
+latency is mostly how far the speech is ahead; the peers pass it on at once.
 """
 
 from __future__ import annotations
@@ -39,9 +41,9 @@ class Figures(NamedTuple):
 
 
 @contextlib.contextmanager
-def synthesiser(directory: Path) -> Iterator[str]:
+def synthesiser(directory: Path, ahead_s: float = 0.0) -> Iterator[str]:
     """Its address."""
-    command = [sys.executable, "-m", "tests.bench.listeners.synthesiser"]
+    command = [sys.executable, "-m", "tests.bench.listeners.synthesiser", str(ahead_s)]
     log = (directory / "synthesiser.log").open("wb")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True) as running:
         assert running.stdout is not None
@@ -85,7 +87,7 @@ def main(options: argparse.Namespace) -> None:
             found: dict[str, list[Figures]] = {name: [] for name in options.targets}
             for _ in range(options.rounds):
                 for name, figures in found.items():
-                    with synthesiser(directory) as address:
+                    with synthesiser(directory, options.ahead) as address:
                         urls = {"VOICE_TTS_GRPC_URL": address, "VOICE_STT_GRPC_URL": address}
                         own = gateway(directory, name, listeners, **settings, **urls)
                         with own if name in {GATEWAY, COMPILED} else peer(directory, name, **urls) as target:
@@ -109,5 +111,6 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warm", type=float, default=2, help="seconds before what is measured")
+    parser.add_argument("--ahead", type=float, default=0, help="seconds of speech made before they are heard; 0: real time")
     parser.add_argument("--redis", action="store_true", help="the gateway shares its sessions by a Redis of its own")
     main(parser.parse_args())

@@ -32,7 +32,7 @@ class Listener(Talker):
         self.frames = self.gaps = 0
         self.ages_ms: list[float] = []
         self._given_back = 0
-        self._next_seq = 0
+        self._began_at = 0.0  # playing
 
     def _frame(self, opcode: int, payload: bytes) -> None:
         if opcode != 2:
@@ -42,6 +42,7 @@ class Listener(Talker):
         if len(payload) - at != FRAME_BYTES:
             self.gaps += 1
             return
+        self._began_at = self._began_at or time.monotonic()
         self.frames += 1
         self.ages_ms.append((time.monotonic_ns() - STAMP.unpack_from(payload, at)[0]) / 1e6)
         if self.speaks_jarvis:
@@ -66,11 +67,13 @@ class Listener(Talker):
             self._say({"type": "speak", "text": "speak"})
 
     def report(self) -> None:
-        """Credit, playback and acknowledgement."""
-        if self.speaks_jarvis and self.frames > self._given_back:
-            credit, self._given_back = self.frames - self._given_back, self.frames
+        """Credit, playback and acknowledgement. It plays in real time from the first frame on."""
+        played_ms = min(self.frames * 40, round((time.monotonic() - self._began_at) * 1000))
+        credit = played_ms // 40 - self._given_back
+        if self.speaks_jarvis and self.frames and credit > 0:
+            self._given_back += credit
             self._say({"type": "credit", "channel": CHANNEL, "bytes": credit * FRAME_BYTES})
-            self._say({"type": "playback", "channel": CHANNEL, "played_ms": self.frames * 40})
+            self._say({"type": "playback", "channel": CHANNEL, "played_ms": played_ms})
             self.acknowledge()
 
     def leave(self) -> None:
