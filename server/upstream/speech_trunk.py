@@ -79,6 +79,15 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
                 return
         super().take(item)
 
+    def read_along(self, n_bytes: int) -> bytes:
+        """The audio right behind what `read` returned, without waiting: less than `n_bytes` and one piece, may be empty."""
+        pieces: list[bytes] = []
+        while n_bytes > 0 and self._events and (audio := self._events[0].audio):
+            self._was_read(self._events.popleft())
+            pieces.append(audio)
+            n_bytes -= len(audio)
+        return b"".join(pieces)
+
     def over(self, broken: BaseException | None, *, blameless: bool = False) -> None:
         self.ear = None  # its owner refers to this stream, so keeping it would be a reference cycle
         super().over(broken, blameless=blameless)

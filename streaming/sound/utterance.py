@@ -218,6 +218,11 @@ class Utterance:
         if self._take(pcm):
             return
         self._raise_failure()
+        if self._pts_ms > self._had_pts_ms:
+            await self._hold_back()
+            if self._take(pcm):
+                return
+            self._raise_failure()
         assert self._encoder is not None, "a service sends Started first"
         if self._far_end is not None:
             self._far_end.add(pcm)
