@@ -56,11 +56,13 @@ class SocketWriter:
         self._tick_end = tick_end
         self._source: BatchSource | None = None
         self._scheduled = False
-        self._asks = False  # the source may have something
+        self._asks = False  # the source may have something; else only `_frames` wait
         self._busy = False  # a batch waits for the session record, or for the client to read
         self._last: tuple[str, int, str] | None = None  # a message, then the close
         self._over = False
         self._socket: FrameSocket | None = None  # while there is one of ours
+        self._wrote_at = -1.0  # the loop's time when a frame was written at once
+        self._frames: list[str | bytes] = []  # of this tick, which leave in one call
 
     def begin(self, source: BatchSource) -> None:
         """Start writing what this session sends."""
@@ -86,13 +88,21 @@ class SocketWriter:
             and not socket.is_closing()
         )
 
-    def write_frame(self, frame: bytes) -> None:
+    def write_frame(self, frame: bytes, now: float) -> None:
         """Write it before all that the source is asked for at the end of this tick; only while `free`.
 
-        uvloop writes all frames of a tick in one system call.
+        `now`: the loop's time, which stands still in a tick of uvloop. The first frame of a tick is written now, and the others
+        together at its end: in real time there are none.
         """
-        assert self._socket is not None, "it is free"
-        self._socket.transport.write(data_frame(frame))
+        if now != self._wrote_at and not self._frames:
+            self._wrote_at = now
+            assert self._socket is not None, "it is free"
+            self._socket.transport.write(data_frame(frame))
+            return
+        self._frames.append(frame)
+        if not self._scheduled:
+            self._scheduled = True
+            self._tick_end.add(self._write)
 
     def finish(self, message: str, code: int, reason: str) -> None:
         """Write what waits, then this message if not empty, then close."""
@@ -117,6 +127,9 @@ class SocketWriter:
         if self._over:
             return
         try:
+            if self._frames:
+                frames, self._frames = self._frames, []
+                self._send(frames)
             while self._asks and not self._waits and self._source is not None:
                 self._write_batch(self._source)
             if self._last is not None and not self._waits:

@@ -156,11 +156,11 @@ class _ClientSocket(FakeSocket):
     def free(self) -> bool:
         return super().free and (not hasattr(self, "writer") or self.writer.free)
 
-    def write_frame(self, frame: bytes) -> None:
+    def write_frame(self, frame: bytes, now: float) -> None:
         if hasattr(self, "writer"):
-            self.writer.write_frame(frame)
+            self.writer.write_frame(frame, now)
         else:
-            super().write_frame(frame)
+            super().write_frame(frame, now)
 
 
 class _World(World):

@@ -252,13 +252,14 @@ class LiveSession:
         sink = self._sink
         if sink is None or self.taps or self._closed or not sink.free:
             return False
-        data = self.connection.audio_at_once(channel, frame, generation, pts_ms, self._loop.time())
+        now = self._loop.time()
+        data = self.connection.audio_at_once(channel, frame, generation, pts_ms, now)
         if data is None:
             return False
         traffic = self.traffic
         traffic.frames_sent += 1
         traffic.bytes_sent += len(data)
-        sink.write_frame(data)
+        sink.write_frame(data, now)
         if not self._wake_step:  # else it fires before the frame is too old, and looks again
             self._arm()
         return True

@@ -15,8 +15,8 @@ class FrameSink(Protocol):
     def free(self) -> bool:
         """True if the client reads, and nothing has to be written before a frame."""
 
-    def write_frame(self, frame: bytes) -> None:
-        """Write a frame now; only while `free`."""
+    def write_frame(self, frame: bytes, now: float) -> None:
+        """Write a frame in this tick, whose time is `now`; only while `free`."""
 
 
 class Socket(Protocol):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streaming.ports import SynthesisStream
     from streaming.sound.echo import FarEnd
 
+FULL_LOOK_S = 0.2  # minimum wait while the client has seconds of speech: its reports wake earlier
 LOOK_AGAIN_S = 0.01  # minimum wait: the clock may stand still, and the remaining time may be next to nothing
 STALLED_PLAYOUT_S = 5.0  # how much longer than the audio to wait for a client that stopped reporting
 UNCONFIRMED_S = 30.0  # how long to wait for a client that listens but neither acknowledges nor answers a ping
@@ -215,15 +216,15 @@ class Utterance:
             self._outlet.tell(SpokenWords(fresh, self._turn_id))
 
     async def _send_pcm(self, pcm: bytes) -> None:
+        assert self._encoder is not None, "a service sends Started first"
         if self._take(pcm):
             return
         self._raise_failure()
         if self._pts_ms > self._had_pts_ms:
-            await self._hold_back()
+            await self._hold_back(min(REFILL_MS, len(pcm) / self._encoder.pcm_bytes_per_ms))
             if self._take(pcm):
                 return
             self._raise_failure()
-        assert self._encoder is not None, "a service sends Started first"
         if self._far_end is not None:
             self._far_end.add(pcm)
         for frame in self._encoder.encode(pcm):
@@ -265,13 +266,13 @@ class Utterance:
         self._pts_ms += duration_ms
         self._cursor.sent(duration_ms, now)
 
-    async def _hold_back(self) -> None:
-        """Wait while the client is too far behind, and then until there is room for several frames."""
-        if not self._cursor.wait_s(self._clock()):
+    async def _hold_back(self, duration_ms: float = 0.0) -> None:
+        """Wait while the client is too far behind for so much audio, and then until there is room for several frames."""
+        if not self._cursor.wait_s(self._clock(), duration_ms):
             return
         self._holds_back = True
         while not self.stopped and (wait_s := self._cursor.wait_s(self._clock(), REFILL_MS)) > 0:
-            await self._wait_for_report(max(wait_s, LOOK_AGAIN_S))
+            await self._wait_for_report(max(wait_s, FULL_LOOK_S))
         self._holds_back = False
 
     async def _wait_for_report(self, at_most_s: float) -> None:

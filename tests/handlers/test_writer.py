@@ -72,26 +72,47 @@ async def test_any_number_of_wakes_is_one_look_in_a_tick() -> None:
         assert source.looks == 1  # so short a batch is all there is
 
 
-async def test_frames_leave_at_once_before_what_the_source_has() -> None:
+@pytest.mark.plain_python("replaces a method of a compiled object")
+async def test_the_first_frame_of_a_tick_leaves_at_once_and_the_others_together_before_what_the_source_has() -> None:
     async with asyncio.TaskGroup() as tasks, connected(handler=Writing) as client:
         writer, source = writer_of(client, tasks), Batches()
         writer.begin(source)
         await asyncio.sleep(0)
         looks = source.looks
+        calls: list[list[str | bytes]] = []
+        send = client.handler.ws_connection.send
+
+        def note(batch: list[str | bytes]) -> None:
+            calls.append(batch)
+            send(batch)
+
+        client.handler.ws_connection.send = note
         was_free = [writer.free]
-        writer.write_frame(b"1")
-        writer.write_frame(b"2")
+        for number in (b"0", b"1", b"2"):
+            writer.write_frame(number, 7.0)
+        assert calls == []
         await asyncio.sleep(0)
-        assert source.looks == looks  # nobody said that the source has anything
-        writer.write_frame(b"3")
+        assert (calls, source.looks) == ([[b"1", b"2"]], looks)  # nobody said that the source has anything
+        writer.write_frame(b"3", 7.1)
         source.waiting = [["4"]]
         writer.wake()
-        assert [await client.frame() for _ in range(3)] == [(BINARY, b"1"), (BINARY, b"2"), (BINARY, b"3")]
+        assert [(await client.frame())[1] for _ in range(4)] == [b"0", b"1", b"2", b"3"]
         was_free.append(writer.free)  # text waits for the record
         source.may_save.set()
         assert (await client.frame())[1] == b"4"
+        was_free.append(writer.free)
         client.handler.ws_connection.close()
-        assert [*was_free, writer.free] == [True, False, False]  # no frame follows a close
+        assert [*was_free, writer.free] == [True, False, True, False]  # no frame follows a close
+        del client.handler.ws_connection.send
+
+
+async def test_no_frame_of_a_tick_overtakes_another() -> None:
+    async with asyncio.TaskGroup() as tasks, connected(handler=Writing) as client:
+        writer = writer_of(client, tasks)
+        writer.begin(Batches())
+        for number, now in ((b"1", 7.0), (b"2", 7.0), (b"3", 7.1), (b"4", 7.0)):  # another loop's time goes on in a tick
+            writer.write_frame(number, now)
+        assert [(await client.frame())[1] for _ in range(4)] == [b"1", b"2", b"3", b"4"]
 
 
 async def test_a_client_that_does_not_read_is_not_written_to() -> None:

@@ -79,7 +79,7 @@ class FakeSocket:
     def free(self) -> bool:
         return self.reading and not self._writing and self.ended is None
 
-    def write_frame(self, frame: bytes) -> None:
+    def write_frame(self, frame: bytes, now: float) -> None:
         self._take(frame)
 
     def wake(self) -> None:

@@ -47,7 +47,7 @@ class _Socket:
     def free(self) -> bool:
         return self.open and not self._writing and self.line is not None
 
-    def write_frame(self, frame: bytes) -> None:
+    def write_frame(self, frame: bytes, now: float) -> None:
         self.roamer.deliver(frame)
 
     def wake(self) -> None:
