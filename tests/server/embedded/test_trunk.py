@@ -11,10 +11,11 @@ import pytest
 from protos import tts_pb2
 from server.embedded.callers import current_user
 from server.embedded.trunk import ServedStream, TrunkCall
+from server.embedded.tts.trunk import SPEECH_TICK_S, SynthesizeManyCall
 from tests.support import virtual_time
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
 cygrpc = importlib.import_module("grpc._cython.cygrpc")
 
@@ -109,6 +110,45 @@ async def test_a_stream_works_for_the_user_that_its_first_item_names() -> None:
     trunk = Naming()
     await trunk.serve(opening(), CountingCall())
     assert trunk.users == {1: "ada", 2: "bébé", 3: ""}
+
+
+def test_the_first_sound_of_an_utterance_waits_for_no_tick() -> None:
+    """Sixty utterances speak, each in a tick of the others; a service gathers what comes behind their first sound."""
+    arrived: dict[int, list[float]] = {}  # by stream: the times of its audio, from when it was made
+
+    class Call:
+        async def write(self, message: Any) -> None:
+            now = asyncio.get_running_loop().time()
+            for item in message.items:
+                if item.response.audio:
+                    arrived.setdefault(item.stream, []).append(now - float(item.response.audio))
+
+    async def speak(requests: AsyncIterator[Any], _context: Any) -> AsyncGenerator[Any, None]:
+        loop = asyncio.get_running_loop()
+        delay = (await anext(requests)).config.speed
+        yield tts_pb2.SynthesizeResponse(started=tts_pb2.Started())
+        await asyncio.sleep(delay)
+        for _ in range(4):
+            yield tts_pb2.SynthesizeResponse(audio=str(loop.time()).encode())
+            await asyncio.sleep(0.003)
+        await asyncio.Event().wait()
+
+    async def opening() -> AsyncIterator[Any]:
+        for number in range(60):
+            request = tts_pb2.SynthesizeRequest(config=tts_pb2.SynthesizeConfig(speed=0.1 + 0.007 * number))
+            yield tts_pb2.TrunkRequest(items=[tts_pb2.StreamRequest(stream=number, request=request)])
+        await asyncio.Event().wait()
+
+    async def test() -> None:
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(SynthesizeManyCall(speak).serve(opening(), Call()), name="trunk")
+            await asyncio.sleep(1)
+            serving.cancel()
+
+    virtual_time.run(test())
+    assert len(arrived) == 60
+    assert all(ages[0] < 1e-6 for ages in arrived.values())
+    assert 0.003 < max(age for ages in arrived.values() for age in ages) <= SPEECH_TICK_S + 1e-6
 
 
 async def requests() -> AsyncIterator[Any]:
