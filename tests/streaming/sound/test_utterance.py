@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from streaming.sound.playout import LEAD_MS, REFILL_MS
-from streaming.sound.utterance import Utterance
+from streaming.sound.utterance import FULL_LOOK_S, Utterance
 from tests.support import virtual_time
 from tests.support.live_speech import FRAME_BYTES, FRAME_MS, LiveSpeech
 from tests.support.outlet import RecordingOutlet
@@ -141,6 +143,62 @@ def test_audio_is_sent_no_further_ahead_than_the_lead() -> None:
         await asyncio.sleep(1)
         ahead_ms = outlet.played[-1] + FRAME_MS - utterance.played_ms
         assert LEAD_MS - REFILL_MS <= ahead_ms <= LEAD_MS + FRAME_MS
+
+    spoken(test)
+
+
+@pytest.mark.parametrize("report_every_s", [0.1, 1.0, None])
+def test_speech_behind_the_lead_leaves_some_frames_at_a_time_and_the_client_never_has_little(
+    report_every_s: float | None,
+) -> None:
+    """Twenty seconds that were made at once, played in real time; `report_every_s`: how often the client says so."""
+
+    async def test(speech: LiveSpeech, outlet: Outlet, utterance: Utterance, _playing: Playing) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for _ in range(200):
+            speech.arrive(bytes(5 * FRAME_BYTES // 2))  # pieces of services are no frames
+        writes, had_ms = 0, 0
+        for tick in range(1_700):
+            await asyncio.sleep(0.01)
+            played_ms = round((loop.time() - began) * 1000)
+            if report_every_s is not None and tick % round(report_every_s * 100) == 0:
+                utterance.report(played_ms)
+            sent_ms = outlet.played[-1] + FRAME_MS
+            writes += sent_ms > had_ms
+            had_ms = sent_ms
+            assert LEAD_MS - REFILL_MS - FULL_LOOK_S * 1000 - FRAME_MS <= sent_ms - played_ms <= LEAD_MS + FRAME_MS
+        assert had_ms >= 19_000
+        assert writes <= 1 + 17_000 / (REFILL_MS - 2 * FRAME_MS)
+        assert outlet.played == list(range(0, had_ms, FRAME_MS))
+
+    spoken(test)
+
+
+def test_a_piece_longer_than_the_lead_is_sent() -> None:
+    async def test(speech: LiveSpeech, outlet: Outlet, _utterance: Utterance, _playing: Playing) -> None:
+        speech.arrive(bytes(200 * FRAME_BYTES))
+        await asyncio.sleep(4.5)
+        assert 7_000 <= outlet.played[-1] <= 8_000
+        speech.arrive()
+        await asyncio.sleep(1)
+        assert outlet.played == list(range(0, 8_001, FRAME_MS))
+
+    spoken(test)
+
+
+def test_a_client_that_plays_faster_than_said_gets_more_at_its_report() -> None:
+    async def test(speech: LiveSpeech, outlet: Outlet, utterance: Utterance, _playing: Playing) -> None:
+        utterance.report(0)
+        speech.arrive(bytes(100 * FRAME_BYTES))
+        await asyncio.sleep(0)
+        before = len(outlet.played)
+        utterance.report(REFILL_MS // 2)
+        await asyncio.sleep(0)
+        assert len(outlet.played) == before  # it has nearly the whole lead
+        utterance.report(REFILL_MS + FRAME_MS)
+        await asyncio.sleep(0.001)
+        assert len(outlet.played) > before
 
     spoken(test)
 
