@@ -103,11 +103,11 @@ class EventQueue:
 
     @property
     def has_room(self) -> bool:
-        """True if the queue is short."""
+        """True if `room` would not wait now: the queue is short."""
         return self.bytes <= MAX_AHEAD_BYTES
 
     async def room(self) -> None:
         """Wait until the queue is short."""
-        while not self.has_room:
+        while self.bytes > MAX_AHEAD_BYTES:
             self.sent.clear()
             await self.sent.wait()

@@ -84,6 +84,11 @@ class Timeline(EventQueue):
         super().drop_audio(response_id)
         self._due_ms = min(self._due_ms, self.now_ms)
 
+    @property
+    def has_room(self) -> bool:
+        """True if all audio sent so far has been played, and the queue is short: some 300 ms of speech may then be sent at once."""
+        return super().has_room and self._due_ms <= self.now_ms
+
     async def room(self) -> None:
         """Wait until nearly all audio sent so far has been played."""
         await super().room()
