@@ -221,7 +221,6 @@ async def _speech_walks() -> tuple[Walk, Walk]:
         for number in range(2):
             with recorded(down if number else Walk()):
                 stream.take(tts_pb2.StreamResponse(stream=stream.number, response=_audio()))
-                client.writer._write()
         await house.sessions.close()
     return up, down
 

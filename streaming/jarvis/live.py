@@ -252,13 +252,11 @@ class LiveSession:
         sink = self._sink
         if sink is None or self.taps or self._closed or not sink.free:
             return False
-        now = self._loop.time()
-        data = self.connection.audio_at_once(channel, frame, generation, pts_ms, now)
+        data = self.connection.audio_at_once(channel, frame, generation, pts_ms, now := self._loop.time())
         if data is None:
             return False
-        traffic = self.traffic
-        traffic.frames_sent += 1
-        traffic.bytes_sent += len(data)
+        self.traffic.frames_sent += 1
+        self.traffic.bytes_sent += len(data)
         sink.write_frame(data, now)
         if not self._wake_step:  # else it fires before the frame is too old, and looks again
             self._arm()

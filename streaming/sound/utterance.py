@@ -217,10 +217,10 @@ class Utterance:
 
     async def _send_pcm(self, pcm: bytes) -> None:
         assert self._encoder is not None, "a service sends Started first"
-        if self._take(pcm):
-            return
-        self._raise_failure()
         if self._pts_ms > self._had_pts_ms:
+            if self._take(pcm):
+                return
+            self._raise_failure()
             await self._hold_back(min(REFILL_MS, len(pcm) / self._encoder.pcm_bytes_per_ms))
             if self._take(pcm):
                 return

@@ -110,7 +110,12 @@ async def test_no_frame_of_a_tick_overtakes_another() -> None:
     async with asyncio.TaskGroup() as tasks, connected(handler=Writing) as client:
         writer = writer_of(client, tasks)
         writer.begin(Batches())
-        for number, now in ((b"1", 7.0), (b"2", 7.0), (b"3", 7.1), (b"4", 7.0)):  # another loop's time goes on in a tick
+        for number, now in (
+            (b"1", 7.0),
+            (b"2", 7.0),
+            (b"3", 7.1),
+            (b"4", 7.0),
+        ):  # another loop's time goes on in a tick
             writer.write_frame(number, now)
         assert [(await client.frame())[1] for _ in range(4)] == [b"1", b"2", b"3", b"4"]
 

@@ -111,6 +111,8 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warm", type=float, default=2, help="seconds before what is measured")
-    parser.add_argument("--ahead", type=float, default=0, help="seconds of speech made before they are heard; 0: real time")
+    parser.add_argument(
+        "--ahead", type=float, default=0, help="seconds of speech made before they are heard; 0: real time"
+    )
     parser.add_argument("--redis", action="store_true", help="the gateway shares its sessions by a Redis of its own")
     main(parser.parse_args())

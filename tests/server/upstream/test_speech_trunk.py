@@ -161,9 +161,7 @@ async def test_audio_that_waits_is_read_together() -> None:
                 await asyncio.sleep(0.005)
         together = b"a" * 3_000 + b"b" * 3_000 + b"c" * 3_000
         words = SynthesisWords((Word("hi", 0, 0),))
-        assert await read_all(speech) == [
-            SynthesisAudio(together), SynthesisAudio(b"de"), words, SynthesisAudio(b"f")
-        ]
+        assert await read_all(speech) == [SynthesisAudio(together), SynthesisAudio(b"de"), words, SynthesisAudio(b"f")]
 
 
 async def test_credit_of_many_utterances_leaves_together() -> None:
