@@ -12,11 +12,14 @@ import pytest
 
 from protos import tts_pb2
 from server.embedded.tts.trunk import FIRST_CREDIT_BYTES, SynthesizeManyCall
-from server.upstream.speech_trunk import CREDIT_STEP_BYTES
+from server.upstream.speech_trunk import CREDIT_STEP_BYTES, SpeechStream
+from server.upstream.status import service_error
 from server.upstream.trunk import Trunk
+from server.upstream.tts_stream import TextSource
 from streaming.ports import ServiceError, SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
 from tests.server.upstream.observing import CALLER
 from tests.server.upstream.test_tts import CHUNK, CONFIG, echo, read_all
+from tests.support import virtual_time
 from tests.support.services import FakeServices
 
 if TYPE_CHECKING:
@@ -302,6 +305,44 @@ async def test_speech_goes_on_though_its_service_takes_a_while_to_come_back() ->
         events += [event async for event in reader]
         assert heard(events) == "abc def"
         assert events[-1] == SynthesisDone(7)
+
+
+class Idle:
+    """A trunk without a call, and the attempt of its stream."""
+
+    service, heard_at = "tts", 0.0
+
+    def __getattr__(self, _name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+    def failed(self, broken: BaseException) -> BaseException:
+        return service_error("tts", broken)
+
+
+def test_a_service_that_falls_silent_while_it_is_handed_over_is_noticed() -> None:
+    async def test() -> None:
+        loop, idle = asyncio.get_running_loop(), Idle()
+        trunk: Any = idle
+        stream = SpeechStream(TextSource(), trunk, 1, b"", trunk, limit_s=1.0)
+        handed: list[bytes] = []
+        stream.ear = lambda audio: not handed.append(audio)  # type: ignore[func-returns-value]
+
+        async def read() -> None:
+            with pytest.raises(ServiceError, match="DEADLINE_EXCEEDED"):
+                await stream.read()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(read(), name="reader")
+            stream.end()
+            for _ in range(5):
+                await asyncio.sleep(0.9)
+                idle.heard_at = loop.time()
+                audio = tts_pb2.SynthesizeResponse(audio=CHUNK)
+                stream.take(tts_pb2.StreamResponse(stream=1, response=audio))
+        assert len(handed) == 5
+        assert loop.time() == pytest.approx(idle.heard_at + 1.0)
+
+    virtual_time.run(test())
 
 
 async def refused(call: Call) -> None:
