@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -17,6 +17,7 @@ from server.net.http.headers import Headers, announces_body, by_name
 from server.net.http.interfaces import Refuse, UnreadableHead, tell_refused
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
 
     from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
@@ -75,7 +76,7 @@ class Exchange(HTTPConnection):
     finished = False  # the answer is complete
     _delegate: HTTPMessageDelegate | None = None  # from begin() until the answer or the connection ends
     _held: asyncio.Future[None] | None = None  # the delegate accepts more when this is done
-    _began = 0.0  # on the loop's clock
+    _began = 0.0
     _refusal: ApiError | None = None  # for a request that failed before its turn
     _close_callback: Callable[[], None] | None = None
     _head_written = False
@@ -115,7 +116,7 @@ class Exchange(HTTPConnection):
         if self._refusal is not None or start_line is None:
             self.break_off(self._refusal or ApiError("BAD_REQUEST"))
             return
-        self._began = asyncio.get_running_loop().time()
+        self._began = monotonic()
         delegate = self._delegate = self._link.delegate.start_request(self._link, self)
         self._hold(delegate.headers_received(start_line, self._headers))
         self._go_on()
@@ -186,7 +187,7 @@ class Exchange(HTTPConnection):
         start_line = self._start_line
         if start_line is None:
             return UnreadableHead()
-        seconds = asyncio.get_running_loop().time() - self._began
+        seconds = monotonic() - self._began
         return UnreadableHead(start_line.method, start_line.path, self._headers, seconds)
 
     def client_left(self) -> None:

@@ -6,6 +6,7 @@ All timeouts in a group are equal, so insertion order is expiry order: one timer
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Protocol
 
 
@@ -21,7 +22,7 @@ class Patience:
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
-        self._since: dict[Waiting, float] = {}  # on the loop's clock
+        self._since: dict[Waiting, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -29,23 +30,24 @@ class Patience:
 
     def begin(self, waiting: Waiting) -> None:
         """Start the time limit, unless it is running."""
-        loop = asyncio.get_running_loop()
-        self._since.setdefault(waiting, loop.time())
+        self._since.setdefault(waiting, monotonic())
         if self._timer is None:
-            self._timer = loop.call_later(self.limit_s, self._look)
+            self._set_timer(self.limit_s)
 
     def end(self, waiting: Waiting) -> None:
         """Stop the time limit, if it is running."""
         self._since.pop(waiting, None)
 
+    def _set_timer(self, left_s: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(left_s, self._look)
+
     def _look(self) -> None:
-        loop = asyncio.get_running_loop()
         self._timer = None
         while self._since:
             waiting, since = next(iter(self._since.items()))
-            left_s = since + self.limit_s - loop.time()
+            left_s = since + self.limit_s - monotonic()
             if left_s > 0:
-                self._timer = loop.call_later(left_s, self._look)
+                self._set_timer(left_s)
                 return
             del self._since[waiting]
             waiting.overdue()
