@@ -53,6 +53,7 @@ MODULES = {
     "server.upstream.stt_stream": "queues each frame",
     "server.upstream.tts_stream": "hands each piece of speech to its utterance",
     "server.upstream.trunk": "gathers the frames of all microphones",
+    "server.upstream.call_trunk": "derives from it",
     "server.upstream.trunk_stream": "a stream's place in a trunk, woken by each frame",
     "server.upstream.microphone_trunk": "puts each frame into a message",
     "server.upstream.speech_trunk": "takes each piece of speech from a message",

@@ -7,6 +7,7 @@ service     the interface between a service and its host
 fallback    what is used where a part that was asked for is missing or broken
 executor    what the browser, OS and search executors share
 trunk       the server side of a trunk
+calls       unary calls in a trunk: CallMany, for any service
 callers     who calls: for log lines and fair shares
 fairness    fair shares of threads and processes among users
 tracing     spans in the callers' traces

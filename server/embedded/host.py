@@ -11,13 +11,15 @@ import errno
 import importlib
 import logging
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from protos import calls_pb2_grpc
 from server.embedded.callers import NameCaller
+from server.embedded.calls import CallsServicer
 from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
 from server.embedded.tracing import tracing
 
@@ -117,6 +119,7 @@ class HostedService:
         self._checks = ReasonedHealth()
         self._service: EmbeddedService | None = None
         self._server: grpc.aio.Server | None = None
+        self._calls: CallsServicer | None = None
 
     @property
     def reason(self) -> str:
@@ -136,7 +139,9 @@ class HostedService:
         interceptors = [NameCaller(self.name), *tracing(self.name), RefuseWhileDown(self._checks)]
         self._server = grpc.aio.server(interceptors=interceptors, options=options)
         health_pb2_grpc.add_HealthServicer_to_server(self._checks, self._server)
-        self._create()
+        self._calls = CallsServicer(self.name, interceptors)
+        calls_pb2_grpc.add_CallsServicer_to_server(self._calls, self._server)
+        self._create(self._calls)
         host = address.rpartition(":")[0]
         try:
             port = self._server.add_insecure_port(f"{host}:0" if is_taken(address) else address)
@@ -145,7 +150,7 @@ class HostedService:
         self.address = f"{host}:{port}"
         await self._server.start()
 
-    def _create(self) -> None:
+    def _create(self, calls: CallsServicer) -> None:
         """Import and register the service; a missing package makes it down, without a crash."""
         try:
             service = service_class(self.name)(self._config)
@@ -156,6 +161,7 @@ class HostedService:
             return
         assert self._server is not None
         service.add_to(self._server)
+        service.add_to(cast("grpc.aio.Server", calls.handlers))
         self._service = service
 
     async def start(self) -> None:
@@ -177,6 +183,8 @@ class HostedService:
 
     async def stop(self) -> None:
         """Refuse new calls, give running ones a moment, and release everything."""
+        if self._calls is not None:
+            self._calls.drain()
         if self._server is not None:
             await self._server.stop(STOP_GRACE_S)
         if self._service is not None:

@@ -57,6 +57,7 @@ class ServedStream:
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.metadata: dict[str, str] = {}  # of its first item: what a gRPC call of its own would carry
         self.requests: asyncio.Queue[Any | None] = asyncio.Queue()  # None: half-closed
 
 
@@ -75,6 +76,7 @@ class TrunkCall(ABC):
         self._hurry = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._waiting: list[asyncio.Future[None]] = []
         self._closing = False
 
     def greeting(self) -> Any:
@@ -131,8 +133,9 @@ class TrunkCall(ABC):
             if what != "request" or number in self._tasks:
                 return  # the stream has ended; the caller sent this before it knew
             stream = self._streams[number] = self.new_stream(number)
+            stream.metadata = dict(item.metadata)
             name = f"{self._service} trunk: stream {number}"
-            self._tasks[number] = group.create_task(self._run(stream, dict(item.metadata)), name=name)
+            self._tasks[number] = group.create_task(self._run(stream), name=name)
         if what == "request":
             stream.requests.put_nowait(item.request)
             if not self.took(stream, item.request):
@@ -144,9 +147,9 @@ class TrunkCall(ABC):
         else:
             self.other(stream, item)
 
-    async def _run(self, stream: ServedStream, metadata: dict[str, str]) -> None:
+    async def _run(self, stream: ServedStream) -> None:
         code, message = grpc.StatusCode.OK, ""
-        bind_caller(self._service, metadata.items())
+        bind_caller(self._service, stream.metadata.items())
         try:
             await self.run(stream)
         except AbortError as aborted:
@@ -158,12 +161,22 @@ class TrunkCall(ABC):
             code, message = grpc.StatusCode.INTERNAL, f"something went wrong in {self._service}"
         finally:
             del self._streams[stream.number], self._tasks[stream.number]
-            self.put(stream, end=self._messages.StreamEnd(code=code.value[0], message=message))
+            self.ended(stream, code, message)
+
+    def ended(self, stream: ServedStream, code: grpc.StatusCode, message: str) -> None:
+        """Tell the caller how a stream ended."""
+        self.put(stream, end=self._messages.StreamEnd(code=code.value[0], message=message))
 
     async def answer(self, stream: ServedStream, response: Any) -> None:
         """Queue a response, and wait while too many items are queued."""
         self.put(stream, response=response)
         await self._room.wait()
+
+    async def sent(self) -> None:
+        """Wait until everything that is queued now has been sent."""
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        await waiting
 
     def put(self, stream: ServedStream, **what: Any) -> None:
         """Queue an item for the caller."""
@@ -181,7 +194,7 @@ class TrunkCall(ABC):
         sent_at = 0.0
         while self._out or not self._closing:
             await self._wake.wait()
-            wait_s = sent_at + tick_s(len(self._streams), self.busy_tick_s) - loop.time()
+            wait_s = sent_at + self.pause_s() - loop.time()
             if wait_s > 0 and not self._hurry.is_set():
                 timer = loop.call_later(wait_s, self._hurry.set)
                 await self._hurry.wait()
@@ -190,9 +203,17 @@ class TrunkCall(ABC):
             self._hurry.clear()
             sent_at = loop.time()
             out, self._out = self._out, []
+            waiting, self._waiting = self._waiting, []
             self._room.set()
             for items in _parts(out):
                 await _send(call, self._messages.TrunkResponse(items=items))
+            for sent in waiting:
+                if not sent.done():  # its stream may have been cancelled
+                    sent.set_result(None)
+
+    def pause_s(self) -> float:
+        """The least time between two messages, in seconds."""
+        return tick_s(len(self._streams), self.busy_tick_s)
 
 
 def tick_s(streams: int, busy_s: float) -> float:

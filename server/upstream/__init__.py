@@ -9,6 +9,7 @@
 - `BidiStream` (stream.py): what the speech streams share: a writer task, a pulling reader, an `InactivityGuard` (inactivity.py).
 - `Trunk` (trunk.py; trunk_method.py: which call it is): one call for many streams; each is a `TrunkStream` (trunk_stream.py), for microphones `MicrophoneStream`
   (microphone_trunk.py), for speech `SpeechStream` (speech_trunk.py). `ItemWriter` (trunk_items.py): their messages as bytes.
+- `CallTrunks` (call_trunk.py): one call for many unary calls. `ServiceLine` uses it where the service offers it.
 - `HangWatch` (hangs.py): notices a recogniser that hangs.
 - `ChannelPool` (pool.py): shared HTTP/2 connections and their options. `HealthWatch` (health.py): grpc.health.v1, polled.
 - `Breaker` (breaker.py), `RetryBudget` (retry.py): pure; time is an argument.

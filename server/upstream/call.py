@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from server.services import title
 from server.upstream.breaker import FAULTS, Breaker, BreakerPolicy, CircuitState
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import grpc.aio
+    from google.protobuf.message import Message
 
     from server.upstream.breaker import Permit
     from server.upstream.endpoint import CallObserver, ServiceEndpoint
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RequestT = TypeVar("RequestT")
-ResponseT = TypeVar("ResponseT")
+RequestT = TypeVar("RequestT", bound="Message")
+ResponseT = TypeVar("ResponseT", bound="Message")
 StubT = TypeVar("StubT")
 
 
@@ -38,6 +39,29 @@ class Cancellable(Protocol):
 
     def cancel(self) -> object:
         """Cancel the call."""
+
+
+class UnsentError(Exception):
+    """A trunk broke before the call left. It may be made again, whatever it does."""
+
+
+class PlacedCall(Cancellable, Protocol):
+    """A unary call that was put into a trunk."""
+
+    async def answer(self) -> Any:
+        """The response. Raises what a call of its own would raise, and UnsentError."""
+
+
+class UnaryTrunks(Protocol):
+    """The trunks of a service's unary calls."""
+
+    def carry(
+        self, method: str, request: Message, metadata: tuple[tuple[str, str], ...], limit_s: float
+    ) -> PlacedCall | None:
+        """Make the call in a trunk. None if it needs a call of its own."""
+
+    def open(self) -> None:
+        """Open what is missing."""
 
 
 class Attempt:
@@ -116,6 +140,7 @@ class ServiceLine(Generic[StubT]):
         self.now = clock
         self.breaker = Breaker(policy, self._circuit_changed)
         self.running: set[Attempt] = set()
+        self.trunks: UnaryTrunks | None = None  # set by `Upstream`; without them each call is one of its own
         self._budget = RetryBudget()
         self._last_fault = ""
         self._closing = False
@@ -199,11 +224,7 @@ class ServiceLine(Generic[StubT]):
         # A deadline shorter than the service's own says nothing about the service.
         attempt = self.begin(method, math.inf if hurried else 0.0)
         try:
-            call = pick(self.pool.pick())(
-                request, timeout=max(0.0, deadline - self.now()), metadata=call_metadata(context)
-            )
-            attempt.call = call
-            response = await call
+            response = await self._answer(attempt, method, pick, request, context, deadline)
             if response is None:  # grpc.aio returns None for what protobuf cannot parse
                 raise ValueError("unreadable response")  # noqa: TRY301 - becomes INTERNAL below, like any broken answer
         except asyncio.CancelledError as cancelled:
@@ -215,6 +236,27 @@ class ServiceLine(Generic[StubT]):
             raise attempt.failed(error) from None
         attempt.succeeded()
         return response
+
+    async def _answer(
+        self,
+        attempt: Attempt,
+        method: str,
+        pick: Callable[[StubT], grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]],
+        request: RequestT,
+        context: CallContext,
+        deadline: float,
+    ) -> ResponseT:
+        """The answer to a call in a trunk if there is one, else to a call of its own."""
+        metadata = call_metadata(context)
+        carried = None if self.trunks is None else self.trunks.carry(method, request, metadata, deadline - self.now())
+        if carried is not None:
+            attempt.call = carried
+            with suppress(UnsentError):
+                response: ResponseT = await carried.answer()
+                return response
+        call = pick(self.pool.pick())(request, timeout=max(0.0, deadline - self.now()), metadata=metadata)
+        attempt.call = call
+        return await call
 
     def refuse_new(self) -> None:
         """Refuse new calls from now on."""

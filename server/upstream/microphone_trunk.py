@@ -91,4 +91,6 @@ def _first(number: int, request: Any, metadata: dict[str, str]) -> bytes:
     return stt_pb2.StreamRequest(stream=number, request=request, metadata=metadata).SerializeToString()
 
 
-MICROPHONES: TrunkMethod[SpeechToTextAsyncStub] = TrunkMethod(lambda stub: stub.RecognizeMany, "Recognize", _first)
+MICROPHONES: TrunkMethod[SpeechToTextAsyncStub] = TrunkMethod(
+    lambda pool: pool.pick().RecognizeMany, "Recognize", _first
+)

@@ -97,7 +97,7 @@ class ChannelPool(Generic[StubT]):
         self._create_stub = create_stub
         self._options = [*OPTIONS, *options]
         self._targets = endpoint.targets()
-        self._turn = 0
+        self._turn = self._trunk_turn = 0
         self.channels: list[grpc.aio.Channel] = []
         self._stubs: list[StubT] = []
 
@@ -121,15 +121,20 @@ class ChannelPool(Generic[StubT]):
 
     def pick(self) -> StubT:
         """The stub of the next channel in turn."""
-        if len(self._stubs) == 1:
-            return self._stubs[0]
-        assert self._stubs, "the pool is not open"
-        return self._stubs[self._next()]
-
-    def _next(self) -> int:
-        """Round robin over connected channels; if there are none, over those that may connect; else over all."""
         self._turn += 1
-        order = [(self._turn + step) % len(self.channels) for step in range(len(self.channels))]
+        return self._stubs[self._from(self._turn)]
+
+    def pick_for_trunk(self) -> grpc.aio.Channel:
+        """The next channel in turn, for a trunk. Trunks take turns of their own."""
+        self._trunk_turn += 1
+        return self.channels[self._from(self._trunk_turn)]
+
+    def _from(self, turn: int) -> int:
+        """Round robin over connected channels; if there are none, over those that may connect; else over all."""
+        if len(self._stubs) == 1:
+            return 0
+        assert self._stubs, "the pool is not open"
+        order = [(turn + step) % len(self.channels) for step in range(len(self.channels))]
         states = [self.channels[at].get_state(try_to_connect=True) for at in order]
         for wanted in ((grpc.ChannelConnectivity.READY,), _MAY_CONNECT):
             for at, state in zip(order, states, strict=True):

@@ -108,4 +108,4 @@ def _first(number: int, request: Any, metadata: dict[str, str]) -> bytes:
     return tts_pb2.StreamRequest(stream=number, request=request, metadata=metadata).SerializeToString()
 
 
-SPEECH: TrunkMethod[TextToSpeechAsyncStub] = TrunkMethod(lambda stub: stub.SynthesizeMany, "Synthesize", _first)
+SPEECH: TrunkMethod[TextToSpeechAsyncStub] = TrunkMethod(lambda pool: pool.pick().SynthesizeMany, "Synthesize", _first)

@@ -80,6 +80,11 @@ def from_rpc_error(service: str, error: grpc.aio.AioRpcError) -> ServiceError:
     return failure(service, code, _words(service, code, error), retry_after_ms)
 
 
+def rpc_error(code: grpc.StatusCode, details: str, trailing: Iterable[tuple[str, str]] = ()) -> grpc.aio.AioRpcError:
+    """What a call of its own would raise, for one that was carried by a trunk."""
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*trailing), details)
+
+
 def service_error(service: str, error: BaseException) -> ServiceError:
     """Whatever a call raised, as ServiceError. Must not be given a cancellation of the caller's own task."""
     if isinstance(error, ServiceError):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from server.upstream.background import Background
     from server.upstream.call import Attempt, ServiceLine
+    from server.upstream.trunk_items import ItemWriter
     from server.upstream.trunk_method import TrunkMethod
     from server.upstream.trunk_stream import Carrier, TrunkStream
     from streaming.ports import CallContext, ServiceError
@@ -45,6 +46,23 @@ TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
 
 
+class Carried(Protocol):
+    """A stream as its trunk sees it."""
+
+    number: int
+    items: ItemWriter
+    lost_trunk: bool
+
+    def gather(self, into: list[bytes], /) -> int:
+        """Append what may be sent now to a message; returns how many bytes that was."""
+
+    def take(self, item: Any, /) -> None:
+        """Take a received StreamResponse."""
+
+    def over(self, broken: BaseException | None, *, blameless: bool = False) -> None:
+        """The stream has ended with the trunk."""
+
+
 class Trunk(Generic[StubT]):
     """One call with many streams. `ready`: the service's greeting has arrived. `over`: the call has ended.
 
@@ -55,10 +73,10 @@ class Trunk(Generic[StubT]):
         self._line = line
         self._method = method
         self.service = line.name
-        self._streams: dict[int, TrunkStream[Any]] = {}
+        self._streams: dict[int, Carried] = {}
         self._numbers = itertools.count(1)
-        self._waiting: list[TrunkStream[Any]] = []
-        self._unhurried: list[TrunkStream[Any]] = []
+        self._waiting: list[Carried] = []
+        self._unhurried: list[Carried] = []
         self._later: asyncio.TimerHandle | None = None
         self._cancelled: list[bytes] = []
         self._wake = asyncio.Event()
@@ -90,7 +108,7 @@ class Trunk(Generic[StubT]):
 
     # --- what streams call ---
 
-    def enlist(self, stream: TrunkStream[Any]) -> None:
+    def enlist(self, stream: Carried) -> None:
         """Put the stream into the next message. It calls this once for each message: see `waiting`."""
         if not self._waiting:
             self._wake.set()
@@ -100,7 +118,7 @@ class Trunk(Generic[StubT]):
         """Send the next message without waiting for the tick."""
         self._hurry.set()
 
-    def later(self, stream: TrunkStream[Any]) -> None:
+    def later(self, stream: Carried) -> None:
         """Put the stream into the next message, whenever that leaves, or into one of its own after LATER_S."""
         self._unhurried.append(stream)
         if self._later is None:
@@ -111,11 +129,11 @@ class Trunk(Generic[StubT]):
         if self._unhurried:
             self._wake.set()
 
-    def forget(self, stream: TrunkStream[Any]) -> None:
+    def forget(self, stream: Carried) -> None:
         """Remove an ended stream."""
         self._streams.pop(stream.number, None)
 
-    def cancel(self, stream: TrunkStream[Any]) -> None:
+    def cancel(self, stream: Carried) -> None:
         """Cancel the stream at the service."""
         if not self.over:
             self._cancelled.append(stream.items.cancel())
@@ -157,7 +175,7 @@ class Trunk(Generic[StubT]):
             del broken  # its traceback refers to this frame: a reference cycle with the trunk
 
     async def _talk(self) -> None:
-        call = self._call = self._method.call(self._line.pool.pick())()
+        call = self._call = self._method.call(self._line.pool)()
         try:
             async for response in call:
                 self.heard_at = asyncio.get_running_loop().time()
@@ -168,9 +186,14 @@ class Trunk(Generic[StubT]):
                     stream = self._streams.get(item.stream)
                     if stream is not None:
                         stream.take(item)
+                    else:
+                        self._take_other(item)
                 stream = None  # it may have ended; keep no reference until the next answer
         finally:
             call.cancel()
+
+    def _take_other(self, item: Any) -> None:
+        """Handle an item of no stream that is known: of one that has ended, or of none."""
 
     async def _write(self, call: grpc.aio.StreamStreamCall[Any, Any]) -> None:
         try:

@@ -10,15 +10,19 @@ if TYPE_CHECKING:
 
     import grpc.aio
 
+    from server.upstream.pool import ChannelPool
+
 StubT = TypeVar("StubT")
 
 
 @dataclass(frozen=True, slots=True)
 class TrunkMethod(Generic[StubT]):
-    """The method of a service's trunk. `stands_for`: the method that a stream replaces, for metrics and the breaker."""
+    """The method of a service's trunk.
 
-    call: Callable[[StubT], Callable[[], grpc.aio.StreamStreamCall[Any, Any]]]
+    `first`: a stream's number, first request and metadata as a serialised StreamRequest. `stands_for`: the method that a stream
+    replaces, for metrics and the breaker; empty for unary calls, which name their own.
+    """
+
+    call: Callable[[ChannelPool[StubT]], Callable[[], grpc.aio.StreamStreamCall[Any, Any]]]
     stands_for: str
-    first: Callable[
-        [int, Any, dict[str, str]], bytes
-    ]  # number, first request and metadata as a serialised StreamRequest
+    first: Callable[[int, Any, dict[str, str]], bytes]

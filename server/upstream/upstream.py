@@ -17,6 +17,7 @@ from protos.tts_pb2_grpc import TextToSpeechStub
 from server.services import SERVICES
 from server.upstream.background import Background
 from server.upstream.call import ServiceLine
+from server.upstream.call_trunk import CallTrunks
 from server.upstream.endpoint import EndpointError, NoObserver
 from server.upstream.executors import ExecutorClient
 from server.upstream.health import HealthWatch
@@ -96,6 +97,7 @@ class Upstream:
     ) -> ServiceLine[StubT]:
         endpoint = self._endpoints[name]
         line = ServiceLine(endpoint, ChannelPool(endpoint, create_stub, options), self._observer, self._policy)
+        line.trunks = CallTrunks(line, self._streams)
         self._lines[name] = line
         return line
 
@@ -103,15 +105,19 @@ class Upstream:
         if health.up:
             line = self._lines[health.name]
             line.breaker.found_up(line.now())
+            if line.trunks is not None:
+                line.trunks.open()
             if health.name == "stt":
                 self._stt.open_trunks()
             elif health.name == "tts":
                 self._tts.open_trunks()
 
     def without_trunks(self) -> None:
-        """Give each microphone a call of its own, so that the service's spans belong to its trace."""
+        """Give each microphone, utterance and unary call a call of its own, so that the service's spans belong to its trace."""
         self._stt.without_trunks()
         self._tts.without_trunks()
+        for line in self._lines.values():
+            line.trunks = None
 
     def circuits(self) -> dict[str, CircuitState]:
         """The state of each service's breaker."""

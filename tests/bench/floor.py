@@ -100,7 +100,7 @@ def _serve(serve: Callable[[int], Coroutine[Any, Any, None]], port: int) -> None
     uvloop.run(serve(port))
 
 
-async def each_us(ask: Callable[[], Awaitable[Any]], seconds: float) -> float:
+async def each_us(ask: Callable[[], Awaitable[Any]], seconds: float, callers: int = CONNECTIONS) -> float:
     """CPU of this process per call, with so many at a time."""
     until, done = time.monotonic() + seconds, 0
 
@@ -111,7 +111,7 @@ async def each_us(ask: Callable[[], Awaitable[Any]], seconds: float) -> float:
             done += 1
 
     before = resource.getrusage(resource.RUSAGE_SELF)
-    await asyncio.gather(*(again() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(again() for _ in range(callers)))
     after = resource.getrusage(resource.RUSAGE_SELF)
     return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / done * 1e6
 

@@ -1,0 +1,472 @@
+"""Unary calls in one gRPC call: whoever makes them cannot tell it from calls of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from protos import intent_pb2, memory_pb2
+from server.upstream import BreakerPolicy, CircuitState, call_trunk
+from server.upstream.call_trunk import MAX_REQUEST_BYTES, CarriedCall
+from streaming.ports import ServiceError
+from tests.server.upstream.observing import CALLER, Observed
+from tests.support.unary import (
+    CALL_MANY,
+    DELETE,
+    RECOGNIZE,
+    UnaryService,
+    ready,
+    until_trunked,
+    upstream_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from server.upstream import Upstream
+
+    Recognize = Callable[[intent_pb2.RecognizeRequest, Any], Awaitable[intent_pb2.RecognizeResponse]]
+
+
+async def ask(upstream: Upstream, text: str = "hello", timeout_ms: int | None = None) -> str:
+    caller = replace(CALLER, timeout_ms=timeout_ms)
+    return (await upstream.services.intent.recognize(text, "", caller)).intent
+
+
+async def refusal(upstream: Upstream, text: str = "hello", timeout_ms: int | None = None) -> ServiceError:
+    with pytest.raises(ServiceError) as refused:
+        await ask(upstream, text, timeout_ms)
+    return refused.value
+
+
+class Gate:
+    """A handler that waits for `open` if the text is "slow"."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.waiting = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def __call__(self, request: intent_pb2.RecognizeRequest, _context: Any) -> intent_pb2.RecognizeResponse:
+        if request.text == "slow":
+            self.waiting.set()
+            try:
+                await self.open.wait()
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
+        return intent_pb2.RecognizeResponse(intent=request.text)
+
+
+async def test_many_calls_share_one_grpc_call() -> None:
+    observed = Observed()
+    async with UnaryService() as service, service.upstream(observer=observed) as upstream:
+        before = len(service.methods)
+        texts = [str(number) for number in range(100)]
+        assert await asyncio.gather(*(ask(upstream, text) for text in texts)) == texts
+        assert service.methods[before:] == []
+        assert set(service.methods[:before]) == {CALL_MANY}
+    assert observed.calls == [("intent", "Recognize", "OK")] * 100
+
+
+@pytest.mark.plain_python("it replaces a method of a compiled class")
+async def test_calls_of_one_tick_leave_in_one_message() -> None:
+    async with UnaryService() as service, service.upstream() as upstream:
+        (trunk,) = ready(upstream, "intent")
+        messages: list[bytes] = []
+        gathered = trunk._messages
+
+        def noting() -> list[bytes]:
+            found: list[bytes] = gathered()
+            messages.extend(found)
+            return found
+
+        trunk._messages = noting
+        await asyncio.gather(*(ask(upstream) for _ in range(20)))
+        assert len(messages) == 1
+
+
+async def test_a_call_carries_who_asks_and_until_when() -> None:
+    told: list[tuple[dict[str, str], float]] = []
+
+    async def look(request: intent_pb2.RecognizeRequest, context: Any) -> intent_pb2.RecognizeResponse:
+        told.append((dict(context.invocation_metadata()), context.time_remaining()))
+        return intent_pb2.RecognizeResponse(intent=request.text)
+
+    async with UnaryService() as service, service.upstream(deadline_ms=4_000) as upstream:
+        service.on_recognize = look
+        for timeout_ms in (None, 1_500, 60_000):
+            await ask(upstream, timeout_ms=timeout_ms)
+        upstream.without_trunks()
+        await ask(upstream)
+        assert service.methods[-1] == RECOGNIZE
+    *carried, own = [metadata for metadata, _ in told]
+    assert own.pop("user-agent")
+    assert carried == [own] * 3
+    assert {"x-request-id", "traceparent", "x-user-id", "x-session-id", "x-user-roles"} <= own.keys()
+    assert [left_s for _, left_s in told] == pytest.approx([4.0, 1.5, 4.0, 4.0], abs=0.5)
+
+
+async def aborts(code: grpc.StatusCode, words: str, context: Any) -> None:
+    await context.abort(code, words, (("grpc-retry-pushback-ms", "1200"),))
+
+
+async def sets_code(code: grpc.StatusCode, words: str, context: Any) -> None:
+    context.set_code(code)
+    context.set_details(words)
+    context.set_trailing_metadata((("grpc-retry-pushback-ms", "1200"),))
+
+
+@pytest.mark.parametrize("way", [aborts, sets_code])
+@pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
+async def test_a_refusal_is_the_same_as_that_of_a_call_of_its_own(way: Any, code: grpc.StatusCode) -> None:
+    async def refuse(_request: Any, context: Any) -> intent_pb2.RecognizeResponse:
+        await way(code, "wörds of the service", context)
+        return intent_pb2.RecognizeResponse()
+
+    await same_refusal(refuse, code.name)
+
+
+@pytest.mark.parametrize("raised", [ValueError("users' words"), TimeoutError("of its own"), asyncio.QueueFull()])
+async def test_a_crash_is_the_same_as_that_of_a_call_of_its_own(raised: Exception) -> None:
+    async def crash(_request: Any, _context: Any) -> intent_pb2.RecognizeResponse:
+        raise raised
+
+    await same_refusal(crash, "UNKNOWN")
+
+
+async def test_an_answer_that_cannot_be_read_is_the_same_as_that_of_a_call_of_its_own() -> None:
+    async def junk(_request: Any, _context: Any) -> Any:
+        return b"\xff\xff\xff"
+
+    await same_refusal(junk, "INTERNAL")
+
+
+async def same_refusal(handler: Recognize, code: str) -> None:
+    observed = Observed()
+    service = UnaryService()
+    service.on_recognize = handler
+    async with service, service.upstream(observer=observed, policy=BreakerPolicy(min_faults=100)) as upstream:
+        before = len(service.methods)
+        carried = await refusal(upstream)
+        assert service.methods[before:] == []
+        upstream.without_trunks()
+        own = await refusal(upstream)
+        assert set(service.methods[before:]) == {RECOGNIZE}
+    assert (carried.code, carried.message, carried.retry_after_ms) == (own.code, own.message, own.retry_after_ms)
+    assert carried.code == code
+    assert set(observed.statuses()) == {code}
+
+
+async def test_a_method_that_the_service_lacks_is_unimplemented() -> None:
+    async with UnaryService() as service, service.upstream() as upstream:
+        with pytest.raises(ServiceError, match="UNIMPLEMENTED"):
+            await upstream.services.memory.retrieve("key", CALLER)
+        assert set(service.methods) == {CALL_MANY}
+
+
+async def test_a_slow_call_holds_up_no_other_and_its_deadline_ends_it_at_the_service() -> None:
+    gate = Gate()
+    async with UnaryService() as service, service.upstream() as upstream:
+        service.on_recognize = gate
+        async with asyncio.TaskGroup() as group:
+            slow = group.create_task(refusal(upstream, "slow", timeout_ms=300), name="slow")
+            await gate.waiting.wait()
+            assert await asyncio.gather(*(ask(upstream, "quick") for _ in range(50))) == ["quick"] * 50
+            assert not slow.done()
+        assert (slow.result().code, slow.result().message) == (
+            "DEADLINE_EXCEEDED",
+            "intent recognition did not answer in time",
+        )
+        async with asyncio.timeout(2):
+            await gate.cancelled.wait()
+        assert upstream.circuits()["intent"] is CircuitState.CLOSED
+
+
+@pytest.mark.plain_python("it replaces a method of a compiled class")
+async def test_a_deadline_ends_a_call_at_the_service_even_if_the_caller_is_not_heard_any_more() -> None:
+    gate = Gate()
+    async with UnaryService() as service, service.upstream() as upstream:
+        service.on_recognize = gate
+        (trunk,) = ready(upstream, "intent")
+        trunk.cancel = lambda _call: None
+        assert (await refusal(upstream, "slow", timeout_ms=200)).code == "DEADLINE_EXCEEDED"
+        async with asyncio.timeout(2):
+            await gate.cancelled.wait()
+
+
+async def test_a_deadline_ends_a_call_that_the_service_never_hears_of() -> None:
+    async with UnaryService() as service, service.upstream() as upstream:
+        before = len(service.methods)
+        (trunk,) = ready(upstream, "intent")
+        trunk._writer.cancel()  # nothing leaves any more
+        async with asyncio.timeout(2):
+            assert (await refusal(upstream, timeout_ms=100)).code == "DEADLINE_EXCEEDED"
+        assert service.methods[before:] == []
+        assert len(trunk) == 0
+
+
+async def test_who_no_longer_wants_the_answer_ends_the_call_at_the_service() -> None:
+    gate, observed = Gate(), Observed()
+    async with UnaryService() as service, service.upstream(observer=observed) as upstream:
+        service.on_recognize = gate
+        async with asyncio.TaskGroup() as group:
+            slow = group.create_task(ask(upstream, "slow"), name="slow")
+            await gate.waiting.wait()
+            slow.cancel()
+        assert slow.cancelled()
+        async with asyncio.timeout(2):
+            await gate.cancelled.wait()
+        assert await ask(upstream) == "hello"
+        assert upstream.running_calls()["intent"] == 0
+    assert observed.statuses() == ["CANCELLED", "OK"]
+
+
+async def test_calls_that_run_when_the_gateway_closes_are_unavailable() -> None:
+    gate = Gate()
+    async with UnaryService() as service, service.upstream() as upstream:
+        service.on_recognize = gate
+        async with asyncio.TaskGroup() as group:
+            slow = group.create_task(refusal(upstream, "slow"), name="slow")
+            await gate.waiting.wait()
+            await upstream.close(0)
+        assert slow.result().code == "UNAVAILABLE"
+
+
+async def test_a_big_request_is_a_call_of_its_own() -> None:
+    async with UnaryService() as service, service.upstream() as upstream:
+        before = len(service.methods)
+        big = "x" * MAX_REQUEST_BYTES
+        assert await ask(upstream, big) == big
+        assert service.methods[before:] == [RECOGNIZE]
+        assert await ask(upstream, big[:-100]) == big[:-100]
+        assert service.methods[before:] == [RECOGNIZE]
+
+
+async def test_a_big_answer_lets_others_pass() -> None:
+    big = "y" * 8_000_000
+
+    async def swell(request: intent_pb2.RecognizeRequest, _context: Any) -> intent_pb2.RecognizeResponse:
+        return intent_pb2.RecognizeResponse(intent=big if request.text == "big" else request.text)
+
+    async with UnaryService() as service, service.upstream() as upstream:
+        service.on_recognize = swell
+        before = len(service.methods)
+        came: list[str] = []
+
+        async def note(text: str) -> None:
+            assert await ask(upstream, text) == (big if text == "big" else text)
+            came.append(text)
+
+        (trunk,) = ready(upstream, "intent")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(note("big"), name="big")
+            while not any(call._parts for call in trunk._streams.values()):
+                await asyncio.sleep(0)
+            await note("small")
+        assert came == ["small", "big"]
+        assert service.methods[before:] == []
+
+
+async def test_an_answer_that_is_too_big_is_the_same_as_that_of_a_call_of_its_own() -> None:
+    async def swell(_request: Any, _context: Any) -> intent_pb2.RecognizeResponse:
+        return intent_pb2.RecognizeResponse(intent="z" * 17_000_000)
+
+    await same_refusal(swell, "RESOURCE_EXHAUSTED")
+
+
+async def test_a_broken_connection_fails_the_calls_in_it_and_the_next_ones_have_a_new_trunk() -> None:
+    observed, ran = Observed(), asyncio.Event()
+
+    async def run(_request: Any, _context: Any) -> memory_pb2.DeleteResponse:
+        ran.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def lost(upstream: Upstream) -> ServiceError:
+        with pytest.raises(ServiceError) as broken:
+            await upstream.services.memory.delete("key", CALLER)  # never tried twice
+        return broken.value
+
+    async with UnaryService() as service, service.upstream(observer=observed) as upstream:
+        service.on_delete = run
+        async with asyncio.TaskGroup() as group:
+            deleted = group.create_task(lost(upstream), name="delete")
+            await ran.wait()
+            await service.stop()
+        assert (deleted.result().code, deleted.result().message) == ("UNAVAILABLE", "the memory cannot be reached")
+        assert observed.calls == [("memory", "Delete", "UNAVAILABLE")]
+        await service.start()
+        await until_trunked(upstream, "intent")
+        before = len(service.methods)
+        assert await ask(upstream) == "hello"
+        assert service.methods[before:] == []
+
+
+async def test_what_may_be_tried_again_is_when_the_trunk_breaks() -> None:
+    gate, observed = Gate(), Observed()
+    async with UnaryService() as service, service.upstream(observer=observed) as upstream:
+        service.on_recognize = gate
+        async with asyncio.TaskGroup() as group:
+            asked = group.create_task(ask(upstream, "slow"), name="asking")
+            await gate.waiting.wait()
+            (trunk,) = ready(upstream, "intent")
+            trunk._call.cancel()
+            gate.open.set()
+        assert asked.result() == "slow"
+        assert service.methods[-1] == RECOGNIZE
+    assert observed.statuses() == ["UNAVAILABLE", "OK"]
+
+
+async def test_a_call_that_has_not_left_when_its_trunk_breaks_is_made_again_whatever_it_does() -> None:
+    observed = Observed()
+    async with UnaryService() as service, service.upstream(observer=observed) as upstream:
+        (trunk,) = ready(upstream, "memory")
+        trunk._writer.cancel()  # nothing leaves any more
+        async with asyncio.TaskGroup() as group:
+            group.create_task(upstream.services.memory.delete("key", CALLER), name="delete")
+            while not len(trunk):
+                await asyncio.sleep(0)
+            trunk._call.cancel()
+        assert service.methods.count(DELETE) == 1
+    assert observed.calls == [("memory", "Delete", "OK")]
+
+
+def test_methods_are_found_before_anybody_else_has_loaded_their_contract() -> None:
+    script = (
+        "from server.services import SERVICES\n"
+        "from server.upstream.call_trunk import _described\n"
+        "for name in ('browser', 'os', 'search'):\n"
+        "    path, parse = _described(name, 'ListActions')\n"
+        "    assert (path, parse(b'')) == (f'/{SERVICES[name].full_name}/ListActions', parse(b'')), path\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+async def test_a_service_without_trunks_is_asked_once() -> None:
+    async with UnaryService(trunks=False) as service, service.upstream(trunked=False) as upstream:
+        while CALL_MANY not in service.methods:
+            assert await ask(upstream) == "hello"
+            await asyncio.sleep(0.01)
+        while upstream._lines["intent"].trunks._try_at < 100:
+            await asyncio.sleep(0.01)
+            await ask(upstream)
+        for _ in range(20):
+            assert await ask(upstream) == "hello"
+        asked = [method for method in service.methods if method == CALL_MANY]
+        assert len(asked) == len({"intent", "memory"})
+
+
+async def test_a_rolling_update_loses_no_call() -> None:
+    observed = Observed()
+    async with UnaryService() as one, UnaryService() as two:
+
+        async def dawdle(_request: Any, _context: Any) -> memory_pb2.DeleteResponse:
+            await asyncio.sleep(0.03)
+            return memory_pb2.DeleteResponse()
+
+        one.on_delete = two.on_delete = dawdle
+        async with upstream_of(f"{one.address},{two.address}", observer=observed, trunked=False) as upstream:
+            await until_trunked(upstream, "memory", trunks=2)
+            updating = True
+
+            async def delete_again_and_again() -> None:
+                while updating:
+                    await upstream.services.memory.delete("key", CALLER)  # never tried twice
+
+            async with asyncio.TaskGroup() as group:
+                for number in range(10):
+                    group.create_task(delete_again_and_again(), name=f"caller {number}")
+                for service in (one, two):
+                    await asyncio.sleep(0.1)
+                    await service.stop(grace_s=2)
+                    await asyncio.sleep(0.3)
+                    await service.start()
+                    await until_trunked(upstream, "memory", trunks=2)
+                updating = False
+    assert set(observed.statuses()) == {"OK"}
+    assert len(observed.calls) > 100
+
+
+async def test_all_processes_behind_a_service_are_asked_in_turn_and_each_has_one_trunk() -> None:
+    async with UnaryService() as one, UnaryService() as two:
+        for name, service in (("one", one), ("two", two)):
+
+            async def tell(_request: Any, _context: Any, name: str = name) -> intent_pb2.RecognizeResponse:
+                return intent_pb2.RecognizeResponse(intent=name)
+
+            service.on_recognize = tell
+        async with upstream_of(f"{one.address},{two.address}", trunked=False) as upstream:
+            await until_trunked(upstream, "intent", trunks=2)
+            told = [await ask(upstream) for _ in range(20)]
+            assert (told.count("one"), told.count("two")) == (10, 10)
+
+
+async def test_a_trunk_that_is_silent_gets_no_new_calls_and_may_still_answer_the_old_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = Gate()
+    async with UnaryService() as service, service.upstream() as upstream:
+        service.on_recognize = gate
+        (silent,) = ready(upstream, "intent")
+        async with asyncio.TaskGroup() as group:
+            patient = group.create_task(ask(upstream, "slow"), name="patient")
+            await gate.waiting.wait()
+            monkeypatch.setattr(call_trunk, "SILENT_S", 0.05)
+            assert (await refusal(upstream, "slow", timeout_ms=100)).code == "DEADLINE_EXCEEDED"
+            assert silent.retired
+            assert await ask(upstream) == "hello"
+            await until_trunked(upstream, "intent")
+            assert silent not in ready(upstream, "intent")
+            gate.open.set()
+        assert patient.result() == "slow"
+        async with asyncio.timeout(2):
+            while not silent.over:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("way", ["answered", "refused", "cancelled", "late", "broken"])
+async def test_a_call_that_is_over_waits_for_no_collector(way: str) -> None:
+    gate = Gate()
+
+    async def handle(request: intent_pb2.RecognizeRequest, context: Any) -> intent_pb2.RecognizeResponse:
+        if request.text == "refused":
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no")
+        return await gate(request, context)
+
+    async with asyncio.timeout(30), UnaryService() as service, service.upstream() as upstream:
+        service.on_recognize = handle
+        gc.collect()
+        gc.disable()
+        try:
+            before = set(map(id, calls_alive()))
+            text = way if way in {"answered", "refused"} else "slow"
+
+            async def asking() -> None:
+                with suppress(ServiceError):
+                    await ask(upstream, text, timeout_ms=100 if way == "late" else None)
+
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(asking(), name="asking")
+                if text == "slow":
+                    await gate.waiting.wait()
+                if way == "cancelled":
+                    task.cancel()
+                if way == "broken":
+                    await service.stop()
+            del task
+            assert [call for call in calls_alive() if id(call) not in before] == []
+        finally:
+            gc.enable()
+
+
+def calls_alive() -> list[CarriedCall]:
+    return [thing for thing in gc.get_objects() if type(thing) is CarriedCall]
