@@ -191,7 +191,7 @@ class CallTrunk(Trunk[StubT]):
 
     def doubt(self) -> None:
         """A call was not answered in time. If nothing else was heard either, make new calls elsewhere; these may still be answered."""
-        if asyncio.get_running_loop().time() - self._heard_at >= SILENT_S:
+        if asyncio.get_running_loop().time() - self.heard_at >= SILENT_S:
             self.retire()
 
 

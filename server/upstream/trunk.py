@@ -38,9 +38,8 @@ MESSAGE_BYTES: Final = 1024 * 1024  # a quarter of what gRPC takes; more streams
 TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to this many streams, frames gather for this long
 BUSY_TICK_S = 0.005
 NEARLY = 0.3  # of a tick: less is not worth a timer
-LATER_S = (
-    0.2  # for what is not urgent at all: a service has half a stream's credit left by then, 340 ms of speech at 48 kHz
-)
+# For what is not urgent at all: a service has half a stream's credit left by then, 340 ms of speech at 48 kHz.
+LATER_S = 0.2
 SILENT_S = 2.0  # if one stream hangs and the trunk received nothing for this long, the trunk hangs
 TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
