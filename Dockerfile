@@ -24,6 +24,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends chromium && rm 
 COPY --from=build-services /venv /venv
 WORKDIR /home/jarvis
 USER 10001
+# Docker gives a new volume the owner of the folder that it covers; without the folder, root, and memory could not be kept.
+RUN mkdir .jarvis
 EXPOSE 50051-50059
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 CHROMIUM_SANDBOX=false
 CMD ["python", "-m", "server.embedded", "stt=0.0.0.0:50051", "tts=0.0.0.0:50052", "intent=0.0.0.0:50053", "planner=0.0.0.0:50054", "safety=0.0.0.0:50055", "browser=0.0.0.0:50056", "os=0.0.0.0:50057", "search=0.0.0.0:50058", "memory=0.0.0.0:50059"]

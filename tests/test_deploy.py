@@ -120,6 +120,33 @@ def test_compose_sets_what_exists() -> None:
         assert source == "./tls" or (DEPLOY / source).exists(), source
 
 
+def test_what_may_not_write_to_its_image_has_a_place_for_long_uploads() -> None:
+    (compose,) = documents("compose.yaml")
+    for service in compose["services"].values():
+        if service.get("read_only"):
+            assert service["tmpfs"] == ["/tmp"]
+    (deployment,) = (each for each in documents("kubernetes/gateway.yaml") if each["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_the_services_own_the_folder_of_their_volume() -> None:
+    """Docker gives a new volume the owner of the image's folder at its place, and root if there is none."""
+    (compose,) = documents("compose.yaml")
+    (volume,) = compose["services"]["services"]["volumes"]
+    lines = dockerfile()
+    begin = next(index for index, line in enumerate(lines) if line.endswith("AS services"))
+    end = next(index for index in range(begin + 1, len(lines)) if lines[index].startswith("FROM "))
+    stage = lines[begin:end]
+    made = stage.index("RUN mkdir .jarvis")
+    (user,) = (line for line in stage if line.startswith("USER "))
+    (place,) = (line.removeprefix("WORKDIR ") for line in stage if line.startswith("WORKDIR "))
+    assert user != "USER root"
+    assert stage.index(user) < made
+    assert volume.split(":")[1] == f"{place}/.jarvis"
+
+
 def dockerfile() -> list[str]:
     text = (ROOT / "Dockerfile").read_text()
     lines = [line for line in text.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]

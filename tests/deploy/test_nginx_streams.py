@@ -49,7 +49,8 @@ async def upstream(handle: Handle) -> AsyncIterator[int]:
         server.close()
 
 
-async def test_an_upload_reaches_the_gateway_while_it_arrives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/api/v1/voice/stt", "/v1/audio/transcriptions"])
+async def test_an_upload_reaches_the_gateway_while_it_arrives(tmp_path: Path, path: str) -> None:
     half_is_there = asyncio.Event()
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,7 +63,7 @@ async def test_an_upload_reaches_the_gateway_while_it_arrives(tmp_path: Path) ->
     async with upstream(take) as port:
         with nginx(tmp_path, [port, port]) as address:
             reader, writer = await asyncio.open_connection(*address.split(":"))
-            head = f"POST /api/v1/voice/stt HTTP/1.1\r\nHost: x\r\nContent-Length: {2 * PIECE}\r\n\r\n"
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {2 * PIECE}\r\n\r\n"
             writer.write(head.encode() + bytes(PIECE))
             async with asyncio.timeout(PASS_S):
                 await half_is_there.wait()  # the client has not sent the other half
@@ -71,7 +72,7 @@ async def test_an_upload_reaches_the_gateway_while_it_arrives(tmp_path: Path) ->
             writer.close()
 
 
-@pytest.mark.parametrize("path", ["/api/v1/voice/tts", "/ws/some-session"])
+@pytest.mark.parametrize("path", ["/api/v1/voice/tts", "/ws/some-session", "/v1/audio/speech", "/v1/realtime"])
 async def test_sound_leaves_as_it_is_made(tmp_path: Path, path: str) -> None:
     client_has_it = asyncio.Event()
 
