@@ -40,7 +40,9 @@ class Screen:
         line = _LINES.get(type(event))
         if line is not None:
             self._interim = ""
-            self._lines.append(line(event))
+            shown = line(event)
+            if shown is not None:
+                self._lines.append(shown)
         if isinstance(event, messages.TurnLatency):
             self._latency = dict(event.stages)
 
@@ -72,6 +74,11 @@ def _question(event: Any) -> Text:
     return Text("\n".join(lines), style="bold yellow")
 
 
+def _interrupted(event: Any) -> Text:
+    after = f" after “{event.heard_text}”" if event.heard_text else ""
+    return Text(f"       interrupted{after}", style="yellow")
+
+
 _LINES: dict[type, Any] = {
     messages.SttFinal: lambda e: Text(f"you    {e.text or '(no words)'}  ({e.confidence:.0%})", style="bold cyan"),
     messages.TurnIntent: lambda e: Text(
@@ -82,9 +89,11 @@ _LINES: dict[type, Any] = {
     messages.TaskProgress: _progress,
     messages.TaskConfirmationRequired: _question,
     messages.TaskResult: lambda e: Text(f"task   {e.status} {e.message or ''}", style="dim"),
-    messages.TurnReply: lambda e: Text(f"agent  {e.text}", style="bold green"),
-    messages.TurnPaused: lambda _e: Text("       paused: a sound", style="dim"),
+    messages.TurnReply: lambda e: (
+        Text(f"agent  {e.text}", style="bold green") if e.text else None
+    ),  # "stop" has no reply
+    messages.TurnPaused: lambda _e: Text("       paused", style="dim"),  # by a sound, or by an answer to a question
     messages.TurnContinued: lambda _e: Text("       goes on", style="dim"),
-    messages.TurnInterrupted: lambda e: Text(f"       interrupted after “{e.heard_text}”", style="yellow"),
+    messages.TurnInterrupted: _interrupted,
     messages.Error: lambda e: Text(f"error  {e.code}: {e.message}", style="bold red"),
 }

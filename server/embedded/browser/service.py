@@ -87,7 +87,7 @@ class BrowserService(ExecutorService):
             page = await tabs.page()
             if name not in WITHOUT_PAGE and (page.url.startswith(ERROR_PAGE) or await tabs.is_blank(page)):
                 raise FailedError("no page is open")  # noqa: TRY301 - handled like failures of the steps
-            await task.tell("the page is there", percent=20)
+            await task.tell("the browser is ready", percent=20)
             values = await STEPS[name](Work(tabs, page, task), parameters)
         except FailedError as failed:
             return TaskOutcome(await _where(tabs), ok=False, message=str(failed))

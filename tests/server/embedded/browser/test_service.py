@@ -35,7 +35,7 @@ async def test_a_form_is_opened_filled_sent_and_read(tmp_path: Path) -> None:
         told = [(progress.percent, progress.message) for progress in run.progress]
         assert told == [
             (0, "opening 127.0.0.1"),
-            (20, "the page is there"),
+            (20, "the browser is ready"),
             (60, "the server answered 200"),
             (100, "done"),
         ]
