@@ -171,6 +171,8 @@ class Lifecycle:
         port = await self._listen(gateway)
         await _first_health(upstream)
         down = {name: health.reason for name, health in upstream.health.services.items() if not health.up}
+        if link is not None and not link.up:
+            redis_words += ", does not answer: state stays in the process until it does"
         return Started(gateway, port, redis_words, tuple(embedded), down)
 
     # --- Redis ---

@@ -189,9 +189,8 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "Redis", "it answers" if settings.explicit_redis else f"{settings.redis_url} answers")
     except (redis.RedisError, OSError, ValueError) as error:
         if settings.explicit_redis:
-            yield Finding(
-                "bad", "Redis", f"REDIS_URL does not answer ({type(error).__name__})", "start it, or mend REDIS_URL"
-            )
+            told = f"REDIS_URL does not answer ({type(error).__name__}): state stays in the process until it does"
+            yield Finding("note", "Redis", told, "start it, or mend REDIS_URL")
         elif redis_binary():
             yield Finding("ok", "Redis", f"none runs: the gateway starts {redis_binary()} for itself")
         else:

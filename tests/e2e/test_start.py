@@ -28,6 +28,11 @@ def test_the_start_tells_all_that_one_needs(gateway: GatewayProcess) -> None:
     assert gateway.banner.count(gateway.token) == 1
 
 
+def test_a_redis_that_does_not_answer_is_told_and_costs_what_is_shared_only(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="redis://127.0.0.1:9/0") as gateway:
+        assert "redis     as configured, does not answer: state stays in the process until it does" in gateway.banner
+
+
 def test_the_curl_of_the_banner_works_as_printed(gateway: GatewayProcess) -> None:
     command = next(line for line in gateway.lines if "curl" in line)
     pasted = f"TOKEN={gateway.token}\n{re.sub(r'^ *try +', '', command)}"
