@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import grpc
@@ -135,7 +136,8 @@ class TrunkCall(ABC):
             stream = self._streams[number] = self.new_stream(number)
             stream.metadata = dict(item.metadata)
             name = f"{self._service} trunk: stream {number}"
-            self._tasks[number] = group.create_task(self._run(stream), name=name)
+            task = self._tasks[number] = group.create_task(self._run(stream), name=name)
+            task.add_done_callback(partial(self._never_begun, stream))
         if what == "request":
             stream.requests.put_nowait(item.request)
             if not self.took(stream, item.request):
@@ -162,6 +164,12 @@ class TrunkCall(ABC):
         finally:
             del self._streams[stream.number], self._tasks[stream.number]
             self.ended(stream, code, message)
+
+    def _never_begun(self, stream: ServedStream, _task: asyncio.Task[None]) -> None:
+        """Remove a stream that was cancelled in the message that opened it: nothing in its task has run then."""
+        if self._streams.get(stream.number) is stream:
+            del self._streams[stream.number], self._tasks[stream.number]
+            self.ended(stream, grpc.StatusCode.CANCELLED, "")
 
     def ended(self, stream: ServedStream, code: grpc.StatusCode, message: str) -> None:
         """Tell the caller how a stream ended."""

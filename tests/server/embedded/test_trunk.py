@@ -112,6 +112,21 @@ async def test_a_stream_works_for_the_user_that_its_first_item_names() -> None:
     assert trunk.users == {1: "ada", 2: "bébé", 3: ""}
 
 
+async def test_a_stream_that_is_cancelled_in_the_message_that_opens_it_ends_like_any_other() -> None:
+    async def opening() -> AsyncIterator[Any]:
+        request = tts_pb2.StreamRequest(stream=1, request=tts_pb2.SynthesizeRequest())
+        yield tts_pb2.TrunkRequest(items=[request, tts_pb2.StreamRequest(stream=1, cancel=True)])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        left.append(len(trunk._streams) + len(trunk._tasks))
+
+    left: list[int] = []
+    trunk, call = Waiting(), CountingCall()
+    await trunk.serve(opening(), call)
+    assert left == [0]
+    assert call.items == [0, 1]
+
+
 def test_the_first_sound_of_an_utterance_waits_for_no_tick() -> None:
     """Sixty utterances speak, each in a tick of the others; a service gathers what comes behind their first sound."""
     arrived: dict[int, list[float]] = {}  # by stream: the times of its audio, from when it was made
