@@ -126,9 +126,7 @@ class CarriedCall:
         what = item.WhichOneof("what")
         if what == "response":
             self._trunk.forget(self)
-            response = item.response
-            if not self._answer.done():
-                self._answer.set_result(b"".join((*self._parts, response)) if self._parts else response)
+            self._take_last(item.response)
         elif what == "part":
             self._take_part(item.part)
         elif what == "end":
@@ -138,10 +136,24 @@ class CarriedCall:
     def _take_part(self, part: bytes) -> None:
         self._parts.append(part)
         self._parts_bytes += len(part)
-        if self._parts_bytes > MAX_MESSAGE_BYTES:
-            words = f"Received message larger than max ({self._parts_bytes} vs. {MAX_MESSAGE_BYTES})"
-            self._fail(rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED, words))
+        if self._is_too_long(self._parts_bytes):
             self._hang_up()
+
+    def _take_last(self, response: bytes) -> None:
+        if self._parts:
+            if self._is_too_long(self._parts_bytes + len(response)):
+                return
+            response = b"".join((*self._parts, response))
+        if not self._answer.done():
+            self._answer.set_result(response)
+
+    def _is_too_long(self, n_bytes: int) -> bool:
+        """True if a call of its own would not take so long a response; this one has failed then."""
+        too_long = n_bytes > MAX_MESSAGE_BYTES
+        if too_long:
+            words = f"Received message larger than max ({n_bytes} vs. {MAX_MESSAGE_BYTES})"
+            self._fail(rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED, words))
+        return too_long
 
     def over(self, broken: BaseException | None, *, blameless: bool = False) -> None:  # noqa: ARG002 - each call counts, as one of its own does
         """The trunk is over, and what it carried is lost."""
@@ -282,4 +294,6 @@ def _described(service: str, method: str) -> tuple[str, Callable[[bytes], Messag
 
 @cache
 def _code(number: int) -> grpc.StatusCode:
-    return next((code for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN)
+    """The status of a failed call. UNKNOWN if there is none of that number; nor is 0, OK, one of a failed call."""
+    failed = (code for code in grpc.StatusCode if code is not grpc.StatusCode.OK)
+    return next((code for code in failed if code.value[0] == number), grpc.StatusCode.UNKNOWN)

@@ -177,6 +177,9 @@ class Trunk(Generic[StubT]):
         call = self._call = self._method.call(self._line.pool)()
         try:
             async for response in call:
+                if response is None:  # grpc.aio's answer for what protobuf cannot read
+                    self.offered = False  # whatever this service has, it is not this
+                    return
                 self.heard_at = asyncio.get_running_loop().time()
                 if not self.ready and self._writer is None:
                     self.ready, self.greeting = True, response

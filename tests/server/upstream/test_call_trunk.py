@@ -6,16 +6,18 @@ import asyncio
 import gc
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 
-from protos import intent_pb2, memory_pb2
+from protos import calls_pb2, intent_pb2, memory_pb2
+from server.services import SERVICES
 from server.upstream import BreakerPolicy, CircuitState, call_trunk
 from server.upstream.call_trunk import MAX_REQUEST_BYTES, CarriedCall
+from server.upstream.pool import MAX_MESSAGE_BYTES
 from streaming.ports import ServiceError
 from tests.server.upstream.observing import CALLER, Observed
 from tests.support.unary import (
@@ -29,7 +31,7 @@ from tests.support.unary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from server.upstream import Upstream
 
@@ -281,6 +283,74 @@ async def test_an_answer_that_is_too_big_is_the_same_as_that_of_a_call_of_its_ow
         return intent_pb2.RecognizeResponse(intent="z" * 17_000_000)
 
     await same_refusal(swell, "RESOURCE_EXHAUSTED")
+
+
+@pytest.mark.parametrize(("beyond", "code"), [(0, "OK"), (1, "RESOURCE_EXHAUSTED")])
+async def test_the_longest_answer_is_that_of_a_call_of_its_own(beyond: int, code: str) -> None:
+    observed = Observed()
+    longest = MAX_MESSAGE_BYTES + beyond
+    answer = intent_pb2.RecognizeResponse(intent="z" * (longest - 5)).SerializeToString()
+    assert len(answer) == longest
+
+    async def swell(_request: Any, _context: Any) -> Any:
+        return answer
+
+    async with UnaryService() as service, service.upstream(observer=observed) as upstream:
+        service.on_recognize = swell
+        for _ in range(2):
+            with suppress(ServiceError):
+                await ask(upstream)
+            upstream.without_trunks()
+    assert observed.statuses() == [code, code]
+
+
+@asynccontextmanager
+async def odd_service(answers: Callable[[int], bytes]) -> AsyncIterator[str]:
+    """A service that answers each carried request with what `answers` returns for its number; a call of its own has an intent."""
+
+    async def call_many(requests: Any, _context: Any) -> AsyncIterator[Any]:
+        yield calls_pb2.TrunkResponse(instance="odd").SerializeToString()
+        async for request in requests:
+            for item in request.items:
+                yield answers(item.stream)
+
+    async def recognize(_request: bytes, _context: Any) -> bytes:
+        return intent_pb2.RecognizeResponse(intent="own").SerializeToString()
+
+    server = grpc.aio.server()
+    many = grpc.stream_stream_rpc_method_handler(call_many, calls_pb2.TrunkRequest.FromString)
+    own = grpc.unary_unary_rpc_method_handler(recognize)
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler("jarvis.calls.v1.Calls", {"CallMany": many}),
+            grpc.method_handlers_generic_handler(SERVICES["intent"].full_name, {"Recognize": own}),
+        )
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+async def test_an_end_with_the_status_of_success_is_a_failure() -> None:
+    def fine(stream: int) -> bytes:
+        end = calls_pb2.StreamResponse(stream=stream, end=calls_pb2.StreamEnd(code=0, message="fine"))
+        return calls_pb2.TrunkResponse(items=[end]).SerializeToString()
+
+    async with odd_service(fine) as address, upstream_of(address) as upstream:
+        assert (await refusal(upstream)).code == "UNKNOWN"
+
+
+async def test_a_service_whose_trunk_cannot_be_read_gets_calls_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
+    async with odd_service(lambda _stream: b"\xff\xff\xff") as address, upstream_of(address) as upstream:
+        assert await ask(upstream) == "own"  # tried again, as recognition may be
+        trunks: Any = upstream._lines["intent"].trunks
+        (*_, unread) = (trunk for trunk in trunks._trunks if not trunk.retired)
+        assert unread.over
+        assert not unread.offered
+    assert [line for line in caplog.messages if "background task failed" in line] == []
 
 
 async def test_a_broken_connection_fails_the_calls_in_it_and_the_next_ones_have_a_new_trunk() -> None:
