@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -45,6 +46,7 @@ class CarriedCall:
         "_answer",
         "_broken",
         "_first",
+        "_limit_s",
         "_parse",
         "_parts",
         "_parts_bytes",
@@ -69,6 +71,7 @@ class CarriedCall:
         self._broken: Exception | None = None
         self._parts: list[bytes] = []
         self._parts_bytes = 0
+        self._limit_s = limit_s
         self._timer = loop.call_later(limit_s, self._expire)
 
     async def answer(self) -> Any:
@@ -103,7 +106,7 @@ class CarriedCall:
     def _expire(self) -> None:
         self._fail(rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
         self._hang_up()
-        self._trunk.doubt()
+        self._trunk.doubt(self._limit_s)
 
     def _fail(self, broken: Exception) -> None:
         if not self._answer.done():
@@ -169,6 +172,9 @@ class CallTrunk(Trunk[StubT]):
     """One gRPC call with many unary calls. `retired`: it takes no new ones, and ends with the last one that it has."""
 
     retired = False
+    _in_vain_since = (
+        -math.inf
+    )  # on the loop's clock: when the first call was made that has not been answered since anything was heard
 
     def retire(self) -> None:
         """Take no new calls."""
@@ -201,9 +207,15 @@ class CallTrunk(Trunk[StubT]):
         """True until the call has ended."""
         return call.number in self._streams
 
-    def doubt(self) -> None:
-        """A call was not answered in time. If nothing else was heard either, make new calls elsewhere; these may still be answered."""
-        if asyncio.get_running_loop().time() - self.heard_at >= SILENT_S:
+    def doubt(self, waited_s: float) -> None:
+        """A call was not answered in time. If nothing else was heard either, make new calls elsewhere; these may still be answered.
+
+        Silence counts from the first of the calls that waited in vain: before it, nothing may have been asked.
+        """
+        now = asyncio.get_running_loop().time()
+        if self.heard_at >= self._in_vain_since:
+            self._in_vain_since = now - waited_s
+        if now - max(self.heard_at, self._in_vain_since) >= SILENT_S:
             self.retire()
 
 

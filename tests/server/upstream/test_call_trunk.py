@@ -503,6 +503,21 @@ async def test_a_trunk_that_is_silent_gets_no_new_calls_and_may_still_answer_the
                 await asyncio.sleep(0.01)
 
 
+async def test_a_trunk_is_silent_only_while_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short deadline in a trunk that nobody has used for a while says nothing; the time of several in a row counts."""
+    async with UnaryService() as service, service.upstream() as upstream:
+        service.on_recognize = Gate()
+        (idle,) = ready(upstream, "intent")
+        idle.heard_at -= 60
+        assert (await refusal(upstream, "slow", timeout_ms=50)).code == "DEADLINE_EXCEEDED"
+        assert not idle.retired
+        idle.heard_at -= 60
+        idle.doubt(waited_s=0.2)
+        monkeypatch.setattr(call_trunk, "SILENT_S", 0.04)
+        idle.doubt(waited_s=0.0)
+        assert idle.retired
+
+
 @pytest.mark.parametrize("way", ["answered", "refused", "cancelled", "late", "broken"])
 async def test_a_call_that_is_over_waits_for_no_collector(way: str) -> None:
     gate = Gate()
