@@ -257,14 +257,25 @@ def test_a_long_text_is_left_to_whoever_wants_it_so(long_texts: bool, kind: type
 
 
 def test_no_part_of_a_long_text_is_read_for_long() -> None:
-    """Twenty milliseconds were taken at its end, to decode it again."""
-    reader, longest_s = FrameReader(100 * LONG_TEXT_BYTES, long_texts=True), 0.0
-    data = frame(TEXT, "é😀".encode() * 3 * 1024 * 1024)
-    for at in range(0, len(data), 64 * 1024):
+    """It was decoded again at its end, as a whole. Each of the two is the best of three, for the processor may be another's meanwhile."""
+    text = "é😀".encode() * 3 * 1024 * 1024
+    data = frame(TEXT, text)
+
+    def longest_part_s() -> float:
+        reader, longest_s = FrameReader(100 * LONG_TEXT_BYTES, long_texts=True), 0.0
+        for at in range(0, len(data), 64 * 1024):
+            began = time.thread_time()
+            reader.feed(data[at : at + 64 * 1024])
+            longest_s = max(longest_s, time.thread_time() - began)
+        return longest_s
+
+    def whole_s() -> float:
         began = time.thread_time()
-        reader.feed(data[at : at + 64 * 1024])
-        longest_s = max(longest_s, time.thread_time() - began)
-    assert longest_s < 0.01
+        text.decode()
+        return time.thread_time() - began
+
+    parts_s, wholes_s = zip(*((longest_part_s(), whole_s()) for _ in range(3)), strict=True)
+    assert min(parts_s) < 0.75 * min(wholes_s)
 
 
 def test_what_comes_behind_unread_frames_waits_too() -> None:
