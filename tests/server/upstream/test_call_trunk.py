@@ -318,8 +318,8 @@ async def odd_service(answers: Callable[[int], bytes]) -> AsyncIterator[str]:
         return intent_pb2.RecognizeResponse(intent="own").SerializeToString()
 
     server = grpc.aio.server()
-    many = grpc.stream_stream_rpc_method_handler(call_many, calls_pb2.TrunkRequest.FromString)
-    own = grpc.unary_unary_rpc_method_handler(recognize)
+    many: Any = grpc.stream_stream_rpc_method_handler(call_many, calls_pb2.TrunkRequest.FromString)
+    own: Any = grpc.unary_unary_rpc_method_handler(recognize)
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler("jarvis.calls.v1.Calls", {"CallMany": many}),
