@@ -15,9 +15,8 @@ from server.interrupts import ended_silently
 from server.lean import import_without, uncollected
 
 with ended_silently(), uncollected():
-    import_without(
-        "tornado.log", "curses"
-    )  # for lines in colour, which our log does not need: 0.9 MB with its libraries
+    # It makes lines in colour, which our log does not need: 0.9 MB with its libraries.
+    import_without("tornado.log", "curses")
 
     import argparse
     import logging

@@ -136,10 +136,10 @@ class HostedService:
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
-        interceptors = [NameCaller(self.name), *tracing(self.name), RefuseWhileDown(self._checks)]
-        self._server = grpc.aio.server(interceptors=interceptors, options=options)
+        interceptors = [*tracing(self.name), RefuseWhileDown(self._checks)]
+        self._server = grpc.aio.server(interceptors=[NameCaller(self.name), *interceptors], options=options)
         health_pb2_grpc.add_HealthServicer_to_server(self._checks, self._server)
-        self._calls = CallsServicer(self.name, interceptors)
+        self._calls = CallsServicer(self.name, interceptors)  # a trunk names the caller of each of its streams itself
         calls_pb2_grpc.add_CallsServicer_to_server(self._calls, self._server)
         self._create(self._calls)
         host = address.rpartition(":")[0]

@@ -38,9 +38,8 @@ class CommandMemory:
         self._max_commands = max_commands
         self._max_answer_bytes = max_answer_bytes
         self._seen: OrderedDict[str, SeenCommand] = OrderedDict()
-        self._answers: OrderedDict[str, SeenCommand] = (
-            OrderedDict()
-        )  # those whose answer is kept, the oldest answer first
+        # Those whose answer is kept, the oldest answer first.
+        self._answers: OrderedDict[str, SeenCommand] = OrderedDict()
         self._answer_bytes = 0
         self.version = 0  # incremented with every change
 
