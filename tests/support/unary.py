@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 import grpc.aio
+import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from protos import calls_pb2_grpc, intent_pb2, memory_pb2
@@ -19,6 +21,8 @@ from server.embedded.calls import CallsServicer
 from server.services import SERVICES
 from server.upstream import ServiceEndpoint, Upstream
 from server.upstream.call_trunk import NEXT_INSTANCE_S
+from streaming.ports import ServiceError
+from tests.server.upstream.observing import CALLER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -162,3 +166,33 @@ def ready(upstream: Upstream, name: str) -> list[Any]:
     """The service's trunks that take calls."""
     trunks: Any = upstream._lines[name].trunks
     return [trunk for trunk in trunks._trunks if trunk.ready and not (trunk.over or trunk.retired)]
+
+
+async def ask(upstream: Upstream, text: str = "hello", timeout_ms: int | None = None) -> str:
+    caller = replace(CALLER, timeout_ms=timeout_ms)
+    return (await upstream.services.intent.recognize(text, "", caller)).intent
+
+
+async def refusal(upstream: Upstream, text: str = "hello", timeout_ms: int | None = None) -> ServiceError:
+    with pytest.raises(ServiceError) as refused:
+        await ask(upstream, text, timeout_ms)
+    return refused.value
+
+
+class Gate:
+    """A handler that waits for `open` if the text is "slow"."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.waiting = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def __call__(self, request: intent_pb2.RecognizeRequest, _context: Any) -> intent_pb2.RecognizeResponse:
+        if request.text == "slow":
+            self.waiting.set()
+            try:
+                await self.open.wait()
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
+        return intent_pb2.RecognizeResponse(intent=request.text)

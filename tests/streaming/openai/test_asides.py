@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.ports import Plan, ReplyWords, ServiceError, Step, Verdict
-from tests.streaming.agent.test_thinking import mkdir
 from tests.streaming.openai.test_functions import with_model
+from tests.support.mind import mkdir
 from tests.support.openai_client import Client, risky, scripted
 
 if TYPE_CHECKING:
-    from tests.streaming.agent.test_thinking import Mind
+    from tests.support.mind import Mind
     from tests.support.world import World
 
 BY_ITEM = [{"type": "mcp", "server_label": "jarvis"}]

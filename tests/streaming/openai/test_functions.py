@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from streaming.ports import CLIENT, Plan, ReplyWords, Step
-from tests.streaming.agent.test_thinking import Mind, mkdir
 from tests.support import virtual_time
+from tests.support.mind import Mind, mkdir
 from tests.support.openai_client import Client, session
 from tests.support.world import World
 
