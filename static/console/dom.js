@@ -13,9 +13,11 @@ export function h(selector, ...rest) {
 	const made = document.createElement(tag || 'div');
 	if (classes.length > 0) made.className = classes.join(' ');
 	if (rest[0]?.constructor === Object) set(made, rest.shift());
-	add(made, rest);
+	made.append(...kept(rest));
 	return made;
 }
+
+const kept = (children) => children.flat(Infinity).filter((child) => (child ?? false) !== false);
 
 export function set(element, props) {
 	for (const [name, value] of Object.entries(props)) {
@@ -32,15 +34,12 @@ function attribute(element, name, value) {
 	else element.setAttribute(name, value);
 }
 
-function add(parent, children) {
-	for (const child of children.flat(Infinity)) {
-		if (child !== null && child !== undefined && child !== false) parent.append(child instanceof Node ? child : String(child));
-	}
-}
-
+/** What has the focus keeps it when it is drawn anew at the same place. */
 export function fill(parent, ...children) {
-	parent.replaceChildren();
-	add(parent, children);
+	const path = [];
+	for (let at = document.activeElement; at !== parent && parent.contains(at); at = at.parentNode) path.unshift([...at.parentNode.children].indexOf(at));
+	parent.replaceChildren(...kept(children));
+	if (path.length > 0) path.reduce((at, index) => at?.children[index], parent)?.focus({ preventScroll: true });
 	return parent;
 }
 
@@ -84,8 +83,7 @@ const ICONS = {
 };
 
 export function icon(name) {
-	const path = svg('path', { d: ICONS[name], fill: 'none', stroke: 'currentColor', 'stroke-width': 1.75, 'stroke-linecap': 'round', 'stroke-linejoin': 'round' });
-	return svg('svg', { viewBox: '0 0 24 24', class: 'icon', 'aria-hidden': 'true' }, path);
+	return svg('svg', { viewBox: '0 0 24 24', class: 'icon', 'aria-hidden': 'true' }, svg('path', { d: ICONS[name] }));
 }
 
 export function button(label, onclick, props = {}, picture = undefined) {
@@ -153,12 +151,11 @@ export function sketch(canvas) {
 	const [pen, style] = [canvas.getContext('2d'), getComputedStyle(canvas)];
 	pen.clearRect(0, 0, width, height);
 	const scheme = `${document.documentElement.dataset.theme} ${matchMedia('(prefers-color-scheme: dark)').matches}`;
-	const colour = (name) => { // asking for a style lays the page out: once is enough
-		const known = colours[`${scheme} ${name}`];
-		if (known) return known;
+	const asked = (name) => { // lays the page out: once is enough
 		canvas.style.color = `var(${name})`; // the property itself would be `light-dark(…)`
-		return (colours[`${scheme} ${name}`] = style.color);
+		return style.color;
 	};
+	const colour = (name) => (colours[`${scheme} ${name}`] ??= asked(name));
 	return { pen, width, height, ratio, colour };
 }
 

@@ -15,6 +15,7 @@ from tests.support.browser import (
     say,
     see,
     turns_are_over,
+    until,
 )
 from tests.support.gateway import ROOT
 
@@ -62,6 +63,20 @@ async def test_everything_is_reached_by_keyboard(console: Console, gateway: Gate
         await see(page, "dialog[open]")
         await page.keyboard.press("Enter")
         assert not await page.is_visible("dialog")
+
+
+async def test_the_focus_stays_where_a_redraw_puts_the_same_thing(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await in_writing(page)
+        await say(page, "what time is it")
+        await turns_are_over(page, 1)
+        await go(page, "wire")
+        await page.focus(".band")
+        await page.evaluate("document.querySelector('.band').old = true")
+        await page.evaluate("document.querySelector('#cut').click()")
+        await see(page, ".vrow >> text=session.resumed")
+        await until(page, "!document.querySelector('.band').old")
+        assert await page.evaluate("document.activeElement === document.querySelector('.band')")
 
 
 async def tab_to(page: Page, label: str) -> None:
