@@ -42,8 +42,8 @@ if os.environ.get("TEST_LOOP") == "uvloop":
 gc.set_threshold(10_000, 20, 20)
 
 UNHURRIED_S = 10.0
-# A hang fails instead of stopping the run. At low priority, Chromium may take half a minute to start.
-TEST_TIMEOUT_S = 90
+# A hang fails instead of stopping the run. Nothing else is meant by it: at low priority on a busy machine, a test may take minutes.
+HANG_S = 300
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=plain.args[0]))
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             if item.get_closest_marker("gen_test") is None:
-                item.add_marker(pytest.mark.gen_test(timeout=TEST_TIMEOUT_S))
+                item.add_marker(pytest.mark.gen_test(timeout=HANG_S))
             if "io_loop" not in item.fixturenames:
                 item.fixturenames.append("io_loop")
 
@@ -116,7 +116,7 @@ class RedisServer:
         """Start, and wait until it answers."""
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.directory)]
         self.process = subprocess.Popen([redis_server_binary(), *arguments], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         with redis.Redis.from_url(self.url) as client:
             while True:
                 try:

@@ -323,7 +323,6 @@ async def test_a_cut_in_the_middle_of_a_reply_is_not_noticed(gateway: GatewayPro
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-@pytest.mark.gen_test(timeout=120)  # it starts a gateway of its own
 async def test_a_drained_gateway_closes_with_1012(tmp_path: Path) -> None:
     from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosed
@@ -340,7 +339,6 @@ async def test_a_drained_gateway_closes_with_1012(tmp_path: Path) -> None:
         assert closed.value.rcvd.code == 1012
 
 
-@pytest.mark.gen_test(timeout=120)  # it starts a gateway of its own
 async def test_functions_of_the_client_with_a_language_model(tmp_path: Path) -> None:
     from tests.support.chat_endpoint import Scene, call, chat_endpoint, words
 

@@ -25,7 +25,6 @@ SPEECH = AUDIO / "flite-slt-what-time-is-it.wav"
 
 pytestmark = [
     pytest.mark.skipif(not PYTHON.exists(), reason="make test-clients installs them"),
-    pytest.mark.gen_test(timeout=120),
 ]
 
 

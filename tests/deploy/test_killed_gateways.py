@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-pytestmark = pytest.mark.gen_test(timeout=30)
 
 SESSIONS = 20
 NOTICED_S = 5.0  # within this, health checks see that a gateway is back

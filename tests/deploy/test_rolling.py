@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-pytestmark = pytest.mark.gen_test(timeout=90)
 
 AWAY_S = 2.0  # longer than that no session may be without a socket
 DRAIN_S = 5.0

@@ -15,7 +15,6 @@ from tests.support.gateway import client, listen, running_gateway
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.gen_test(timeout=90)
 
 RISKY = ExecuteParams(executor="os", action="mkdir", parameters={"args": ["hunter2"]})
 

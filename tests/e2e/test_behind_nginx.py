@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.gen_test(timeout=60)
 
 LIMIT = 40
 CONF = ROOT / "deploy" / "nginx" / "jarvis.conf"

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from streaming.client.channel import GatewayChannel
     from streaming.client.gateway import GatewayClient
 
-pytestmark = pytest.mark.gen_test(timeout=90)
-
 
 class ServiceProcess:
     """One embedded service in a process of its own, always at the same address."""

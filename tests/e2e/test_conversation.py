@@ -12,8 +12,6 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from streaming.protocol import events, messages
 from streaming.protocol.messages import TurnParams
 from tests.server.embedded.speech import folded
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
     from streaming.client.channel import GatewayChannel
 
-pytestmark = pytest.mark.gen_test(timeout=90)
 
 PAGE = ROOT / "docs" / "CONVERSATION.md"
 HEAD = """\

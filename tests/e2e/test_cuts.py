@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from streaming.client.gateway import GatewayClient
 from streaming.protocol import events, messages
 from streaming.protocol.messages import TurnParams
@@ -16,7 +14,6 @@ from tests.support.gateway import GatewayProcess, say, speech
 if TYPE_CHECKING:
     from streaming.protocol.messages import Message
 
-pytestmark = pytest.mark.gen_test(timeout=120)
 
 FRAME_MS = 40
 MOST_OF_A_TURN = 60

@@ -16,8 +16,6 @@ from tests.support.gateway import running_gateway
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.gen_test(timeout=60)
-
 
 async def test_a_drain_tells_finishes_and_closes(tmp_path: Path, services: dict[str, str]) -> None:
     loop = asyncio.get_running_loop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from voicebench.clock import RealClock
 from voicebench.metrics import analyze
 from voicebench.runner import run_session
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.gateway import GatewayProcess
-
-pytestmark = pytest.mark.gen_test(timeout=90)
 
 
 async def test_both_judges_hear_the_reply_and_that_stop_ends_it(gateway: GatewayProcess, tmp_path: Path) -> None:

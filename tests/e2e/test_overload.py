@@ -145,7 +145,6 @@ async def talking(gateway: GatewayProcess) -> AsyncIterator[None]:
     socket.close()
 
 
-@pytest.mark.gen_test(timeout=90)
 async def test_newcomers_are_refused_live_audio_goes_on_and_it_recovers_by_itself(tmp_path: Path) -> None:
     with recogniser() as ear:
         settings = {**FREELY, "VOICE_STT_GRPC_URL": ear.address, "OVERLOAD_LAG_MS": "100"}
@@ -215,7 +214,6 @@ async def services() -> AsyncIterator[dict[str, str]]:
         yield {"OS_GRPC_URL": fakes.os.address, "SAFETY_GRPC_URL": fakes.safety.address}
 
 
-@pytest.mark.gen_test(timeout=120)
 async def test_newcomers_are_refused_before_progress_and_live_audio_never(tmp_path: Path) -> None:
     """Lag grows until there are looks at both steps: between two looks with the same load nothing else was shed."""
     with recogniser() as ear:
@@ -320,7 +318,6 @@ MEMORY = {"OVERLOAD_MEMORY_MB": "180", "WS_RESUME_SECONDS": "1"}
 SESSIONS = {"WS_MAX_SESSIONS": "3", "WS_RESUME_SECONDS": "1"}
 
 
-@pytest.mark.gen_test(timeout=150)
 @pytest.mark.parametrize(
     ("limit", "filled"),
     [(MEMORY, unfinished_uploads), (MEMORY, answers_that_nobody_acknowledges), (SESSIONS, another_session)],

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.gen_test(timeout=90)
 
 WRITTEN_S = 20.0
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from streaming.client.channel import GatewayChannel
 
-pytestmark = pytest.mark.gen_test(timeout=90)
 
 LONG = "One two three four five six seven eight nine ten. Eleven twelve thirteen fourteen fifteen sixteen."
 CUT_BYTES = 640 * 30

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from tests.support.gateway import GatewayProcess
 
-pytestmark = pytest.mark.gen_test(timeout=90)
-
 
 def loudness(pcm: bytes) -> float:
     samples = struct.unpack(f"<{len(pcm) // 2}h", pcm)

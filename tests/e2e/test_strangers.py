@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -59,7 +58,6 @@ async def called(socket: WebSocketClientConnection, number: int, op: str, params
     return await until(socket, "result", "error")
 
 
-@pytest.mark.gen_test(timeout=120)
 async def test_nothing_of_one_user_is_the_others(tmp_path: Path) -> None:
     with running_gateway(tmp_path, RATE_LIMIT_REQUESTS="10000") as gateway:
         ada, bob = User(gateway, "ada", "user", "operator"), User(gateway, "bob", "user", "operator")

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
-import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
@@ -31,7 +30,6 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):  # type: ignore[mi
         return trace_service_pb2.ExportTraceServiceResponse()
 
 
-@pytest.mark.gen_test(timeout=90)
 async def test_a_spoken_turn_is_one_trace_and_so_is_a_request(tmp_path: Path) -> None:
     collector, server = Collector(), grpc.aio.server()
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.support.browser import recording
 from tests.support.firefox import firefox
 
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from tests.support.firefox import FirefoxPage
     from tests.support.gateway import GatewayProcess
 
-pytestmark = pytest.mark.gen_test(timeout=180)
 TYPE = "document.querySelector('#text').value = 'what time is it'; document.querySelector('.typed').requestSubmit()"
 MICROPHONE = "document.querySelectorAll('.panel .numbers dd')[3].textContent"
 PRESS = "document.querySelector('#microphone').click()"

@@ -68,7 +68,6 @@ def test_no_limits_are_no_overload() -> None:
     assert (overload.load, overload.full) == (Load.NORMAL, False)
 
 
-@pytest.mark.gen_test(timeout=60)
 async def test_a_full_gateway_refuses_new_sockets_and_takes_its_own_sessions_back(tmp_path: Path) -> None:
     with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="", WS_MAX_SESSIONS="1") as gateway:
         first = await websocket_connect(f"{gateway.ws}/ws/only?user_id=ada")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Console = Callable[..., AbstractAsyncContextManager[Page]]
 
-WAIT_MS = 30_000
+WAIT_MS = 60_000  # whatever has not come by then never comes, on a busy machine too
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 VIEWS = ("talk", "turns", "wire", "rest", "system", "recordings", "lab")
@@ -47,6 +48,21 @@ AudioNode.prototype.connect = function (to, ...more) {
   return connect.call(this, to, ...more);
 };
 """
+
+# A microphone that hears what `speak` says to it, when it is said; Chromium's own plays its file from the moment it is opened.
+EAR = """() => {
+  const context = new AudioContext({ sampleRate: 16_000 });
+  const ear = context.createMediaStreamDestination();
+  navigator.mediaDevices.getUserMedia = async () => ear.stream.clone();
+  window.speak = (pcm) => {
+    const samples = new Int16Array(Uint8Array.from(atob(pcm), (each) => each.charCodeAt(0)).buffer);
+    const buffer = context.createBuffer(1, samples.length, 16_000);
+    buffer.getChannelData(0).set(Array.from(samples, (sample) => sample / 0x8000));
+    const source = new AudioBufferSourceNode(context, { buffer });
+    source.connect(ear);
+    return new Promise((resolve) => { source.onended = () => resolve(); source.start(); });
+  };
+}"""
 
 
 @asynccontextmanager
@@ -94,6 +110,7 @@ async def console(
         context = await browser.new_context(viewport=viewport, color_scheme=scheme)
         stack.push_async_callback(context.close)
         await context.grant_permissions(["clipboard-read", "clipboard-write"])
+        context.set_default_timeout(WAIT_MS)
         await context.add_init_script(TAP)
         page = await context.new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -123,6 +140,24 @@ async def see(page: Page, selector: str) -> None:
     await page.wait_for_selector(selector, timeout=WAIT_MS)
 
 
+async def see_gone(page: Page, selector: str) -> None:
+    """Wait until nothing of it is visible."""
+    await page.wait_for_selector(selector, state="hidden", timeout=WAIT_MS)
+
+
+async def forget_toasts(page: Page) -> None:
+    """So that the next one seen is new: they stay for some seconds."""
+    await page.evaluate("document.querySelectorAll('.toast').forEach((each) => each.remove())")
+
+
+async def copied(page: Page, button: str) -> str:
+    """What a button copies. Its toast comes when the clipboard has it."""
+    await forget_toasts(page)
+    await page.click(button)
+    await see(page, ".toast >> text=Copied")
+    return str(await page.evaluate("navigator.clipboard.readText()"))
+
+
 async def until(page: Page, condition: str) -> None:
     """Wait for a JavaScript condition. Playwright's own waiting evaluates text in the page, which its policy forbids."""
     async with asyncio.timeout(WAIT_MS / 1000):
@@ -137,6 +172,16 @@ async def turns_are_over(page: Page, count: int, scope: str = ".talk") -> None:
 async def say(page: Page, words: str) -> None:
     await page.fill("#text", words)
     await page.press("#text", "Enter")
+
+
+async def give_ear(page: Page) -> None:
+    """A microphone that hears `speak`."""
+    await page.evaluate(EAR)
+
+
+async def speak(page: Page, pcm: bytes) -> None:
+    """Into the microphone of `give_ear`, in real time; returns at the end."""
+    await page.evaluate("window.speak", b64encode(pcm).decode())
 
 
 async def in_writing(page: Page) -> None:

@@ -55,7 +55,7 @@ def service_process(directory: Path) -> Iterator[dict[str, str]]:
         yield {variable: bound[name] for name, variable in VARIABLES.items()}
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 class Replicas:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.support.browser import (
+    forget_toasts,
     go,
     in_writing,
     open_recording,
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
 
-pytestmark = pytest.mark.gen_test(timeout=120)
 STATIC = ROOT / "static"
 NEEDED = {"turn.plan", "turn.interrupted"}
 """Without their fields a turn cannot be told."""
@@ -62,10 +60,12 @@ async def test_what_services_say_is_never_run(console: Console, gateway: Gateway
         assert await unharmed(page)
         assert await page.locator(".results a").count() == 0, "a link to something else than a page"
         await page.click("text=See it in Turns and Wire")
+        await see(page, f".turn-row >> nth={len(PAYLOADS) - 1}")
         for row in await page.locator(".turn-row").all():
             await row.click()
             assert await unharmed(page)
         await go(page, "wire")
+        await see(page, ".vrow >> nth=12")
         for row in (await page.locator(".vrow").all())[-12:]:
             await row.click()
             assert await unharmed(page)
@@ -122,7 +122,7 @@ async def test_a_damaged_file_is_told_and_harms_no_view(
         for at, line in enumerate(whole):
             bare = {"type": line["message"]["type"], "channel": 1, "turn_id": "t0words"}
             lines = [*whole[:at], line | {"message": bare}, *whole[at + 1 :]]
-            await page.evaluate("document.querySelectorAll('.toast').forEach((each) => each.remove())")
+            await forget_toasts(page)
             await page.set_input_files("#recording", session_file(tmp_path / f"{at}.jsonl", lines))
             if bare["type"] in NEEDED:
                 await see(page, f".toast >> text=Line {at + 2} is damaged")

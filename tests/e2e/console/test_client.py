@@ -11,8 +11,6 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.server.embedded.speech import folded
 from tests.support.browser import WAIT_MS, until
 from tests.support.gateway import ROOT, free_port
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
 
-pytestmark = pytest.mark.gen_test(timeout=120)
 STATIC = ROOT / "static"
 
 

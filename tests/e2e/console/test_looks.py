@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
 
-pytestmark = pytest.mark.gen_test(timeout=120)
 STATIC = ROOT / "static"
 WCAG = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],

@@ -7,8 +7,6 @@ import json
 import uuid
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.support.browser import (
     go,
     in_writing,
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from playwright.async_api import Route
 
     from tests.support.browser import Console
-
-pytestmark = pytest.mark.gen_test(timeout=120)
 
 
 async def test_a_cut_socket_comes_back_and_nothing_is_lost(console: Console, gateway: GatewayProcess) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.support.browser import go, in_writing, say, see, sounds, turns_are_over
 
 if TYPE_CHECKING:
@@ -13,8 +11,6 @@ if TYPE_CHECKING:
 
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
-
-pytestmark = pytest.mark.gen_test(timeout=60)
 
 
 async def speak_openai(page: Page) -> None:

@@ -7,11 +7,10 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from server.errors import ERRORS
 from tests.server.embedded.speech import folded
 from tests.support.browser import (
+    copied,
     go,
     recording,
     see,
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
 
-pytestmark = pytest.mark.gen_test(timeout=120)
-
 
 async def test_an_operation_is_tried(console: Console, gateway: GatewayProcess) -> None:
     async with console(gateway, pardon=("422",)) as page:
@@ -41,10 +38,8 @@ async def test_an_operation_is_tried(console: Console, gateway: GatewayProcess) 
         await page.fill("[aria-label='Body as JSON']", '{"text": ""}')
         await page.click(".detail button.primary")
         await see(page, "#answer-status >> text=422")
-        await page.click("text=Copy as curl")
-        await see(page, ".toast >> text=Copied")
-        copied = await page.evaluate("navigator.clipboard.readText()")
-        assert copied.startswith(f"curl -sS -X POST '{gateway.base}/api/v1/agent/intent' -H 'Authorization: Bearer ")
+        curl = await copied(page, "text=Copy as curl")
+        assert curl.startswith(f"curl -sS -X POST '{gateway.base}/api/v1/agent/intent' -H 'Authorization: Bearer ")
 
 
 async def test_what_is_copied_as_curl_runs_in_a_shell(
@@ -63,9 +58,7 @@ async def test_what_is_copied_as_curl_runs_in_a_shell(
 
 
 async def run_copied(page: Page, folder: Path) -> Any:
-    await page.click("text=Copy as curl")
-    await page.wait_for_selector(".toast >> text=Copied")
-    command = await page.evaluate("navigator.clipboard.readText()")
+    command = await copied(page, "text=Copy as curl")
     shell = await asyncio.create_subprocess_exec("sh", "-c", command, cwd=folder, stdout=asyncio.subprocess.PIPE)
     answer, _ = await shell.communicate()
     return json.loads(answer)

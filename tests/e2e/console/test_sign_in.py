@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from server.identity.users import add_user
 from tests.support.browser import go, say, see, until
 from tests.support.gateway import client, running_gateway
@@ -15,8 +13,6 @@ if TYPE_CHECKING:
 
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
-
-pytestmark = pytest.mark.gen_test(timeout=120)
 
 
 async def test_without_a_token_one_can_sign_in(console: Console, gateway: GatewayProcess) -> None:

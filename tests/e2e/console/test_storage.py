@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.browser import WAIT_MS, go, in_writing, say, see, turns_are_over
+from tests.support.browser import WAIT_MS, forget_toasts, go, in_writing, say, see, turns_are_over
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
 
-pytestmark = pytest.mark.gen_test(timeout=60)
 BLOCKED = """
 for (const name of ['localStorage', 'sessionStorage', 'indexedDB'])
   Object.defineProperty(window, name, { get() { throw new DOMException('denied', 'SecurityError'); } });
@@ -215,9 +214,10 @@ async def test_another_tab_may_change_the_database(console: Console, gateway: Ga
 
 async def test_a_link_to_what_is_not_there_says_so(console: Console, gateway: GatewayProcess) -> None:
     async with console(gateway) as page:
-        for number, link in enumerate(("turns/999", "wire/999", "rest/memory.boil", "lab/999", "kitchen")):
+        for link in ("turns/999", "wire/999", "rest/memory.boil", "lab/999", "kitchen"):
+            await forget_toasts(page)
             await page.evaluate(f"location.hash = '{link}'")
-            await see(page, f".toast >> nth={number} >> text=is not here, or not any more")
+            await see(page, ".toast >> text=is not here, or not any more")
         shown = await page.inner_text("#nav [aria-current=page]")
         await page.evaluate("location.hash = 'main'")  # the link that skips to the view
         await page.wait_for_timeout(50)

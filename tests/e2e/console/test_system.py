@@ -7,8 +7,6 @@ import re
 import uuid
 from typing import TYPE_CHECKING
 
-import pytest
-
 from streaming.protocol.messages import TurnParams
 from tests.server.embedded.speech import folded
 from tests.support.browser import (
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
 
-pytestmark = pytest.mark.gen_test(timeout=120)
 STATIC = ROOT / "static"
 SERVICES = ("stt", "tts", "intent", "planner", "safety", "browser", "os", "search", "memory")
 

@@ -6,9 +6,8 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.support.browser import (
+    copied,
     go,
     in_writing,
     open_recording,
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
-
-pytestmark = pytest.mark.gen_test(timeout=120)
 
 
 async def test_turns_show_where_the_time_went(console: Console, gateway: GatewayProcess) -> None:
@@ -88,16 +85,11 @@ async def test_any_message_is_sent_by_hand_and_seen_on_the_wire(console: Console
         await page.fill("input[type=search]", "type:err UNKNOWN -nothing /_TYP./")
         await until(page, "document.querySelectorAll('.vrow').length === 1")
         await page.click(".vrow")
-        await page.click("text=Copy")
-        await see(page, ".toast >> text=Copied")
-        copied = json.loads(await page.evaluate("navigator.clipboard.readText()"))
-        assert copied["code"] == "UNKNOWN_TYPE"
+        assert json.loads(await copied(page, "text=Copy"))["code"] == "UNKNOWN_TYPE"
         assert await page.evaluate("location.hash.startsWith('#wire/')")
         await page.fill("input[type=search]", "type:call")
         await page.click(".vrow >> text=agent.intent")
-        await page.click("text=/^Python$/")
-        python = 'answer = await client.call("agent.intent", '
-        assert (await page.evaluate("navigator.clipboard.readText()")).startswith(python)
+        assert (await copied(page, "text=/^Python$/")).startswith('answer = await client.call("agent.intent", ')
         await page.fill("input[type=search]", "nothing has these words")
         await page.click("text=Show everything")
         await see(page, ".vrow .type >> text=session.ready")

@@ -33,7 +33,6 @@ EXCUSED = (
 SIGN_OUT = "auth.logout"  # would end the run's own token
 
 
-@pytest.mark.gen_test(timeout=300)  # it takes 13 s of CPU, at low priority
 @pytest.mark.parametrize(
     ("reader", "phases"),
     [

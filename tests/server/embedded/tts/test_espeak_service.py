@@ -330,7 +330,6 @@ async def test_a_region_that_no_voice_has_lists_the_voices_of_the_language(
     assert {voice.language.partition("-")[0] for voice in voices} <= {language[:2]}
 
 
-@pytest.mark.gen_test(timeout=60)
 async def test_every_listed_voice_speaks(address: str) -> None:
     async with grpc.aio.insecure_channel(address) as channel:
         stub = tts_pb2_grpc.TextToSpeechStub(channel)
