@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,12 +22,13 @@ import uvloop
 from hypothesis import HealthCheck, settings
 
 from server import hot_path
+from server.shared.redis_link import COMMAND_TIMEOUT_S
 from server.telemetry import log
 from tests.support.gateway import GatewayProcess, free_port, running_gateway
 from tests.support.replicas import service_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # A run for others is the same every time; one's own runs go on looking. How fast inputs are made says how busy the machine is.
@@ -42,6 +44,7 @@ if os.environ.get("TEST_LOOP") == "uvloop":
 gc.set_threshold(10_000, 20, 20)
 
 UNHURRIED_S = 10.0
+BOUND = "server.shared.redis_link.COMMAND_TIMEOUT_S"
 # A hang fails instead of stopping the run. Nothing else is meant by it: at low priority on a busy machine, a test may take minutes.
 HANG_S = 300
 
@@ -104,11 +107,16 @@ def redis_server_binary() -> str:
 
 
 class RedisServer:
-    """A redis-server process on a free port; `stop`, `start`, `freeze` and `thaw` make the faults."""
+    """A redis-server process on a free port; `stop`, `start`, `freeze` and `thaw` make the faults.
 
-    def __init__(self, directory: Path) -> None:
+    `bound`: told how long a decision may wait for it. A busy machine may take its time, unless Redis is frozen.
+    """
+
+    def __init__(self, directory: Path, bound: Callable[[float], None] = lambda _seconds: None) -> None:
         self.port = free_port()
         self.directory = directory
+        self._bound = bound
+        bound(UNHURRIED_S)
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -138,11 +146,13 @@ class RedisServer:
     def freeze(self) -> None:
         """SIGSTOP: it accepts connections and answers nothing."""
         assert self.process is not None
+        self._bound(COMMAND_TIMEOUT_S)
         self.process.send_signal(19)
 
     def thaw(self) -> None:
         """SIGCONT."""
         assert self.process is not None
+        self._bound(UNHURRIED_S)
         self.process.send_signal(18)
 
     def save(self) -> None:
@@ -168,7 +178,7 @@ def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 def unhurried_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is wrong with Redis, so that a busy machine may take its time."""
-    monkeypatch.setattr("server.shared.redis_link.COMMAND_TIMEOUT_S", UNHURRIED_S)
+    monkeypatch.setattr(BOUND, UNHURRIED_S)
 
 
 @pytest.fixture
@@ -179,9 +189,9 @@ def redis_url(shared_redis: RedisServer, unhurried_redis: None) -> str:
 
 
 @pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+def own_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
     """A Redis that the test may stop or freeze."""
-    server = RedisServer(tmp_path)
+    server = RedisServer(tmp_path, partial(monkeypatch.setattr, BOUND))
     server.start()
     yield server
     server.stop()

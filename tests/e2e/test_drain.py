@@ -21,7 +21,7 @@ async def test_a_drain_tells_finishes_and_closes(tmp_path: Path, services: dict[
     loop = asyncio.get_running_loop()
     with running_gateway(tmp_path, **services, DRAIN_SECONDS="20") as gateway:
         socket = await websocket_connect(f"{gateway.ws}/ws/drained?user_id=ada")
-        params = {"executor": "os", "action": "sleep", "parameters": {"args": ["2"]}}
+        params = {"executor": "os", "action": "sleep", "parameters": {"args": ["6"]}}
         opening = {"type": "channel.open", "channel": 1, "kind": "execute", "params": params}
         await socket.write_message(json.dumps(opening))
         messages: list[dict[str, Any]] = []

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 FREELY = {"WS_HANDSHAKES_PER_MINUTE": "1000000", "EMBEDDED": "false", "DEBUG": "false", "REDIS_URL": ""}
 STOPPED_S, RUNNING_S = 0.3, 0.05
-WITHIN_S = 20.0
-FULL_WITHIN_S = 60.0  # until the memory is full
-ORDER_WITHIN_S = 60.0
+WITHIN_S = 120.0  # for a machine that is busy itself
+FULL_WITHIN_S = 120.0  # until the memory is full
+ORDER_WITHIN_S = 200.0
 LAG_MS = 100  # busy; twice as much is very busy
 PROGRESS_S = 0.02
 STEP_S = 0.5  # between two looks at the load: some measurements of the lag
@@ -70,6 +70,11 @@ def recogniser() -> Iterator[Recogniser]:
 async def load(gateway: GatewayProcess) -> str:
     answer = await AsyncHTTPClient().fetch(f"http://127.0.0.1:{gateway.port}/health", raise_error=False)
     return str(json.loads(answer.body)["load"])
+
+
+def changes(gateway: GatewayProcess) -> int:
+    """How often its load has changed."""
+    return gateway.log.read_text().count("load changed")
 
 
 async def status_of_a_newcomer(gateway: GatewayProcess) -> tuple[int, str]:
@@ -215,7 +220,7 @@ async def services() -> AsyncIterator[dict[str, str]]:
 
 
 async def test_newcomers_are_refused_before_progress_and_live_audio_never(tmp_path: Path) -> None:
-    """Lag grows until there are looks at both steps: between two looks with the same load nothing else was shed."""
+    """Lag grows until there are looks at both steps, during which the load did not change."""
     with recogniser() as ear:
         async with services() as urls:
             settings = {**FREELY, **urls, "VOICE_STT_GRPC_URL": ear.address, "OVERLOAD_LAG_MS": str(LAG_MS)}
@@ -225,16 +230,15 @@ async def test_newcomers_are_refused_before_progress_and_live_audio_never(tmp_pa
                     seen: dict[str, list[tuple[tuple[int, str], int, int]]] = {"busy": [], "very_busy": []}
                     async with stumbling(gateway) as stumbles, asyncio.timeout(ORDER_WITHIN_S):
                         stumbles.stopped_s = 0.15
-                        before = ""
                         while not all(seen.values()):
-                            told, frames = progress.told, ear.report("frames")
+                            changed = changes(gateway)
                             refused = await status_of_a_newcomer(gateway)
+                            told, frames = progress.told, ear.report("frames")
                             await asyncio.sleep(STEP_S)
                             passed = progress.told - told, ear.report("frames") - frames
                             now = await load(gateway)
-                            if now == before and now in seen:
+                            if now in seen and changes(gateway) == changed:
                                 seen[now].append((refused, *passed))
-                            before = now
                             wanted = "very_busy" if seen["busy"] else "busy"
                             stumbles.stopped_s *= 1.0 if now == wanted else 0.8 if now == "very_busy" else 1.1
                     assert all(refused == (503, "2") for looks in seen.values() for refused, _, _ in looks)

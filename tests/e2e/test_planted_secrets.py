@@ -30,7 +30,7 @@ async def ask(gateway: GatewayProcess, path: str, body: Any = None, token: str =
         "GET" if body is None else "POST",
         headers,
         body=None if body is None else json.dumps(body),
-        request_timeout=30,
+        request_timeout=60,
     )
     answer = await SimpleAsyncHTTPClient(force_instance=True).fetch(request, raise_error=False)
     return answer.code, answer.body.decode()

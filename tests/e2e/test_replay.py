@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-WRITTEN_S = 20.0
+WRITTEN_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_what_does_not_come_is_waited_for_in_vain_and_told(
     end = [line for line in lines if '"channel.end"' in line]
     file = tmp_path / "silent.jsonl"
     file.write_text("".join(line for line in lines if line not in {*sound, *end}))
-    done = replay(studio, str(file), "--timeout", "2")
+    done = replay(studio, str(file), "--timeout", "4")
     assert done.returncode == 1
     assert "differs  channel 1 (turn)     transcripts" in done.stdout
     assert "waited in vain: task.result of channel 1 (turn)" in done.stdout

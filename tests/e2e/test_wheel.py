@@ -67,7 +67,7 @@ def test_nothing_of_the_checkout_is_imported(environment: Environment, tmp_path:
 
 def _status(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             answer.read()
             return int(answer.status)
     except urllib.error.HTTPError as refused:

@@ -17,6 +17,7 @@ from server.telemetry.audit import AuditLog
 from streaming.agent.actions import hash_of
 from streaming.ports import Action, CallContext, ServiceError, Verdict
 from tests.server.redis_support import running_link
+from tests.support import virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -222,18 +223,19 @@ async def test_there_is_nothing_to_approve_when_the_one_who_asked_is_gone(
     assert await store.decision(asked.confirmation_id) is None  # one that was slow only runs nothing either
 
 
-async def test_an_approval_whose_news_were_lost_is_heard_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmations, "LOOK_AGAIN_S", 0.02)
-    state = LocalState()
-    state.tell = lambda kind, news: None  # type: ignore[method-assign]
-    store = ConfirmationStore(state)
-    monkeypatch.setattr(confirmations, "HEARD_WITHIN_S", 0.2)
-    asked = await store.create(ACTION, VERDICT, ADA)
-    decision, settled = await asyncio.gather(
-        store.decision(asked.confirmation_id), store.settle(asked.confirmation_id, ADA, approve=True)
-    )
-    assert decision
-    assert settled
+def test_an_approval_whose_news_were_lost_is_heard_all_the_same() -> None:
+    async def body() -> None:
+        state = LocalState()
+        state.tell = lambda kind, news: None  # type: ignore[method-assign]
+        store = ConfirmationStore(state)
+        asked = await store.create(ACTION, VERDICT, ADA)
+        decision, settled = await asyncio.gather(
+            store.decision(asked.confirmation_id), store.settle(asked.confirmation_id, ADA, approve=True)
+        )
+        assert decision
+        assert settled
+
+    virtual_time.run(body())
 
 
 async def test_another_users_question_does_not_exist_and_stays_open() -> None:

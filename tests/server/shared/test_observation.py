@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
@@ -69,8 +68,7 @@ async def test_whoever_is_cancelled_leaves_no_subscription(step: str) -> None:
                 await anext(seen)
 
         watching = group.create_task(watch())
-        async with asyncio.timeout(1):
-            await pubsub.began.wait()
+        await pubsub.began.wait()
         pubsub.hangs_in = "aclose"
         for _ in range(2):
             pubsub.began.clear()
@@ -99,8 +97,7 @@ async def test_a_redis_that_hangs_has_no_session_to_show(monkeypatch: pytest.Mon
     link = linked(pubsub)
     async with asyncio.TaskGroup() as group:
         observation = ReplicaObservation(LocalState(), link, group, Residents())
-        async with asyncio.timeout(1):
-            assert await observation.watch("nobody", CallContext("ada"), audio=False) is None
+        assert await observation.watch("nobody", CallContext("ada"), audio=False) is None
     assert pubsub.closed
 
 
@@ -122,7 +119,5 @@ async def test_observers_that_are_cancelled_leave_no_connection(redis_url: str) 
             await asyncio.wait({watching}, timeout=number * 0.001)
             watching.cancel()
             await asyncio.wait({watching})
-        deadline = time.monotonic() + 5
-        while await connections() > before and time.monotonic() < deadline:
+        while await connections() > before:
             await asyncio.sleep(0.01)
-        assert await connections() <= before

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def wait_until(ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while True:
         try:
             if ready():

@@ -215,7 +215,7 @@ async def test_a_record_that_may_be_old_is_claimed_only_when_it_was_written_anew
 async def test_a_session_that_got_a_new_token_in_an_outage_is_waited_for(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_records, "REWRITTEN_WITHIN_S", 0.5)
+    monkeypatch.setattr(session_records, "REWRITTEN_WITHIN_S", 60.0)
     async with asyncio.TaskGroup() as group, records(redis_url) as (store, _told):
         await begin(store)
         await store._link.call("FLUSHALL")
@@ -224,9 +224,8 @@ async def test_a_session_that_got_a_new_token_in_an_outage_is_waited_for(
         await asyncio.sleep(0.2)
         assert (await whole(store, head=SessionHead("ada", "token-9", 12.5, "e1"), version=2)).written == "kept"
         assert not isinstance(await claiming, str)
-        began = asyncio.get_running_loop().time()
-        assert await store.claim("kitchen", "b", "ada", "token-8", "") == "unknown"
-        assert asyncio.get_running_loop().time() - began < 1.0  # not for ever
+        monkeypatch.setattr(session_records, "REWRITTEN_WITHIN_S", 0.1)
+        assert await store.claim("kitchen", "b", "ada", "token-8", "") == "unknown"  # not waited for for ever
 
 
 async def test_a_redis_that_was_started_with_old_data_holds_nothing_to_claim(own_redis: RedisServer) -> None:
@@ -280,7 +279,6 @@ async def test_who_wrote_the_record_under_the_new_token_learns_that_it_was_claim
 
 
 async def test_replicas_agree_on_the_epoch_and_know_who_lives(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_epoch, "LIFE_S", 0.2)
     async with records(redis_url) as (one, _), records(redis_url) as (two, _):
         first, second = one._epoch, StoreEpoch(two._link, "s")
         news: list[str] = []
@@ -291,5 +289,7 @@ async def test_replicas_agree_on_the_epoch_and_know_who_lives(redis_url: str, mo
         names = {await first.beat(), await second.beat()}
         assert news == list(names)
         assert await first.lives("s")
-        await asyncio.sleep(0.3)
-        assert not await first.lives("s")
+        monkeypatch.setattr(store_epoch, "LIFE_S", 0.01)
+        await second.beat()
+        while await first.lives("s"):
+            await asyncio.sleep(0.01)
