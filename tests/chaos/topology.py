@@ -21,6 +21,7 @@ from typing import Any
 import jwt
 import redis
 
+from server.services import SERVICES
 from tests.conftest import redis_server_binary
 from tests.support.gateway import ROOT, SECRET, GatewayProcess, environment, free_port
 from tests.support.replicas import VARIABLES
@@ -187,6 +188,7 @@ class Cluster:
             LOG_FORMAT="json",
             TRUSTED_PROXIES="127.0.0.0/8",
             BROWSER_GRPC_URL="127.0.0.1:1",
+            GRPC_DEADLINES_MS=",".join(f"{name}={service.deadline_ms}" for name, service in SERVICES.items()),
             RATE_LIMIT_REQUESTS="1000000",
             WS_MAX_SOCKETS_PER_USER="1000",
             PYTHONPATH=str(self._tree),

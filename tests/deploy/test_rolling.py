@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 
 ATTEMPTS = 2  # at first, and when its gateway leaves: no handshake is refused, or a client would wait longer each time
+CADDY_ATTEMPTS = (
+    8  # Caddy passes refusals on until its health check has seen why, within a second; some three more are usual
+)
 DRAIN_S = 20.0  # a drain that waits in vain takes the 30 s of DRAIN_SECONDS
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/usr/local/bin"
 
@@ -139,9 +142,16 @@ class CountingClient(GatewayClient):
         return await super()._connect()
 
 
-@pytest.mark.parametrize("proxy", [nginx, haproxy, caddy], ids=["nginx", "haproxy", "caddy"])
+@pytest.mark.parametrize(
+    ("proxy", "most_attempts"),
+    [(nginx, ATTEMPTS), (haproxy, ATTEMPTS), (caddy, CADDY_ATTEMPTS)],
+    ids=["nginx", "haproxy", "caddy"],
+)
 async def test_a_rolling_restart_is_short_for_everybody(
-    proxy: Callable[[Path, list[int]], AbstractContextManager[str]], shared: dict[str, str], tmp_path: Path
+    proxy: Callable[[Path, list[int]], AbstractContextManager[str]],
+    most_attempts: int,
+    shared: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     with _gateways(tmp_path, 2, shared) as replicas, proxy(tmp_path, replicas.ports()) as address:
         token = replicas.gateways[0].own_token("ada")
@@ -177,7 +187,7 @@ async def test_a_rolling_restart_is_short_for_everybody(
             await client.__aexit__(None, None, None)
     assert code == 0
     attempts = [client.attempts for client in clients]
-    assert max(attempts) == ATTEMPTS, attempts
+    assert ATTEMPTS <= max(attempts) <= most_attempts, attempts
     assert drained_s < DRAIN_S
 
 

@@ -40,9 +40,6 @@ def replicas(
     tmp_path_factory: pytest.TempPathFactory, redis_of_all: str, services: dict[str, str]
 ) -> Iterator[Replicas]:
     settings = {"REDIS_URL": redis_of_all, "DRAIN_SECONDS": "2", "WS_MAX_SOCKETS_PER_USER": "1000"}
-    settings["GRPC_DEADLINE_MS"] = (
-        "30000"  # hundreds of calls at once may take a busy machine more than the usual five seconds
-    )
     with running_replicas(tmp_path_factory.mktemp("replicas"), 3, **(services | settings)) as running:
         yield running
 

@@ -76,6 +76,7 @@ def environment(directory: Path, **settings: str) -> dict[str, str]:
         "RATE_LIMIT_REQUESTS": "10000",
         "WS_HANDSHAKES_PER_MINUTE": "10000",
         "OVERLOAD_LAG_MS": "0",  # a busy machine makes tests slow, and must not make them fail by 503
+        "GRPC_DEADLINE_MS": "60000",  # nor by DEADLINE_EXCEEDED: intent and safety have two seconds otherwise
         "BROWSER_PRIVATE_NETWORK": "allow",  # test pages are on this machine
         **settings,
     }
