@@ -166,7 +166,7 @@ class ServiceLine(Generic[StubT]):
         DEADLINE_EXCEEDED in less than `patience_s` is not counted as the service's fault.
         """
         if self._closing:
-            raise failure(self.name, "UNAVAILABLE", "the gateway is shutting down")
+            raise failure(self.name, "UNAVAILABLE", "the gateway is shutting down", unsent=True)
         now = self.now()
         permit = self.breaker.admit(now)
         if permit is None:

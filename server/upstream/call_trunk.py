@@ -17,7 +17,7 @@ from protos.calls_pb2_grpc import CallsStub
 from server.services import SERVICES
 from server.upstream.call import UnsentError
 from server.upstream.pool import MAX_MESSAGE_BYTES
-from server.upstream.status import rpc_error
+from server.upstream.status import failed_status, rpc_error
 from server.upstream.trunk import NOT_OFFERED_S, SILENT_S, TRY_AGAIN_S, Carried, Trunk
 from server.upstream.trunk_items import ItemWriter, whole
 from server.upstream.trunk_method import TrunkMethod
@@ -134,7 +134,7 @@ class CarriedCall:
             self._take_part(item.part)
         elif what == "end":
             self._trunk.forget(self)
-            self._fail(rpc_error(_code(item.end.code), item.end.message, item.end.trailing.items()))
+            self._fail(rpc_error(failed_status(item.end.code), item.end.message, item.end.trailing.items()))
 
     def _take_part(self, part: bytes) -> None:
         self._parts.append(part)
@@ -302,10 +302,3 @@ def _described(service: str, method: str) -> tuple[str, Callable[[bytes], Messag
     contract = import_module(f"protos.{service}_pb2").DESCRIPTOR  # the stubs of the executors do not import theirs
     described = contract.services_by_name[full_name.rpartition(".")[2]].methods_by_name[method]
     return f"/{full_name}/{method}", message_factory.GetMessageClass(described.output_type).FromString
-
-
-@cache
-def _code(number: int) -> grpc.StatusCode:
-    """The status of a failed call. UNKNOWN if there is none of that number; nor is 0, OK, one of a failed call."""
-    failed = (code for code in grpc.StatusCode if code is not grpc.StatusCode.OK)
-    return next((code for code in failed if code.value[0] == number), grpc.StatusCode.UNKNOWN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 import grpc
@@ -33,10 +34,19 @@ _CORE = re.compile(
     re.IGNORECASE,
 )
 
+# The transport's words when a call is cut off, by a process that dies or a proxy that loses it. Its status then depends on who
+# noticed first: INTERNAL, UNKNOWN, and for some reasons PERMISSION_DENIED.
+_CUT_OFF = re.compile(r"stream removed|received rst_stream|transport closed|socket closed", re.IGNORECASE)
+_MAY_BE_CUT_OFF = frozenset({"INTERNAL", "UNKNOWN", "PERMISSION_DENIED"})
+
+# The transport's words when it has found no connection for a call, which has then not left.
+_UNSENT = re.compile(
+    r"connections to all|failed to connect to all|errors resolving|dns resolution failed", re.IGNORECASE
+)
+
 _OWN_WORDS = {
     "UNAVAILABLE": "cannot be reached",
     "DEADLINE_EXCEEDED": "did not answer in time",
-    "CANCELLED": "the call was cancelled",
     "UNIMPLEMENTED": "does not offer this",
     "RESOURCE_EXHAUSTED": "has too much to do, or its answer is too long",
 }
@@ -53,9 +63,12 @@ def own_words(service: str, code: str) -> str:
     return f"{title(service)} {_OWN_WORDS.get(code, 'failed')}"
 
 
-def failure(service: str, code: str, message: str = "", retry_after_ms: int | None = None) -> ServiceError:
-    """A ServiceError with the given message, or our own."""
-    return ServiceError(code, message or own_words(service, code), service=service, retry_after_ms=retry_after_ms)
+def failure(
+    service: str, code: str, message: str = "", retry_after_ms: int | None = None, *, unsent: bool = False
+) -> ServiceError:
+    """A ServiceError with the given message, or our own. `unsent`: the call never reached the service."""
+    words = message or own_words(service, code)
+    return ServiceError(code, words, service=service, retry_after_ms=retry_after_ms, unsent=unsent)
 
 
 def _milliseconds(metadata: Iterable[tuple[str, str | bytes]]) -> int | None:
@@ -68,16 +81,34 @@ def _milliseconds(metadata: Iterable[tuple[str, str | bytes]]) -> int | None:
 
 def _words(service: str, code: str, error: grpc.aio.AioRpcError) -> str:
     details = clean_text(error.details() or "")
-    if not details or code == "UNKNOWN" or _CRASH.search(details) or _CORE.search(details):
+    if details in {"", "CANCELLED"} or code == "UNKNOWN" or _CRASH.search(details) or _CORE.search(details):
         return own_words(service, code)
     return details
 
 
+def _code(error: grpc.aio.AioRpcError) -> str:
+    """The status' name, or UNAVAILABLE if the service stopped in the middle.
+
+    CANCELLED is what a Python service tells its callers when it ends. If this process cancels a call, gRPC raises CancelledError instead.
+    """
+    code = error.code().name
+    cut_off = code in _MAY_BE_CUT_OFF and _CUT_OFF.search(error.details() or "")
+    return "UNAVAILABLE" if code == "CANCELLED" or cut_off else code
+
+
 def from_rpc_error(service: str, error: grpc.aio.AioRpcError) -> ServiceError:
     """The error of a gRPC status, with the service's message if it can be shown."""
-    code = error.code().name
+    code = _code(error)
     retry_after_ms = _milliseconds(error.trailing_metadata() or ())
-    return failure(service, code, _words(service, code, error), retry_after_ms)
+    unsent = code == "UNAVAILABLE" and _UNSENT.match(error.details() or "") is not None
+    return failure(service, code, _words(service, code, error), retry_after_ms, unsent=unsent)
+
+
+@cache
+def failed_status(number: int) -> grpc.StatusCode:
+    """The status of a failed call. UNKNOWN if there is none of that number; nor is 0, OK, one of a failed call."""
+    failed = (code for code in grpc.StatusCode if code is not grpc.StatusCode.OK)
+    return next((code for code in failed if code.value[0] == number), grpc.StatusCode.UNKNOWN)
 
 
 def rpc_error(code: grpc.StatusCode, details: str, trailing: Iterable[tuple[str, str]] = ()) -> grpc.aio.AioRpcError:

@@ -7,10 +7,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-import grpc
-
 from server.upstream.inactivity import InactivityGuard
-from server.upstream.status import failure, service_error
+from server.upstream.status import failed_status, failure, rpc_error, service_error
 from server.upstream.trunk_items import ItemWriter
 
 if TYPE_CHECKING:
@@ -201,7 +199,7 @@ class TrunkStream(ABC, Generic[ResponseT]):
             self._arrived.set()
         elif what == "end":
             code = item.end.code
-            self.over(None if not code else failure(self._service, _code_name(code), item.end.message))
+            self.over(rpc_error(failed_status(code), item.end.message) if code else None)
         else:
             self._take_other(item, what)
 
@@ -223,7 +221,3 @@ class TrunkStream(ABC, Generic[ResponseT]):
 
     def _expire(self) -> None:
         self._hang_up(failure(self._service, "DEADLINE_EXCEEDED"))
-
-
-def _code_name(number: int) -> str:
-    return next((code.name for code in grpc.StatusCode if code.value[0] == number), "UNKNOWN")

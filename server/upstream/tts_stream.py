@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     SpokenStream = BidiStream[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse] | SpeechStream
 
 # Another stream may do better a little later.
-BROKEN = frozenset({"UNAVAILABLE", "CIRCUIT_OPEN", "ABORTED", "CANCELLED"})
+BROKEN = frozenset({"UNAVAILABLE", "CIRCUIT_OPEN", "ABORTED"})
 
 
 # Audio that waits, because the client has enough for now, is read up to this at a time: 170 to 260 ms, less than is released at once.

@@ -26,8 +26,9 @@ class ServiceError(Exception):
         retry_after_ms: int | None = None,
         details: dict[str, Any] | None = None,
         final: bool = False,
+        unsent: bool = False,
     ) -> None:
-        """`final`: the same request will fail again, although the code suggests otherwise."""
+        """`final`: the same request will fail again, although the code suggests otherwise. `unsent`: it never reached the service."""
         super().__init__(f"{service}: {code}: {message}")
         self.code = code
         self.message = message
@@ -35,6 +36,7 @@ class ServiceError(Exception):
         self.retryable = is_retryable(code) and not final
         self.retry_after_ms = retry_after_ms
         self.details = details or {}
+        self._unsent = unsent
 
     @property
     def said(self) -> str:
@@ -46,16 +48,17 @@ class ServiceError(Exception):
         """True if no task can have run, so that the same request may run one.
 
         The gateway refuses before a task starts. But a question must not be asked twice, and a task that was stopped may have run
-        in part. So may one whose executor failed, unless the call was never made. Memory stores all or nothing: while it has no
-        room, nothing.
+        in part. So may one whose executor failed or ended, unless the call never reached it; a search changes nothing. Memory stores
+        all or nothing: while it has no room, nothing.
         """
         if self.service == GATEWAY:
             return self.code not in _RAN_OR_ASKED
         no_room = (self.service, self.code) == ("memory", "RESOURCE_EXHAUSTED")
-        return no_room or self.code == "CIRCUIT_OPEN" or self.service == "safety"
+        return no_room or self._unsent or self.code == "CIRCUIT_OPEN" or self.service in _WITHOUT_EFFECT
 
 
 _RAN_OR_ASKED = frozenset({"CONFIRMATION_REQUIRED", "CANCELLED"})
+_WITHOUT_EFFECT = frozenset({"safety", "search"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 EventT = TypeVar("EventT", bound="RecognitionEvent | RecognitionProgress")
 
 # Possibly the fault of the stream or service, so that another stream may do better. Refusals of the request are not.
-BROKEN = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED", "INTERNAL", "UNKNOWN"})
+BROKEN = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "INTERNAL", "UNKNOWN"})
 PAUSES_S = (0.0, 0.5, 1.5, 2.5)  # before each attempt: a restarted recogniser is back within these
 
 

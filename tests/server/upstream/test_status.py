@@ -15,11 +15,34 @@ def rpc_error(code: grpc.StatusCode, details: str, **trailing: str) -> grpc.aio.
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), metadata, details, "debug")
 
 
-@pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
-def test_every_status_keeps_its_name(code: grpc.StatusCode) -> None:
+@pytest.mark.parametrize(
+    "code", sorted(set(grpc.StatusCode) - {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED}, key=str)
+)
+def test_every_other_status_keeps_its_name(code: grpc.StatusCode) -> None:
     told = service_error("stt", rpc_error(code, "words"))
     assert (told.code, told.service) == (code.name, "stt")
     assert told.retryable == (code.name in {"UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE_EXCEEDED"})
+
+
+def test_a_service_that_ends_itself_cancels_what_it_ran() -> None:
+    """A cancel of ours never comes as a status: gRPC raises CancelledError for it."""
+    told = service_error("os", rpc_error(grpc.StatusCode.CANCELLED, "CANCELLED"))
+    assert (told.code, told.message, told.retryable) == ("UNAVAILABLE", "the command executor cannot be reached", True)
+
+
+@pytest.mark.parametrize(
+    ("details", "nothing_ran"),
+    [
+        ("connections to all backends failing; last error: UNKNOWN: ipv4:127.0.0.1:1: Failed to connect", True),
+        ("failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused", True),
+        ("errors resolving os.internal:5: [field:hostname lookup error: Domain name not found]", True),
+        ("Stream removed (Socket closed)", False),
+        ("Cancelling all calls", False),
+        ("it failed to connect to all addresses", False),
+    ],
+)
+def test_a_call_that_found_no_connection_ran_nothing(details: str, nothing_ran: bool) -> None:
+    assert service_error("os", rpc_error(grpc.StatusCode.UNAVAILABLE, details)).nothing_ran is nothing_ran
 
 
 def test_the_services_own_words_are_shown() -> None:

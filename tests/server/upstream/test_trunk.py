@@ -151,13 +151,16 @@ async def test_a_status_ends_its_stream_alone() -> None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such language")
         if first.config.language == "broken":
             raise RuntimeError("a fault of the service")
+        if first.config.language == "ending":
+            raise asyncio.CancelledError
         await count(requests, context)
 
     async with trunked(some_fail) as (_, upstream, trunk):
         from dataclasses import replace
 
         good = open_stream(upstream)
-        for language, told in (("bad", "INVALID_ARGUMENT: no such language"), ("broken", "INTERNAL")):
+        refusals = {"bad": "INVALID_ARGUMENT: no such language", "broken": "INTERNAL", "ending": "UNAVAILABLE"}
+        for language, told in refusals.items():
             stream = upstream.services.stt.recognize(replace(CONFIG, language=language), CALLER, Taken())
             with pytest.raises(ServiceError, match=told):
                 await read_all(stream)
