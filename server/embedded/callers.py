@@ -1,8 +1,13 @@
-"""Who calls a service (CONTRACT 1): for log lines the request id, session and trace; for fair shares the user."""
+"""Who calls a service (CONTRACT 1): for log lines the request id, session and trace; for fair shares the user.
+
+And how a call ends whose caller has gone.
+"""
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+import asyncio
+from contextlib import contextmanager
+from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -10,7 +15,7 @@ import grpc.aio
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 FIELDS = {"x-request-id": "request_id", "x-session-id": "session_id", "traceparent": "traceparent"}
 USER = "x-user-id"
@@ -29,6 +34,28 @@ def bind_caller(service: str, metadata: Iterable[tuple[str, str | bytes]]) -> No
     clear_contextvars()
     bind_contextvars(service=service, **{FIELDS[key]: value for key, value in sent.items() if key in FIELDS})
     _user.set(sent.get(USER, ""))
+
+
+def own_context(service: str) -> Context:
+    """For a task that outlives the call that starts it: its log lines name the service, and no caller."""
+    context = Context()
+    context.run(bind_contextvars, service=service)
+    return context
+
+
+@contextmanager
+def cancelled_without_caller() -> Iterator[None]:
+    """End a call that can neither read nor send any more by a cancel, as gRPC does itself. It would log any other end with a traceback.
+
+    Its caller has died or left, or this server is ending. gRPC's errors then come out of task groups, too.
+    """
+    over = False
+    try:
+        yield
+    except* grpc.aio.BaseError:
+        over = True
+    if over:
+        raise asyncio.CancelledError
 
 
 class NameCaller(grpc.aio.ServerInterceptor):

@@ -18,6 +18,7 @@ from google.protobuf.struct_pb2 import Struct
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from protos import executor_pb2
+from server.embedded.callers import cancelled_without_caller
 from server.embedded.service import EmbeddedService
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ class ExecutorService(EmbeddedService):
     async def _execute(self, request: executor_pb2.ExecuteRequest, context: Context) -> None:
         """Run a task. Events are written rather than yielded, so that cancelling the call ends the task at once."""
         try:
-            await self._run(request, context)
+            with cancelled_without_caller():
+                await self._run(request, context)
         except TaskError as error:
             code, words = error.code, str(error)
         except Exception:

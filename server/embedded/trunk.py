@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import grpc
 
-from server.embedded.callers import bind_caller
+from server.embedded.callers import bind_caller, cancelled_without_caller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -39,10 +39,6 @@ class AbortError(Exception):
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-class CallerGoneError(Exception):
-    """The gateway has died: nothing can be sent to it any more."""
 
 
 class StreamContext:
@@ -96,21 +92,12 @@ class TrunkCall(ABC):
         """Handle an item that only this service has, such as credit."""
 
     async def serve(self, requests: AsyncIterator[Any], call: ServicerCall) -> None:
-        """Serve the call until the caller half-closes and every stream has ended. An error in a stream ends only that stream.
-
-        A caller that died cancels the call: gRPC would log any other end, and fail to send its status.
-        """
-        try:
+        """Serve the call until the caller half-closes and every stream has ended. An error in a stream ends only that stream."""
+        with cancelled_without_caller():
             await self._serve(requests, call)
-        except* CallerGoneError:
-            gone = True
-        else:
-            gone = False
-        if gone:
-            raise asyncio.CancelledError
 
     async def _serve(self, requests: AsyncIterator[Any], call: ServicerCall) -> None:
-        await _send(call, self.greeting())
+        await call.write(self.greeting())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(call), name=f"{self._service} trunk: write")
             async for request in requests:
@@ -214,7 +201,7 @@ class TrunkCall(ABC):
             waiting, self._waiting = self._waiting, []
             self._room.set()
             for items in _parts(out):
-                await _send(call, self._messages.TrunkResponse(items=items))
+                await call.write(self._messages.TrunkResponse(items=items))
             for sent in waiting:
                 if not sent.done():  # its stream may have been cancelled
                     sent.set_result(None)
@@ -227,15 +214,6 @@ class TrunkCall(ABC):
 def tick_s(streams: int, busy_s: float) -> float:
     """The least time between two messages, in seconds. The responses of few streams are sent at once, of many every `busy_s`."""
     return next((tick for most, tick in TICKS_S if streams <= most), busy_s)
-
-
-async def _send(call: ServicerCall, message: Any) -> None:
-    try:
-        await call.write(message)
-    except Exception as failed:
-        if type(failed).__name__ != "ExecuteBatchError":  # the class is private to grpc
-            raise
-        raise CallerGoneError from failed
 
 
 def _parts(items: list[Any]) -> list[list[Any]]:

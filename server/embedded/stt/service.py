@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 
 from protos import stt_pb2, stt_pb2_grpc
+from server.embedded.callers import cancelled_without_caller
 from server.embedded.fallback import Way, first_that_starts, label
 from server.embedded.service import EmbeddedConfig, EmbeddedService, InvalidRequestError, MissingPartError
 from server.embedded.stt import engine
@@ -71,7 +72,8 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
         assert self._ears is not None, "started first"
         try:
             settings = await _settings(request_iterator)
-            await Recognition(settings, self._ears, context.write).run(request_iterator)
+            with cancelled_without_caller():
+                await Recognition(settings, self._ears, context.write).run(request_iterator)
         except InvalidConfigError as invalid:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(invalid))
         except ExceptionGroup as group:

@@ -25,10 +25,11 @@ class Waiting(TrunkCall):
 
     def __init__(self) -> None:
         super().__init__(tts_pb2, "test")
-        self.cancelled = asyncio.Event()
+        self.answered, self.cancelled = asyncio.Event(), asyncio.Event()
 
     async def run(self, stream: ServedStream) -> None:
         await self.answer(stream, tts_pb2.SynthesizeResponse())
+        self.answered.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -49,12 +50,13 @@ class Naming(TrunkCall):
 class DeadCall:
     """Breaks at the message of that number."""
 
-    def __init__(self, breaks_at: int) -> None:
+    def __init__(self, breaks_at: int, error: Exception) -> None:
         self._left = breaks_at
+        self._error = error
 
     async def write(self, _message: Any) -> None:
         if not self._left:
-            raise cygrpc.ExecuteBatchError("SendMessage")
+            raise self._error
         self._left -= 1
 
 
@@ -171,9 +173,31 @@ async def requests() -> AsyncIterator[Any]:
     await asyncio.Event().wait()
 
 
+CALLER_DIED, SERVER_ENDS = (
+    cygrpc.ExecuteBatchError("SendMessage"),
+    cygrpc._ServerStoppedError("Server already stopped."),
+)
+
+
+@pytest.mark.parametrize("error", [CALLER_DIED, SERVER_ENDS])
 @pytest.mark.parametrize("breaks_at", [0, 1])
-async def test_a_gateway_that_dies_cancels_the_call_and_its_streams(breaks_at: int) -> None:
+async def test_a_call_that_cannot_be_answered_any_more_is_cancelled_with_its_streams(
+    breaks_at: int, error: Exception
+) -> None:
     trunk = Waiting()
     with pytest.raises(asyncio.CancelledError):
-        await trunk.serve(requests(), DeadCall(breaks_at))
+        await trunk.serve(requests(), DeadCall(breaks_at, error))
     assert trunk.cancelled.is_set() == bool(breaks_at)
+
+
+async def test_so_is_one_that_cannot_be_read_any_more() -> None:
+    async def broken() -> AsyncIterator[Any]:
+        async for request in requests():
+            yield request
+            await trunk.answered.wait()
+            raise SERVER_ENDS
+
+    trunk = Waiting()
+    with pytest.raises(asyncio.CancelledError):
+        await trunk.serve(broken(), CountingCall())
+    assert trunk.cancelled.is_set()
