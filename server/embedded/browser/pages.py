@@ -17,6 +17,7 @@ from playwright.async_api import async_playwright
 
 from server.embedded.browser.gate import BrowserGate
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH, Tabs
+from server.embedded.callers import own_context
 from server.embedded.executor import UnavailableError
 from server.embedded.service import MissingPartError
 
@@ -222,7 +223,11 @@ class Chromium:
         try:
             async with asyncio.timeout(LAUNCH_S):
                 if self._playwright is None:
-                    self._playwright = await async_playwright().start()
+                    # its tasks serve all callers, whoever it is that finds it dead
+                    starting = async_playwright().start()
+                    self._playwright = await asyncio.get_running_loop().create_task(
+                        starting, name="start Playwright", context=own_context("browser")
+                    )
                 browser = await self._playwright.chromium.launch(
                     executable_path=self._executable,
                     headless=True,

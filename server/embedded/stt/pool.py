@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from server.embedded.callers import current_user
+from server.embedded.callers import current_user, own_context
 from server.embedded.fairness import Shares
 from server.embedded.service import MissingPartError
 from server.embedded.stt.process import DecoderDiedError, DecoderProcess
@@ -236,7 +236,10 @@ class DecoderPool:
             self._grow_in_background()
 
     def _in_background(self, work: Coroutine[None, None, None], name: str) -> None:
-        """Run it in a task referenced here, because whoever starts it is a callback, or a caller that may be cancelled."""
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)
+        """Run it in a task referenced here, because whoever starts it is a callback, or a caller that may be cancelled.
+
+        What it does is for many callers, so it names none of them.
+        """
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name, context=own_context("stt"))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.contextvars import get_contextvars
 
 from server.embedded.callers import bind_caller
 from server.embedded.stt.engine import whisper
 from server.embedded.stt.pool import MAX_BATCH, MAX_PARTIAL_BATCH, DecoderPool
-from server.embedded.stt.process import DecoderDiedError
+from server.embedded.stt.process import DecoderDiedError, DecoderProcess
 from server.embedded.stt.transcript import Job, Transcript
 from tests.server.embedded.speech import folded, recording, silence
 
@@ -186,6 +187,28 @@ async def test_a_final_waits_for_few_partials() -> None:
         while not only.answers[-1].done():
             only.answer()
             await settled()
+
+
+async def test_what_the_pool_does_for_all_names_no_caller_in_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Late finals, deaths and failed starts are told by these tasks."""
+    named: list[dict[str, object]] = []
+
+    class Named(Decoder):
+        async def decode(self, jobs: list[Job]) -> list[Transcript]:
+            named.append(get_contextvars())
+            return [Transcript("x") for _ in jobs]
+
+    async def start(*_arguments: object) -> Decoder:
+        named.append(get_contextvars())
+        return Named()
+
+    monkeypatch.setattr(DecoderProcess, "start", start)
+    pool = DecoderPool(whisper(), n_processes=1)
+    bind_caller("stt", [("x-request-id", "r-1"), ("x-user-id", "ann")])
+    assert (await pool.glance(Job(SPOKEN, final=True))).text == "x"
+    assert named == [{"service": "stt"}] * 2
 
 
 async def test_a_stale_partial_is_not_decoded() -> None:
