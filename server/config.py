@@ -7,13 +7,17 @@ import re
 import secrets
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from server.files import read_text
+from server.roles import ROLES
 from server.services import SERVICES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # RFC 7518 section 3.2: a key must be at least as long as the hash.
 MIN_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
@@ -163,7 +167,9 @@ class Settings(BaseSettings):
     )
     os_root: str = Field("", description="folder that embedded OS commands see; empty: files below EMBEDDED_DIR")
     search_documents_dir: str = Field("", description="folder that the embedded search indexes")
-    search_provider: str = Field("", description="embedded search: local, searxng or ddgs")
+    search_provider: Literal["", "local", "searxng", "ddgs"] = Field(
+        "", description="embedded search: local, searxng or ddgs"
+    )
     searxng_url: str = Field("", description="SearXNG instance for the embedded search")
     safety_policy_dir: str = Field("", description="Cedar policies for the embedded safety service")
     stt_engine: Literal["", "whisper", "pocketsphinx"] = Field(
@@ -228,6 +234,11 @@ class Settings(BaseSettings):
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
+    @field_validator("search_provider", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
+
     @field_validator("jwt_secret_key", "redis_url", "llm_api_key", "twilio_auth_token", mode="before")
     @classmethod
     def _from_file(cls, value: object, info: ValidationInfo) -> object:
@@ -253,12 +264,20 @@ class Settings(BaseSettings):
     @field_validator("required_services")
     @classmethod
     def _known_services(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_known(value))
+        refuse_unknown("service", value, SERVICES)
+        return value
 
     @field_validator("grpc_deadlines_ms")
     @classmethod
     def _known_deadlines(cls, value: dict[str, int]) -> dict[str, int]:
-        _known(value)
+        refuse_unknown("service", value, SERVICES)
+        return value
+
+    @field_validator("rate_limit_roles")
+    @classmethod
+    def _known_roles(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        if not info.data.get("jwt_jwks"):  # an outside provider has roles of its own
+            refuse_unknown("role", value, ROLES)
         return value
 
     @field_validator("cors_origins")
@@ -355,11 +374,11 @@ def grpc_field(service: str) -> str:
     return f"voice_{service}_grpc_url" if service in {"stt", "tts"} else f"{service}_grpc_url"
 
 
-def _known(services: Any) -> Any:
-    unknown = sorted(set(services) - set(SERVICES))
+def refuse_unknown(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises ValueError, with all names that exist, if a setting names others."""
+    unknown = sorted(set(given) - set(known))
     if unknown:
-        raise ValueError(f"no such service: {', '.join(unknown)}; known: {', '.join(SERVICES)}")
-    return services
+        raise ValueError(f"no such {kind}: {', '.join(unknown)}; known: {', '.join(known)}")
 
 
 def _json(text: str) -> object:

@@ -39,7 +39,7 @@ from server.identity.users import Users
 from server.net.handshakes import HandshakeMeter
 from server.net.http.server import check_free, listening_sockets
 from server.net.websocket.rounds import read_rounds
-from server.operations.quota import allowance
+from server.operations.quota import allowance, check_limits
 from server.overload import Overload, resident_bytes
 from server.sessions.desk import GatewayDesk
 from server.sessions.fenced import FencedGroup
@@ -94,6 +94,8 @@ class Lifecycle:
     """One gateway from start to stop."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises ConfigError."""
+        check_limits(settings)
         self._settings = settings
         self._stack = AsyncExitStack()
         self._clients = FencedGroup()  # the group of clients' work

@@ -28,6 +28,7 @@ from server.embedded.browser.pages import find_chromium
 from server.embedded.service import MissingPartError
 from server.identity.development_key import has_own_key, key_file
 from server.identity.users import UsersError, read
+from server.operations.quota import check_limits
 from server.roles import OPERATOR
 from server.services import SERVICES
 
@@ -250,7 +251,9 @@ def doctor() -> int:
     laptop_defaults()
     console = Console(highlight=False, soft_wrap=True)
     try:
-        found = list(findings(load_settings()))
+        settings = load_settings()
+        check_limits(settings)
+        found = list(findings(settings))
     except ConfigError as wrong:
         found = [_python(), *(Finding("bad", "settings", line, "mend .env or the environment") for line in wrong.lines)]
     for finding in found:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from server.config import ConfigError, refuse_unknown
 from server.errors import ApiError, retry_after
+from server.operations.table import OPERATIONS
 from server.shared.rate_limits import rate_key
 from streaming.ports import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from server.config import Settings
     from server.gateway import Gateway
     from server.operations.operation import Operation
     from server.shared.rate_limits import Decision
     from streaming.ports import Identity
+
+
+def check_limits(settings: Settings) -> None:
+    """Raises ConfigError if RATE_LIMIT_ROUTES names what is no operation, or one that is not limited."""
+    limited = [operation.name for operation in OPERATIONS if operation.cost]
+    try:
+        refuse_unknown("limited operation", settings.rate_limit_routes, limited)
+    except ValueError as wrong:
+        raise ConfigError([f"RATE_LIMIT_ROUTES: {wrong}"]) from None
 
 
 async def count(

@@ -10,6 +10,8 @@ from dotenv import dotenv_values
 
 from server.config import ConfigError, Settings, load_settings
 from server.documents.env_example import render
+from server.lifecycle import Lifecycle
+from server.operations.quota import check_limits
 from server.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -210,6 +212,40 @@ def test_numbers_by_name_are_json_or_commas(monkeypatch: pytest.MonkeyPatch, tex
 )
 def test_what_cannot_be_used_is_one_line(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     assert len(mistakes(monkeypatch, **variables)) == 1
+
+
+def test_unknown_names_are_refused_and_those_that_exist_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {
+        "RATE_LIMIT_ROLES": "admin=9,admn=3",
+        "REQUIRED_SERVICES": "sst",
+        "GRPC_DEADLINES_MS": "so=5",
+        "SEARCH_PROVIDER": "google",
+        "STT_ENGINE": "wisper",
+    }
+    told = dict(line.split("=", 1) for line in mistakes(monkeypatch, **wrong))
+    assert told == {
+        "RATE_LIMIT_ROLES": "admin=9,admn=3: no such role: admn; known: user, operator, admin",
+        "REQUIRED_SERVICES": f"sst: no such service: sst; known: {', '.join(SERVICES)}",
+        "GRPC_DEADLINES_MS": f"so=5: no such service: so; known: {', '.join(SERVICES)}",
+        "SEARCH_PROVIDER": "google: should be '', 'local', 'searxng' or 'ddgs'",
+        "STT_ENGINE": "wisper: should be '', 'whisper' or 'pocketsphinx'",
+    }
+
+
+def test_an_outside_provider_has_roles_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = {"JWT_ALGORITHM": "RS256", "JWT_JWKS": "https://idp.example.org/jwks.json"}
+    assert load(monkeypatch, RATE_LIMIT_ROLES="premium=9", **provider).rate_limit_roles == {"premium": 9}
+
+
+def test_a_limit_of_no_operation_or_of_one_that_is_not_limited_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_limits(load(monkeypatch, JWT_SECRET_KEY=KEY, RATE_LIMIT_ROUTES="voice.stt=3,executor.os.command=1"))
+    for name in ("voice.sst", "ops.health", "POST /api/v1/voice/stt"):
+        settings = load(monkeypatch, RATE_LIMIT_ROUTES=f"{name}=3")
+        for start in (check_limits, Lifecycle):
+            with pytest.raises(ConfigError) as wrong:
+                start(settings)
+            (line,) = wrong.value.lines
+            assert line.startswith(f"RATE_LIMIT_ROUTES: no such limited operation: {name}; known: voice.stt, ")
 
 
 def test_origins_are_written_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
