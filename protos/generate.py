@@ -27,7 +27,7 @@ def generate(out: Path) -> None:
 
 def main() -> None:
     """Parse the command line and generate."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT)
     generate(parser.parse_args().out)
 

@@ -195,7 +195,7 @@ def _gateway_url(text: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    main_parser = argparse.ArgumentParser(prog="python -m server", description=__doc__.splitlines()[0])
+    main_parser = argparse.ArgumentParser(prog="python -m server", description=(__doc__ or "").partition("\n")[0])
     main_parser.set_defaults(run=serve)
     main_parser.add_argument("--laptop", action="store_true", help="DEBUG and 127.0.0.1 unless configured otherwise")
     main_parser.add_argument("--reload", action="store_true", help="start again when a source file changes")

@@ -37,7 +37,7 @@ def default_address(name: str) -> str:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Parse the command line; exits with a message if it is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m server.embedded", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m server.embedded", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("services", nargs="*", metavar="NAME[=HOST:PORT]")
     parser.add_argument("--directory", type=Path, default=Path(".jarvis"), help="what survives a restart")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")

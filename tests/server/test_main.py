@@ -69,6 +69,14 @@ def test_a_user_is_added_to_the_file_that_was_named(tmp_path: Path, named: str) 
     assert "correct horse" not in file.read_text()
 
 
+@pytest.mark.parametrize("module", ["server", "server.embedded"])
+def test_the_commands_need_no_docstrings(tmp_path: Path, module: str) -> None:
+    """PYTHONOPTIMIZE=2 drops them."""
+    command = [sys.executable, "-OO", "-m", module, "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_token_is_printed(tmp_path: Path) -> None:
     done = run(tmp_path, "token", "--user", "ada", "--role", "user")
     claims = jwt.decode(done.stdout.strip(), SECRET, algorithms=["HS256"])
