@@ -66,10 +66,16 @@ class FairThreads:
         self._ahead = ahead
         self._shares = Shares()
         self._waiting: dict[str, _Queue] = {}
+        self._closed = False
 
     async def run(self, work: Callable[[], T], cost: float = 1.0, *, urgent: bool = False) -> T:
-        """Do this in a thread when it is the turn of the task's user. A cancel does not stop what has begun."""
+        """Do this in a thread when it is the turn of the task's user. A cancel does not stop what has begun.
+
+        Once the threads have ended, so has the service: its calls are cancelled, and gRPC may not have come to this one yet.
+        """
         await self._turn(cost, urgent=urgent)
+        if self._closed:
+            raise asyncio.CancelledError
         running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         running.add_done_callback(lambda _done: self._next())  # after a cancel too, when the thread has actually ended
         return await asyncio.shield(running)
@@ -116,4 +122,5 @@ class FairThreads:
 
     def close(self) -> None:
         """End the threads. What has not begun is dropped."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -131,6 +131,8 @@ class DecoderPool:
 
     def _dispatch(self) -> None:
         """Give waiting jobs to idle processes."""
+        if self._stopping:
+            return  # whoever still waits is about to be cancelled
         idle = [process for process in self.processes if not process.busy]
         for at, process in enumerate(idle):
             batch = self._next_batch(len(idle) - at)

@@ -6,13 +6,13 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from server.embedded.callers import bind_caller
 from server.embedded.fairness import FairThreads, Shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pytest
 
 
 class Works:
@@ -95,3 +95,11 @@ def test_users_who_owe_nothing_are_forgotten(monkeypatch: pytest.MonkeyPatch) ->
         shares.begin(f"user {number}", 1)
         shares.begin("nobody", 1)
     assert len(shares._ends) <= 4
+
+
+async def test_work_that_comes_after_the_end_is_cancelled() -> None:
+    """The service has ended, and gRPC has not cancelled this call yet."""
+    threads = FairThreads(1, "test")
+    threads.close()
+    with pytest.raises(asyncio.CancelledError):
+        await threads.run(lambda: "too late")

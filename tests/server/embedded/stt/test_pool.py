@@ -211,6 +211,24 @@ async def test_what_the_pool_does_for_all_names_no_caller_in_the_log(
     assert named == [{"service": "stt"}] * 2
 
 
+async def test_a_job_that_comes_after_the_end_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service has ended, and gRPC has not cancelled this call yet."""
+    started: list[str] = []
+
+    async def start(*_arguments: object) -> Decoder:
+        started.append("a process")
+        return Decoder()
+
+    monkeypatch.setattr(DecoderProcess, "start", start)
+    pool = DecoderPool(whisper(), n_processes=1)
+    await pool.stop()
+    async with asyncio.TaskGroup() as group:
+        late = group.create_task(pool.glance(Job(SPOKEN, final=True)), name="late")
+        await settled()
+        late.cancel()
+    assert started == []
+
+
 async def test_a_stale_partial_is_not_decoded() -> None:
     pool, (only,) = await with_decoders(1)
     async with asyncio.TaskGroup() as group:
