@@ -63,22 +63,22 @@ export class JarvisChannel extends JarvisChannel_base {
         generation: number;
         owed: number;
     };
-    /** @internal Send the frames that the credit covers. @param {number} [before] only frames below this number */
+    /** @internal Send what the credit covers. @param {number} [before] only frames below this number */
     flush(before?: number): void;
     /** @internal @param {number} bytes @param {number} [nextFrame] frames before this number need not be kept */
     granted(bytes: number, nextFrame?: number): void;
-    /** @internal Called after a resume, with the frame that the server expects next. Credit spent on lost frames is returned. @param {number} nextFrame */
+    /** @internal After a resume: the frame that the server expects next. Credit of lost frames is returned. @param {number} nextFrame */
     resumed(nextFrame: number): void;
     /** @internal */
     beginUtterance(): void;
     /**
-     * True if the frame was received before: after a move to another replica, speech may overlap a little (PROTOCOL.md, section 8).
+     * True if the frame was received before: speech may overlap after a move to another replica (PROTOCOL.md, section 8).
      * @internal @param {Frame} frame
      */
     heardBefore({ generation, ptsMs, flags }: Frame): boolean;
     /** @internal @param {number} generation */
     raise(generation: number): void;
-    /** @internal Keep in mind what is under way: a gateway that drains is left in a pause. @param {any} message */
+    /** @internal Note what is under way: a draining gateway is left in a pause. @param {any} message */
     note({ type, text, turn_id }: any): void;
     /** @internal @param {JarvisError} error */
     fail({ code, message }: JarvisError): void;
@@ -101,7 +101,7 @@ export class JarvisClient extends JarvisClient_base {
     /** @type {any} the last session.ready */ ready: any;
     /** @type {ClientState} */ state: ClientState;
     /** @type {number | null} round trip of the last ping, in milliseconds */ rttMs: number | null;
-    /** What another page, or this one after a reload, continues the session with; null outside a session. @returns {Parked | null} */
+    /** With this another page, or a reload, continues the session; null outside one. @returns {Parked | null} */
     park(): Parked | null;
     get connected(): boolean;
     /** The number of the newest message received. */

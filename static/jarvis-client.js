@@ -13,7 +13,7 @@ import { LAST, LOST, decodeFrame, encodeFrame } from './jarvis/codec.js';
 const FIRST_DELAY_MS = 200;
 /** For finding out why the first connection failed. */
 const PROBE_MS = 3_000;
-/** Time for a connection to bring a session. The gateway gives a client without a token 10 s, and then says so. */
+/** Until a connection has a session. The gateway waits 10 s for a token, and then says so. */
 const GREETING_MS = 15_000;
 const LONGEST_DELAY_MS = 10_000;
 /** PROTOCOL section 3: a client acknowledges every 32 messages, 64 KiB, or second. */
@@ -27,7 +27,7 @@ const MICROPHONE_KEEP_BYTES = 2_097_152;
 /** Used until `session.ready` brings the server's own. */
 const HEARTBEAT_MS = 20_000;
 const RESUME_WINDOW_MS = 60_000;
-/** Browsers that refuse sound before a click say nothing at all. */
+/** Browsers refuse sound before a click without a word. */
 const SOUND_MS = 3_000;
 /** Close codes after which a new attempt would be refused as well; so are 4500 and above. */
 const FINAL_CODES = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
@@ -69,6 +69,12 @@ function within(work, ms, error) {
 	let timer = 0;
 	const late = new Promise((_, reject) => { timer = setTimeout(reject, ms, error); });
 	return Promise.race([work, /** @type {Promise<never>} */ (late)]).finally(() => clearTimeout(timer));
+}
+
+/** 128 bits that nobody can guess, where there is `crypto`. */
+function randomId() {
+	const words = globalThis.crypto?.getRandomValues(new Uint32Array(4)) ?? new Uint32Array(4).map(() => Math.random() * 2 ** 32);
+	return Array.from(words, (word) => word.toString(36)).join('');
 }
 
 /** @param {Pick<EventTarget, 'dispatchEvent'>} target @param {string} type @param {any} [detail] */
@@ -198,7 +204,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 		return { number: this.number, kind: this.kind, generation: this.generation, owed: this.#owed };
 	}
 
-	/** @internal Send the frames that the credit covers. @param {number} [before] only frames below this number */
+	/** @internal Send what the credit covers. @param {number} [before] only frames below this number */
 	flush(before = Infinity) {
 		for (;;) {
 			this.#release();
@@ -218,7 +224,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 		}
 	}
 
-	/** Drop the oldest unsent frame. Frames already sent must stay, because the server may ask for them again. */
+	/** Drop the oldest unsent frame. The server may ask for those that were sent. */
 	#giveUpOldest() {
 		const [gone] = this.#kept.splice(this.#unsent, 1);
 		if (!gone) return;
@@ -244,7 +250,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 		this.#unsent = Math.max(0, this.#unsent - count);
 	}
 
-	/** @internal Called after a resume, with the frame that the server expects next. Credit spent on lost frames is returned. @param {number} nextFrame */
+	/** @internal After a resume: the frame that the server expects next. Credit of lost frames is returned. @param {number} nextFrame */
 	resumed(nextFrame) {
 		this.#forget(nextFrame);
 		if (nextFrame !== Infinity) this.#nextFrame = Math.max(this.#nextFrame, nextFrame);
@@ -258,7 +264,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 	}
 
 	/**
-	 * True if the frame was received before: after a move to another replica, speech may overlap a little (PROTOCOL.md, section 8).
+	 * True if the frame was received before: speech may overlap after a move to another replica (PROTOCOL.md, section 8).
 	 * @internal @param {Frame} frame
 	 */
 	heardBefore({ generation, ptsMs, flags }) {
@@ -276,7 +282,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 		tell(this, 'stale', { generation });
 	}
 
-	/** @internal Keep in mind what is under way: a gateway that drains is left in a pause. @param {any} message */
+	/** @internal Note what is under way: a draining gateway is left in a pause. @param {any} message */
 	note({ type, text, turn_id }) {
 		if (type === 'stt.speech_started') this.underWay.add('speech');
 		else if (type === 'stt.final') {
@@ -322,13 +328,13 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 	#nextCommand = 1;
 	#nextChannel = 1;
 	#nextId = 1;
-	#idPrefix = Math.random().toString(36).slice(2, 8);
+	#idPrefix = randomId().slice(-6);
 	#lastSeq = 0;
 	#acknowledged = 0;
 	#unacknowledgedBytes = 0;
 	#ackTimer = 0;
 	#resumeToken = '';
-	/** True on a new socket until the server has started or resumed the session; nothing may be sent before. */
+	/** Until the server has started or resumed the session on a new socket, nothing may be sent. */
 	#held = true;
 	#delayMs = FIRST_DELAY_MS;
 	/** @type {number | null} */ #askedDelayMs = null;
@@ -355,14 +361,14 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		this.#url = `${url}`.trim().replace(/\/+$/, '').replace(/^http/i, 'ws');
 		this.#options = options;
 		this.#Socket = options.webSocket ?? globalThis.WebSocket;
-		/** @readonly */ this.sessionId = options.resume?.sessionId ?? options.sessionId ?? `web-${this.#idPrefix}${Date.now().toString(36)}`;
+		/** @readonly */ this.sessionId = options.resume?.sessionId ?? options.sessionId ?? `web-${randomId()}`;
 		/** @type {any} the last session.ready */ this.ready = null;
 		/** @type {ClientState} */ this.state = 'idle';
 		/** @type {number | null} round trip of the last ping, in milliseconds */ this.rttMs = null;
 		if (options.resume) this.#unpark(options.resume);
 	}
 
-	/** What another page, or this one after a reload, continues the session with; null outside a session. @returns {Parked | null} */
+	/** With this another page, or a reload, continues the session; null outside one. @returns {Parked | null} */
 	park() {
 		if (!this.ready || this.#over) return null;
 		return {
@@ -439,7 +445,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		} catch (error) {
 			if (attempt !== this.#attempt) return;
 			if (error instanceof JarvisError) this.#fail(error);
-			else this.#later({ code: 1006, reason: error instanceof TypeError ? '' : /** @type {Error} */ (error)?.message }); // fetch's TypeError only means that there was no answer
+			else this.#later({ code: 1006, reason: error instanceof TypeError ? '' : /** @type {Error} */ (error)?.message }); // TypeError: fetch got no answer
 		}
 	}
 
@@ -476,7 +482,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		return TOKEN.test(this.#options.token ?? '') ? null : new JarvisError('UNAUTHENTICATED', 'the token has characters that no token has, such as the end of a line');
 	}
 
-	/** Why the first connection failed, as far as a page can tell: browsers do not. @param {string} reason if it is known */
+	/** Why the first connection failed, as far as a page can find out. @param {string} reason if it is known */
 	async #giveUp(reason, attempt = this.#attempt) {
 		const address = `${this.#url.replace(/^ws/, 'http')}/live`;
 		/** @param {RequestMode} mode */
@@ -523,7 +529,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		return this.ready === null && !this.#keepTrying;
 	}
 
-	/** Reconnect after a delay with full jitter: clients dropped together do not return together. @param {{code: number, reason: string}} event */
+	/** Reconnect after a delay with full jitter, so that clients return apart. @param {{code: number, reason: string}} event */
 	#later({ code, reason }) {
 		if (this.#isFirst && code === 1006) return void this.#giveUp(reason);
 		this.#lossTimer ||= setInterval(() => this.#lose(), this.ready?.resume_window_ms || RESUME_WINDOW_MS);
@@ -686,7 +692,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		}
 	}
 
-	/** What the server sent, or nothing: then it does not speak the protocol, and is left. @template T @param {() => T} decode */
+	/** What the server sent; nothing, and it is left, if that is not the protocol. @template T @param {() => T} decode */
 	#read(decode) {
 		try {
 			return decode();
@@ -698,7 +704,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		}
 	}
 
-	/** Take a number of the session's sequence; false if it was received before. @param {number} seq @param {number} size */
+	/** Take a number of the sequence; false if it was received before. @param {number} seq @param {number} size */
 	#take(seq, size) {
 		if (seq <= this.#lastSeq) return false;
 		this.#lastSeq = seq;
@@ -804,7 +810,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		for (const channel of this.channels) channel.flush();
 	}
 
-	/** Detect a dead network: browsers do not show WebSocket pings, so only silence tells. @param {number} heartbeat in milliseconds */
+	/** Detect a dead network by silence: browsers show no WebSocket pings. @param {number} heartbeat in milliseconds */
 	#beat(heartbeat) {
 		const silent = Date.now() - this.#lastHeardAt;
 		if (silent >= 2 * heartbeat) this.cut();
@@ -816,7 +822,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		this.send({ type: 'ping', t: performance.now() });
 	}
 
-	/** Reject pending calls and close all channels; what is opened meanwhile is of the next session. @param {JarvisError} error */
+	/** Reject calls and close channels; those opened meanwhile are of the next session. @param {JarvisError} error */
 	#abandon(error) {
 		const channels = this.channels;
 		const answers = [...this.#answers.values()];

@@ -93,6 +93,22 @@ test('no ticket at all is final, a network that fails is not', async () => {
   assert.deepEqual(reasons, ['', 'overloaded'], 'what the gateway said, not what the browser calls silence');
 });
 
+test('nobody can guess the id of a session, also where there is no randomUUID (pages without https)', () => {
+  const idOf = () => new JarvisClient('ws://gateway').sessionId;  // Math.random is always 0.5 here
+  const { crypto } = globalThis;
+  assert.match(idOf(), /^web-[a-z\d]{12,}$/);
+  assert.notEqual(idOf(), idOf());
+  for (const given of [{ getRandomValues: (words) => crypto.getRandomValues(words) }, undefined]) {
+    Object.defineProperty(globalThis, 'crypto', { value: given, configurable: true, writable: true });
+    try {
+      assert.match(idOf(), /^web-[a-z\d]{12,}$/);
+      assert.equal(idOf() === idOf(), !given);
+    } finally {
+      Object.defineProperty(globalThis, 'crypto', { value: crypto, configurable: true, writable: true });
+    }
+  }
+});
+
 test('a call is answered by its result or its error', async () => {
   const { client, network } = await online();
   const fine = client.call('agent.intent', { text: 'hi' });
