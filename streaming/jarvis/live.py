@@ -412,12 +412,12 @@ class LiveSession:
 
     async def close(self) -> None:
         """Stop all lanes, delete the record and end the taps."""
-        if self._closed:
-            return
         self.lost = True
         await self.lanes.close()
         if self.journal is not None and not self.journal.stopped:
             await self.journal.forget()
+        if self._closed:  # by the sweep or the end of the gateway, which may come to it at once
+            return
         for tap in self.taps:
             tap.ended()
         self.taps.clear()

@@ -326,6 +326,21 @@ def test_nobody_comes_back_and_the_work_ends() -> None:
     housed(test)
 
 
+def test_the_sweep_and_the_end_of_the_gateway_may_close_a_session_at_once() -> None:
+    async def test(house: House, world: World) -> None:
+        socket = await house.enter()
+        socket.say(type="channel.open", channel=1, kind="stt")
+        await socket.until("channel.opened")
+        (live,) = house.sessions
+        async with asyncio.TaskGroup() as group:
+            for closer in ("sweep", "end"):
+                group.create_task(live.close(), name=closer)
+        await live.close()
+        assert world.recognitions[0].cancelled
+
+    housed(test)
+
+
 def test_a_client_that_stops_reading_is_cut_and_may_resume() -> None:
     async def test(house: House, world: World) -> None:
         socket = await house.enter()
