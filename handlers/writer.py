@@ -104,6 +104,11 @@ class SocketWriter:
             self._scheduled = True
             self._tick_end.add(self._write)
 
+    def write_text(self, text: str) -> None:
+        """Write it now, before the frames of this tick; only while `free`."""
+        assert self._socket is not None, "it is free"
+        self._socket.transport.write(data_frame(text))
+
     def finish(self, message: str, code: int, reason: str) -> None:
         """Write what waits, then this message if not empty, then close."""
         self._last = (message, code, reason)

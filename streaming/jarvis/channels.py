@@ -9,6 +9,7 @@ from streaming.jarvis.outlet import ChannelOutlet, OutletHost
 from streaming.jarvis.translate import lane_of
 from streaming.outlet import SpeechPosition, WrongInputError
 from streaming.ports import ServiceError
+from streaming.protocol import events
 from streaming.protocol import messages as wire
 from streaming.protocol.channel import ChannelState
 from streaming.protocol.snapshot import Rewind
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from streaming.lanes.base import Lane
     from streaming.outlet import LaneSetup
     from streaming.ports import Side
-    from streaming.protocol import events
     from streaming.protocol.channel import ServerChannel
     from streaming.session import Session
 
@@ -229,3 +229,16 @@ class Channels:
             if outlet.sound is not None:
                 found["server", channel] = outlet.sound
         return found
+
+
+CHANNEL_ACTIONS: dict[type, Callable[[Channels, Any], None]] = {
+    events.ChannelAccepted: Channels.on_opened,
+    events.InputEnded: Channels.on_ended,
+    events.UtteranceCommitted: Channels.on_committed,
+    events.TextReceived: Channels.on_text,
+    events.PlaybackReported: Channels.on_playback,
+    events.CreditGranted: Channels.on_credit,
+    events.SpeechArrived: Channels.on_arrived,
+    events.ChannelCancelled: Channels.on_cancelled,
+    events.ChannelFailed: Channels.on_failed,
+}

@@ -9,14 +9,17 @@ if TYPE_CHECKING:
 
 
 class FrameSink(Protocol):
-    """Takes frames of audio past the queue."""
+    """Takes frames of audio, and pings of silent clients, past the queue. Call its methods only while it is `free`."""
 
     @property
     def free(self) -> bool:
         """True if the client reads, and nothing has to be written before a frame."""
 
     def write_frame(self, frame: bytes, now: float) -> None:
-        """Write a frame in this tick, whose time is `now`; only while `free`."""
+        """Write a frame in this tick, whose time is `now`."""
+
+    def write_text(self, text: str) -> None:
+        """Write a text now. It may overtake frames of this tick."""
 
 
 class Socket(Protocol):

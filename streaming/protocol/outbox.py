@@ -218,6 +218,11 @@ class Outbox:
             self._acknowledges, self._held_since = False, None
 
     @property
+    def quiet(self) -> bool:
+        """True if there is a socket and nothing waits for it."""
+        return self.attached and not (self.queue.bytes or self._socket or self._resending)
+
+    @property
     def has_data(self) -> bool:
         """True if `data_to_send` would return something."""
         if not self.attached:

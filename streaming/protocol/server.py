@@ -249,6 +249,13 @@ class ServerConnection:
             return None
         return self._out.audio_at_once(state, payload, pts_ms, now)
 
+    def ping_at_once(self, now: float) -> str | None:
+        """The heartbeat's ping, to be written now, if it is due and nothing has to be sent before it. None: nothing was done.
+
+        What else may be due is left to `handle_timeout`.
+        """
+        return self._beat.ping(now) if self._out.quiet else None
+
     def interrupt(self, channel: int) -> int:
         """Make all previous audio stale, drop what is queued of it, and return the new generation."""
         state = self._live(channel)

@@ -82,6 +82,9 @@ class FakeSocket:
     def write_frame(self, frame: bytes, now: float) -> None:
         self._take(frame)
 
+    def write_text(self, text: str) -> None:
+        self._take(text)
+
     def wake(self) -> None:
         if not self._writing:
             self._writing = True

@@ -50,6 +50,9 @@ class _Socket:
     def write_frame(self, frame: bytes, now: float) -> None:
         self.roamer.deliver(frame)
 
+    def write_text(self, text: str) -> None:
+        self.roamer.deliver(text)
+
     def wake(self) -> None:
         if not self._writing and self.open:
             self._writing = True

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streaming.jarvis.journal import REFRESH_S
+from streaming.jarvis.live import LiveSession
 from streaming.jarvis.registry import SWEEP_S, Sessions
 from streaming.protocol.limits import Limits
-from streaming.protocol.server import ServerConnection
 from tests.streaming.jarvis.test_calls_per_frame import calls_in_streaming
 from tests.support.house import FakeStore, House, housed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streaming.jarvis.live import LiveSession
-    from streaming.protocol.events import Event
     from tests.support.world import World
 
-PING_CALLS = 40  # 39 today
+PING_CALLS = 18  # 18 today; 39 when it went through the queue
 PONG_CALLS = 15  # 15 today; 34 when it was read like any other message
 HEARTBEAT_S = Limits().heartbeat_s
 
@@ -45,32 +43,30 @@ def test_a_heartbeat_takes_few_calls() -> None:
         assert wakes == []
         assert line.traffic.texts_received == 2
         assert len(pong) <= PONG_CALLS, pong
+        line.live._wakes.cancel(line.live._wake_step, line.live._on_deadline)
         await asyncio.sleep(HEARTBEAT_S + 0.1)
-        assert wakes == [None]
-
-        def ask(_data: bytes) -> None:
-            line.live._on_deadline()
-            line.data_to_send()
-
-        ping = calls_in_streaming(ask, [b""])
+        ping = calls_in_streaming(lambda _data: line.live._on_deadline(), [b""])
         assert len(ping) <= PING_CALLS, ping
+        assert len(socket.of("ping")) == 2
+        assert wakes == []
+        assert line.traffic.texts_sent == len(socket.texts)
 
     housed(test)
 
 
 @pytest.mark.plain_python("replaces a method")
 def test_one_timer_fires_for_each_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[float] = []
-    look = ServerConnection.handle_timeout
+    looks: list[None] = []
+    look = LiveSession._on_deadline
 
-    def counted(connection: ServerConnection, now: float) -> list[Event]:
-        looks.append(now)
-        return look(connection, now)
+    def counted(live: LiveSession) -> None:
+        looks.append(None)
+        look(live)
 
     async def test(house: House, _world: World) -> None:
+        monkeypatch.setattr(LiveSession, "_on_deadline", counted)
         socket = await house.enter()
         socket.say(type="ping", t=1)
-        monkeypatch.setattr(ServerConnection, "handle_timeout", counted)
         for heartbeat in range(1, 11):
             asked = await socket.until("ping", count=heartbeat)
             await asyncio.sleep(0.07)  # the way of the answer
@@ -119,5 +115,20 @@ def test_sessions_with_a_socket_are_not_looked_at_each_second(monkeypatch: pytes
         monkeypatch.undo()
         staying.say(type="ping", t=1)
         await staying.until("pong")
+
+    housed(test)
+
+
+def test_a_client_that_does_not_read_is_asked_by_the_queue() -> None:
+    async def test(house: House, _world: World) -> None:
+        socket = await house.enter()
+        socket.say(type="ping", t=1)
+        await socket.until("pong")
+        socket.reading = False
+        await asyncio.sleep(HEARTBEAT_S + 0.1)
+        assert socket.of("ping") == []
+        socket.reading = True
+        socket.wake()
+        await socket.until("ping")
 
     housed(test)
