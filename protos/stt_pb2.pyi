@@ -106,8 +106,11 @@ class TrunkResponse(_message.Message):
 
     ITEMS_FIELD_NUMBER: _builtins.int
     REPORTS_PROGRESS_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
     reports_progress: _builtins.bool
     """in the first response: callers that asked for Progress can rely on it from the start"""
+    instance: _builtins.str
+    """in the first response: names the process; callers then open a trunk to each that they find"""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamResponse]: ...
     def __init__(
@@ -115,10 +118,11 @@ class TrunkResponse(_message.Message):
         *,
         items: _abc.Iterable[Global___StreamResponse] | None = ...,
         reports_progress: _builtins.bool = ...,
+        instance: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "reports_progress", b"reports_progress"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "items", b"items", "reports_progress", b"reports_progress"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

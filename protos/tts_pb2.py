@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10protos/tts.proto\x12\rjarvis.tts.v1\";\n\x0cTrunkRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.jarvis.tts.v1.StreamRequest\"\x84\x02\n\rStreamRequest\x12\x0e\n\x06stream\x18\x01 \x01(\r\x12\x33\n\x07request\x18\x02 \x01(\x0b\x32 .jarvis.tts.v1.SynthesizeRequestH\x00\x12\r\n\x03\x65nd\x18\x03 \x01(\x08H\x00\x12\x10\n\x06\x63\x61ncel\x18\x04 \x01(\x08H\x00\x12\x16\n\x0c\x63redit_bytes\x18\x06 \x01(\rH\x00\x12<\n\x08metadata\x18\x05 \x03(\x0b\x32*.jarvis.tts.v1.StreamRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04what\"=\n\rTrunkResponse\x12,\n\x05items\x18\x01 \x03(\x0b\x32\x1d.jarvis.tts.v1.StreamResponse\"\x88\x01\n\x0eStreamResponse\x12\x0e\n\x06stream\x18\x01 \x01(\r\x12\x35\n\x08response\x18\x02 \x01(\x0b\x32!.jarvis.tts.v1.SynthesizeResponseH\x00\x12\'\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x18.jarvis.tts.v1.StreamEndH\x00\x42\x06\n\x04what\"*\n\tStreamEnd\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\"B\n\x10SynthesizeConfig\x12\r\n\x05voice\x18\x01 \x01(\t\x12\r\n\x05speed\x18\x02 \x01(\x01\x12\x10\n\x08language\x18\x03 \x01(\t\"a\n\x11SynthesizeRequest\x12\x31\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1f.jarvis.tts.v1.SynthesizeConfigH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x42\t\n\x07request\"\xa5\x01\n\x12SynthesizeResponse\x12)\n\x07started\x18\x01 \x01(\x0b\x32\x16.jarvis.tts.v1.StartedH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12%\n\x05words\x18\x03 \x01(\x0b\x32\x14.jarvis.tts.v1.WordsH\x00\x12#\n\x04\x64one\x18\x04 \x01(\x0b\x32\x13.jarvis.tts.v1.DoneH\x00\x42\x07\n\x05\x65vent\"0\n\x07Started\x12\x16\n\x0esample_rate_hz\x18\x01 \x01(\r\x12\r\n\x05voice\x18\x02 \x01(\t\"+\n\x05Words\x12\"\n\x05words\x18\x01 \x03(\x0b\x32\x13.jarvis.tts.v1.Word\"6\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\"\x1b\n\x04\x44one\x12\x13\n\x0b\x64uration_ms\x18\x01 \x01(\r\"%\n\x11ListVoicesRequest\x12\x10\n\x08language\x18\x01 \x01(\t\":\n\x12ListVoicesResponse\x12$\n\x06voices\x18\x01 \x03(\x0b\x32\x14.jarvis.tts.v1.Voice\"k\n\x05Voice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0e\n\x06gender\x18\x04 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x05 \x01(\r\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t2\x89\x02\n\x0cTextToSpeech\x12U\n\nSynthesize\x12 .jarvis.tts.v1.SynthesizeRequest\x1a!.jarvis.tts.v1.SynthesizeResponse(\x01\x30\x01\x12Q\n\nListVoices\x12 .jarvis.tts.v1.ListVoicesRequest\x1a!.jarvis.tts.v1.ListVoicesResponse\x12O\n\x0eSynthesizeMany\x12\x1b.jarvis.tts.v1.TrunkRequest\x1a\x1c.jarvis.tts.v1.TrunkResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10protos/tts.proto\x12\rjarvis.tts.v1\";\n\x0cTrunkRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.jarvis.tts.v1.StreamRequest\"\x84\x02\n\rStreamRequest\x12\x0e\n\x06stream\x18\x01 \x01(\r\x12\x33\n\x07request\x18\x02 \x01(\x0b\x32 .jarvis.tts.v1.SynthesizeRequestH\x00\x12\r\n\x03\x65nd\x18\x03 \x01(\x08H\x00\x12\x10\n\x06\x63\x61ncel\x18\x04 \x01(\x08H\x00\x12\x16\n\x0c\x63redit_bytes\x18\x06 \x01(\rH\x00\x12<\n\x08metadata\x18\x05 \x03(\x0b\x32*.jarvis.tts.v1.StreamRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04what\"O\n\rTrunkResponse\x12,\n\x05items\x18\x01 \x03(\x0b\x32\x1d.jarvis.tts.v1.StreamResponse\x12\x10\n\x08instance\x18\x03 \x01(\t\"\x88\x01\n\x0eStreamResponse\x12\x0e\n\x06stream\x18\x01 \x01(\r\x12\x35\n\x08response\x18\x02 \x01(\x0b\x32!.jarvis.tts.v1.SynthesizeResponseH\x00\x12\'\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x18.jarvis.tts.v1.StreamEndH\x00\x42\x06\n\x04what\"*\n\tStreamEnd\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\"B\n\x10SynthesizeConfig\x12\r\n\x05voice\x18\x01 \x01(\t\x12\r\n\x05speed\x18\x02 \x01(\x01\x12\x10\n\x08language\x18\x03 \x01(\t\"a\n\x11SynthesizeRequest\x12\x31\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1f.jarvis.tts.v1.SynthesizeConfigH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x42\t\n\x07request\"\xa5\x01\n\x12SynthesizeResponse\x12)\n\x07started\x18\x01 \x01(\x0b\x32\x16.jarvis.tts.v1.StartedH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12%\n\x05words\x18\x03 \x01(\x0b\x32\x14.jarvis.tts.v1.WordsH\x00\x12#\n\x04\x64one\x18\x04 \x01(\x0b\x32\x13.jarvis.tts.v1.DoneH\x00\x42\x07\n\x05\x65vent\"0\n\x07Started\x12\x16\n\x0esample_rate_hz\x18\x01 \x01(\r\x12\r\n\x05voice\x18\x02 \x01(\t\"+\n\x05Words\x12\"\n\x05words\x18\x01 \x03(\x0b\x32\x13.jarvis.tts.v1.Word\"6\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\"\x1b\n\x04\x44one\x12\x13\n\x0b\x64uration_ms\x18\x01 \x01(\r\"%\n\x11ListVoicesRequest\x12\x10\n\x08language\x18\x01 \x01(\t\":\n\x12ListVoicesResponse\x12$\n\x06voices\x18\x01 \x03(\x0b\x32\x14.jarvis.tts.v1.Voice\"k\n\x05Voice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0e\n\x06gender\x18\x04 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x05 \x01(\r\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t2\x89\x02\n\x0cTextToSpeech\x12U\n\nSynthesize\x12 .jarvis.tts.v1.SynthesizeRequest\x1a!.jarvis.tts.v1.SynthesizeResponse(\x01\x30\x01\x12Q\n\nListVoices\x12 .jarvis.tts.v1.ListVoicesRequest\x1a!.jarvis.tts.v1.ListVoicesResponse\x12O\n\x0eSynthesizeMany\x12\x1b.jarvis.tts.v1.TrunkRequest\x1a\x1c.jarvis.tts.v1.TrunkResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,31 +40,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMREQUEST_METADATAENTRY']._serialized_start=302
   _globals['_STREAMREQUEST_METADATAENTRY']._serialized_end=349
   _globals['_TRUNKRESPONSE']._serialized_start=359
-  _globals['_TRUNKRESPONSE']._serialized_end=420
-  _globals['_STREAMRESPONSE']._serialized_start=423
-  _globals['_STREAMRESPONSE']._serialized_end=559
-  _globals['_STREAMEND']._serialized_start=561
-  _globals['_STREAMEND']._serialized_end=603
-  _globals['_SYNTHESIZECONFIG']._serialized_start=605
-  _globals['_SYNTHESIZECONFIG']._serialized_end=671
-  _globals['_SYNTHESIZEREQUEST']._serialized_start=673
-  _globals['_SYNTHESIZEREQUEST']._serialized_end=770
-  _globals['_SYNTHESIZERESPONSE']._serialized_start=773
-  _globals['_SYNTHESIZERESPONSE']._serialized_end=938
-  _globals['_STARTED']._serialized_start=940
-  _globals['_STARTED']._serialized_end=988
-  _globals['_WORDS']._serialized_start=990
-  _globals['_WORDS']._serialized_end=1033
-  _globals['_WORD']._serialized_start=1035
-  _globals['_WORD']._serialized_end=1089
-  _globals['_DONE']._serialized_start=1091
-  _globals['_DONE']._serialized_end=1118
-  _globals['_LISTVOICESREQUEST']._serialized_start=1120
-  _globals['_LISTVOICESREQUEST']._serialized_end=1157
-  _globals['_LISTVOICESRESPONSE']._serialized_start=1159
-  _globals['_LISTVOICESRESPONSE']._serialized_end=1217
-  _globals['_VOICE']._serialized_start=1219
-  _globals['_VOICE']._serialized_end=1326
-  _globals['_TEXTTOSPEECH']._serialized_start=1329
-  _globals['_TEXTTOSPEECH']._serialized_end=1594
+  _globals['_TRUNKRESPONSE']._serialized_end=438
+  _globals['_STREAMRESPONSE']._serialized_start=441
+  _globals['_STREAMRESPONSE']._serialized_end=577
+  _globals['_STREAMEND']._serialized_start=579
+  _globals['_STREAMEND']._serialized_end=621
+  _globals['_SYNTHESIZECONFIG']._serialized_start=623
+  _globals['_SYNTHESIZECONFIG']._serialized_end=689
+  _globals['_SYNTHESIZEREQUEST']._serialized_start=691
+  _globals['_SYNTHESIZEREQUEST']._serialized_end=788
+  _globals['_SYNTHESIZERESPONSE']._serialized_start=791
+  _globals['_SYNTHESIZERESPONSE']._serialized_end=956
+  _globals['_STARTED']._serialized_start=958
+  _globals['_STARTED']._serialized_end=1006
+  _globals['_WORDS']._serialized_start=1008
+  _globals['_WORDS']._serialized_end=1051
+  _globals['_WORD']._serialized_start=1053
+  _globals['_WORD']._serialized_end=1107
+  _globals['_DONE']._serialized_start=1109
+  _globals['_DONE']._serialized_end=1136
+  _globals['_LISTVOICESREQUEST']._serialized_start=1138
+  _globals['_LISTVOICESREQUEST']._serialized_end=1175
+  _globals['_LISTVOICESRESPONSE']._serialized_start=1177
+  _globals['_LISTVOICESRESPONSE']._serialized_end=1235
+  _globals['_VOICE']._serialized_start=1237
+  _globals['_VOICE']._serialized_end=1344
+  _globals['_TEXTTOSPEECH']._serialized_start=1347
+  _globals['_TEXTTOSPEECH']._serialized_end=1612
 # @@protoc_insertion_point(module_scope)

@@ -69,7 +69,7 @@ class TextToSpeechServicer(object):
 
     def SynthesizeMany(self, request_iterator, context):
         """A trunk: many utterances in one call, each message tagged with its stream. What any of them has to say within a tick leaves
-        in one message. The server greets with an empty response. Optional: a server without it answers UNIMPLEMENTED, and callers
+        in one message. The server greets with a response without items. Optional: a server without it answers UNIMPLEMENTED, and callers
         use Synthesize. Field numbers are those of the trunk in stt.proto.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

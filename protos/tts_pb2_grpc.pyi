@@ -36,7 +36,7 @@ class TextToSpeechStub:
     ListVoices: _grpc.UnaryUnaryMultiCallable[_tts_pb2.ListVoicesRequest, _tts_pb2.ListVoicesResponse]
     SynthesizeMany: _grpc.StreamStreamMultiCallable[_tts_pb2.TrunkRequest, _tts_pb2.TrunkResponse]
     """A trunk: many utterances in one call, each message tagged with its stream. What any of them has to say within a tick leaves
-    in one message. The server greets with an empty response. Optional: a server without it answers UNIMPLEMENTED, and callers
+    in one message. The server greets with a response without items. Optional: a server without it answers UNIMPLEMENTED, and callers
     use Synthesize. Field numbers are those of the trunk in stt.proto.
     """
 
@@ -48,7 +48,7 @@ class TextToSpeechAsyncStub(TextToSpeechStub):
     ListVoices: _aio.UnaryUnaryMultiCallable[_tts_pb2.ListVoicesRequest, _tts_pb2.ListVoicesResponse]  # type: ignore[assignment]
     SynthesizeMany: _aio.StreamStreamMultiCallable[_tts_pb2.TrunkRequest, _tts_pb2.TrunkResponse]  # type: ignore[assignment]
     """A trunk: many utterances in one call, each message tagged with its stream. What any of them has to say within a tick leaves
-    in one message. The server greets with an empty response. Optional: a server without it answers UNIMPLEMENTED, and callers
+    in one message. The server greets with a response without items. Optional: a server without it answers UNIMPLEMENTED, and callers
     use Synthesize. Field numbers are those of the trunk in stt.proto.
     """
 
@@ -75,7 +75,7 @@ class TextToSpeechServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tts_pb2.TrunkResponse], _abc.AsyncIterator[_tts_pb2.TrunkResponse]]:
         """A trunk: many utterances in one call, each message tagged with its stream. What any of them has to say within a tick leaves
-        in one message. The server greets with an empty response. Optional: a server without it answers UNIMPLEMENTED, and callers
+        in one message. The server greets with a response without items. Optional: a server without it answers UNIMPLEMENTED, and callers
         use Synthesize. Field numbers are those of the trunk in stt.proto.
         """
 

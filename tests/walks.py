@@ -174,10 +174,10 @@ class _World(World):
         return replace(super().services(), stt=self._real.stt, tts=self._real.tts)
 
 
-async def _trunk(client: Any) -> Trunk[Any]:
+async def _trunk(client: Any) -> Trunk:
     while (trunk := client._trunks.pick()) is None:
         await asyncio.sleep(0.005)
-    found: Trunk[Any] = trunk
+    found: Trunk = trunk
     return found
 
 

@@ -126,13 +126,9 @@ class CallManyCall(trunk.TrunkCall):
     """One gRPC call with unary calls."""
 
     def __init__(self, service: str, instance: str, find: Found, peer: str) -> None:
-        super().__init__(calls_pb2, service)
+        super().__init__(calls_pb2, service, instance)
         self._peer = peer
-        self._instance = instance
         self._find = find
-
-    def greeting(self) -> calls_pb2.TrunkResponse:
-        return calls_pb2.TrunkResponse(instance=self._instance)
 
     def drain(self) -> None:
         """Ask the caller for no more calls."""

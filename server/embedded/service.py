@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class EmbeddedService(ABC):
 
     def __init__(self, config: EmbeddedConfig) -> None:
         self.config = config
+        self.instance = secrets.token_hex(8)  # tells callers its processes apart
 
     @property
     def full_name(self) -> str:

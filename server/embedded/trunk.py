@@ -63,9 +63,11 @@ class TrunkCall(ABC):
 
     busy_tick_s = BUSY_TICK_S  # how long the responses of many streams gather
 
-    def __init__(self, messages: ModuleType, service: str) -> None:
+    def __init__(self, messages: ModuleType, service: str, instance: str = "") -> None:
+        """`instance` names the process; empty: it has no name, and callers do not look for others."""
         self._messages: Any = messages
         self._service = service
+        self._instance = instance
         self._streams: dict[int, ServedStream] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._out: list[Any] = []
@@ -78,7 +80,7 @@ class TrunkCall(ABC):
 
     def greeting(self) -> Any:
         """The first response: it tells the caller that this service has trunks."""
-        return self._messages.TrunkResponse()
+        return self._messages.TrunkResponse(instance=self._instance)
 
     @abstractmethod
     async def run(self, stream: ServedStream) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import grpc.aio
@@ -18,7 +18,7 @@ from server.services import SERVICES
 from server.upstream.call import UnsentError
 from server.upstream.pool import MAX_MESSAGE_BYTES
 from server.upstream.status import failed_status, rpc_error
-from server.upstream.trunk import NOT_OFFERED_S, SILENT_S, TRY_AGAIN_S, Carried, Trunk
+from server.upstream.trunk import SILENT_S, Trunk, Trunks
 from server.upstream.trunk_items import ItemWriter, whole
 from server.upstream.trunk_method import TrunkMethod
 
@@ -30,13 +30,8 @@ if TYPE_CHECKING:
     from protos.calls_pb2_grpc import CallsAsyncStub
     from server.upstream.background import Background
     from server.upstream.call import ServiceLine
-    from server.upstream.pool import ChannelPool
-
-StubT = TypeVar("StubT")
 
 MAX_REQUEST_BYTES: Final = 64 * 1024  # more goes as a call of its own: others would wait behind it
-NEXT_INSTANCE_S: Final = 30.0  # after this long, look whether the service has got another process
-SOON_S: Final = 0.05  # after a trunk was opened, look whether it is ready
 
 
 class CarriedCall:
@@ -58,7 +53,7 @@ class CarriedCall:
     )
 
     def __init__(
-        self, trunk: CallTrunk[Any], number: int, first: bytes, parse: Callable[[bytes], Any], limit_s: float
+        self, trunk: CallTrunk, number: int, first: bytes, parse: Callable[[bytes], Any], limit_s: float
     ) -> None:
         loop = asyncio.get_running_loop()
         self.number = number
@@ -168,25 +163,12 @@ class CarriedCall:
             self._fail(rpc_error(grpc.StatusCode.UNAVAILABLE, words or "Socket closed"))
 
 
-class CallTrunk(Trunk[StubT]):
-    """One gRPC call with many unary calls. `retired`: it takes no new ones, and ends with the last one that it has."""
+class CallTrunk(Trunk):
+    """One gRPC call with many unary calls."""
 
-    retired = False
     _in_vain_since = (
         -math.inf
     )  # on the loop's clock: when the first call was made that has not been answered since anything was heard
-
-    def retire(self) -> None:
-        """Take no new calls."""
-        self.retired = True
-        if not self._streams and self._call is not None:
-            self._call.cancel()
-
-    def forget(self, stream: Carried) -> None:
-        """Remove an ended call."""
-        super().forget(stream)
-        if self.retired:
-            self.retire()
 
     def _take_other(self, item: calls_pb2.StreamResponse) -> None:
         if item.draining:
@@ -219,29 +201,18 @@ class CallTrunk(Trunk[StubT]):
             self.retire()
 
 
-class CallTrunks(Generic[StubT]):
-    """The trunks of one service's unary calls, one for each process that answers at its connections.
+class CallTrunks(Trunks[CallTrunk]):
+    """The trunks of one service's unary calls. They take turns."""
 
-    gRPC shares calls among the addresses of a name, but a trunk stays where it was opened. So another one is opened now and then: if
-    it leads to a process that has one, it is closed again.
-    """
-
-    def __init__(self, line: ServiceLine[StubT], background: Background) -> None:
-        self._line = line
-        self._background = background
-        self._trunks: list[CallTrunk[StubT]] = []
+    def __init__(self, line: ServiceLine[Any], background: Background) -> None:
+        super().__init__(line, partial(CallTrunk, line, CALLS, background))
         self._turn = 0
-        self._try_at = 0.0
 
-    def pick(self) -> CallTrunk[StubT] | None:
+    def pick(self) -> CallTrunk | None:
         """The next trunk in turn. None if there is none: the caller then makes a call of its own."""
-        if self._line.now() >= self._try_at:
-            self.open()
-        usable = [trunk for trunk in self._trunks if trunk.ready and not (trunk.over or trunk.retired)]
-        if not usable:
-            return None
+        usable = self.usable()
         self._turn += 1
-        return usable[self._turn % len(usable)]
+        return usable[self._turn % len(usable)] if usable else None
 
     def carry(
         self, method: str, request: Message, metadata: tuple[tuple[str, str], ...], limit_s: float
@@ -255,36 +226,9 @@ class CallTrunks(Generic[StubT]):
         asked = calls_pb2.Request(method=path, message=request.SerializeToString(), timeout_ms=timeout_ms)
         return trunk.call(asked, dict(metadata), parse, limit_s)
 
-    def open(self) -> None:
-        """Open a trunk if there is none, or to find another process; wait for a moment if one has just ended."""
-        now = self._line.now()
-        lost = [trunk for trunk in self._trunks if trunk.over and not trunk.retired]
-        self._trunks = [trunk for trunk in self._trunks if not trunk.over]
-        if lost:
-            self._try_at = now + (TRY_AGAIN_S if all(trunk.offered for trunk in lost) else NOT_OFFERED_S)
-        elif not all(trunk.ready for trunk in self._trunks if not trunk.retired):
-            self._try_at = now + SOON_S
-        elif self._retire_twins():
-            self._try_at = now + NEXT_INSTANCE_S
-        else:
-            self._trunks.append(CallTrunk(self._line, CALLS, self._background))
-            self._try_at = now + SOON_S
 
-    def _retire_twins(self) -> bool:
-        """Close what leads to the same process as an older trunk. True if there was one: all processes are known for now."""
-        known: set[str] = set()
-        twins = False
-        for trunk in self._trunks:
-            if not trunk.retired:
-                if trunk.greeting.instance in known:
-                    trunk.retire()
-                    twins = True
-                known.add(trunk.greeting.instance)
-        return twins
-
-
-def _connect(pool: ChannelPool[Any]) -> Callable[[], grpc.aio.StreamStreamCall[Any, Any]]:
-    stub: CallsAsyncStub = CallsStub(pool.pick_for_trunk())
+def _connect(channel: grpc.aio.Channel) -> Callable[[], grpc.aio.StreamStreamCall[Any, Any]]:
+    stub: CallsAsyncStub = CallsStub(channel)
     return stub.CallMany
 
 
@@ -292,7 +236,7 @@ def _first(number: int, request: calls_pb2.Request, metadata: dict[str, str]) ->
     return calls_pb2.StreamRequest(stream=number, request=request, metadata=metadata).SerializeToString()
 
 
-CALLS: TrunkMethod[Any] = TrunkMethod(_connect, "", _first)
+CALLS = TrunkMethod(_connect, "", _first)
 
 
 @cache

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from protos import stt_pb2
+from protos.stt_pb2_grpc import SpeechToTextStub
 from server.upstream.inactivity import InactivityGuard
 from server.upstream.trunk_method import TrunkMethod
 from server.upstream.trunk_stream import TrunkStream
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
+    from collections.abc import Callable, Sized
+
+    import grpc.aio
 
     from protos.stt_pb2_grpc import SpeechToTextAsyncStub
     from server.upstream.call import Attempt
@@ -91,6 +94,9 @@ def _first(number: int, request: Any, metadata: dict[str, str]) -> bytes:
     return stt_pb2.StreamRequest(stream=number, request=request, metadata=metadata).SerializeToString()
 
 
-MICROPHONES: TrunkMethod[SpeechToTextAsyncStub] = TrunkMethod(
-    lambda pool: pool.pick().RecognizeMany, "Recognize", _first
-)
+def _connect(channel: grpc.aio.Channel) -> Callable[[], grpc.aio.StreamStreamCall[Any, Any]]:
+    stub: SpeechToTextAsyncStub = SpeechToTextStub(channel)
+    return stub.RecognizeMany
+
+
+MICROPHONES = TrunkMethod(_connect, "Recognize", _first)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from protos import tts_pb2
+from protos.tts_pb2_grpc import TextToSpeechStub
 from server.upstream.trunk_method import TrunkMethod
 from server.upstream.trunk_stream import TrunkStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import grpc.aio
 
     from protos.tts_pb2_grpc import TextToSpeechAsyncStub
     from server.upstream.call import Attempt
@@ -108,4 +111,9 @@ def _first(number: int, request: Any, metadata: dict[str, str]) -> bytes:
     return tts_pb2.StreamRequest(stream=number, request=request, metadata=metadata).SerializeToString()
 
 
-SPEECH: TrunkMethod[TextToSpeechAsyncStub] = TrunkMethod(lambda pool: pool.pick().SynthesizeMany, "Synthesize", _first)
+def _connect(channel: grpc.aio.Channel) -> Callable[[], grpc.aio.StreamStreamCall[Any, Any]]:
+    stub: TextToSpeechAsyncStub = TextToSpeechStub(channel)
+    return stub.SynthesizeMany
+
+
+SPEECH = TrunkMethod(_connect, "Synthesize", _first)

@@ -11,7 +11,7 @@ from server.upstream.hangs import HangWatch
 from server.upstream.microphone_trunk import MICROPHONES, MicrophoneStream
 from server.upstream.stream import BidiMethod, BidiStream
 from server.upstream.stt_stream import AudioSource, SttStream
-from server.upstream.trunk import Trunks
+from server.upstream.trunk import Trunk, Trunks
 from streaming.ports import Endpointing, ServiceError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class SttClient:
     def __init__(self, line: ServiceLine[SpeechToTextAsyncStub], background: Background) -> None:
         self._line = line
         self._background = background
-        self._trunks = Trunks(line, MICROPHONES, background)
+        self._trunks = Trunks(line, partial(Trunk, line, MICROPHONES, background), line.endpoint.pool_size)
         self._watch = HangWatch(lambda: self._trunks.unanswered)
 
     def open_trunks(self) -> None:

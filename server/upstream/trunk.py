@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 import grpc
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from server.upstream.trunk_stream import Carrier, TrunkStream
     from streaming.ports import CallContext, ServiceError
 
-StubT = TypeVar("StubT")
 StreamT = TypeVar("StreamT", bound="TrunkStream[Any]")
 StreamT_co = TypeVar("StreamT_co", bound="TrunkStream[Any]", covariant=True)
+TrunkT = TypeVar("TrunkT", bound="Trunk")
 
 MESSAGE_BYTES: Final = 1024 * 1024  # a quarter of what gRPC takes; more streams go into the next message
 TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to this many streams, frames gather for this long
@@ -43,6 +44,9 @@ LATER_S = 0.2
 SILENT_S = 2.0  # if one stream hangs and the trunk received nothing for this long, the trunk hangs
 TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
+NEXT_INSTANCE_S: Final = 30.0  # after this long, look whether the service has got another process
+SOON_S: Final = 0.05  # after a trunk was opened, look whether it is ready
+MOST_TRUNKS: Final = 64  # of one service, in case it names itself anew each time
 
 
 class Carried(Protocol):
@@ -62,13 +66,16 @@ class Carried(Protocol):
         """The stream has ended with the trunk."""
 
 
-class Trunk(Generic[StubT]):
+class Trunk:
     """One call with many streams. `ready`: the service's greeting has arrived. `over`: the call has ended.
 
-    `heard_at`: when the newest message arrived, on the loop's clock.
+    `retired`: it takes no new streams, and ends with the last one that it has. `heard_at`: when the newest message arrived, on the
+    loop's clock.
     """
 
-    def __init__(self, line: ServiceLine[StubT], method: TrunkMethod[StubT], background: Background) -> None:
+    def __init__(
+        self, line: ServiceLine[Any], method: TrunkMethod, background: Background, on_ready: Callable[[], None]
+    ) -> None:
         self._line = line
         self._method = method
         self.service = line.name
@@ -81,12 +88,14 @@ class Trunk(Generic[StubT]):
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._gathered_at = 0.0  # on the loop's clock: when the last message was put together
+        self.channel: grpc.aio.Channel | None = None
         self._call: grpc.aio.StreamStreamCall[Any, Any] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._background = background
         self.heard_at = asyncio.get_running_loop().time()
         self._hung: ServiceError | None = None
-        self.ready = self.over = False
+        self.ready = self.over = self.retired = False
+        self._on_ready: Callable[[], None] | None = on_ready
         self.greeting: Any = None  # the first response, once ready
         self.offered = True  # False: the service has no trunks
         background.spawn(self._run(), f"{line.name} trunk")
@@ -131,6 +140,14 @@ class Trunk(Generic[StubT]):
     def forget(self, stream: Carried) -> None:
         """Remove an ended stream."""
         self._streams.pop(stream.number, None)
+        if self.retired:
+            self.retire()
+
+    def retire(self) -> None:
+        """Take no new streams."""
+        self.retired = True
+        if not self._streams and self._call is not None:
+            self._call.cancel()
 
     def cancel(self, stream: Carried) -> None:
         """Cancel the stream at the service."""
@@ -161,7 +178,7 @@ class Trunk(Generic[StubT]):
                 raise
             broken = error
         finally:
-            self.over = True
+            self.over, self._on_ready = True, None
             if self._writer is not None:
                 self._writer.cancel()
             if self._later is not None:
@@ -174,7 +191,8 @@ class Trunk(Generic[StubT]):
             del broken  # its traceback refers to this frame: a reference cycle with the trunk
 
     async def _talk(self) -> None:
-        call = self._call = self._method.call(self._line.pool)()
+        self.channel = self._line.pool.pick_for_trunk()
+        call = self._call = self._method.call(self.channel)()
         try:
             async for response in call:
                 if response is None:  # grpc.aio's answer for what protobuf cannot read
@@ -184,6 +202,8 @@ class Trunk(Generic[StubT]):
                 if not self.ready and self._writer is None:
                     self.ready, self.greeting = True, response
                     self._writer = self._background.spawn(self._write(call), f"{self.service} trunk writer")
+                    if self._on_ready is not None:
+                        self._on_ready()
                 for item in response.items:
                     stream = self._streams.get(item.stream)
                     if stream is not None:
@@ -258,31 +278,40 @@ def tick(streams: int) -> float:
     return next((tick_s for most, tick_s in TICKS_S if streams <= most), BUSY_TICK_S)
 
 
-class Trunks(Generic[StubT]):
-    """The trunks of one service, one per connection. Until a trunk is ready, each stream is a call of its own."""
+class Trunks(Generic[TrunkT]):
+    """The trunks of one service, for each process behind its addresses and names. Until one is ready, each stream is a call of its own.
+
+    gRPC shares calls among the addresses of a name, but a trunk stays where it was opened. So another one is opened now and then: if
+    it leads to a process that has its trunks already, it is closed again. `each`: trunks of one process.
+    """
 
     def __init__(
         self,
-        line: ServiceLine[StubT],
-        method: TrunkMethod[StubT],
-        background: Background,
+        line: ServiceLine[Any],
+        build: Callable[[Callable[[], None]], TrunkT],
+        each: int = 1,
         clock: Callable[[], float] | None = None,
     ) -> None:
+        """`build`: opens a trunk, given what it calls when it is ready."""
         self._line = line
-        self._method = method
-        self._background = background
+        self._build = build
+        self._each = each
         self._clock = clock or line.now
-        self._trunks: list[Trunk[StubT]] = []
+        self._trunks: list[TrunkT] = []
         self._try_at = 0.0
         self.enabled = True
 
-    def pick(self) -> Trunk[StubT] | None:
-        """The trunk with the fewest streams. None if there is none: the caller then opens a separate call."""
+    def usable(self) -> list[TrunkT]:
+        """Those that take new streams, in the order in which they were opened."""
         if not self.enabled:
-            return None
+            return []
         if self._clock() >= self._try_at:
             self.open()
-        return min((trunk for trunk in self._trunks if trunk.ready and not trunk.over), key=len, default=None)
+        return [trunk for trunk in self._trunks if trunk.ready and not (trunk.over or trunk.retired)]
+
+    def pick(self) -> TrunkT | None:
+        """The trunk with the fewest streams. None if there is none: the caller then opens a separate call."""
+        return min(self.usable(), key=len, default=None)
 
     @property
     def unanswered(self) -> bool:
@@ -291,12 +320,34 @@ class Trunks(Generic[StubT]):
         return bool(opened) and not any(trunk.ready for trunk in opened)
 
     def open(self) -> None:
-        """Open the missing trunks, or wait for a moment if one has just ended."""
-        ended = [trunk for trunk in self._trunks if trunk.over]
+        """Open a trunk if there is none, or to find another process; wait for a moment if one has just ended."""
+        now = self._clock()
+        lost = [trunk for trunk in self._trunks if trunk.over and not trunk.retired]
         self._trunks = [trunk for trunk in self._trunks if not trunk.over]
-        if ended:
-            pause_s = TRY_AGAIN_S if all(trunk.offered for trunk in ended) else NOT_OFFERED_S
-            self._try_at = self._clock() + pause_s
-            return
-        while len(self._trunks) < len(self._line.pool.channels):
-            self._trunks.append(Trunk(self._line, self._method, self._background))
+        if lost:
+            self._try_at = now + (TRY_AGAIN_S if all(trunk.offered for trunk in lost) else NOT_OFFERED_S)
+        elif not all(trunk.ready for trunk in self._trunks if not trunk.retired):
+            self._try_at = now + SOON_S
+        elif self._retire_twins() or len(self._trunks) >= MOST_TRUNKS:
+            self._try_at = now + NEXT_INSTANCE_S
+        else:
+            self._trunks.append(self._build(self.open))
+            self._try_at = now + SOON_S
+
+    def _retire_twins(self) -> bool:
+        """Close what leads to a process that has its trunks already. True if all processes are known for now.
+
+        Those that tell no name have a trunk for each connection.
+        """
+        known: Counter[str | grpc.aio.Channel | None] = Counter()
+        twins = False
+        for trunk in self._trunks:
+            if trunk.retired:
+                continue
+            name: str = trunk.greeting.instance
+            where = name or trunk.channel
+            known[where] += 1
+            if known[where] > (self._each if name else 1):
+                trunk.retire()
+                twins = True
+        return twins or all(channel in known for channel in self._line.pool.channels)

@@ -10,7 +10,7 @@ from protos import tts_pb2
 from server.upstream.convert import asking
 from server.upstream.speech_trunk import SPEECH, SpeechStream
 from server.upstream.stream import BidiMethod, BidiStream
-from server.upstream.trunk import Trunks
+from server.upstream.trunk import Trunk, Trunks
 from server.upstream.tts_stream import TtsStream
 from streaming.ports import ServiceError, Voice
 
@@ -34,7 +34,7 @@ class TtsClient:
     def __init__(self, line: ServiceLine[TextToSpeechAsyncStub], background: Background) -> None:
         self._line = line
         self._background = background
-        self._trunks = Trunks(line, SPEECH, background)
+        self._trunks = Trunks(line, partial(Trunk, line, SPEECH, background), line.endpoint.pool_size)
 
     def open_trunks(self) -> None:
         """Open the trunks before the first utterance. Call it when the service is up."""

@@ -79,7 +79,7 @@ async def sockets(house: House, talkers: int) -> list[FrameSocket]:
     return found
 
 
-async def walk(trunk: Trunk[Any], found: list[FrameSocket], rounds: int) -> tuple[float, float]:
+async def walk(trunk: Trunk, found: list[FrameSocket], rounds: int) -> tuple[float, float]:
     """The best CPU of a frame in µs: into its stream, and into a message."""
     best = [float("inf"), float("inf")]
     call: Any = trunk._call

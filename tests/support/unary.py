@@ -20,7 +20,7 @@ from protos import calls_pb2_grpc, intent_pb2, memory_pb2
 from server.embedded.calls import CallsServicer
 from server.services import SERVICES
 from server.upstream import ServiceEndpoint, Upstream
-from server.upstream.call_trunk import NEXT_INSTANCE_S
+from server.upstream.trunk import NEXT_INSTANCE_S
 from streaming.ports import ServiceError
 from tests.server.upstream.observing import CALLER
 

@@ -83,7 +83,7 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
         self, request_iterator: AsyncIterator[stt_pb2.TrunkRequest], context: TrunkContext
     ) -> None:
         """Transcribe many microphones in one call."""
-        await RecognizeManyCall(cast("Any", self.Recognize)).serve(request_iterator, context)
+        await RecognizeManyCall(cast("Any", self.Recognize), self.instance).serve(request_iterator, context)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,12 +36,12 @@ class TalkerContext(trunk.StreamContext):
 class RecognizeManyCall(trunk.TrunkCall):
     """One RecognizeMany call."""
 
-    def __init__(self, recognize: Recognize) -> None:
-        super().__init__(stt_pb2, "stt")
+    def __init__(self, recognize: Recognize, instance: str = "") -> None:
+        super().__init__(stt_pb2, "stt", instance)
         self._recognize = recognize
 
     def greeting(self) -> stt_pb2.TrunkResponse:
-        return stt_pb2.TrunkResponse(reports_progress=True)
+        return stt_pb2.TrunkResponse(reports_progress=True, instance=self._instance)
 
     def new_stream(self, number: int) -> TalkerStream:
         return TalkerStream(number)

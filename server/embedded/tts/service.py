@@ -101,7 +101,7 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
         self, request_iterator: AsyncIterator[tts_pb2.TrunkRequest], context: TrunkContext
     ) -> None:
         """Speak many texts in one call."""
-        await SynthesizeManyCall(cast("Any", self.Synthesize)).serve(request_iterator, context)
+        await SynthesizeManyCall(cast("Any", self.Synthesize), self.instance).serve(request_iterator, context)
 
     async def _speak(self, requests: Requests) -> AsyncIterator[tts_pb2.SynthesizeResponse]:
         manner = checked(await _config(requests), self._catalogue)

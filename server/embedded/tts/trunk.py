@@ -49,8 +49,8 @@ class SynthesizeManyCall(trunk.TrunkCall):
 
     busy_tick_s = SPEECH_TICK_S
 
-    def __init__(self, synthesize: Synthesize) -> None:
-        super().__init__(tts_pb2, "tts")
+    def __init__(self, synthesize: Synthesize, instance: str = "") -> None:
+        super().__init__(tts_pb2, "tts", instance)
         self._synthesize = synthesize
 
     def new_stream(self, number: int) -> CreditedStream:

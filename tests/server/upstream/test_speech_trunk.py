@@ -63,7 +63,7 @@ def carrying(
     return handle
 
 
-async def trunk_of(upstream: Upstream) -> Trunk[Any]:
+async def trunk_of(upstream: Upstream) -> Trunk:
     client: Any = upstream.services.tts
     while (trunk := client._trunks.pick()) is None:
         client._trunks._try_at = 0.0  # no pause between attempts
@@ -75,7 +75,7 @@ async def trunk_of(upstream: Upstream) -> Trunk[Any]:
 @asynccontextmanager
 async def trunked(
     synthesize: Synthesize = letters, look: Callable[[tts_pb2.TrunkRequest], None] = lambda _: None
-) -> AsyncIterator[tuple[FakeServices, Upstream, Trunk[Any]]]:
+) -> AsyncIterator[tuple[FakeServices, Upstream, Trunk]]:
     """`look` sees each message that the service gets."""
     fakes = FakeServices("tts")
     fakes.tts.on("SynthesizeMany", carrying(synthesize, look))

@@ -59,7 +59,7 @@ def fakes_with_trunks(recognize: Recognize = count) -> FakeServices:
     return fakes
 
 
-async def trunk_of(upstream: Upstream) -> Trunk[Any]:
+async def trunk_of(upstream: Upstream) -> Trunk:
     client: Any = upstream.services.stt
     while (trunk := client._trunks.pick()) is None:
         client._trunks._try_at = 0.0  # no pause between attempts
@@ -69,9 +69,7 @@ async def trunk_of(upstream: Upstream) -> Trunk[Any]:
 
 
 @asynccontextmanager
-async def trunked(
-    recognize: Recognize = count, **settings: Any
-) -> AsyncIterator[tuple[FakeServices, Upstream, Trunk[Any]]]:
+async def trunked(recognize: Recognize = count, **settings: Any) -> AsyncIterator[tuple[FakeServices, Upstream, Trunk]]:
     async with fakes_with_trunks(recognize) as fakes, fakes.upstream(**settings) as upstream:
         yield fakes, upstream, await trunk_of(upstream)
 
