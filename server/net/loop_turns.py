@@ -25,7 +25,9 @@ LONGEST_PAUSE_S = 0.02
 # or 50 commands, and each second about twice what a talker of OpenAI's dialect takes.
 SHARE_S = 0.005
 SHARE_S_PER_S = 0.02
-FIRST_MESSAGES: Final = 2  # in a turn; a command costs up to a millisecond, with the tasks that it starts
+FIRST_MESSAGES: Final = (
+    3  # in a turn: reports of a listener come in threes. A command costs up to a millisecond, with its tasks
+)
 MOST_MESSAGES = 64
 
 

@@ -174,7 +174,7 @@ async def test_dear_messages_of_one_do_not_hold_up_another() -> None:
     assert seen == [("greedy", FIRST_MESSAGES)]
     turns.wait(partial(go_on, "modest", modest, 0.0), modest)
     await over.wait()
-    assert seen[1:5] == [("modest", most) for most in (2, 4, 8, 16)]
+    assert seen[1:5] == [("modest", times * FIRST_MESSAGES) for times in (1, 2, 4, 8)]
     assert seen[5:] == [("greedy", 1)] * 3
 
 

@@ -32,9 +32,9 @@ async def test_the_first_messages_of_a_read_reach_the_handler_at_once() -> None:
             self.ws_connection.send(messages)  # type: ignore[union-attr]
 
     async with connected(handler=Batches) as client:
-        client.send(frame(TEXT, b"a"), frame(BINARY, b"b"), frame(TEXT, b"c"))
-        assert [await client.frame() for _ in range(3)] == [(TEXT, b"a"), (BINARY, b"b"), (TEXT, b"c")]
-    assert batches == [["a", b"b"], ["c"]]
+        client.send(frame(TEXT, b"a"), frame(BINARY, b"b"), frame(TEXT, b"c"), frame(TEXT, b"d"))
+        assert [(await client.frame())[1] for _ in range(4)] == [b"a", b"b", b"c", b"d"]
+    assert batches == [["a", b"b", "c"], ["d"]]
 
 
 async def test_control_frames_keep_their_place() -> None:
