@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from streaming.client.errors import GatewayError
-from streaming.client.sound import SAMPLE_BYTES
+from streaming.client.sound import SAMPLE_BYTES, SINK_ADVICE, SOURCE_ADVICE
 from streaming.protocol import messages
 from streaming.protocol.events import AudioReceived
 
@@ -115,7 +115,10 @@ class Dialogue:
     async def _speak(self, source: Source) -> None:
         sent = 0
         try:
-            async for frame in source.frames():
+            frames = source.frames()
+            if not hasattr(frames, "__aiter__"):  # a plain generator would halt the session while it waits
+                raise GatewayError("INVALID_ARGUMENT", f"frames() of the source gave {frames!r:.40}", SOURCE_ADVICE)  # noqa: TRY301 - told like any failure
+            async for frame in frames:
                 self.channel.send_audio(frame, sent * 1000 // (SAMPLE_BYTES * source.sample_rate))
                 sent += len(frame)
         except Exception as broken:  # noqa: BLE001 - what the user's source raises is told by the iteration
@@ -146,7 +149,10 @@ class Dialogue:
 
     async def _play(self, event: AudioReceived) -> None:
         if self._sink is not None:
-            await self._sink.play(event.payload)
+            playing = self._sink.play(event.payload)
+            if not inspect.isawaitable(playing):  # it would halt the session while it plays
+                raise GatewayError("INVALID_ARGUMENT", "play() of the sink is not async", SINK_ADVICE)
+            await playing
         duration_ms = len(event.payload) * 1000 / (SAMPLE_BYTES * (self._sample_rate or 16_000))
         self.channel.played(event.payload, round(event.pts_ms + duration_ms))
 

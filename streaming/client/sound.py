@@ -20,6 +20,10 @@ FRAME_MS = 20
 TRAILING_SILENCE_MS = 1_000  # files often end with the last word, but the recogniser needs to hear the end of speech
 MICROPHONE_RATE_HZ = 16_000
 SAMPLE_BYTES = 2
+SOURCE_ADVICE = "Pass a Microphone, a WavFile, or an object with sample_rate and `async def frames(self)`, which yields 16-bit mono PCM."
+SINK_ADVICE = (
+    "Pass a Loudspeaker, or an object with begin(sample_rate), `async def play(self, pcm)`, stop() and close()."
+)
 
 
 class Source(Protocol):

@@ -14,6 +14,7 @@ from streaming.client.address import http_url
 from streaming.client.dialogue import Dialogue, Reply
 from streaming.client.errors import GatewayError
 from streaming.client.gateway import GatewayClient
+from streaming.client.sound import SINK_ADVICE, SOURCE_ADVICE
 from streaming.client.version import __version__, disagreement
 from streaming.protocol.messages import TurnParams
 
@@ -61,9 +62,10 @@ class AsyncJarvisClient(GatewayClient):
         """A conversation, for `async with` and `async for`. `params` are those of TurnParams. Raises GatewayError."""
         if source is not None:
             if not (hasattr(source, "frames") and hasattr(source, "sample_rate")):
-                advice = "Pass a Microphone, a WavFile, or what has sample_rate and frames()."
-                raise GatewayError("INVALID_ARGUMENT", f"no source of speech: {source!r:.40}", advice)
+                raise GatewayError("INVALID_ARGUMENT", f"no source of speech: {source!r:.40}", SOURCE_ADVICE)
             params.setdefault("sample_rate", source.sample_rate)
+        if sink is not None and not all(hasattr(sink, name) for name in ("begin", "play", "stop", "close")):
+            raise GatewayError("INVALID_ARGUMENT", f"no sink of speech: {sink!r:.40}", SINK_ADVICE)
         try:
             checked = TurnParams(**params)
         except ValidationError as wrong:

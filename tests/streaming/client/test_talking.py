@@ -142,3 +142,38 @@ async def test_a_source_that_fails_ends_its_conversation_alone(gateway: GatewayP
                 async for _event in turn:
                     pass
         assert "It is" in (await client.say("what time is it")).text
+
+
+class PlainMicrophone(BrokenMicrophone):
+    """Its frames are a plain generator."""
+
+    def frames(self) -> Any:
+        yield bytes(640)
+
+
+class PlainLoudspeaker:
+    """A sink whose `play` is not async."""
+
+    def begin(self, sample_rate: int) -> None: ...
+    def stop(self) -> None: ...
+    def close(self) -> None: ...
+    def play(self, pcm: bytes) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("source", "sink", "told"),
+    [
+        (PlainMicrophone(), None, "frames.. of the source gave <generator .* `async def frames.self.`, which yields"),
+        ((bytes(640) for _ in "a"), None, "no source of speech: <generator .* `async def frames.self.`, which yields"),
+        (None, PlainLoudspeaker(), "play.. of the sink is not async. Pass .* `async def play.self, pcm.`"),
+        (None, "speaker", "no sink of speech: 'speaker'. Pass .* `async def play.self, pcm.`"),
+    ],
+)
+def test_sound_of_the_wrong_form_is_told_with_what_to_pass(
+    gateway: GatewayProcess, source: Any, sink: Any, told: str
+) -> None:
+    words = {} if source else {"text": "what time is it"}
+    with JarvisClient(gateway.base, token=gateway.token) as client:
+        with pytest.raises(GatewayError, match=f"INVALID_ARGUMENT: {told}"), client.turn(source, sink, **words) as turn:
+            list(turn)
+        assert "It is" in client.say("what time is it").text
