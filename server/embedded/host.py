@@ -29,25 +29,28 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 1.0  # for running calls; the gateway has drained before it stops its services
-REASON_KEY, ENGINE_KEY = "x-health-reason", "x-health-engine"
+REASON_KEY, ENGINE_KEY, LANGUAGES_KEY = "x-health-reason", "x-health-engine", "x-health-languages"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a full-page screenshot is some megabytes
 
 
 class ReasonedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_health carries no types
-    """grpc.health.v1, with the reason why a service is down, or its engine."""
+    """grpc.health.v1, with the reason why a service is down, or its engine and languages."""
 
     def __init__(self) -> None:
         super().__init__()
         self.reason = "it is still starting"
         self.engine = ""
+        self.languages: tuple[str, ...] = ()
 
     async def Check(  # noqa: N802 - gRPC's name
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> health_pb2.HealthCheckResponse:
-        """The standard answer, with the reason as metadata if there is one, else the engine."""
-        key, words = (REASON_KEY, self.reason) if self.reason else (ENGINE_KEY, self.engine)
-        if words:
-            context.set_trailing_metadata(((key, words.encode("ascii", "replace").decode("ascii")),))
+        """The standard answer, with the reason as metadata if there is one, else the engine and languages."""
+        working = {ENGINE_KEY: self.engine, LANGUAGES_KEY: ",".join(self.languages)}
+        told = {REASON_KEY: self.reason} if self.reason else working
+        context.set_trailing_metadata(
+            tuple((key, words.encode("ascii", "replace").decode("ascii")) for key, words in told.items() if words)
+        )
         return await super().Check(request, context)
 
 
@@ -177,6 +180,7 @@ class HostedService:
                 self._checks.reason = f"did not start: {type(broken).__name__}"
             else:
                 self._checks.reason, self._checks.engine = "", self._service.engine
+                self._checks.languages = self._service.languages
                 status = health_pb2.HealthCheckResponse.SERVING
             await self._checks.set(self._service.full_name, status)
         await self._checks.set("", status)

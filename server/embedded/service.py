@@ -40,6 +40,8 @@ class EmbeddedService(ABC):
     name: ClassVar[str]  # its key in server.services.SERVICES, and its folder
     # The engine, if there is a choice, for example "hibari (heart)". Set by `start`, reported with the health.
     engine: str = ""
+    # What it understands, as primary language tags, reported with the health; empty: not limited, or unknown.
+    languages: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: EmbeddedConfig) -> None:
         self.config = config

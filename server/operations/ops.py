@@ -123,7 +123,7 @@ async def ready(gateway: Gateway, _caller: Caller, _request: NoParameters) -> Re
 
 
 class ServiceAnswer(ResponseModel):
-    """A downstream service as the gateway sees it. `changed_at`: RFC 3339."""
+    """A downstream service as the gateway sees it. `changed_at`: RFC 3339. `languages`: primary tags that it understands, if reported."""
 
     status: Literal["up", "down"]
     required: bool
@@ -131,6 +131,7 @@ class ServiceAnswer(ResponseModel):
     latency_ms: float | None
     reason: str | None
     engine: str | None
+    languages: tuple[str, ...] | None
     running_calls: int
     changed_at: str
 
@@ -168,6 +169,7 @@ def _service(seen: ServiceHealth, required: bool, circuit: str, running_calls: i
         latency_ms=seen.latency_ms,
         reason=seen.reason or None,
         engine=seen.engine or None,
+        languages=seen.languages or None,
         running_calls=running_calls,
         changed_at=rfc3339(seen.changed_at),
     )

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 REASON_KEY = "x-health-reason"  # trailing metadata: why a service is not serving
 ENGINE_KEY = "x-health-engine"  # trailing metadata: the service's engine, if it has a choice
+LANGUAGES_KEY = "x-health-languages"  # trailing metadata: primary language tags that it understands, such as en,de
 UP_INTERVAL_S = 2.0
 DOWN_INTERVALS_S = (0.2, 0.3, 0.5, 1.0)  # the last one repeats; a service that is just starting is noticed at once
 CHECK_TIMEOUT_S = 2.0
@@ -51,6 +52,7 @@ class ServiceHealth:
     changed_at: float = 0.0
     checked: bool = False
     engine: str = ""  # in the service's words, for example "hibari (heart)"; empty if it does not report it
+    languages: tuple[str, ...] = ()  # primary language tags; empty if it does not report them
 
     @property
     def up(self) -> bool:
@@ -67,6 +69,7 @@ class _Check:
     slow: bool = False
     unreachable: bool = False
     engine: str = ""
+    languages: tuple[str, ...] = ()
 
 
 class ServiceWatch:
@@ -126,7 +129,7 @@ class ServiceWatch:
         before = self.health
         state: Literal["up", "down"] = "down" if check.reason else "up"
         changed = state != before.state or check.reason != before.reason
-        engine = before.engine if check.slow else check.engine
+        working = before if check.slow else check
         self.health = ServiceHealth(
             before.name,
             state,
@@ -134,7 +137,8 @@ class ServiceWatch:
             check.latency_ms if check.latency_ms is not None else before.latency_ms,
             time.time() if state != before.state or not before.checked else before.changed_at,
             checked=True,
-            engine=engine,
+            engine=working.engine,
+            languages=working.languages,
         )
         if changed:
             self._on_change(self.health)
@@ -148,7 +152,8 @@ async def _ask(stub: health_pb2_grpc.HealthStub, full_name: str, name: str) -> _
         return await _judge_error(stub, error, full_name, name)
     metadata = await call.trailing_metadata()
     if answer.status == health_pb2.HealthCheckResponse.SERVING:
-        return _Check(engine=_words(metadata, ENGINE_KEY))
+        languages = _words(metadata, LANGUAGES_KEY)
+        return _Check(engine=_words(metadata, ENGINE_KEY), languages=tuple(languages.split(",")) if languages else ())
     reason = _words(metadata, REASON_KEY)
     return _Check(reason or _WORDS.get(answer.status, f"its state is {answer.status}"))
 

@@ -1,9 +1,10 @@
-// What a turn is asked with, each with what it means: a few of them in Talk, all in the Lab.
+// What a turn is asked with: a few choices in Talk, all in the Lab with what they mean.
 
 import { choices, field, fill, h, select } from './dom.js';
 import { sentence } from './format.js';
 import { choose, settings } from './settings.js';
 
+const family = (language) => language.split('-')[0];
 const pairs = (values, words = String) => values.map((value) => [value, words(value)]);
 
 const CHOICES = {
@@ -55,8 +56,11 @@ export class Choices {
 
 	async #loadVoices() {
 		try {
-			({ voices: this.voices } = await this.session.client.call('voice.voices', {}));
-			this.#offer('language', pairs([...new Set([settings.language, ...this.voices.map(({ language }) => language)])].sort()));
+			const { client, health: { health } } = this.session;
+			({ voices: this.voices } = await client.call('voice.voices', {}));
+			const heard = health?.services?.stt?.languages; // by a recogniser that says so
+			const spoken = this.voices.map(({ language }) => language).filter((language) => !heard || heard.includes(family(language)));
+			this.#offer('language', pairs([...new Set([settings.language, ...spoken])].sort()));
 			this.#offerVoices();
 		} catch {
 			// the service is down: asked again when the view is shown again
@@ -64,8 +68,7 @@ export class Choices {
 	}
 
 	#offerVoices() {
-		const family = settings.language.split('-')[0];
-		const found = (this.voices ?? []).filter(({ language }) => language.split('-')[0] === family);
+		const found = (this.voices ?? []).filter(({ language }) => family(language) === family(settings.language));
 		this.#offer('voice', [['', 'Default'], ...found.map(({ id, name, language }) => [id, `${name} (${language})`])]);
 	}
 

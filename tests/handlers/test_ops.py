@@ -132,7 +132,7 @@ async def test_health_tells_everything(tmp_path: Path) -> None:
         told = document(await gw.fetch("GET", "/health", roles=None))
     assert told["status"] == "ready"
     assert told["services"]["stt"] == {
-        "status": "up", "required": False, "circuit": "closed", "latency_ms": 1.5, "reason": None, "engine": None, "running_calls": 0,
+        "status": "up", "required": False, "circuit": "closed", "latency_ms": 1.5, "reason": None, "engine": None, "languages": None, "running_calls": 0,
         "changed_at": "1970-01-01T00:00:00Z",
     }  # fmt: skip
     assert told["event_loop_lag_ms"] == 12.5

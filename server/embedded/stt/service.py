@@ -15,7 +15,7 @@ from server.embedded.callers import cancelled_without_caller
 from server.embedded.fallback import Way, first_that_starts, label
 from server.embedded.service import EmbeddedConfig, EmbeddedService, InvalidRequestError, MissingPartError
 from server.embedded.stt import engine
-from server.embedded.stt.config import InvalidConfigError, checked
+from server.embedded.stt.config import LANGUAGE, InvalidConfigError, checked
 from server.embedded.stt.pool import DecoderPool
 from server.embedded.stt.process import DecoderDiedError
 from server.embedded.stt.stream import Ears, Recognition
@@ -35,6 +35,7 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
     """Whisper in decoder processes; PocketSphinx if a part of Whisper's is missing or broken."""
 
     name: ClassVar[str] = "stt"
+    languages: ClassVar[tuple[str, ...]] = (LANGUAGE,)
 
     def __init__(self, config: EmbeddedConfig) -> None:
         super().__init__(config)

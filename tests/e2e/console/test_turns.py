@@ -143,6 +143,9 @@ async def test_the_lab_shows_why_a_turn_ended_and_asks_it_another_way(
             await see(page, f"table[aria-label='Decisions in turn A'] >> text={decision}")
         drawn = "(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(Boolean))"
         assert await page.evaluate(f"{drawn}(document.querySelector('.spectrum'))")
+        await until(page, "document.querySelector('.lab option[value=en-GB]')")
+        languages = await page.locator(".lab label:has-text('Language') option").all_inner_texts()
+        assert all(each.startswith("en-") for each in languages), "those that the recogniser knows"
         await page.select_option(".lab label:has-text('End of a turn') select", "push")
         await page.click("#again")
         await see(page, "table[aria-label='Run again'] td >> text=same")

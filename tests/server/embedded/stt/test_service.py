@@ -359,21 +359,22 @@ async def test_english_has_many_names(address: str, language: str) -> None:
     assert texts(events) == ["stop"]
 
 
-async def engine_told(address: str) -> str:
+async def told(address: str, key: str) -> str:
+    """Of its health."""
     async with grpc.aio.insecure_channel(address) as channel:
         check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
         await check
-        told = dict(await check.trailing_metadata() or ())
-    return str(told["x-health-engine"])
+        return str(dict(await check.trailing_metadata() or ())[key])
 
 
-async def test_its_health_names_the_engine(address: str) -> None:
-    assert await engine_told(address) == "whisper tiny.en"
+async def test_its_health_names_the_engine_and_its_languages(address: str) -> None:
+    assert await told(address, "x-health-engine") == "whisper tiny.en"
+    assert await told(address, "x-health-languages") == "en"
 
 
 async def test_the_light_engine_recognises_speech_and_says_its_name(tmp_path: Path) -> None:
     with embedded(tmp_path, "stt", STT_ENGINE="pocketsphinx") as bound:
-        assert await engine_told(bound["stt"]) == "pocketsphinx"
+        assert await told(bound["stt"], "x-health-engine") == "pocketsphinx"
         for name in ("flite-slt-what-time-is-it", "flite-kal-yes-please"):
             events = await recognise(bound["stt"], [config(), *audio(recording(name) + silence(1000))])
             assert texts(events) == [TRANSCRIPTS[name]]
