@@ -1,4 +1,4 @@
-// Lab: why a turn ended when it did, turns asked another way, a bad network, percentiles of many sessions.
+// Lab: why a turn ended when it did, turns asked another way, a bad network, percentiles.
 
 import { Choices, enginesOf } from './choices.js';
 import { button, choices, field, fill, h, missing, on, onceAFrame, region, rows, sketch, sourcePicker, text } from './dom.js';
@@ -74,7 +74,7 @@ class Side {
 const rateOf = (trace, { channel }) => toRate(trace.records.findLast(({ message }) => message?.type === 'channel.open' && message.channel === channel)?.message.params?.sample_rate);
 
 export class LabView {
-	constructor(session, element) {
+	constructor(session) {
 		this.session = session;
 		this.choices = new Choices(session);
 		this.draw = onceAFrame(() => this.#draw());
@@ -85,19 +85,19 @@ export class LabView {
 		this.table = h('table', { aria: 'Run again' });
 		this.again = button('Run turn A again', () => this.#run([this.sides[0].picked]), { id: 'again' }, 'play');
 		this.all = button('Run all of its session', () => this.#run([...this.#byName.values()].filter(({ trace }) => trace === this.sides[0].picked.trace).reverse()));
-		this.halt = button('Stop', () => { this.running = false; session.voice.hush(); session.voice.stop(); }, { hidden: true }, 'stop');
+		this.halt = button('Stop', () => { this.stop(); session.voice.hush(); session.voice.stop(); }, { hidden: true }, 'stop');
 		this.measured = h('div.columns');
 		this.measuring = h('p.soft', { role: 'status' }, 'Typed and spoken apart; a person’s own time to say yes is left out.');
 		const measure = button('Measure the saved sessions', () => this.#measure(), { id: 'measure' });
 		const card = (title, ...more) => h('section.card.stack', h('h2', title), ...more);
-		fill(element, sourcePicker(session), h('div.columns', this.sides.map((side) => side.element)),
+		this.element = h('section.view.scrolling.lab', { aria: 'Lab', tabIndex: 0 }, sourcePicker(session), h('div.columns', this.sides.map((side) => side.element)),
 			this.compared = card('Difference', this.difference),
 			card('Asked another way', this.engines, this.choices.element, h('div.line', this.again, this.all, this.halt), this.note, this.table),
 			card('A bad network', h('div.fields', NETWORK.map((each) => this.#slider(each)))),
 			card('How long turns take', h('div.line', measure, this.measuring), this.measured));
 		on(session, 'source', () => { this.sides[0].choice.value = ''; this.draw(); });
 		session.trace.turns.listeners.add(() => this.draw());
-		new ResizeObserver(() => this.draw()).observe(element);
+		new ResizeObserver(() => this.draw()).observe(this.element);
 	}
 
 	/** Turns of all that is looked at, newest first, by a name of theirs. */
@@ -107,7 +107,7 @@ export class LabView {
 	}
 
 	#draw() {
-		if (!this.session.views.at(-1).element.isConnected) return;
+		if (!this.element.isConnected) return;
 		const { client, source } = this.session;
 		const known = this.#byName;
 		const newest = [...known].find(([, { trace }]) => trace === source)?.[0];
@@ -152,14 +152,19 @@ export class LabView {
 
 	/** Gives the turn that came of it; null: nothing was heard. */
 	#repeat(trace, turn) {
-		const { voice, trace: { turns } } = this.session;
+		const { client, voice, trace: { turns } } = this.session;
 		const before = turns.list.at(-1)?.key ?? 0;
 		const off = new AbortController();
 		const made = new Promise((resolve) => {
+			this.stop = () => { this.running = false; resolve(null); };
+			const quiet = () => setTimeout(() => {
+				if (client.state !== 'online' && !off.signal.aborted) quiet(); // it is sent later
+				else if ((turns.list.at(-1)?.key ?? 0) <= before) resolve(null);
+			}, QUIET_MS);
 			const listener = (each) => { if (each.key > before && each.isOver && each.status !== 'answer') resolve(each); };
 			turns.listeners.add(listener);
 			off.signal.onabort = () => turns.listeners.delete(listener);
-			on(voice, 'change', () => { if (voice.state === 'off') setTimeout(() => { if ((turns.list.at(-1)?.key ?? 0) <= before) resolve(null); }, QUIET_MS); }, { signal: off.signal });
+			on(voice, 'change', () => { if (voice.state === 'off') quiet(); }, { signal: off.signal });
 		}).finally(() => off.abort());
 		if (turn.source === 'text') voice.say(turn.text);
 		else this.#speak(trace, turn);

@@ -1,11 +1,11 @@
-// A session's messages become turns. Pure; the same for live sessions and recordings.
+// A session's messages become turns. Pure.
 
 import { asNative } from './dialect.js';
 
 const MOST_TURNS = 200;
 const MOST_OUTPUT_CHARS = 200_000;
 /** What ears decided: the voice detector, the recogniser, the end of turn. */
-const DECISIONS = new Set(['stt.speech_started', 'stt.partial', 'stt.speech_stopped', 'stt.final', 'turn.eager_end', 'turn.resumed', 'turn.end']);
+const DECISION = /^(stt\..*|turn\.(eager_end|resumed|end))$/;
 
 /** Messages about one turn, and the moments that some of them mark. */
 const OF_TURN = /^(turn|task|tts)\.|^error$/;
@@ -108,7 +108,7 @@ export class TurnLog {
 		const line = this.#line(channel);
 		if (frame) this.#onFrame(line, direction, frame, at);
 		else if (direction === 'out') this.#onCommand(line, message, at);
-		else if (DECISIONS.has(message.type)) this.#onDecision(line, message, at);
+		else if (DECISION.test(message.type)) this.#onDecision(line, message, at);
 		else if (OF_TURN.test(message.type)) this.#onTurn(line, message, at);
 		else this[`on ${message.type}`]?.(line, message, at);
 	}
@@ -219,6 +219,11 @@ export class TurnLog {
 		this.#changed(line.typed);
 	}
 
+	'on typed.cancelled'({ typed }) {
+		if (typed) Object.assign(typed, { status: 'cancelled', waits: false });
+		this.#changed(typed);
+	}
+
 	#onAppend(line, ms, at) {
 		line.micStart = micStart(line.micStart, at - line.sentMs);
 		line.sentMs += ms;
@@ -251,9 +256,12 @@ export class TurnLog {
 	#onDecision(line, message, at) {
 		const { type, at_ms: about, end_ms: end, text = '' } = message;
 		const before = line.hearing;
-		this[`on ${type}`](line, message, at);
+		this[`on ${type}`]?.(line, message, at);
 		const turn = line.hearing ?? before ?? line.waiting.at(-1) ?? line.last;
-		turn?.decisions.push({ type, at, about: this.#heardAt(line, about ?? end, at), text });
+		if (!turn) return;
+		turn.decisions.push({ type, at, about: this.#heardAt(line, about ?? end, at), text });
+		if (type === 'turn.end') turn.marks.end = at;
+		else if (!type.startsWith('stt')) turn.marks.eager_end = type === 'turn.resumed' ? undefined : at;
 		this.#changed(turn);
 	}
 
@@ -296,18 +304,6 @@ export class TurnLog {
 	#drop(turn) {
 		turn.status = 'no words';
 		this.list = this.list.filter((each) => each !== turn);
-	}
-
-	'on turn.eager_end'(line, message, at) { this.#markSaid(line, 'eager_end', at); }
-
-	'on turn.resumed'(line) { this.#markSaid(line, 'eager_end', undefined); }
-
-	'on turn.end'(line, message, at) { this.#markSaid(line, 'end', at); }
-
-	/** Set a mark for the current or last utterance, whose turn may have no id yet. */
-	#markSaid(line, name, at) {
-		const turn = line.hearing ?? line.waiting.at(-1) ?? line.last;
-		if (turn) turn.marks[name] = at;
 	}
 
 	// --- understanding ---

@@ -1,4 +1,4 @@
-// Voice input and output of the console: speech, text and audio files become turns, and the replies are played.
+// Speech, text and audio files become turns, and the replies are played.
 
 import { Microphone, Speaker } from '../jarvis-client.js';
 import { on } from './dom.js';
@@ -6,18 +6,17 @@ import { settings } from './settings.js';
 
 const FILE_TAIL_MS = 1_200; // silence after a recording, so that the end of its last word is recognised
 const SCOPE_FRAMES = 320;
-const SILENT = { playedMs: 0, queuedMs: 0, targetMs: 60, underruns: 0, droppedMs: 0 };
 
 /** Events: `change` (microphone, mode, or speaking), `fault` (an Error). */
 export class Voice extends EventTarget {
 	microphone = null;
 	channel = null;
-	#texts = new Set();
+	/** What is typed, and its words while they are not sent. */ #texts = new Map();
 	/** `off`, `starting`, `open`, `armed`, `held` or `file`. */ state = 'off';
 	speaker = new Speaker();
 	analyser = null;
 	sounding = 0;
-	stats = { ...SILENT };
+	stats = { playedMs: 0, queuedMs: 0, targetMs: 60, underruns: 0, droppedMs: 0 };
 	/** The microphone's peak levels of the last seconds, one per 20 ms. */ heard = new Float32Array(SCOPE_FRAMES);
 
 	constructor(client, trace, account) {
@@ -79,12 +78,11 @@ export class Voice extends EventTarget {
 		return this.realtime;
 	}
 
-	/** `unsent`: typed text that was not sent yet. */
-	#follow(channel, unsent = '') {
-		let words = unsent;
-		this.#texts.add(channel);
-		on(channel, 'channel.opened', () => { words = ''; });
+	#follow(channel, unsent) {
+		this.#texts.set(channel, unsent);
+		on(channel, 'channel.opened', () => this.#texts.has(channel) && this.#texts.set(channel, ''));
 		on(channel, 'closed', (told) => {
+			const words = this.#texts.get(channel);
 			this.#texts.delete(channel);
 			if (words && told.code === 'SESSION_LOST') this.say(words, true); // in the next session
 			else if (words) this.trace.note(told);
@@ -93,13 +91,13 @@ export class Voice extends EventTarget {
 		this.#become();
 	}
 
-	/** After a reload, turns go on as text: no sound before a click. `commands`: not sent yet. */
-	goOn(commands) {
+	/** After a reload, turns go on as text: no sound before a click. `commands`: not sent yet; `past`: when it was told. */
+	goOn(commands, past) {
 		for (const channel of this.client.channels) {
 			const unsent = commands.find(({ command }) => command.type === 'channel.open' && command.channel === channel.number)?.command.params.text ?? '';
 			if (channel.kind === 'turn' || channel.kind === 'tts') this.#follow(channel, unsent);
 			on(channel, 'audio', ({ payload }) => channel.played(payload.byteLength));
-			if (channel.kind === 'turn' && !this.trace.turns.isTyped(channel.number)) channel.end();
+			if (channel.kind === 'turn') past.then(() => { if (!this.trace.turns.isTyped(channel.number)) channel.end(); });
 			if (channel.kind === 'observe') channel.cancel();
 		}
 	}
@@ -223,7 +221,13 @@ export class Voice extends EventTarget {
 	}
 
 	hush() {
-		for (const channel of this.#texts) channel.cancel();
+		for (const [channel, words] of this.#texts) {
+			channel.cancel();
+			if (!words) continue;
+			this.#texts.delete(channel); // nobody has to answer first
+			this.trace.note({ type: 'typed.cancelled', channel: channel.number });
+		}
+		this.#become();
 		this.realtime?.cancel();
 		if (this.channel !== this.realtime) this.channel?.cancel();
 	}

@@ -150,12 +150,30 @@ async def test_a_gateway_that_does_not_answer_is_told(console: Console, gateway:
         assert not await page.is_visible("#banner")
 
 
-async def test_the_lab_can_be_opened_after_it_could_not_be_loaded(console: Console, gateway: GatewayProcess) -> None:
-    async with console(gateway, pardon=("Failed to load resource",)) as page:
-        await page.route("**/lab.js", lambda route: route.abort(), times=1)
-        await page.click("#nav [data-view=lab]")
-        await see(page, ".toast >> text=lab.js")
+async def test_what_waits_for_the_connection_can_be_stopped(console: Console, gateway: GatewayProcess) -> None:
+    """In Talk and in the Lab, and it is not said after all when there is a connection again."""
+    async with console(gateway, pardon=("ERR_",)) as page:
+        await in_writing(page)
+        await say(page, "what time is it")
+        await turns_are_over(page, 1)
+        await page.route("**/auth/ticket", lambda route: route.abort())
+        await go(page, "wire")
+        await page.click("#cut")
         await go(page, "talk")
+        await say(page, "what can you do")
+        await see(page, ".turn .foot >> text=waits for the connection")
+        await page.click("#hush")
+        await see(page, ".turn[data-status=cancelled]:has-text('what can you do')")
+        assert not await page.is_visible("#hush")
         await go(page, "lab")
-        await see(page, "#measure")
-        assert await page.is_visible("#again")
+        await page.click("#again")
+        await page.click(".lab >> text=/^Stop$/")
+        await see(page, ".lab [role=status] >> text=Stopped.")
+        assert await page.is_enabled("#again")
+        await page.unroute("**/auth/ticket")
+        await page.evaluate("window.dispatchEvent(new Event('online'))")
+        await see(page, "#status[data-state=online]")
+        await go(page, "talk")
+        await say(page, "what time is it")
+        await turns_are_over(page, 4)
+        assert await page.locator(".talk .turn[data-status=ok]").count() == 2
