@@ -1,4 +1,4 @@
-// Elements without markup: text is set as text, styles through the object model, as the page's policy requires.
+// Elements without markup, as the page's policy requires: text is set as text, styles through the object model.
 
 import { tried } from './settings.js';
 
@@ -92,7 +92,7 @@ export function button(label, onclick, props = {}, picture = undefined) {
 }
 
 export function pictureButton(picture, label, onclick, props = {}) {
-	return h('button.quiet.square', { type: 'button', onclick, aria: label, title: label, ...props }, icon(picture));
+	return button('', onclick, { selector: 'button.quiet.square', aria: label, title: label, ...props }, picture);
 }
 
 /** Buttons of which one is pressed, the one of `value`. */

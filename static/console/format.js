@@ -3,12 +3,13 @@
 /** Of milliseconds. */
 export function ms(value) {
 	if (value === null || value === undefined || Number.isNaN(value)) return '–';
+	if (Math.abs(value) < 0.05) return '0 ms';
 	if (value < 0) return `-${ms(-value)}`;
 	const seconds = Math.round(value / 1000);
 	if (value >= 600_000) return `${Math.round(value / 60_000)} min`;
 	if (value >= 59_950) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 	if (value >= 1_000) return `${(value / 1000).toFixed(value < 10_000 ? 2 : 1)} s`;
-	return value > 0 && value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
+	return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
 }
 
 export function bytes(value) {

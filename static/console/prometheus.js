@@ -17,10 +17,7 @@ export function parse(document) {
 	return found;
 }
 
-export function sum(metrics, name, labels = {}) {
-	const wanted = Object.entries(labels);
-	return (metrics.get(name) ?? []).filter((sample) => wanted.every(([key, value]) => sample.labels[key] === value)).reduce((total, { value }) => total + value, 0);
-}
+export const sum = (metrics, name) => (metrics.get(name) ?? []).reduce((total, { value }) => total + value, 0);
 
 /** The histograms of a metric, grouped by some of their labels: `labels`, `count`, `quantile(share)`. */
 export function histograms(metrics, name, by) {

@@ -53,16 +53,6 @@ function addLine(trace, { at_ms: at, direction, message, frame }, number) {
 	if (!tried(() => trace.add(typeof frame === 'string' ? { direction, bytes: fromBase64(frame) } : { direction, message }, at))) throw new Error(`Line ${number} is damaged: its message lacks something.`);
 }
 
-/** A copy so far, for scrubbing. */
-export function snapshot(trace) {
-	const copy = new Trace(`Up to ${new Date().toLocaleTimeString()}`, 'recording', trace.startedAt);
-	for (const record of trace.records) {
-		const told = Trace.told(record);
-		if (told.message || told.bytes) copy.add(told, record.at);
-	}
-	return copy;
-}
-
 // --- sound ---
 
 /** In Hz. */

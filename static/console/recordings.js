@@ -3,7 +3,7 @@
 import { Conversation } from './conversation.js';
 import { button, empty, filePicker, fill, h, icon, on, onceAFrame, region, sketch, sourcePicker, text, toast } from './dom.js';
 import { bytes, clock, count, download } from './format.js';
-import { load, mix, save, snapshot, toWav } from './recording.js';
+import { load, mix, save, toWav } from './recording.js';
 import { PastSessions } from './past.js';
 import { TurnLog } from './turnlog.js';
 import { drawWave, peaks } from './wave.js';
@@ -18,7 +18,7 @@ export class RecordingsView {
 		this.file = filePicker('recording', '.jsonl,.json', (file) => this.#read(file));
 		this.about = h('p.soft');
 		this.keep = button('Save this session', () => this.#save(), { selector: 'button.primary' }, 'save');
-		this.scrub = button('Scrub this session', () => this.#open(snapshot(session.source)), {}, 'play');
+		this.scrub = button('Scrub this session', () => this.#open(session.source), {}, 'play');
 		on(session, 'source', () => this.#name());
 		this.player = h('div.stack.grow');
 		this.past = new PastSessions(session, (trace) => this.#open(trace));
@@ -128,15 +128,15 @@ export class RecordingsView {
 	#rewind() {
 		this.conversation?.leave();
 		this.log = new TurnLog();
-		this.told = 0;
+		this.told = this.trace.forgotten;
 		this.conversation = new Conversation(this.log, () => toast('This is a recording: nothing can be approved in it.'));
 		fill(this.history, this.conversation.list, empty('play', 'Nothing was said yet', 'Press play, or drag along the waveform: the conversation up to there appears here.'));
 	}
 
 	#tellUpTo(position) {
-		const { records } = this.trace;
-		if (this.told > 0 && records[this.told - 1].at > position) this.#rewind();
-		while (this.told < records.length && records[this.told].at <= position) this.log?.take(records[this.told++]);
+		const { records, forgotten } = this.trace; // it may still grow, and forget
+		if (records[this.told - forgotten - 1]?.at > position) this.#rewind();
+		while (records[this.told - forgotten]?.at <= position) this.log?.take(records[this.told++ - forgotten]);
 	}
 
 	// --- picture ---

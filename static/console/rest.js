@@ -1,4 +1,4 @@
-// REST: every operation of OpenAPI as a form, the response with headers, the request as a curl command.
+// REST: every operation as a form, the response, the request as a curl command.
 
 import { button, copy, empty, fill, h, missing, region, text } from './dom.js';
 import { bytes, ms, pretty } from './format.js';
@@ -6,7 +6,7 @@ import { get } from './health.js';
 import { RequestForm, asCurl } from './request.js';
 import { tried } from './settings.js';
 
-const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
+const METHODS = { get: 'good', post: 'busy', put: 'busy', patch: 'busy', delete: 'bad' };
 const MOST_TEXT = 200_000;
 const PATIENCE_MS = 500; // a wait this long is shown
 
@@ -52,7 +52,7 @@ export class RestView {
 			fill(this.detail, empty('warn', 'The operations cannot be read', `${error.message}. Start the gateway, or wait until it is back.`, button('Try again', () => this.#load())));
 			return;
 		}
-		this.operations = Object.entries(this.document.paths).flatMap(([path, item]) => METHODS.filter((method) => item[method]).map((method) => ({ path, method, operation: item[method] })));
+		this.operations = Object.entries(this.document.paths).flatMap(([path, item]) => Object.keys(METHODS).filter((method) => item[method]).map((method) => ({ path, method, operation: item[method] })));
 		this.#drawList();
 		this.#pickLinked();
 	}
@@ -70,7 +70,7 @@ export class RestView {
 	#entry(each) {
 		const chosen = each === this.chosen;
 		return h('button.operation', { type: 'button', 'aria-current': chosen ? 'true' : null, title: each.path, onclick: () => this.#pick(each) },
-			h('span.method', { 'data-method': each.method }, each.method === 'delete' ? 'DEL' : each.method.toUpperCase()), h('span.clip', each.operation.operationId));
+			h('span.method', { 'data-tone': METHODS[each.method] }, each.method === 'delete' ? 'DEL' : each.method.toUpperCase()), h('span.clip', each.operation.operationId));
 	}
 
 	#pick(each) {
@@ -86,7 +86,7 @@ export class RestView {
 		form.onchange = () => this.#showCurl(form);
 		const send = h('button.primary', 'Send');
 		const body = h('form.card.stack', { onsubmit: (event) => { event.preventDefault(); this.#send(form, send); } },
-			h('div', h('h2.big', operation.summary), h('p.mono.path', h('span.method', { 'data-method': method }, method.toUpperCase()), ` ${path}`), (operation.description ?? '').split('\n\n').map((part) => h('p.soft', part.replaceAll('`', '')))),
+			h('div', h('h2.big', operation.summary), h('p.mono.path', h('span.method', { 'data-tone': METHODS[method] }, method.toUpperCase()), ` ${path}`), (operation.description ?? '').split('\n\n').map((part) => h('p.soft', part.replaceAll('`', '')))),
 			form.element, h('div.line', send, button('Copy as curl', () => copy(this.curl.textContent, 'Copied, with your token: paste it where nobody else reads.'), {}, 'copy')), h('details', h('summary', 'As curl'), this.curl));
 		fill(this.detail, h('div.stack', body, this.answer));
 		this.detail.scrollTop = 0;
@@ -144,7 +144,7 @@ function limit(headers) {
 	if (!most) return null;
 	const retry = headers.get('retry-after');
 	const words = `${left} of ${most} requests left${retry ? `; again in ${retry} s` : ''}`;
-	return h('label.limit.line.soft', words, h('meter', { max: most, value: left, low: most * 0.1, aria: words }));
+	return h('span.limit.soft', words);
 }
 
 /** Gives its size. */

@@ -7,7 +7,7 @@ import { pretty } from './format.js';
 export function resolve(document, schema) {
 	let found = schema ?? {};
 	for (let depth = 0; depth < 16 && found.$ref; depth += 1) {
-		found = found.$ref.slice(2).split('/').reduce((part, name) => part?.[name.replaceAll('~1', '/').replaceAll('~0', '~')], document) ?? {};
+		found = found.$ref.slice(2).split('/').reduce((part, name) => part?.[name], document) ?? {};
 	}
 	const choices = found.anyOf?.filter((each) => each.type !== 'null');
 	if (found.type || !choices || choices.length !== 1) return found;

@@ -1,4 +1,4 @@
-// System: the current services, sockets, sessions, latencies and limits of this gateway.
+// System: services, sockets, sessions, latencies and limits of this gateway.
 
 import { button, copy, empty, fill, h, on, region, rows, svg, toast } from './dom.js';
 import { bytes, count, counted, ms, sentence } from './format.js';
@@ -10,7 +10,7 @@ const SHORTEST_MS = 60_000; // a line covers at least this; a few seconds would 
 const STATS_EVERY = 3; // polls, because that request counts towards the rate limit
 const WIDE = ['Services', 'Failed in this session', 'Live sessions'];
 const NARROW = ['REST requests', 'Calls to services', 'Turns, by stage', 'Limits and closes'];
-const CIRCUITS = { closed: 'good', open: 'bad', half_open: 'warn' };
+const CIRCUITS = { closed: 'good', open: 'bad', down: 'bad', half_open: 'warn' };
 
 const seconds = (value) => ms(value && value * 1000);
 
@@ -95,7 +95,7 @@ export class SystemView {
 	}
 
 	#drawServices(health) {
-		const list = Object.entries(health.services ?? {}).map(([name, service]) => [name, badge(service.status, service.status === 'up' ? 'good' : 'bad'), badge(`circuit ${service.circuit}`, CIRCUITS[service.circuit] ?? ''),
+		const list = Object.entries(health.services ?? {}).map(([name, service]) => [name, badge(service.status, service.status === 'up' ? 'good' : 'bad'), badge(`circuit ${service.circuit.replace('_', ' ')}`, CIRCUITS[service.circuit] ?? ''),
 			strip(this.watch.circuits.get(name) ?? [], name), ms(service.latency_ms), String(service.running_calls ?? 0), service.changed_at ? new Date(service.changed_at).toLocaleTimeString() : '', service.engine ?? '', service.reason ?? '']);
 		rows(this.tables.Services, ['Service', 'Health', 'Breaker', 'Ten minutes', 'Answers in', 'Calls now', 'Since', 'Engine', 'Why'], list, 'No services.');
 	}
@@ -159,7 +159,7 @@ function spark(series, label) {
 function strip(list, name) {
 	const place = places(list);
 	const parts = list.filter(({ state }, index) => index === 0 || list[index - 1].state !== state);
-	const bars = parts.map(({ at, state }, index) => svg('rect', { x: place(at), y: 4, height: 16, width: Math.max(1, place(parts[index + 1]?.at ?? list.at(-1).at) - place(at)), class: `state-${state}` }));
+	const bars = parts.map(({ at, state }, index) => svg('rect', { x: place(at), y: 4, height: 16, width: Math.max(1, place(parts[index + 1]?.at ?? list.at(-1).at) - place(at)), 'data-tone': CIRCUITS[state] }));
 	const words = parts.map(({ state }) => state.replace('_', ' ')).join(', then ');
 	return chart('strip', `${name}, the last ten minutes: ${words}`, ...bars);
 }

@@ -1,4 +1,4 @@
-// Wire: every message and frame both ways, the channels, sending by hand, cutting the socket.
+// Wire: every message and frame, the channels, sending by hand, cutting the socket.
 
 import { button, choices, copy, empty, fill, h, missing, on, onceAFrame, pictureButton, region, rows, select, sourcePicker, text } from './dom.js';
 import { compiled } from './filter.js';
@@ -188,7 +188,7 @@ export class WireView {
 		if (!record) return;
 		const shown = record.message ?? { ...record.frame, channel: record.channel };
 		const as = (form, words) => () => copy(words(shown), `Copied as ${form}.`);
-		const code = record.direction === 'out' && record.message ? [button('Python', as('Python', asPython), { title: 'Copy as Python' }), button('JavaScript', as('JavaScript', asJavaScript), { title: 'Copy as JavaScript' })] : [];
+		const code = record.direction === 'out' && record.message ? [['Python', asPython], ['JavaScript', asJavaScript]].map(([form, words]) => button(form, as(form, words), { title: `Copy as ${form}` })) : [];
 		const turn = this.trace.turns.of(record);
 		history.replaceState(null, '', `#wire/${record.n}`);
 		fill(this.detail, h('div.line', h('h2.mono', record.type), h('span.end'), button('Copy', as('JSON', pretty), { title: 'Copy as JSON' }, 'copy'), code, record.type === 'call' ? button('Its operation', () => { location.hash = `#rest/${shown.op}`; }, {}, 'rest') : null, turn ? button('Its turn', () => this.session.showTurn(turn), {}, 'turns') : null, pictureButton('cross', 'Close', () => this.#close())),
