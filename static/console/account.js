@@ -1,4 +1,4 @@
-// The console's user: obtains the token and refreshes it. Tokens stay in this tab and its duplicates.
+// The console's user. Tokens stay in this tab and its duplicates.
 
 import { JarvisError } from '../jarvis-client.js';
 import { tried } from './settings.js';
@@ -57,6 +57,10 @@ export class Account {
 
 	get isKnown() {
 		return this.token !== '' || this.debugUser !== '';
+	}
+
+	get userId() {
+		return this.debugUser || claims(this.token).sub;
 	}
 
 	get #endsSoon() {

@@ -1,15 +1,16 @@
 // The frame around the views.
 
-import { JarvisClient } from '../jarvis-client.js';
+import { JarvisClient, JarvisError } from '../jarvis-client.js';
 import { Account } from './account.js';
 import { button, fill, h, icon, missing, on, pictureButton, set, text, toast } from './dom.js';
 import { counted, ms, sentence } from './format.js';
 import { Health } from './health.js';
+import { LabView } from './lab.js';
 import { BadSocket } from './network.js';
 import { RecordingsView } from './recordings.js';
 import { RestView } from './rest.js';
-import { Keeper, park, restored, unpark } from './store.js';
-import { applyTheme, choose, settings } from './settings.js';
+import { Keeper, park, reopened, unpark } from './store.js';
+import { applyTheme, choose, settings, tried } from './settings.js';
 import { openShortcuts, shortcuts } from './shortcuts.js';
 import { signIn } from './signin.js';
 import { SystemView } from './system.js';
@@ -30,26 +31,50 @@ const $ = (id) => document.getElementById(id);
 
 /** One session with the gateway, and its views. Events: `source` (another trace is shown). */
 export class Session extends EventTarget {
-	/** `parked` and `trace`: from before a reload. */
-	constructor(account, parked = undefined, trace = new Trace('This session', 'live')) {
+	views = [];
+
+	/** `parked`: from before a reload, or a sign-in that expired. */
+	constructor(account, parked = undefined) {
 		super();
 		this.account = account;
-		const options = account.debugUser ? { userId: account.debugUser } : { getTicket: () => account.ticket() };
+		const options = account.debugUser ? { userId: account.debugUser } : { getTicket: () => this.#ticket() };
 		this.client = new JarvisClient(location.origin, { webSocket: BadSocket, ...options, ...(parked && { resume: parked.client }) });
-		this.trace = trace;
-		this.keeper = new Keeper(trace, this.client.sessionId, () => this.userId);
+		this.trace = parked ? reopened(parked) : new Trace('This session', 'live');
+		this.keeper = new Keeper(this.trace, this.client.sessionId, () => this.userId, parked);
 		this.health = new Health();
-		this.keeper.alsoKeep(parked?.tail ?? []);
 		on(this.keeper, 'fault', () => toast('This browser keeps nothing: what happens here is forgotten when the page is left.', 'bad'));
 		/** That Turns and Wire can show. */ this.traces = [this.trace];
 		this.source = this.trace;
 		this.voice = new Voice(this.client, this.trace, account);
 		on(this.voice, 'fault', (error) => this.fault(error));
-		if (parked) this.voice.goOn(parked.client.commands);
+		if (parked) {
+			const past = this.keeper.restore();
+			this.voice.goOn(parked.client.commands, past);
+			this.past = past.then(() => this.trace.join());
+		}
 		this.#noteSocket();
 		on(this.client, 'wire', (seen) => this.trace.add(seen));
-		this.views = [new TalkView(this), new TurnsView(this), new WireView(this), new RestView(this), new SystemView(this), new RecordingsView(this), new Later(this)];
+	}
+
+	/** Makes the views, with what was before a reload. */
+	async open() {
+		await this.past;
+		this.views = [new TalkView(this), new TurnsView(this), new WireView(this), new RestView(this), new SystemView(this), new RecordingsView(this), new LabView(this)];
 		this.views.forEach((view, at) => { [view.id, view.title] = VIEWS[at]; });
+	}
+
+	/** A refusal ends the session here: the next sign-in may go on with it. */
+	#ticket() {
+		return this.account.ticket().catch((error) => {
+			if (error instanceof JarvisError) this.park();
+			throw error;
+		});
+	}
+
+	/** Keep it for a reload. */
+	park() {
+		const parked = this.client.park();
+		if (parked) park(parked, this.keeper);
 	}
 
 	get userId() {
@@ -91,24 +116,6 @@ export class Session extends EventTarget {
 	}
 }
 
-/** The Lab: its code comes when it is first looked at. */
-class Later {
-	element = h('section.view.scrolling.lab', { aria: 'Lab', tabIndex: 0 });
-
-	constructor(session) {
-		this.session = session;
-	}
-
-	async show() {
-		this.loading ??= import('./lab.js').then(({ LabView }) => new LabView(this.session, this.element)).catch((error) => { this.loading = null; this.session.fault(error); });
-		(await this.loading)?.show();
-	}
-
-	async openLink(key) {
-		(await this.loading)?.openLink(key);
-	}
-}
-
 class Shell {
 	session = null;
 	shown = null;
@@ -123,9 +130,9 @@ class Shell {
 		on(window, 'hashchange', () => (/[#&](token|code)=/.test(location.hash) ? location.reload() : this.#route())); // a link
 		shortcuts(this);
 		const fault = await this.account.readAddress();
-		on(window, 'pagehide', () => this.#park());
+		on(window, 'pagehide', () => { this.session?.park(); this.session?.keeper.flush(); });
 		window.addEventListener('pageshow', ({ persisted }) => persisted && unpark()); // it lives on, and a duplicate must not find its session
-		if (this.account.isKnown) await this.#goOn();
+		if (this.account.isKnown) this.#goOn();
 		else this.#askWho(fault);
 	}
 
@@ -144,7 +151,7 @@ class Shell {
 		$('nav').hidden = true;
 		text($('about'), '');
 		this.#status('signed-out', 'not signed in');
-		this.#show(signIn(this.account, () => this.#connect(), why));
+		this.#show(signIn(this.account, () => this.#goOn(), why));
 		document.querySelector('input')?.focus();
 	}
 
@@ -157,18 +164,10 @@ class Shell {
 		this.shown = this.session = null;
 	}
 
-	/** Save the session, so that a reload continues it. */
-	#park() {
-		const parked = this.session?.client.park();
-		if (parked) park(parked, this.session.keeper);
-		this.session?.keeper.flush();
-	}
-
-	async #goOn() {
+	/** With the session of before, if it is this user's. */
+	#goOn() {
 		const parked = unpark();
-		// fails if there is none, or another version's
-		const again = async () => new Session(this.account, parked, await restored(parked));
-		this.#connect(await again().catch(() => undefined));
+		this.#connect(tried(() => (parked.client.ready.user.user_id === this.account.userId ? new Session(this.account, parked) : undefined))); // none, or another version's
 	}
 
 	async #signOut() {
@@ -179,7 +178,7 @@ class Shell {
 		this.#askWho();
 	}
 
-	#connect(session = new Session(this.account)) {
+	async #connect(session = new Session(this.account)) {
 		this.session = session;
 		this.leave.hidden = false;
 		$('nav').hidden = false;
@@ -187,8 +186,9 @@ class Shell {
 		on(session.health, 'news', () => this.#showTroubled(session.health.troubled));
 		session.health.start();
 		session.client.connect({ keepTrying: true }).catch(() => undefined); // `failed` tells
-		this.#route();
 		this.pulse ??= setInterval(() => { if (!document.hidden) this.session?.client.ping(); }, PING_EVERY_MS);
+		await session.open();
+		if (this.session === session) this.#route();
 	}
 
 	#listen({ client, account }) {
@@ -214,9 +214,10 @@ class Shell {
 
 	/** Show services that are down, on every view. */
 	#showTroubled(troubled) {
-		$('services').hidden = troubled.length === 0;
-		text($('services'), `${troubled.map(({ name }) => name).join(', ')} down`);
-		$('services').title = troubled.map(({ name, why }) => `${name}: ${why}`).join('\n');
+		const shown = $('services');
+		shown.hidden = troubled.length === 0;
+		text(shown, `${troubled.map(({ name }) => name).join(', ')} down`);
+		shown.title = troubled.map(({ name, why }) => `${name}: ${why}`).join('\n');
 	}
 
 	#about() {
@@ -252,7 +253,7 @@ class Shell {
 	}
 
 	#route() {
-		if (!this.session) return;
+		if (!this.session?.views.length) return;
 		const [id, link] = location.hash.slice(1).split('/');
 		if (id === 'main' && this.shown) return; // the link that skips to the view
 		const named = this.session.views.find((each) => each.id === id);

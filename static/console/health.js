@@ -1,4 +1,4 @@
-// State of gateway and services, polled every few seconds, with ten minutes of history. Events: `news`, `silent` (an Error).
+// State of gateway and services, with ten minutes of history. Events: `news`, `silent` (an Error).
 
 import { parse, sum } from './prometheus.js';
 

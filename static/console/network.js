@@ -1,4 +1,4 @@
-// A bad network, made in this page: a socket whose messages are held up on their way, both ways.
+// A bad network, made in this page: a socket whose messages are held up, both ways.
 
 /** In milliseconds, and percent of messages. */
 export const network = { delay: 0, jitter: 0, loss: 0 };

@@ -1,4 +1,4 @@
-// A live copy of another session: the messages in its `observe.event`s become a separate trace.
+// A live copy of another session: the messages in its `observe.event`s become a trace.
 
 import { encodeFrame } from '../jarvis/codec.js';
 import { on } from './dom.js';

@@ -1,4 +1,4 @@
-// A client of OpenAI's Realtime API, `WS /v1/realtime`, on its own socket. The Wire has its events as channel `openai`.
+// A client of OpenAI's Realtime API, on its own socket. The Wire has its events as channel `openai`.
 
 import { fromBase64, toBase64 } from './format.js';
 import { BadSocket } from './network.js';

@@ -1,4 +1,4 @@
-// Sign-in with name and password, or with a token; in development a name is enough.
+// Sign-in by name and password, or a token; in development without either.
 
 import { button, field, h, icon, text } from './dom.js';
 import { sentence } from './format.js';

@@ -1,4 +1,4 @@
-// One step of a turn: the executor's action, its streamed output, its result, and the question for approval.
+// One step of a turn: its action, its output, its result, and the question for approval.
 
 import { button, h, icon, text } from './dom.js';
 import { ms, pretty } from './format.js';

@@ -1,4 +1,4 @@
-// Sessions kept by this browser, in IndexedDB: messages, frames and words, without tokens.
+// Sessions kept by this browser, in IndexedDB, without tokens.
 
 import { withoutSecrets } from './recording.js';
 import { tried } from './settings.js';
@@ -6,6 +6,7 @@ import { Trace } from './trace.js';
 
 const NAME = 'jarvis.console';
 const FLUSH_MS = 1_000;
+const CHUNKS = 20; // read at once: each is what was kept between two flushes
 const PATIENCE_MS = 3_000;
 const MOST_SESSIONS = 50;
 const MOST_BYTES = 256 * 1024 * 1024; // for all sessions together; the oldest are deleted first
@@ -26,20 +27,20 @@ const done = (transaction) => new Promise((resolve, reject) => {
 
 let opened = null;
 
-/** Whether a store has the form of this version. `store(name)` gives it. */
-const fits = { sessions: (store) => store.keyPath === 'id', lines: (store) => store.autoIncrement && store.indexNames.contains('id') };
-const unfit = (names, store) => Object.keys(fits).filter((name) => !names.contains(name) || !fits[name](store(name)));
+/** Whether it has this version's form. */
+const fits = (found) => tried(() => {
+	const [sessions, lines] = ['sessions', 'lines'].map((name) => found.transaction(name).objectStore(name));
+	return sessions.keyPath === 'id' && lines.autoIncrement && lines.indexNames.contains('id');
+});
 
 /** `version`: the newest there is, if left out. */
 function open(version) {
 	const request = indexedDB.open(NAME, version);
 	request.onupgradeneeded = () => {
-		const { result, transaction } = request;
-		for (const name of unfit(result.objectStoreNames, (each) => transaction.objectStore(each))) {
-			if (result.objectStoreNames.contains(name)) result.deleteObjectStore(name);
-			if (name === 'sessions') result.createObjectStore(name, { keyPath: 'id' });
-			else result.createObjectStore(name, { autoIncrement: true }).createIndex('id', 'id');
-		}
+		const { result } = request;
+		for (const name of [...result.objectStoreNames]) result.deleteObjectStore(name);
+		result.createObjectStore('sessions', { keyPath: 'id' });
+		result.createObjectStore('lines', { autoIncrement: true }).createIndex('id', 'id');
 	};
 	const blocked = new Promise((_, reject) => { request.onblocked = () => reject(new Error('another tab holds it: close that')); setTimeout(reject, PATIENCE_MS, new Error('it does not answer')); });
 	return Promise.race([answer(request), blocked]);
@@ -50,7 +51,7 @@ function database() {
 	const forget = () => { opened = null; };
 	opened ??= (async () => {
 		let found = await open();
-		if (unfit(found.objectStoreNames, (name) => found.transaction(name).objectStore(name)).length > 0) {
+		if (!fits(found)) {
 			found.close();
 			found = await open(found.version + 1);
 		}
@@ -79,24 +80,28 @@ export async function past(userId, words = '') {
 	return (await sessions()).filter((each) => each.userId === userId && wanted.every((word) => `${each.sessionId} ${each.words}`.toLowerCase().includes(word)));
 }
 
-/** In order, each once. */
-async function lines(id) {
-	const chunks = await answer((await database()).transaction('lines').objectStore('lines').index('id').getAll(id));
-	return ordered(chunks.flatMap((chunk) => chunk.lines ?? []));
+/** Some seconds of a session at a time: meanwhile its socket is not kept waiting. */
+async function read(id, tell) {
+	const store = (await database()).transaction('lines').objectStore('lines');
+	const keys = await answer(store.index('id').getAllKeys(id));
+	while (keys.length > 0) {
+		const some = keys.splice(0, CHUNKS);
+		const found = await answer(store.getAll(IDBKeyRange.bound(some[0], some.at(-1)))); // other tabs' are among them
+		tell(found.filter((chunk) => chunk.id === id).flatMap((chunk) => chunk.lines));
+	}
 }
 
-function ordered(list) {
-	return [...new Map(list.filter(Boolean).map((line) => [line.n, line])).values()].sort((a, b) => a.n - b.n);
+/** Tells a trace each line once, and none that is damaged. */
+function teller(trace) {
+	const told = new Set();
+	return (list) => list.forEach((line) => { if (!told.has(line?.n) && tried(() => trace.tell(line, line.at))) told.add(line.n); });
 }
 
 export async function recall(kept) {
 	const trace = new Trace(`${kept.sessionId}, ${new Date(kept.startedAt).toLocaleString()}`, 'recording', kept.startedAt);
-	retell(trace, await lines(kept.id));
+	await read(kept.id, teller(trace));
 	return trace;
 }
-
-/** All but what is damaged. */
-const retell = (trace, list) => list.forEach((line) => tried(() => trace.add(line, line.at)));
 
 export async function forget(ids) {
 	const transaction = await toWrite();
@@ -108,9 +113,11 @@ export async function forget(ids) {
 	await done(transaction);
 }
 
+const asLine = (n, { at, direction, message, bytes }) => ({ n, at, direction, ...(message ? { message: withoutSecrets(message) } : { bytes }) });
+
 /** Stores a trace as it grows. The event `fault` (an Error) is sent once, if the browser cannot store it. */
 export class Keeper extends EventTarget {
-	#waiting = [];
+	#waiting;
 	/** Being written to the database. */ #leaving = [];
 	#timer = 0;
 	#writing = Promise.resolve();
@@ -118,22 +125,41 @@ export class Keeper extends EventTarget {
 	#off = false;
 	#pruneAt = 0;
 
-	constructor(trace, sessionId, userId) {
+	/** `next` and `tail`: of before a reload, as parked. */
+	constructor(trace, sessionId, userId, { next = 0, tail = [] } = {}) {
 		super();
 		this.trace = trace;
 		this.sessionId = sessionId;
 		this.userId = userId;
 		this.id = `${sessionId}@${trace.startedAt}`;
-		this.bytes = trace.records.reduce((total, record) => total + record.size, 0);
+		this.next = next;
+		this.#waiting = tail;
 		this.listener = (event) => this.#take(event.detail);
-		trace.addEventListener('record', this.listener);
+		if (!trace.held) this.#listen();
+	}
+
+	#listen() {
+		this.bytes = this.trace.records.reduce((total, record) => total + record.size, 0);
+		this.trace.addEventListener('record', this.listener);
+	}
+
+	/** Tells the trace what was kept before a reload, and keeps what follows. */
+	async restore() {
+		const { trace } = this;
+		const tell = teller(trace);
+		await read(this.id, tell).catch(() => undefined);
+		tell(this.#waiting);
+		trace.cleared = Math.min(trace.cleared, trace.end);
+		this.#listen();
+		this.#soon();
+		const last = trace.records.findLast(({ channel }) => channel === 'openai');
+		if (last && last.type !== 'channel.closed') trace.tell({ direction: 'local', message: { type: 'channel.closed', channel: 'openai', status: 'lost' } }, trace.now); // its socket ended with the page
 	}
 
 	#take(record) {
 		if (this.#off) return;
-		const { message, ...told } = Trace.told(record);
 		this.bytes += record.size;
-		this.#waiting.push({ n: record.n, at: record.at, ...told, ...(message && { message: withoutSecrets(message) }) });
+		this.#waiting.push(asLine(this.next++, { at: record.at, ...Trace.told(record) }));
 		this.#soon();
 	}
 
@@ -143,13 +169,7 @@ export class Keeper extends EventTarget {
 
 	/** Lines that are not in the database yet. */
 	get untold() {
-		return [...this.#leaving, ...this.#waiting];
-	}
-
-	/** Of before a reload: already in the trace. */
-	alsoKeep(list) {
-		this.#waiting.unshift(...list);
-		this.#soon();
+		return [...this.#leaving, ...this.#waiting, ...(this.trace.held ?? []).map((each, index) => asLine(this.next + index, each))];
 	}
 
 	/** Resolves when everything so far is in the database. */
@@ -160,10 +180,8 @@ export class Keeper extends EventTarget {
 
 	async #write() {
 		this.#timer = 0;
-		if (this.#waiting.length === 0 || !this.userId()) { // before session.ready the user is unknown
-			if (this.#waiting.length > 0) this.#soon();
-			return;
-		}
+		if (this.#waiting.length === 0) return;
+		if (!this.userId() || this.trace.held) { this.#soon(); return; } // before session.ready the user is unknown
 		[this.#leaving, this.#waiting] = [this.#waiting, []];
 		try {
 			const transaction = await toWrite();
@@ -214,13 +232,13 @@ export function park(client, keeper) {
 	let room = MOST_PARKED_BYTES;
 	const tail = keeper.untold.filter(({ bytes }) => !bytes || (room -= bytes.byteLength) > 0)
 		.map(({ bytes, ...line }) => (bytes ? { ...line, audio: [...bytes] } : line));
-	const { startedAt, cleared } = keeper.trace;
-	const parked = { client, startedAt, cleared };
+	const { startedAt, cleared, now, held } = keeper.trace;
+	const parked = { client, startedAt, cleared, now, next: keeper.next + (held?.length ?? 0) };
 	const put = (last) => tried(() => { sessionStorage.setItem(PARKED, JSON.stringify({ ...parked, tail: last })); return true; });
 	if (!put(tail)) put([]); // it was too large
 }
 
-/** Returns the parked state once, because a duplicated tab must not take the session over. */
+/** Gives it once: a duplicated tab must not take the session over. */
 export function unpark() {
 	return tried(() => {
 		const kept = sessionStorage.getItem(PARKED);
@@ -230,12 +248,8 @@ export function unpark() {
 	});
 }
 
-export async function restored({ client: { sessionId }, startedAt, cleared = 0, tail }) {
-	const trace = new Trace('This session', 'live', startedAt);
-	const kept = await lines(`${sessionId}@${startedAt}`).catch(() => []);
-	retell(trace, ordered([...kept, ...tail]));
-	trace.origin = performance.now() - Math.max(Date.now() - startedAt, trace.records.at(-1)?.at ?? 0); // a clock may be set back
-	trace.cleared = Math.min(cleared, trace.end);
-	if (trace.kinds.has('channel:openai')) trace.note({ type: 'channel.closed', channel: 'openai', status: 'lost' }); // its socket ended with the page
-	return trace;
+/** The trace of before a reload, whose past is still to be read. */
+export function reopened({ startedAt, cleared, now = 0 }) {
+	const origin = performance.now() - Math.max(Date.now() - startedAt, now); // a clock may be set back
+	return Object.assign(new Trace('This session', 'live', startedAt), { origin, cleared, held: [] });
 }

@@ -1,4 +1,4 @@
-// Talk: speak, type or play a file; follow how it is understood and carried out; hear the answer.
+// Talk: speak, type or play a file; follow what happens; hear the answer.
 
 import { Choices, enginesOf } from './choices.js';
 import { Conversation } from './conversation.js';
@@ -60,7 +60,7 @@ export class TalkView {
 	}
 
 	async #mode(value, event) {
-		if (event.detail > 0) event.currentTarget.blur(); // after a click, so that the space bar is for speaking and not for this button
+		if (event.detail > 0) event.currentTarget.blur(); // after a click: the space bar is for speaking
 		choose('mode', value);
 		if (this.voice.isOn) await this.voice.stop();
 		this.#showVoice();

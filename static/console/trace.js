@@ -1,4 +1,4 @@
-// A session's messages and frames in order: this page's, an observed one's, or a recording's.
+// A session's messages and frames: this page's, an observed one's, or a recording's.
 
 import { LAST, LOST, decodeFrame } from '../jarvis/codec.js';
 import { fromBase64, toBase64 } from './format.js';
@@ -11,7 +11,7 @@ const FORGET_RECORDS = 10_000; // removed at once, because removing single ones 
 const MOST_AUDIO_BYTES = 96 * 1024 * 1024; // a quarter of an hour in both directions
 
 /**
- * A record: `n` (its number, from 0), `at` (milliseconds since the trace began), `direction` (`in`, `out`, or `local`: what the page itself saw), `type`, `channel`,
+ * A record: `n` (its number, from 0), `at` (ms since it began), `direction` (`in`, `out`, or `local`: what the page itself saw), `type`, `channel`,
  * `message` (null for a frame), `words` (for filters), `frame` (its head), `bytes` (of a frame, as on the wire; of such a message, its sound), `size` (in bytes).
  */
 export class Trace extends EventTarget {
@@ -19,6 +19,7 @@ export class Trace extends EventTarget {
 	/** The Wire shows none of a lower number. */ cleared = 0;
 	/** For filters. */ kinds = new Set();
 	forgotten = 0;
+	/** What comes while the past is read; null: it was, or there is none. */ held = null;
 	audioBytes = 0;
 	#firstWithAudio = 0;
 
@@ -42,7 +43,19 @@ export class Trace extends EventTarget {
 		return performance.now() - this.origin;
 	}
 
-	add({ direction, message, bytes }, at = this.now) {
+	add(what, at = this.now) {
+		return this.held ? this.held.push({ ...what, at }) : this.tell(what, at);
+	}
+
+	/** What was held follows the past. */
+	join() {
+		const { held } = this;
+		this.held = null;
+		for (const each of held) this.add(each, each.at);
+	}
+
+	/** Also while others wait. */
+	tell({ direction, message, bytes }, at) {
 		const record = { n: this.end, at, direction, ...(bytes ? this.#ofFrame(bytes) : this.#ofMessage(direction, message)) };
 		this.records.push(record);
 		this.kinds.add(`type:${record.type}`);

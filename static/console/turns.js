@@ -1,4 +1,4 @@
-// Turns: the last fifty as bars on a time axis, the actions of each, and statistics of their durations.
+// Turns: the last fifty as bars on a time axis, what each did, and statistics.
 
 import { Conversation } from './conversation.js';
 import { button, copy, empty, fill, h, missing, on, onceAFrame, region, sourcePicker, text } from './dom.js';

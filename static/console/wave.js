@@ -1,4 +1,4 @@
-// Pictures of sound: both sides as waves, a spectrogram with marks over it. Its bands are as an ear has them: evenly spaced in mel.
+// Pictures of sound: waves, and a spectrogram with marks over it, whose bands are evenly spaced in mel, as in an ear.
 
 import { on, sketch } from './dom.js';
 import { MIX_HZ } from './recording.js';

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server.identity.users import add_user
-from tests.support.browser import go, say, see, until
+from tests.support.browser import go, say, see, turns_are_over, until
 from tests.support.gateway import client, running_gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from playwright.async_api import Page
 
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
@@ -73,6 +75,38 @@ async def test_duplicated_tabs_tell_each_other_their_newest_tokens(console: Cons
             await until(page, f"{kept} !== '{first}'")
             await until(copy, f"{kept} === '{await page.evaluate(kept)}'")
             await see(page, "#status[data-state=online]")
+
+
+async def _sign_in(page: Page, name: str) -> None:
+    await page.fill("[name=username]", name)
+    await page.fill("[name=password]", "a long password")
+    await page.click("#sign-in button.primary")
+    await see(page, "#status[data-state=online]")
+
+
+async def test_the_session_goes_on_behind_a_sign_in_that_had_expired(console: Console, tmp_path: Path) -> None:
+    """If the same user signs in again; another one begins a session."""
+    for name in ("ada", "bob"):
+        add_user(tmp_path / "users.json", name, "a long password", ["user"])
+    with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="") as gateway:
+        async with console(gateway, signed_in=False, pardon=("401", "503")) as page:
+            await _sign_in(page, "ada")
+            await say(page, "what time is it")
+            await turns_are_over(page, 1)  # well or badly
+            session = (await page.inner_text("#about")).split(" · ")[1]
+            ended = {"code": "TOKEN_EXPIRED", "detail": "the token has expired"}
+            for name in ("ada", "bob"):
+                await page.route("**/auth/ticket", lambda route: route.fulfill(status=401, json=ended))
+                await page.route("**/auth/refresh", lambda route: route.fulfill(status=401, json=ended))
+                await go(page, "wire")
+                await page.click("#cut")
+                await see(page, "#sign-in >> text=The token has expired")
+                await page.unroute_all()
+                await _sign_in(page, name)
+                goes_on = name == "ada"
+                assert (session in await page.inner_text("#about")) == goes_on, name
+                await go(page, "talk")
+                assert await page.locator(".turn >> text=what time is it").count() == int(goes_on), name
 
 
 async def test_a_link_that_was_used_still_signs_this_machine_in(console: Console, gateway: GatewayProcess) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,6 +40,17 @@ const all = async (name) => {
   await new Promise((resolve) => { rows.onsuccess = resolve; if (rows.readyState !== 'pending') resolve(); });
   db.close();
   return rows.result ?? [];
+};
+"""
+# The database gives nothing until `window.isRead`.
+SLOW = """
+const { getAllKeys } = IDBIndex.prototype;
+IDBIndex.prototype.getAllKeys = function (id) {
+  const held = {};
+  const ask = () => { const asked = getAllKeys.call(this, id); asked.onsuccess = () => { held.result = asked.result; held.onsuccess(); }; };
+  const wait = () => { if (window.isRead) ask(); else this.objectStore.get(0).onsuccess = wait; }; // or the transaction would end
+  wait();
+  return held;
 };
 """
 DAMAGE = """async () => {
@@ -90,6 +102,35 @@ async def test_a_database_that_never_opens_keeps_no_page_waiting(console: Consol
         assert (await page.inner_text("#about")).split(" · ")[:2] == session.split(" · ")[:2]
         await go(page, "recordings")
         await see(page, "text=This browser keeps no sessions (it does not answer)")
+
+
+async def test_a_session_is_resumed_while_its_past_is_read(console: Console, gateway: GatewayProcess) -> None:
+    """Nothing of either is lost or doubled, even if the page is left in between."""
+    async with console(gateway) as page:
+        await in_writing(page)
+        await say(page, "what time is it")
+        await turns_are_over(page, 1)
+        await _kept(page, gateway, 1)
+        await say(page, "what can you do")
+        await page.add_init_script(SLOW)
+        for _ in range(2):
+            await page.reload()
+            await see(page, ".toast >> text=goes on where it was")
+            assert await page.locator(".view").count() == 0
+        await page.evaluate("window.isRead = true")
+        await turns_are_over(page, 2)
+        assert await page.locator(".talk .turn[data-status=ok]").count() == 2
+        await go(page, "recordings")
+        async with page.expect_download() as saved:
+            await page.click("text=Save this session")
+        lines = [json.loads(line) for line in (await (await saved.value).path()).read_text().splitlines()[1:]]
+        assert [line["at_ms"] for line in lines] == sorted(line["at_ms"] for line in lines)
+        for way in ("in", "out"):
+            numbers = [
+                line["message"]["seq"] for line in lines if line["direction"] == way and "seq" in line["message"]
+            ]
+            assert numbers == list(range(1, len(numbers) + 1)), way
+        assert sum(line["message"]["type"] == "session.resumed" for line in lines) == 2
 
 
 async def test_tabs_are_sessions_of_their_own(console: Console, gateway: GatewayProcess) -> None:
