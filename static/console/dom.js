@@ -34,7 +34,7 @@ function attribute(element, name, value) {
 	else element.setAttribute(name, value);
 }
 
-/** What has the focus keeps it when it is drawn anew at the same place. */
+/** What has the focus keeps it if it is drawn anew in place. */
 export function fill(parent, ...children) {
 	const path = [];
 	for (let at = document.activeElement; at !== parent && parent.contains(at); at = at.parentNode) path.unshift([...at.parentNode.children].indexOf(at));
