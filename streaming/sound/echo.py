@@ -6,9 +6,8 @@ The far end is what the client played, by the playout cursor. AEC3 itself finds 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streaming.ports import ServiceError
 from streaming.sound.codecs import SERVICE_RATE_HZ
@@ -18,6 +17,7 @@ from streaming.sound.pcm import BYTES_PER_SAMPLE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streaming.sound.canceller import Canceller
     from streaming.sound.ffmpeg import Resampler
 
 PARTS = ("numpy", "pywebrtc_audio")
@@ -68,14 +68,14 @@ class FarEnd:
 
 
 class EchoFilter(AudioFilter):
-    """Removes the far end from microphone audio, some 15 ms per second of audio. Raises ServiceError if AEC3 is not installed."""
+    """Removes the far end from microphone audio, some 22 ms per second of audio. Raises ServiceError if AEC3 is not installed."""
 
     def __init__(self, far_end: FarEnd, send: Callable[[bytes], None]) -> None:
         if None in map(importlib.util.find_spec, PARTS):
             words = "echo cancellation is not installed here: the extra `echo` brings it"
             raise ServiceError("UNIMPLEMENTED", words)
         super().__init__(send)
-        self._filter: Callable[[bytes, bytes], bytes] | None = None  # made by the first audio
+        self._canceller: Canceller | None = None  # made by the first audio
         self._far_end = far_end
         self._far = bytearray()
 
@@ -95,26 +95,23 @@ class EchoFilter(AudioFilter):
             self._near.clear()
             self._far.clear()
         if near:
-            self._send(await asyncio.to_thread(self._filtered, near, far))
-        if rest:
-            self._send(rest)
+            self._pass(await asyncio.to_thread(self._filtered, near, far))
+        if whole and self._canceller is not None:
+            self._pass(self._canceller.rest())
+        self._pass(rest)
+
+    def _pass(self, pcm: bytes) -> None:
+        if pcm:
+            self._send(pcm)
 
     def _filtered(self, near: bytes, far: bytes) -> bytes:
-        if self._filter is None:
-            self._filter = _canceller()
-        return self._filter(near, far)
+        if self._canceller is None:
+            self._canceller = _new_canceller()
+        return self._canceller.process(near, far)
 
 
-def _canceller() -> Callable[[bytes, bytes], bytes]:
-    """A filter of near and far PCM, whole blocks of each. Blocks: loading the libraries takes 0.1 s the first time."""
-    numpy, webrtc = map(importlib.import_module, PARTS)
-    canceller: Any = webrtc.EchoCanceller(SERVICE_RATE_HZ, 1, 0)
+def _new_canceller() -> Canceller:
+    """Loading the libraries takes 0.1 s the first time."""
+    from streaming.sound.canceller import Canceller  # noqa: PLC0415 - needs the extra `echo`
 
-    def filtered(near: bytes, far: bytes) -> bytes:
-        clean = bytearray()
-        for start in range(0, len(near), BLOCK_BYTES):
-            blocks = (numpy.frombuffer(side[start : start + BLOCK_BYTES], "<i2") for side in (near, far))
-            clean += canceller.process(*blocks).astype("<i2").tobytes()
-        return bytes(clean)
-
-    return filtered
+    return Canceller()

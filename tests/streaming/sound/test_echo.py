@@ -15,6 +15,7 @@ from streaming.sound.echo import BYTES_PER_MS, EchoFilter, FarEnd
 from tests.server.embedded.speech import recording
 
 FRAME_MS = 20
+BEGINNING = 150 * 16  # samples of a word that AEC3 suppresses
 REPLY = "The folder holds twelve files. The largest of them is the readme, and the newest was made ten minutes ago. Shall I read it?"
 
 
@@ -77,6 +78,18 @@ async def test_the_reply_goes_and_the_user_stays(reply_pcm: bytes, delay_ms: int
     assert db(alone[learned]) - db((await filtered(alone, reply_pcm))[learned]) >= 12
     spoken = slice(user_at, user_at + len(user))
     assert abs(db((await filtered(both, reply_pcm))[spoken]) - db(user)) <= 6
+
+
+@pytest.mark.parametrize("delay_ms", [20, 80, 200])
+@pytest.mark.parametrize("weaker_db", [6, 12, 20])
+async def test_the_beginning_of_a_word_over_the_reply_is_kept(reply_pcm: bytes, delay_ms: int, weaker_db: int) -> None:
+    """AEC3 alone leaves a hundredth of it: "Stop" is heard as "up"."""
+    reply, user = at_16_khz(reply_pcm), array.array("h", recording("flite-kal-stop"))
+    onset = next(at for at, sample in enumerate(user) if abs(sample) > 500)
+    user_at = 3 * 16_000
+    heard = await filtered(room(reply, user, user_at, delay_ms, weaker_db), reply_pcm)
+    beginning = slice(onset, onset + BEGINNING)
+    assert abs(db(heard[user_at:][beginning]) - db(user[beginning])) <= 2
 
 
 async def test_without_the_package_the_channel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,92 @@
+"""How a room carries the loudspeaker's sound to the microphone, fitted to a recording of it, so that it can be subtracted.
+
+A subtraction leaves the user's speech as it is, other than AEC3, which also suppresses what it cannot predict. All audio is 16 kHz.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Samples = NDArray[np.float64]
+
+MAX_DELAY = 5_120  # samples: 320 ms, of the client's buffers and the way through the room
+TAPS = 1_024  # 64 ms of the room's reflections
+HISTORY = MAX_DELAY + TAPS  # samples of the loudspeaker that sound in a sample of the microphone
+LEAD = 32  # samples before the strongest reflection, which need not be the first
+ROUNDS = 3  # of least squares, each on what the one before left; the last ones correct for the ends of the recording
+STEPS = 12  # of each round towards the solution
+STIFFNESS = 1e-4  # keeps frequencies that the loudspeaker hardly plays from being guessed
+LEFT_SHARE = 0.3  # of the echo's energy; a fit that leaves more has not found the room
+SILENCE = 1e6  # energy of a recording from which nothing can be learnt
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A delay in samples, and the reflections after it."""
+
+    delay: int
+    taps: Samples
+
+    @classmethod
+    def fit(cls, near: Samples, far: Samples) -> Room | None:
+        """The room by a recording of the echo alone; None if it cannot be told. `far` begins HISTORY samples before `near`."""
+        if far @ far < SILENCE or near @ near < SILENCE:
+            return None
+        delay = max(0, _strongest(near, far) - LEAD)
+        room = cls(delay, np.zeros(TAPS))
+        size = _power_of_two(len(near) + TAPS)
+        played = far[HISTORY - delay : HISTORY - delay + len(near)]
+        spectrum = np.fft.rfft(played, size).conj()
+        alike = np.fft.irfft(np.abs(spectrum) ** 2, size)[:TAPS]
+        alike[0] *= 1 + STIFFNESS
+        left = near
+        for _ in range(ROUNDS):
+            more = _solved(alike, np.fft.irfft(np.fft.rfft(left, size) * spectrum, size)[:TAPS])
+            room = cls(delay, room.taps + more)
+            left = room.residual(near, far)
+        return room if left @ left < LEFT_SHARE * (near @ near) else None
+
+    def residual(self, near: Samples, far: Samples) -> Samples:
+        """`near` without the echo. `far` begins HISTORY samples before it."""
+        begin, n_samples = MAX_DELAY - self.delay, TAPS + len(near)
+        size = _power_of_two(n_samples)
+        echo = np.fft.irfft(np.fft.rfft(far[begin : begin + n_samples], size) * np.fft.rfft(self.taps, size), size)
+        return near - echo[TAPS:n_samples]
+
+
+def _strongest(near: Samples, far: Samples) -> int:
+    """The delay at which most frequencies agree."""
+    size = _power_of_two(len(far))
+    cross = np.fft.rfft(near, size) * np.fft.rfft(far, size).conj()
+    agreement = np.abs(np.fft.irfft(cross / (np.abs(cross) + 1), size))
+    return int(np.argmax(agreement[size - HISTORY : size - HISTORY + MAX_DELAY + 1]))
+
+
+def _solved(row: Samples, right: Samples) -> Samples:
+    """The solution of the symmetric Toeplitz equations with this first row, by preconditioned conjugate gradients.
+
+    numpy's own solver takes longer than all else here, and its threads keep every core busy.
+    """
+    n, at = len(row), np.arange(1, len(row))
+    whole = np.fft.rfft(np.concatenate([row, row[:1], row[:0:-1]]))
+    nearly = np.fft.rfft(np.concatenate([row[:1], ((n - at) * row[1:] + at * row[:0:-1]) / n])).real
+    solution, left = np.zeros(n), right
+    step = ahead = np.fft.irfft(np.fft.rfft(left) / nearly, n)
+    for _ in range(STEPS):
+        moved = np.fft.irfft(whole * np.fft.rfft(step, 2 * n), 2 * n)[:n]
+        progress = left @ ahead
+        width = progress / (step @ moved)
+        solution, left = solution + width * step, left - width * moved
+        ahead = np.fft.irfft(np.fft.rfft(left) / nearly, n)
+        step = ahead + (left @ ahead) / progress * step
+    return solution
+
+
+def _power_of_two(at_least: int) -> int:
+    return 1 << (at_least - 1).bit_length()
