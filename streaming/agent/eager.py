@@ -22,9 +22,9 @@ _PUNCTUATION = ".,;:!?…\"'“”‘’()¿¡"
 
 
 def spoken(text: str) -> tuple[str, ...]:
-    """The spoken words only: recognisers add capitals and punctuation later."""
+    """The spoken words only: recognisers add capitals and punctuation later, and a dash to a word that was cut off."""
     words = (word.strip(_PUNCTUATION).casefold() for word in text.split())
-    return tuple(word for word in words if word)
+    return tuple(word.rstrip("-–—") or word for word in words if word)
 
 
 class EarlyPlan:

@@ -121,6 +121,7 @@ NUMBER_WORDS = frozenset(
 )
 """Recognisers write figures for these."""
 
+QUESTION_WORDS = frozenset({"what", "who", "whose", "when", "where", "why", "how", "which"})
 MAX_BACKCHANNELS = 3  # different ones: "yeah okay right"; more are a sentence
 CLEAR_WORDS = 2  # a partial of fewer words is often misheard
 CERTAIN_WORDS = 3  # so many words are no hum, however they were heard
@@ -212,22 +213,57 @@ def overheard(
 
 
 def without_echo(text: str, ours: str, begun: str = "") -> str:
-    """`text` without what is the agent's at its beginning, and sentences at its end: "no" of "She'll like, no. Shall I"."""
+    """`text` without what is the agent's around it: "no" of "She'll like, no. Shall I", "stop" of "or the date to stop something"."""
     parts = _PAUSE.split(text)
     while len(parts) > 1 and overheard(parts[0], ours, begun=begun) is Overheard.ECHO:
         del parts[0]
         begun = ""
     while len(parts) > 1 and not parts[-2].endswith(",") and overheard(parts[-1], ours) is Overheard.ECHO:
         del parts[-1]
-    return " ".join(parts)
+    left = " ".join(parts)
+    return _own_request(left, ours) or left
+
+
+def _own_request(text: str, ours: str) -> str:
+    """The command, or the question at the end, that is all that a text adds to the agent's words; "" if there is none.
+
+    Of other requests their own words do not tell where they begin: "search for cats" may all be the user's.
+    """
+    words = [word for word in text.split() if spoken(word)]
+    heard = spoken(text)
+    said = _just_said(ours, heard)
+    back = _come_back(said, heard)
+    own = _own_words(said, _apart(heard), cut=False)
+    if not back or not own:
+        return ""
+    if COMMANDS.issuperset(own):
+        first = behind = next(at for at, word in enumerate(heard) if word in own)
+        while first > 0 and first - 1 not in back and heard[first - 1] in BACKCHANNELS:
+            first -= 1  # "okay, stop"
+        while behind < len(heard) and behind not in back:
+            behind += 1
+        return " ".join(words[first:behind])
+    first = next(at for at in range(len(heard)) if at not in back)
+    asks = first >= CERTAIN_WORDS and heard[first].partition("'")[0] in QUESTION_WORDS
+    return " ".join(words[first:]) if asks else ""
+
+
+def _just_said(ours: str, heard: Sequence[str]) -> list[str]:
+    """The agent's words that can come back while so many are heard."""
+    return _apart(spoken(ours))[-(2 * len(heard) + LATE_WORDS) :]
+
+
+def _come_back(said: Sequence[str], heard: Sequence[str]) -> set[int]:
+    """The positions of words that were said, in the same order."""
+    blocks = SequenceMatcher(None, said, heard, autojunk=False).get_matching_blocks()
+    return {at for _, start, size in blocks for at in range(start, start + size)}
 
 
 def _judged(text: str, ours: str, *, cut: bool, outlasts: bool, strict: bool = True) -> Overheard:
     """`strict`: what adds or changes a word is the user's, however much else of it is ours."""
     heard = _apart(spoken(text))
-    said = _apart(spoken(ours))[-(2 * len(heard) + LATE_WORDS) :]  # only what was just said can come back
-    matcher = SequenceMatcher(None, said, heard, autojunk=False)
-    back = {at for _, start, size in matcher.get_matching_blocks() for at in range(start, start + size)}
+    said = _just_said(ours, heard)
+    back = _come_back(said, heard)
     back.update(
         at for at, word in enumerate(heard) if len(figures := _figures([word])) > 1 and figures in _figures(said)
     )

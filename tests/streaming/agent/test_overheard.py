@@ -211,6 +211,36 @@ def test_the_users_words_after_an_echo_are_known(text: str, own: str) -> None:
     assert without_echo(text, ASKED, ASKED) == own
 
 
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ("You can ask me for the time or the date to stop something.", "stop"),
+        ("You can ask me for the time or the date to stop for something.", "stop"),
+        ("You can ask me for the time or the date. Stop something!", "Stop"),
+        ("You can ask me for the time or the date. Wait something.", "Wait"),
+        ("You can ask me for the time or the date. Wait a minute.", "Wait"),
+        ("You can ask me for the time or the date. Okay, stop. To-", "Okay, stop."),
+        ("the time or the date okay stop something", "okay stop"),
+        ("the date to search for something no to open a page", "no"),
+        ("to search for something, to open a page what time is it?", "what time is it?"),
+        ("to search for something to open a page what's the weather", "what's the weather"),
+        ("the time or the date. What time is it? To...", "What time is it?"),
+        ("search for cats", "search for cats"),
+        ("search for stop signs", "search for stop signs"),
+        ("search for what is love", "search for what is love"),
+        ("to open a page about cats", "to open a page about cats"),
+        ("don't stop for something", "don't stop for something"),
+        ("stop", "stop"),
+    ],
+)
+def test_the_users_request_is_taken_out_of_the_replys_words_around_it(text: str, own: str) -> None:
+    """As Whisper tiny.en heard them with the reply's echo in the microphone, and requests in the reply's words."""
+    ours = (
+        "You can ask me for the time or the date, to search for something, to open a page and read it, to list files,"
+    )
+    assert without_echo(text, ours) == own
+
+
 def test_where_no_echo_was_heard_before_only_the_first_words_may_be_one() -> None:
     assert without_echo("She'll like, no. Shall I", "", ASKED) == "no. Shall I"
     assert without_echo("List files. What time is it?", "", "") == "List files. What time is it?"
