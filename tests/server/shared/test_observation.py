@@ -119,5 +119,6 @@ async def test_observers_that_are_cancelled_leave_no_connection(redis_url: str) 
             await asyncio.wait({watching}, timeout=number * 0.001)
             watching.cancel()
             await asyncio.wait({watching})
-        while await connections() > before:
+        while (left := await connections()) > before:
             await asyncio.sleep(0.01)
+        assert left == before
