@@ -172,7 +172,7 @@ class PlainLoudspeaker:
 def test_sound_of_the_wrong_form_is_told_with_what_to_pass(
     gateway: GatewayProcess, source: Any, sink: Any, told: str
 ) -> None:
-    words = {} if source else {"text": "what time is it"}
+    words: dict[str, Any] = {} if source else {"text": "what time is it"}
     with JarvisClient(gateway.base, token=gateway.token) as client:
         with pytest.raises(GatewayError, match=f"INVALID_ARGUMENT: {told}"), client.turn(source, sink, **words) as turn:
             list(turn)

@@ -61,7 +61,8 @@ def listener() -> ServerConnection:
 
 def story(texts: list[str]) -> list[Any]:
     """What comes of these messages: events, answers, credit and numbers."""
-    server, told = listener(), []
+    server = listener()
+    told: list[Any] = []
     for step, text in enumerate(texts):
         now = NOW + 3 + step / 10
         try:
