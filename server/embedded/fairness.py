@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from server.embedded.callers import current_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 T = TypeVar("T")
 MANY_USERS = 256  # then those who owe nothing are forgotten
@@ -57,31 +58,36 @@ class _Queue:
         return bool(self.urgent or self.usual)
 
 
-class FairThreads:
-    """A few threads. A user's urgent work precedes the user's other work, and that of users who had at most `ahead` less."""
+class FairTurns:
+    """A few places. A user's urgent work precedes the user's other work, and that of users who had at most `ahead` less."""
 
-    def __init__(self, at_once: int, name: str, ahead: float = 0.0) -> None:
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name)
+    def __init__(self, at_once: int, ahead: float = 0.0) -> None:
         self._free = at_once
         self._ahead = ahead
         self._shares = Shares()
         self._waiting: dict[str, _Queue] = {}
-        self._closed = False
 
-    async def run(self, work: Callable[[], T], cost: float = 1.0, *, urgent: bool = False) -> T:
-        """Do this in a thread when it is the turn of the task's user. A cancel does not stop what has begun.
+    @asynccontextmanager
+    async def turn(self, at_most_s: float) -> AsyncIterator[None]:
+        """Wait for the turn of the task's user. It is over with the block, or after that time, although the block may go on."""
+        over = False
 
-        Once the threads have ended, so has the service: its calls are cancelled, and gRPC may not have come to this one yet.
-        """
-        await self._turn(cost, urgent=urgent)
-        if self._closed:
-            raise asyncio.CancelledError
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        running.add_done_callback(lambda _done: self._next())  # after a cancel too, when the thread has actually ended
-        return await asyncio.shield(running)
+        def end() -> None:
+            nonlocal over
+            if not over:
+                over = True
+                self.give_back()
 
-    async def _turn(self, cost: float, *, urgent: bool) -> None:
-        """Wait for a free thread."""
+        await self.take(1.0)
+        timer = asyncio.get_running_loop().call_later(at_most_s, end)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            end()
+
+    async def take(self, cost: float, *, urgent: bool = False) -> None:
+        """Wait for a place, to be given back."""
         user = current_user()
         if self._free:
             self._free -= 1
@@ -97,15 +103,15 @@ class FairThreads:
             await waiter.turn
         except asyncio.CancelledError:
             if not waiter.turn.cancelled():  # the turn had just come
-                self._next()
+                self.give_back()
             elif waiter in waiters:
                 waiters.remove(waiter)
                 if not queue:
                     del self._waiting[user]
             raise
 
-    def _next(self) -> None:
-        """Give a freed thread to the next waiter."""
+    def give_back(self) -> None:
+        """Give a freed place to the next waiter."""
         while self._waiting:
             user, queue = min(self._waiting.items(), key=lambda item: self._rank(item[1]))
             waiter = (queue.urgent or queue.usual).popleft()
@@ -119,6 +125,28 @@ class FairThreads:
 
     def _rank(self, queue: _Queue) -> float:
         return queue.start - (self._ahead if queue.urgent else 0.0)
+
+
+class FairThreads:
+    """A few threads, shared by such turns."""
+
+    def __init__(self, at_once: int, name: str, ahead: float = 0.0) -> None:
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name)
+        self._turns = FairTurns(at_once, ahead)
+        self._closed = False
+
+    async def run(self, work: Callable[[], T], cost: float = 1.0, *, urgent: bool = False) -> T:
+        """Do this in a thread when it is the turn of the task's user. A cancel does not stop what has begun.
+
+        Once the threads have ended, so has the service: its calls are cancelled, and gRPC may not have come to this one yet.
+        """
+        await self._turns.take(cost, urgent=urgent)
+        if self._closed:
+            raise asyncio.CancelledError
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        # after a cancel too, when the thread has actually ended
+        running.add_done_callback(lambda _done: self._turns.give_back())
+        return await asyncio.shield(running)
 
     def close(self) -> None:
         """End the threads. What has not begun is dropped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
@@ -10,16 +11,16 @@ import grpc.aio
 from google.protobuf.struct_pb2 import Struct
 
 from protos import intent_pb2, intent_pb2_grpc
+from server.embedded.fairness import FairThreads
 from server.embedded.intent import templates
 from server.embedded.intent.recognition import prepare, recognise
-from server.embedded.service import EmbeddedService
+from server.embedded.service import EmbeddedConfig, EmbeddedService
 
 if TYPE_CHECKING:
     from server.embedded.intent.recognition import IntentCandidate
 
 MAX_TEXT_CHARS = 2_000
 MAX_ALTERNATIVES = 3
-SHORT_CHARS = 160  # processed on the event loop, in a few milliseconds at most
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -57,9 +58,18 @@ class IntentService(EmbeddedService, intent_pb2_grpc.IntentRecognizerServicer):
 
     name: ClassVar[str] = "intent"
 
+    def __init__(self, config: EmbeddedConfig) -> None:
+        super().__init__(config)
+        # A text takes some ten milliseconds, however short it is, and threads would only wait for each other.
+        self._threads = FairThreads(1, "intent")
+
     async def start(self) -> None:
         """Compile the templates, and the sentences for near misses."""
         await asyncio.to_thread(prepare)
+
+    async def stop(self) -> None:
+        """End the thread."""
+        self._threads.close()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register the servicer."""
@@ -76,10 +86,7 @@ class IntentService(EmbeddedService, intent_pb2_grpc.IntentRecognizerServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, too_long)
         if not request.text.strip():
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the text is empty")
-        if len(request.text) <= SHORT_CHARS:
-            best, *others = recognise(request.text)
-        else:
-            best, *others = await asyncio.to_thread(recognise, request.text)
+        best, *others = await self._threads.run(partial(recognise, request.text))
         return _answer(best, tuple(others))
 
     async def ListIntents(  # noqa: N802 - gRPC's name

@@ -21,6 +21,7 @@ from server.embedded.executor import (
     UnavailableError,
     WrongParametersError,
 )
+from server.embedded.fairness import FairTurns
 from server.embedded.os import process as os_process
 from server.embedded.os.closed import ClosedPaths
 from server.embedded.os.commands import COMMANDS, MAX_ARGUMENTS, RefusedArgumentError, checked, synopsis
@@ -28,6 +29,9 @@ from server.embedded.service import EmbeddedConfig, MissingPartError
 
 DEFAULT_ROOT = "files"
 CLOSED_OPTION = "OS_CLOSED_PATHS"  # set by the gateway when it starts the embedded services
+# Commands that begin together take the processor from each other: so many at once, and then one that takes longer waits for something.
+AT_ONCE = 2 * (os.cpu_count() or 1)
+TURN_S = 0.25
 MAX_MESSAGE_CHARS = 300  # of a failed command's last line of stderr
 
 
@@ -72,6 +76,7 @@ class OsService(ExecutorService):
         super().__init__(config)
         self._root = Path.cwd()
         self._closed = ClosedPaths((), self._root)
+        self._turns = FairTurns(AT_ONCE)
         self._executables: dict[str, str] = {}
         self._actions: dict[str, Action] = {}
 
@@ -94,17 +99,22 @@ class OsService(ExecutorService):
     async def perform(self, name: str, parameters: Parameters, task: Task) -> TaskOutcome:
         """Run a command."""
         assert isinstance(parameters, CommandParameters)
+        async with self._turns.turn(TURN_S):
+            ended = await self._ended(name, parameters.args, task)
+        return TaskOutcome(asdict(ended), ok=ended.exit_code == 0, message=why(name, ended))
+
+    async def _ended(self, name: str, args: list[str], task: Task) -> os_process.Ended:
+        """How the command ended. Raises TaskError."""
         try:
             # in a thread: it may look through many folders
-            arguments = await asyncio.to_thread(checked, name, parameters.args, self._root, self._closed)
+            arguments = await asyncio.to_thread(checked, name, args, self._root, self._closed)
         except RefusedArgumentError as refused:
             raise WrongParametersError(str(refused)) from None
         await task.tell(f"running {name}")
         try:
-            ended = await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
+            return await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
         except OSError as error:
             raise UnavailableError(f"{name} cannot be started: {error.strerror}") from None
-        return TaskOutcome(asdict(ended), ok=ended.exit_code == 0, message=why(name, ended))
 
 
 def why(name: str, ended: os_process.Ended) -> str:

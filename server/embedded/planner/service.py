@@ -12,6 +12,7 @@ import re
 import uuid
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,6 +21,7 @@ import grpc.aio
 from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
+from server.embedded.fairness import FairThreads
 from server.embedded.intent.recognition import SEVERAL, UNKNOWN, prepare, recognise, suggestion
 from server.embedded.mind.chat import Chat
 from server.embedded.mind.config import MindConfig, mind_config
@@ -29,7 +31,7 @@ from server.embedded.planner.follow_ups import whole_request
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.several import joined, replies
-from server.embedded.service import EmbeddedService
+from server.embedded.service import EmbeddedConfig, EmbeddedService
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_TEXT_CHARS = 2_000
-SHORT_CHARS = 160  # processed on the event loop, in a few milliseconds at most
 MAX_INTENT_CHARS = 128
 MAX_HEARD_CHARS = 100  # repeated to the user
 NOT_UNDERSTOOD = "I did not understand"  # in replies to what was not understood
@@ -204,6 +205,10 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
     _mind: MindConfig | None = None
     _chat: Chat | None = None
 
+    def __init__(self, config: EmbeddedConfig) -> None:
+        super().__init__(config)
+        self._threads = FairThreads(1, "planner")  # more would only wait for each other
+
     async def start(self) -> None:
         """Compile the templates, because text may be planned without a recognised intent."""
         self._mind = mind_config(self.config)
@@ -214,7 +219,8 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
         await asyncio.to_thread(prepare)
 
     async def stop(self) -> None:
-        """Close the connection to the language model."""
+        """End the thread, and close the connection to the language model."""
+        self._threads.close()
         if self._chat is not None:
             await self._chat.close()
 
@@ -227,8 +233,7 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
     ) -> planner_pb2.PlanResponse:
         """The steps that reach the goal."""
         try:
-            long = bool(request.context) or len(request.text) > SHORT_CHARS
-            made = await asyncio.to_thread(plan, request) if long else plan(request)
+            made = await self._threads.run(partial(plan, request))
         except WrongEntityError as wrong:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
         if self._mind is not None and request.text.strip() and self._is_for_the_mind(made.intent, request):
@@ -247,7 +252,7 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
     ) -> planner_pb2.ComposeResponse:
         """The text of the reply."""
         try:
-            return planner_pb2.ComposeResponse(text=compose(request))
+            return planner_pb2.ComposeResponse(text=await self._threads.run(partial(compose, request)))
         except WrongEntityError as wrong:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
         raise AssertionError("abort raises")

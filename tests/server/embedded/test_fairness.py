@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from protos import executor_pb2, intent_pb2, planner_pb2
 from server.embedded.callers import bind_caller
-from server.embedded.fairness import FairThreads, Shares
+from server.embedded.fairness import FairThreads, FairTurns, Shares
+from server.embedded.intent.service import IntentService
+from server.embedded.os.service import AT_ONCE, OsService
+from server.embedded.planner.service import PlannerService
+from server.embedded.service import EmbeddedConfig, EmbeddedService
+from server.upstream.convert import to_struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Works:
@@ -103,3 +110,59 @@ async def test_work_that_comes_after_the_end_is_cancelled() -> None:
     threads.close()
     with pytest.raises(asyncio.CancelledError):
         await threads.run(lambda: "too late")
+
+
+async def test_a_turn_that_lasts_gives_its_place_to_others() -> None:
+    turns, begun, leave = FairTurns(1), asyncio.Queue[str](), asyncio.Event()
+
+    async def work(name: str, at_most_s: float) -> None:
+        async with turns.turn(at_most_s):
+            begun.put_nowait(name)
+            await leave.wait()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(work("endless", 0.0), name="endless")
+        group.create_task(work("next", 60.0), name="next")
+        assert [await begun.get(), await begun.get()] == ["endless", "next"]
+        third = group.create_task(work("third", 60.0), name="third")
+        await asyncio.sleep(0)
+        assert begun.empty()
+        leave.set()
+        await third
+    assert turns._free == 1
+
+
+class NoContext:
+    async def write(self, _message: Any) -> None:
+        """Nobody reads."""
+
+
+async def ask_service(service: EmbeddedService, text: str) -> None:
+    context: Any = NoContext()
+    match service:
+        case IntentService():
+            await service.Recognize(intent_pb2.RecognizeRequest(text=text), context)
+        case PlannerService():
+            await service.Plan(planner_pb2.PlanRequest(text=text), context)
+        case OsService():
+            parameters = to_struct({"args": [text]})
+            await service._execute(executor_pb2.ExecuteRequest(action="echo", parameters=parameters), context)
+
+
+@pytest.mark.parametrize("kind", [IntentService, PlannerService, OsService])
+async def test_one_user_s_flood_is_not_in_the_way_of_another(kind: type[EmbeddedService], tmp_path: Path) -> None:
+    done: list[str] = []
+    service = kind(EmbeddedConfig(tmp_path))
+    await service.start()
+
+    async def asking(user: str, text: str) -> None:
+        bind_caller("test", [("x-user-id", user)])
+        await ask_service(service, text)
+        done.append(user)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(20 * AT_ONCE):
+            group.create_task(asking("many", f"what is {number} plus {number}"), name=f"many {number}")
+        group.create_task(asking("one", "what time is it"), name="one")
+    await service.stop()
+    assert done.index("one") <= 3 * AT_ONCE
