@@ -188,15 +188,13 @@ export class LabView {
 		input.oninput = () => {
 			network[name] = input.valueAsNumber;
 			text(shown, `${input.value} ${unit}`);
-			if (name === 'cut') this.#cutEvery(input.valueAsNumber);
+			if (name === 'cut') {
+				clearInterval(this.cutting);
+				if (network.cut) this.cutting = setInterval(() => this.session.client.cut(), network.cut * 1000);
+			}
 			document.getElementById('network').hidden = NETWORK.every(([each]) => !network[each]);
 		};
 		return field(title, h('span.line', input, shown), hint);
-	}
-
-	#cutEvery(seconds) {
-		clearInterval(this.cutting);
-		if (seconds > 0) this.cutting = setInterval(() => this.session.client.cut(), seconds * 1000);
 	}
 
 	async #measure() {

@@ -9,7 +9,7 @@ export function parse(document) {
 		const match = line.startsWith('#') ? null : LINE.exec(line);
 		if (!match) continue;
 		const [, name, written = '', value] = match;
-		const labels = Object.fromEntries([...written.matchAll(LABEL)].map(([, key, text]) => [key, text.replace(/\\(.)/g, (_, sign) => (sign === 'n' ? '\n' : sign))]));
+		const labels = Object.fromEntries([...written.matchAll(LABEL)].map(([, key, text]) => [key, text.replace(/\\(.)/g, '$1')]));
 		const samples = found.get(name) ?? [];
 		samples.push({ labels, value: value === '+Inf' ? Infinity : Number(value) });
 		found.set(name, samples);

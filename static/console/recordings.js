@@ -104,11 +104,9 @@ export class RecordingsView {
 	}
 
 	#onKey(event) {
-		const leap = { ArrowRight: LEAP_MS, ArrowLeft: -LEAP_MS }[event.key];
-		if (leap) this.#seek(this.positionMs + leap);
+		const to = { ArrowRight: this.positionMs + LEAP_MS, ArrowLeft: this.positionMs - LEAP_MS, Home: 0, End: Infinity }[event.key];
+		if (to !== undefined) this.#seek(to);
 		else if (event.key === ' ') this.toggle.click();
-		else if (event.key === 'Home') this.#seek(0);
-		else if (event.key === 'End') this.#seek(this.sound?.durationMs ?? 0);
 		else return;
 		event.preventDefault();
 	}

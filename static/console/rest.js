@@ -8,7 +8,6 @@ import { tried } from './settings.js';
 
 const METHODS = { get: 'good', post: 'busy', put: 'busy', patch: 'busy', delete: 'bad' };
 const MOST_TEXT = 200_000;
-const PATIENCE_MS = 500; // a wait this long is shown
 
 export class RestView {
 	operations = [];
@@ -110,19 +109,17 @@ export class RestView {
 		this.abort?.abort();
 		this.abort = new AbortController();
 		send.disabled = true;
-		const patience = setTimeout(() => fill(this.answer, h('p.soft', 'Waiting for the answer…')), PATIENCE_MS);
+		fill(this.answer, h('p.soft', 'Waiting for the answer…'));
 		const began = performance.now();
 		try {
 			await this.session.account.fresh();
 			const { method, url, headers, body } = this.#prepare(form);
 			const answer = await fetch(url, { method, headers, body, signal: this.abort.signal });
-			clearTimeout(patience);
 			await this.#show(answer, performance.now() - began, began);
 		} catch (error) {
 			const words = error instanceof SyntaxError ? `This is no JSON: ${error.message}` : 'The gateway cannot be reached. Is it running? Look at the connection above.';
 			if (error.name !== 'AbortError') fill(this.answer, h('p.fault', words));
 		}
-		clearTimeout(patience);
 		send.disabled = false;
 	}
 

@@ -91,7 +91,7 @@ export class SystemView {
 			tile('CPU', `${Math.round(last(cpu) ?? 0)} %`, 'of one core', cpu),
 			tile('Memory', bytes(sum(metrics, 'process_resident_memory_bytes')), 'resident'),
 			tile('Send queues', bytes(last(queue) ?? 0), 'waiting', queue),
-			tile('Redis', redis.status ?? 'none', redis.latency_ms ? ms(redis.latency_ms) : redis.reason ?? ''));
+			tile('Redis', redis.status === 'up' && redis.reason ? 'none' : redis.status, redis.reason ?? ms(redis.latency_ms)));
 	}
 
 	#drawServices(health) {
@@ -102,8 +102,9 @@ export class SystemView {
 
 	/** A turn's id is the x-request-id of its calls. */
 	#drawFailures() {
-		const list = this.session.trace.turns.list.flatMap((turn) => turn.errors.map(({ code, message }) => [code, message, turn.id && button(turn.id, () => copy(turn.id), { title: 'Copy' }, 'copy'), button(turn.text || 'Its turn', () => this.session.showTurn(turn), {}, 'turns')]));
-		rows(this.tables['Failed in this session'], ['Code', 'What it said', 'x-request-id', 'Turn'], list, 'Nothing has failed.');
+		const failed = ({ errors, steps }) => [...errors, ...[...steps.values()].filter(({ status }) => status === 'failed').map(({ name, message }) => ({ code: name, message }))];
+		const list = this.session.trace.turns.list.flatMap((turn) => failed(turn).map(({ code, message }) => [code, message, turn.id && button(turn.id, () => copy(turn.id), { title: 'Copy' }, 'copy'), button(turn.text || 'Its turn', () => this.session.showTurn(turn), {}, 'turns')]));
+		rows(this.tables['Failed in this session'], ['What', 'What it said', 'x-request-id', 'Turn'], list, 'Nothing has failed.');
 	}
 
 	#drawLive() {

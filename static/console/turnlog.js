@@ -427,7 +427,10 @@ export class TurnLog {
 	'on turn.done'(turn, message, _at, line) {
 		turn.status = message.status;
 		if (message.status === 'cancelled') this.#dropAnswer(line); // somebody said "stop"
-		for (const step of turn.steps.values()) if (step.question) step.question.open = false;
+		for (const step of turn.steps.values()) {
+			if (step.question) step.question.open = false;
+			if (step.status === 'waiting') step.status = 'skipped';
+		}
 	}
 
 	// --- failing ---

@@ -113,7 +113,7 @@ export class TurnsView {
 		text(this.heading, turn.text || '…');
 		drawWaterfall(this.bars, turn, this.session.source === this.session.trace ? this.session.trace.now : turn.marks.done ?? 0, (span) => this.#toWire(span.end));
 		const stages = Object.entries(turn.latency ?? {});
-		fill(this.server, turn.id && turn.channel !== 'openai' && [h('dt', 'x-request-id of its calls'), h('dd', button(turn.id, () => copy(turn.id), { selector: 'button.foot.mono', title: 'Copy: services get it as x-request-id, and the audit log names it' }))], stages.length > 0 ? h('dt', 'The gateway’s own measure') : null, stages.map(([name, value]) => h('dd', `${name} `, h('b', ms(value)))));
+		fill(this.server, turn.id && turn.channel !== 'openai' && [h('dt', 'x-request-id of its calls'), h('dd', button(turn.id, () => copy(turn.id), { selector: 'button.foot.mono', title: 'Copy: services get it as x-request-id, and the audit log names it' }))], stages.length > 0 ? h('dt', 'The gateway’s own measure') : null, stages.map(([name, value]) => h('dd', `${name.replace('_', ' ')} `, h('b', ms(value)))));
 		if (this.shownTurn?.[0] === turn.key && this.shownTurn[1] === turn.version) return;
 		this.shownTurn = [turn.key, turn.version];
 		this.#card(turn);

@@ -193,6 +193,22 @@ test('the time that a person takes to say yes is not the agent’s', () => {
   assert.equal(waited(heard.turns.list[0]), 2400 - 1620, 'the first sound is the question');
 });
 
+test('the first byte of a question is not measured from the reply that follows', () => {
+  const asked = [2235, 'in', on('task.confirmation_required', { turn_id: 'a', step_id: 's1', confirmation_id: 'c', reason: 'r', risk: 'low', expires_at: '' })];
+  const before = SPOKEN.filter(([at]) => at < 2240);
+  const [turn] = traceOf(...before, asked, [2250, 'in', on('tts.started', { turn_id: 'a', encoding: 'pcm_s16le', sample_rate: 16_000, generation: 0 })],
+    [2270, 'in', encodeFrame({ channel: 1, seq: 10, payload: tone(320) })], ...SPOKEN.filter(([at]) => at > 2270)).turns.list;
+  const byte = spans(turn, 9999).find(({ key }) => key === 'first_byte');
+  assert.deepEqual([byte.start, byte.end], [2230, 2270]);
+});
+
+test('a step that a turn did not reach is skipped when the turn is over', () => {
+  const steps = ['s1', 's2'].map((id) => ({ id, executor: 'browser', action: id, parameters: {}, depends_on: [], description: 'd' }));
+  const [turn] = traceOf(...SPOKEN.slice(0, 7), [2220, 'in', on('turn.plan', { turn_id: 'a', plan_id: 'p', goal: 'g', steps })],
+    [2300, 'in', on('task.result', { turn_id: 'a', step_id: 's1', status: 'failed', message: 'no host' })], [2400, 'in', on('turn.done', { turn_id: 'a', status: 'ok' })]).turns.list;
+  assert.deepEqual([...turn.steps.values()].map(({ status }) => status), ['failed', 'skipped']);
+});
+
 test('a turn that failed before anything was heard has no time to an answer', () => {
   const id = { turn_id: 'a' };
   const trace = traceOf([100, 'out', on('channel.open', { kind: 'turn', params: { language: 'de' } })], [13_000, 'in', on('error', { ...id, code: 'INVALID_ARGUMENT', message: 'stt: only English' })],
