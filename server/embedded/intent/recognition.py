@@ -17,6 +17,7 @@ from hassil import recognize_all
 from server.embedded.intent import templates
 from server.embedded.intent.beyond import beyond
 from server.embedded.intent.conversions import conversion_of
+from server.embedded.intent.corrections import MAX_CORRECTIONS, corrections, taken_back
 from server.embedded.intent.dates import date_asked
 from server.embedded.intent.entities import NoEntityError, clean, url_of
 from server.embedded.intent.likeness import NEVER, nearest
@@ -196,12 +197,43 @@ def _each_once(guesses: list[IntentCandidate]) -> list[IntentCandidate]:
 def recognise(text: str) -> tuple[IntentCandidate, ...]:
     """Intents, best first; only `unknown` if nothing fits. Do not modify the entities."""
     whole = _one_request(text)
+    aside = whole[0].confidence >= OPEN and whole[0].intent in ASIDE
+    if not aside and whole[0].entities.get("command") != "echo":
+        if taken_back(text, lambda request: _wanted(request) or _several(request), _refuses):
+            return (IntentCandidate("no", OPEN),)
+        for _ in range(MAX_CORRECTIONS):
+            text = _corrected(text)
+        whole = _one_request(text)
     if whole[0].confidence >= OPEN and whole[0].intent in WHOLE:
         return whole
     parts = requests_of(text, _clear)
-    if len(parts) == 1:  # the others were taken back
-        return _one_request(parts[0])
     return (IntentCandidate(SEVERAL, OPEN, {"requests": parts}), *whole) if parts else whole
+
+
+def _corrected(text: str) -> str:
+    """The text with its first correction made; as it is if no way to make it is a request."""
+    ways = corrections(text)
+    likely = next((way for way in ways if _wanted(way)), "") or next((way for way in ways[:2] if _several(way)), "")
+    return likely or next((way for way in ways if _guessed(way)), text)
+
+
+def _wanted(text: str) -> bool:
+    """True for a clear request, if only for what this agent cannot do."""
+    best = _one_request(text, mend=False)[0]
+    return (best.confidence >= OPEN and best.intent not in ASIDE) or "cannot" in best.entities
+
+
+def _several(text: str) -> bool:
+    return bool(requests_of(text, _clear))
+
+
+def _guessed(text: str) -> bool:
+    best = _one_request(text, mend=False)[0]
+    return best.confidence >= GUESSED and best.intent not in ASIDE
+
+
+def _refuses(text: str) -> bool:
+    return any(guess.intent in {"no", "stop"} for guess in _one_request(text, mend=False))
 
 
 def prepare() -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 MAX_PARTS = 4
 MAX_CHARS = 300  # a longer text is a story rather than a list of requests
-_TAKES_BACK = re.compile(r"(?:no|nope|wait|sorry|actually|i mean|i meant|rather)\b", re.IGNORECASE)
 _MARKS = ".,;!? "
 MAX_JOINTS = 6  # looked at from the left
 MAX_JUDGED = 10  # different parts of one text; each takes some milliseconds
@@ -50,12 +49,7 @@ def requests_of(text: str, clear: Callable[[str], Clear]) -> list[str]:
     if not parts or not judged(rest):
         return []
     all_different = len({part.lower().strip(_MARKS) for part in (*parts, rest)}) == len(parts) + 1
-    return _not_taken_back([*parts, rest]) if all_different else []
-
-
-def _not_taken_back(parts: list[str]) -> list[str]:
-    """Without those that the next one corrects: `open example.com, no, open example.org`."""
-    return [part for part, after in zip(parts, [*parts[1:], ""], strict=True) if not _TAKES_BACK.match(after)]
+    return [*parts, rest] if all_different else []
 
 
 def _divided(text: str, clear: Callable[[str], Clear]) -> tuple[str, str] | None:

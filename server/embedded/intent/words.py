@@ -127,12 +127,22 @@ def without_hesitations(words: Sequence[SaidWord]) -> list[SaidWord]:
     """`what's the, uh, time` is `what's the time`. Capitals ("ER") are a name, and `uh huh` is one word."""
     kept: list[SaidWord] = []
     for at, word in enumerate(words):
-        joined = at + 1 < len(words) and words[at + 1].key.lower() == "huh"
-        if joined or not _HESITATION.fullmatch(word.key) or (word.key.isupper() and len(word.key) > 1):
+        if not _hesitates(words, at):
             kept.append(word)
         elif kept and kept[-1].said.endswith(","):
             kept[-1] = replace(kept[-1], said=kept[-1].said[:-1])
     return kept
+
+
+def without_mere_hesitations(words: Sequence[SaidWord]) -> list[SaidWord]:
+    """The same, with the commas before them, which may set off what follows: `five, uh, no, six`."""
+    return [word for at, word in enumerate(words) if not _hesitates(words, at)]
+
+
+def _hesitates(words: Sequence[SaidWord], at: int) -> bool:
+    key = words[at].key
+    joined = at + 1 < len(words) and words[at + 1].key.lower() == "huh"
+    return not joined and _HESITATION.fullmatch(key) is not None and not (key.isupper() and len(key) > 1)
 
 
 def without_decoration(words: Sequence[SaidWord]) -> list[SaidWord]:
