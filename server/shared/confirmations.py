@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from server.shared.in_process_state import QUESTIONS
@@ -18,6 +18,7 @@ from server.shared.redis_errors import RedisDownError, RedisRefusedError
 from server.shared.session_records import PATIENCE_S, REWRITTEN_WITHIN_S
 from server.telemetry.audit import AuditLog
 from streaming.agent.actions import hash_of
+from streaming.agent.questions import explanation, sentence_for
 from streaming.flag import Flag
 from streaming.ports import Action, CallContext, Confirmation, ServiceError
 from streaming.rfc3339 import rfc3339
@@ -82,9 +83,13 @@ class ConfirmationStore:
 
     # --- asking ---
 
-    async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
-        """Ask on behalf of a lane, which then waits for `decision`."""
+    async def create(
+        self, action: Action, verdict: Verdict, context: CallContext, description: str = ""
+    ) -> Confirmation:
+        """Ask on behalf of a lane, which then waits for `decision`. `description`: the plan's words for the action."""
         asked = await self._ask(action, verdict, context, None, deferred=False)
+        sentence = sentence_for(action, description, by_voice=asked.by_voice)
+        asked = replace(asked, sentence=sentence, explanation=explanation(action, verdict, sentence))
         self._await_news(asked.confirmation_id)
         self._asked_in[asked.confirmation_id] = context.user_id, context.session_id, asked
         return asked

@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from streaming.ports import Confirmation, Intent
+    from streaming.ports import Confirmation, Intent, IntentGuess
 
 APPROVALS = {"yes": True, "no": False, "stop": False}
+ASKS_BACK = {"explain": "explains", "repeat": "repeats"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class Answer(StrEnum):
     """How words answer the question that is open now."""
 
     NONE = ""  # they answer no question
+    EXPLAINS = "explains"  # they ask what the question is about
+    REPEATS = "repeats"  # they ask to hear it again
+    WAITS = "waits"  # "one moment, please"
     REFUSES = "refuses"
     APPROVES = "approves"
     TOO_EARLY = "You spoke before my question was out. Please answer again."
@@ -36,12 +40,14 @@ class Answer(StrEnum):
 
 def answer(intent: Intent, question: Confirmation | None, given: Moment, *, by_voice: bool) -> Answer:
     """Judge words with that intent, which began at that moment. A refusal always counts, because it has no effects."""
-    approves = APPROVALS.get(intent.intent)
-    if approves is None and any(not APPROVALS.get(other.intent, True) for other in intent.alternatives):
-        approves = False  # "forget it" may be about a note, but means no while a question is open
-    if question is None or approves is None:
+    meant = _meant(intent, by_voice=by_voice)
+    if question is None or meant is None:
         return Answer.NONE
-    if not approves:
+    if meant.intent in ASKS_BACK:
+        return Answer(ASKS_BACK[meant.intent])
+    if meant.intent == "stop" and "pause" in meant.entities:
+        return Answer.WAITS
+    if meant.intent != "yes":
         return Answer.REFUSES
     if given.question is None or given.question.confirmation_id != question.confirmation_id:
         return Answer.TOO_EARLY
@@ -50,3 +56,24 @@ def answer(intent: Intent, question: Confirmation | None, given: Moment, *, by_v
     if by_voice and not question.by_voice:
         return Answer.NOT_BY_VOICE
     return Answer.APPROVES
+
+
+def goes_on(intent: Intent) -> bool:
+    """True if words say more than their yes or no: `yes, and what time is it`, `no, call it test`."""
+    return any("also" in guess.entities or "instead" in guess.entities for guess in intent.alternatives)
+
+
+def _meant(intent: Intent, *, by_voice: bool) -> IntentGuess | None:
+    """The guess that answers a question; None for other words.
+
+    Refusals may be guessed, and even misheard: "forget it" may be about a note, but means no while a question is open. A yes is never
+    guessed: as an alternative, it counts only if M4 has found it at the beginning of the words.
+    """
+    if intent.intent in APPROVALS or (intent.intent in ASKS_BACK and "who" not in intent.entities):
+        return intent
+    for kinds in ({"no", "stop"}, {"explain"}, {"yes"}):
+        for guess in intent.alternatives:
+            heard = by_voice or "misheard" not in guess.entities
+            if guess.intent in kinds and heard and (guess.intent != "yes" or "also" in guess.entities):
+                return guess
+    return None

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from streaming.ports import ServiceError
 
+NOT_UNDERSTOOD_NOW = (
+    "I did not understand that."  # while a question waits: what else could be asked would distract from it
+)
 _PARTS = {
     "stt": "I can't hear you right now: speech recognition is not working.",
     "tts": "I can't speak right now.",

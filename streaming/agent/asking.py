@@ -30,10 +30,12 @@ class Asker:
         self._on_open = on_open
         self._one_at_a_time = asyncio.Lock()
         self._again = asyncio.Event()
+        self._words = ""  # to be said instead of the mere question
         self.open = False  # True while a question waits for its answer
 
-    def again(self) -> None:
-        """Repeat the open question: words spoken during it cannot count as its answer."""
+    def again(self, words: str = "") -> None:
+        """Repeat the open question, or say these words about it: words spoken during it cannot count as its answer."""
+        self._words = words
         self._again.set()
 
     async def ask(
@@ -73,4 +75,4 @@ class Asker:
                 asked_again.cancel()
                 reminded, words = True, reminder_of(sentence)
             else:
-                words = sentence
+                words, self._words = self._words or sentence, ""

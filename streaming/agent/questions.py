@@ -9,10 +9,11 @@ from streaming.agent.deeds import deed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streaming.ports import Action
+    from streaming.ports import Action, Verdict
 
 MAX_VALUE_CHARS = 80  # of one parameter that is spoken; the client has it in full
 MAX_DEED_CHARS = 160  # of the words for a whole action; longer ones have their values cut
+_PLACES = {"os": "On this machine", "browser": "In the browser", "memory": "In your memory", "search": "In the search"}
 REMIND_AFTER_S = 20.0  # after this much silence, the question is repeated once
 
 
@@ -30,9 +31,19 @@ def question_about(action: Action, description: str = "") -> str:
     return f"Shall I {' '.join([does, *missing])}?"
 
 
-def with_other_ways(question: str) -> str:
-    """The question for an action that may not be approved by voice."""
-    return f"{question} Please click, or type yes."
+def sentence_for(action: Action, description: str = "", *, by_voice: bool = True) -> str:
+    """The question, with the other ways to answer it if a spoken yes is not enough."""
+    question = question_about(action, description)
+    return question if by_voice else f"{question} Please click, or type yes."
+
+
+def explanation(action: Action, verdict: Verdict, sentence: str) -> str:
+    """The answer to "why?" and "what will it do?": the reason, the risk, what would run where, and the question once more."""
+    reasons = "; ".join(verdict.reasons)
+    why = f"I ask because {reasons}, and the risk is {verdict.risk}." if reasons else f"The risk is {verdict.risk}."
+    where = _PLACES.get(action.executor, f"By the executor {action.executor}")
+    what = " ".join([action.action, *_values(_said(action, described=False))])
+    return f"{why} {where}, that is: {what}. {sentence}"
 
 
 def reminder_of(question: str) -> str:

@@ -49,11 +49,16 @@ class Stage(Generic[WordsT]):
             self._questions[turn_id] = question
         self._changed.set()
 
-    def ask_again(self) -> bool:
-        """Repeat the newest question. False if there is none."""
+    def settled(self, question: Confirmation) -> None:
+        """Take note that a question was answered, before its turn does: what was said besides the answer is for after that turn."""
+        for turn_id in [turn_id for turn_id, open_one in self._questions.items() if open_one == question]:
+            self.on_question(turn_id, None)
+
+    def ask_again(self, words: str = "") -> bool:
+        """Repeat the newest question, or say these words about it. False if there is none."""
         asking = [turn for turn in self.turns if turn.turn_id in self._questions]
         if asking:
-            asking[-1].ask_again()
+            asking[-1].ask_again(words)
         return bool(asking)
 
     def stop(self) -> bool:
@@ -88,17 +93,24 @@ class Stage(Generic[WordsT]):
         if self.turn is not None:
             self._beneath.append(self.turn)
         self.turn = turn
+        late: list[WordsT] = []  # taken just as the question was answered
         async with asyncio.TaskGroup() as group:
             # awaiting the task would raise if "stop" cancelled it, and cancel the whole lane
             task = self.task = group.create_task(work, name=f"turn {turn.turn_id}")
             while not task.done():
                 words = await self._other_words(turn, task, group)
-                if words is not None:
+                if words is None:
+                    continue
+                if turn.turn_id in self._questions:
                     await self._serve(words)
                     self.ask_again()
+                else:
+                    late.append(words)
         self.turn, self.task = below
         if self._beneath:
             self._beneath.pop()
+        for words in late:
+            await self._serve(words)
 
     async def _other_words(self, turn: Turn, task: asyncio.Task[None], group: asyncio.TaskGroup) -> WordsT | None:
         """Words that come while the turn's question waits; None as soon as it is over, asks, or is answered."""

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streaming.agent.actions import carry_out, hash_of, refusal
-from streaming.agent.questions import question_about, with_other_ways
 from streaming.domain import TaskEnded, TaskNeedsConfirmation, TaskProgressed, TaskStarted
 from streaming.ports import Outcome, ServiceError, TaskProgress, Verdict
 
@@ -101,10 +100,7 @@ class TaskRun:
 
     async def _confirmed(self, verdict: Verdict) -> bool:
         confirmations = self._setup.provided.confirmations
-        sentence = question_about(self._action, self._description)
-        question = await confirmations.create(self._action, verdict, self._context)
-        if not question.by_voice:
-            sentence = with_other_ways(sentence)
+        question = await confirmations.create(self._action, verdict, self._context, self._description)
         self._tell(
             TaskNeedsConfirmation(
                 question.confirmation_id,
@@ -115,13 +111,13 @@ class TaskRun:
                 self._action.action,
                 dict(self._action.parameters),
                 question.action_hash,
-                sentence,
+                question.sentence,
                 self._step_id,
                 self._turn_id,
             )
         )
         decision = confirmations.decision(question.confirmation_id)
-        approved = await (decision if self._asker is None else self._asker.ask(question, sentence, decision))
+        approved = await (decision if self._asker is None else self._asker.ask(question, question.sentence, decision))
         self._unanswered = approved is None
         return bool(approved) and hash_of(self._action) == question.action_hash
 

@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from streaming.agent.apologies import apology
+from streaming.agent.apologies import NOT_UNDERSTOOD_NOW, apology
 from streaming.agent.asking import Asker
 from streaming.agent.brief import NO_MODEL, NOT_UNDERSTOOD, Brief
 from streaming.agent.company import Company
@@ -101,6 +101,7 @@ class Turn:
         self._thinking: Thinking | None = None
         self._must_report = False  # True if its steps change something that the user must be told of
         self._gives_way = False  # True if other words want an answer
+        self.beside_question: str | None = None  # one that waits meanwhile; empty if it is asked again anyway
         self._cut_off = False  # True if another replica was in the middle of a language model's reply
 
     # --- on another replica ---
@@ -190,6 +191,8 @@ class Turn:
                 return await self._think(plan)
             if self._brief.functions and (self._brief.must_call or plan.intent == NOT_UNDERSTOOD):
                 return await self._deliver(NO_MODEL)
+            if self.beside_question is not None and plan.intent == NOT_UNDERSTOOD and "cannot" not in plan.entities:
+                return await self._deliver(f"{NOT_UNDERSTOOD_NOW} {self.beside_question}".rstrip())
             outcomes = await self._carry_out(plan)
             reply = await self._services.planner.compose(plan, outcomes, self._format.time_zone, self._context)
         except ServiceError as broken:
@@ -352,9 +355,9 @@ class Turn:
         """True while steps are running. A turn that waits for an answer does not count: it can ask again elsewhere."""
         return self._steps_running and not self._asker.open
 
-    def ask_again(self) -> None:
-        """Repeat the open question."""
-        self._asker.again()
+    def ask_again(self, words: str = "") -> None:
+        """Repeat the open question, or say these words about it."""
+        self._asker.again(words)
 
     @property
     def paused(self) -> bool:

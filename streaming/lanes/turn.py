@@ -9,7 +9,7 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
-from streaming.agent.answering import Answer, Moment, answer
+from streaming.agent.answering import Answer, Moment, answer, goes_on
 from streaming.agent.eager import EarlyPlan
 from streaming.agent.heard import MAX_WAITING, Heard
 from streaming.agent.overheard import CLEAR_WORDS, Overheard, Sureness, overheard, sureness_of
@@ -293,9 +293,16 @@ class TurnLane(Lane):
                 action_hash=question.action_hash,
                 via=via,
             )
-            return "" if settled else None
-        # the question says how to approve it
-        return "" if self._stage.ask_again() else str(given)
+            if settled:
+                self._stage.settled(question)
+            return "" if settled and not goes_on(intent) else None
+        if goes_on(intent):
+            return None  # the rest is done; after it, the question is asked again
+        if given is Answer.WAITS:
+            return ""
+        told = {Answer.EXPLAINS: question.explanation, Answer.REPEATS: question.sentence}.get(given, str(given))
+        # the question itself says how to approve it
+        return "" if self._stage.ask_again(told if given is Answer.EXPLAINS else "") else told
 
     # --- turns, one at a time ---
 
@@ -310,6 +317,8 @@ class TurnLane(Lane):
 
     async def _take_turn(self, heard: Heard, intent: Intent | None, told: str | None = None) -> None:
         turn = self._new_turn(uuid.uuid4().hex, heard.text, heard.stopwatch)
+        if (question := self._open_question) is not None:
+            turn.beside_question = "" if question == self._stage.question else question.sentence
         if heard in self._waiting:
             self._waiting.remove(heard)
         if intent is not None and told is not None:

@@ -40,13 +40,17 @@ class Confirmation:
     expires_at: str
     action_hash: str = ""  # see `streaming.agent.actions.hash_of`
     by_voice: bool = True  # False: a spoken yes does not count
+    sentence: str = ""  # the question in words
+    explanation: str = ""  # what would be done, why it is asked, and the question once more
 
 
 class Confirmations(Protocol):
     """Questions to the user. Any of the user's sockets, on any replica, or a REST call may settle them."""
 
-    async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
-        """Ask for approval."""
+    async def create(
+        self, action: Action, verdict: Verdict, context: CallContext, description: str = ""
+    ) -> Confirmation:
+        """Ask for approval. `description`: the plan's words for the action."""
 
     def asked_in(self, context: CallContext) -> Confirmation | None:
         """The newest question that a lane of this session is still waiting on."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.shared.confirmations import CONFIRMATION_S
 from streaming.agent.actions import hash_of
+from streaming.agent.questions import explanation, sentence_for
 from streaming.ports import (
     ActionInfo,
     Confirmation,
@@ -255,11 +256,15 @@ class World:
         return [ConversationTurn(role, text) for role, text in self.turns.values()]
 
     # parts of the gateway
-    async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
+    async def create(
+        self, action: Action, verdict: Verdict, context: CallContext, description: str = ""
+    ) -> Confirmation:
         confirmation_id = f"q{len(self.questions) + 1}"
         self.questions[confirmation_id] = asyncio.get_running_loop().create_future()
         by_voice = verdict.risk != "high"
-        asked = Confirmation(confirmation_id, "2030-01-01T00:00:00Z", hash_of(action), by_voice)
+        sentence = sentence_for(action, description, by_voice=by_voice)
+        explained = explanation(action, verdict, sentence)
+        asked = Confirmation(confirmation_id, "2030-01-01T00:00:00Z", hash_of(action), by_voice, sentence, explained)
         self.confirmations[confirmation_id] = asked
         return asked
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hassil import recognize_all
 
 from server.embedded.intent import templates
+from server.embedded.intent.answers import parted, sounds_like_no, value_of
 from server.embedded.intent.beyond import beyond
 from server.embedded.intent.conversions import conversion_of
 from server.embedded.intent.corrections import MAX_CORRECTIONS, corrections, taken_back
@@ -40,10 +41,15 @@ if TYPE_CHECKING:
     from hassil.models import MatchEntity
     from hassil.recognize import RecognizeResult
 
+    from server.embedded.intent.answers import Parted
+
 UNKNOWN = "unknown"
 SEVERAL = "several"  # requests in one sentence, as texts
 WHOLE = frozenset({"calculate", "convert", "open_result", "yes", "no", "stop"})  # never divided into several requests
-ASIDE = frozenset({"yes", "no", "stop", "repeat", "greeting", "thanks", "goodbye", "how_are_you"})  # none of several
+ASIDE = frozenset(
+    {"yes", "no", "stop", "explain", "repeat", "greeting", "thanks", "goodbye", "how_are_you"}
+)  # none of several
+ANSWERS = frozenset({"yes", "no", "stop"})  # to a question
 SURE, OPEN, GUESSED = 0.95, 0.9, 0.6  # confidence: all words named by the template; with open slots; an open question
 _DECLINED = re.compile(
     r"(?:don't|do not|never|you (?:must|should) not|i (?:don't|do not) want you to) (?!(?:ever )?forget\b)(?P<rest>.+)",
@@ -195,7 +201,25 @@ def _each_once(guesses: list[IntentCandidate]) -> list[IntentCandidate]:
 
 @lru_cache(maxsize=256)
 def recognise(text: str) -> tuple[IntentCandidate, ...]:
-    """Intents, best first; only `unknown` if nothing fits. Do not modify the entities."""
+    """Intents, best first; only `unknown` if nothing fits. Do not modify the entities.
+
+    What the words mean only as an answer to a question is an alternative: `yes` with `also`, `no` with `instead`.
+    """
+    found = _requests(text)
+    if found[0].intent in ANSWERS and found[0].confidence >= OPEN:
+        return found
+    for part in parted(text):
+        lead = _one_request(part.lead, mend=False)[0]
+        if lead.intent in ANSWERS and lead.confidence >= OPEN:
+            rest = _requests(part.rest)
+            better = part.joined and _asks(rest[0]) and rest[0].confidence > found[0].confidence
+            found = rest if better else found
+            answers = _answer(part, lead.intent, rest[0])
+            return (found[0], *(answers or _unled(text, found[0])), *found[1:])
+    return (*found, *_unled(text, found[0]))
+
+
+def _requests(text: str) -> tuple[IntentCandidate, ...]:
     whole = _one_request(text)
     aside = whole[0].confidence >= OPEN and whole[0].intent in ASIDE
     if not aside and whole[0].entities.get("command") != "echo":
@@ -234,6 +258,40 @@ def _guessed(text: str) -> bool:
 
 def _refuses(text: str) -> bool:
     return any(guess.intent in {"no", "stop"} for guess in _one_request(text, mend=False))
+
+
+def _asks(rest: IntentCandidate) -> bool:
+    """True if this is something to be done, or to be refused as impossible, rather than an answer."""
+    return (rest.intent != UNKNOWN or "cannot" in rest.entities) and rest.intent not in ANSWERS | {"explain"}
+
+
+def _answer(part: Parted, lead: str, rest: IntentCandidate) -> list[IntentCandidate]:
+    """What a text answers to a question, with its yes or no and what follows it."""
+    declined, instead = IntentCandidate("no", OPEN), IntentCandidate("no", OPEN, {"instead": part.rest})
+    if rest.intent in {"no", "stop"} or sounds_like_no(part.rest):
+        return [declined]
+    if rest.intent == "explain" and lead != "no":
+        return [rest]
+    if rest.intent in {"yes", "explain"}:
+        return []
+    clear = rest.confidence >= OPEN or "cannot" in rest.entities
+    if not clear and value_of(part.rest, bare=part.joined and (lead == "no" or part.changes)):
+        return [instead]
+    if lead == "no" and part.joined:
+        return [instead if _asks(rest) else declined]
+    if lead == "yes" and part.changes and not _asks(rest):
+        return [instead]
+    also = lead == "yes" and part.joined and _asks(rest) and not (part.changes or part.opens)
+    return [IntentCandidate("yes", OPEN, {"also": part.rest})] if also else []
+
+
+def _unled(text: str, best: IntentCandidate) -> list[IntentCandidate]:
+    """What words without a yes or no answer that mean nothing by themselves: `call it test`, and what sounds like a no."""
+    if best.intent != UNKNOWN or best.entities:
+        return []
+    if value_of(text, bare=False):
+        return [IntentCandidate("no", OPEN, {"instead": text})]
+    return [IntentCandidate("no", GUESSED, {"misheard": True})] if sounds_like_no(text) else []
 
 
 def prepare() -> None:

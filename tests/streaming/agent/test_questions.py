@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from streaming.agent.questions import question_about, reminder_of, with_other_ways
-from streaming.ports import Action
+from streaming.agent.questions import explanation, question_about, reminder_of, sentence_for
+from streaming.ports import Action, Verdict
 
 
 @pytest.mark.parametrize(
@@ -63,5 +63,35 @@ def test_the_sentence_names_what_people_would_name(
 
 
 def test_what_a_voice_may_not_approve_says_what_may() -> None:
-    assert with_other_ways("Shall I go?") == "Shall I go? Please click, or type yes."
+    action = Action("os", "rm", {"args": ["a"]}, "s1")
+    assert sentence_for(action) == "Shall I delete a?"
+    assert sentence_for(action, by_voice=False) == "Shall I delete a? Please click, or type yes."
     assert reminder_of("Shall I go?").endswith("Shall I go?")
+
+
+@pytest.mark.parametrize(
+    ("executor", "action", "parameters", "reasons", "told"),
+    [
+        (
+            "os",
+            "mkdir",
+            {"args": ["-p", "demo"]},
+            ("the command changes files",),
+            "I ask because the command changes files, and the risk is medium. On this machine, that is: mkdir demo.",
+        ),
+        ("browser", "click", {"text": "Buy"}, (), "The risk is medium. In the browser, that is: click Buy."),
+        (
+            "memory",
+            "delete",
+            {"key": "user.name"},
+            (),
+            "The risk is medium. In your memory, that is: delete user.name.",
+        ),
+        ("lamp", "dim", {"to": 5}, (), "The risk is medium. By the executor lamp, that is: dim 5."),
+    ],
+)
+def test_the_explanation_says_why_it_is_asked_and_what_would_run(
+    executor: str, action: str, parameters: dict[str, Any], reasons: tuple[str, ...], told: str
+) -> None:
+    verdict = Verdict("confirm", "medium", reasons)
+    assert explanation(Action(executor, action, parameters, "s1"), verdict, "Shall I?") == f"{told} Shall I?"

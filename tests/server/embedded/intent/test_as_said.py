@@ -103,10 +103,7 @@ ADDRESSES: list[Said] = [
 ]
 
 ANSWERS: list[Said] = [
-    *(
-        (text, "stop", {})
-        for text in ("stop stop stop", "wait", "hold on", "Wait, wait!", "hang on a second", "enough")
-    ),
+    *((text, "stop", {}) for text in ("stop stop stop", "wait", "hold on", "Wait, wait!", "enough")),
     *(
         (text, "yes", {})
         for text in ("yeah, sure", "yes, yes", "Yes!", "absolutely", "go for it", "okay, go!", "sure, why not")

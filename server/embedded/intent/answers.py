@@ -1,0 +1,139 @@
+"""Yes or no with more behind it: `yes, and what time is it`, `yes, but call it test`, `no, call it demo instead`. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from server.embedded.intent.words import SaidWord, keys_of, said_by, without_mere_hesitations, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MAX_LEAD_WORDS = 6  # of the yes or no
+MAX_VALUE_WORDS = 3  # of a value that is said without "call it": "no, demo two"
+
+_MARKS = ",;.!?…-–—"
+_JOINT = re.compile(r"(?:but|except|only|just|because|and(?: then| also)?|then|also)(?= )", re.IGNORECASE)
+_CHANGES = frozenset({"but", "except", "only", "just"})
+# These also begin a sentence without answering anything: "okay, what time is it".
+_MERE_OPENING = re.compile(r"(?:okay|ok|right|alright|all right|fine|well|great|good|sure)\Z", re.IGNORECASE)
+_WISH = r"(?:please|maybe|rather|better|then|just|i(?: would|'d)? (?:want|like|prefer)(?: you)?(?: to)?|let's|can you|could you) "
+_OBJECT = r"(?: (?:it|that|this|them|the (?:folder|file|page|name)))"
+_CHANGE = re.compile(
+    rf"(?:{_WISH})*(?:(?:call|name|rename|make|use|take|change|put|set){_OBJECT}(?: (?:to|as|into|be))?"
+    r"|(?:it|that) (?:should|must|has to) be(?: called)?|with the name|i (?:meant|mean|said))\s+(?=\S)",
+    re.IGNORECASE,
+)
+_AFTER_NO = re.compile(
+    rf"(?:{_WISH})*(?:call|name|make|use|take)\s+(?=\S)", re.IGNORECASE
+)  # "no, use demo": by itself, no change
+_INSTEAD = re.compile(r"(?:,? please)?,? (?:instead|rather)(?:,? please)?\Z", re.IGNORECASE)
+MAX_NO_WORDS = 4  # in a misheard no
+# What Whisper wrote for "no", "nope", "nah", "never" and "cancel", spoken by hibari and eSpeak NG at four speeds, with and without noise.
+_LIKE_NO = re.compile(r"k?n(?:o|u|a(?!tu))[a-z]{0,5}|council|console|cancell?ed")
+_BESIDE_NO = frozenset({"don't", "duh", "oh", "uh", "a", "the", "you'll"})
+# "No end" and "no pangs" were "no thanks"; "not wait" was "no way", "not out" was "not now".
+_NO_AND = re.compile(
+    r"(?:no|nope|nah|not) (?!problem|worr|doubt|question|idea|matter|objection|more\b|bad\b)\S+(?: \S+)?"
+)
+# A value does not begin with these, nor does it have them: "no, that's stupid", "no because I don't like it".
+_NO_VALUE = frozenset(
+    {
+        "i",
+        "i'm",
+        "i've",
+        "you",
+        "we",
+        "he",
+        "she",
+        "they",
+        "it",
+        "it's",
+        "that",
+        "that's",
+        "this",
+        "there",
+        "because",
+        "why",
+    }
+    | {
+        "not",
+        "don't",
+        "is",
+        "are",
+        "was",
+        "do",
+        "does",
+        "did",
+        "thanks",
+        "thank",
+        "please",
+        "sorry",
+        "so",
+        "if",
+        "when",
+    }
+    | {"never", "no", "yes", "wait", "stop", "what", "who", "where", "how", "which", "really", "later", "maybe"}
+)
+
+
+class Parted(NamedTuple):
+    """`lead` may be the yes or no, and `rest` what follows it. `changes`: a "but" is between them."""
+
+    lead: str
+    rest: str
+    joined: bool
+    changes: bool
+
+    @property
+    def opens(self) -> bool:
+        """True if the lead may only be the beginning of a sentence."""
+        return _MERE_OPENING.match(self.lead) is not None
+
+
+def parted(text: str) -> list[Parted]:
+    """All ways to part the text: where it is joined, those with the longest lead first, then those with the shortest."""
+    ways = list(_ways(text))
+    return [way for way in ways if way.joined] + [way for way in reversed(ways) if not way.joined]
+
+
+def _ways(text: str) -> Iterator[Parted]:
+    words = without_mere_hesitations(words_of(text))
+    for at in range(min(MAX_LEAD_WORDS, len(words) - 1), 0, -1):
+        joint = _JOINT.match(keys_of(words[at : at + 3]))
+        rest = words[at + len(joint[0].split()) :] if joint else words[at:]
+        marked = words[at - 1].said.endswith(tuple(_MARKS))
+        if rest and not rest[0].key:
+            rest = rest[1:]
+        if rest:
+            lead = said_by(words[:at]).rstrip(_MARKS + " ")
+            yield Parted(
+                lead, said_by(rest), joint is not None or marked, joint is not None and joint[0].lower() in _CHANGES
+            )
+
+
+def value_of(rest: str, *, bare: bool) -> str:
+    """`demo two` of `call it demo two instead`; empty if it changes nothing. `bare`: a mere value counts too."""
+    words = words_of(rest)
+    changes = False
+    while found := _CHANGE.match(keys_of(words)) or (bare and _AFTER_NO.match(keys_of(words))) or None:
+        words, changes = words[len(found[0].split()) :], True
+    left = said_by(words).rstrip(_MARKS + " ")
+    value = _INSTEAD.sub("", left).rstrip(_MARKS + " ")
+    if changes or value != left:
+        return value
+    return value if bare and _is_value(words_of(value)) else ""
+
+
+def sounds_like_no(text: str) -> bool:
+    """True for what recognisers hear instead of "no, no, no", "nope" and "nah": "no, no, number", "note", "now"."""
+    words = [word.key.lower() for word in words_of(text)]
+    if _NO_AND.fullmatch(" ".join(words)):
+        return True
+    heard = [word for word in words if _LIKE_NO.fullmatch(word)]
+    return 0 < len(words) <= MAX_NO_WORDS and bool(heard) and all(word in heard or word in _BESIDE_NO for word in words)
+
+
+def _is_value(words: Sequence[SaidWord]) -> bool:
+    return 0 < len(words) <= MAX_VALUE_WORDS and not _NO_VALUE & {word.key.lower() for word in words}

@@ -1,0 +1,137 @@
+"""Answers to a question that are more than yes or no, and what recognisers hear instead of a no."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from server.embedded.intent.recognition import recognise
+
+
+def answered(text: str) -> dict[str, dict[str, Any]]:
+    """What a text may answer to a question, as the gateway sees it: intents with their entities."""
+    best, *others = recognise(text)
+    kinds = {"yes", "no", "stop", "explain"}
+    return {guess.intent: guess.entities for guess in (best, *others) if guess.intent in kinds}
+
+
+@pytest.mark.parametrize(
+    ("text", "best", "also"),
+    [
+        ("Yes, and what time is it?", "get_time", "what time is it?"),
+        ("Yes. What time is it?", "get_time", "What time is it?"),
+        ("Yes please, and then open example.com", "open_page", "open example.com"),
+        ("go ahead and list the files", "list_files", "list the files"),
+        ("yes, do it, and then read the page", "read_page", "read the page"),
+        ("Yeah, and search for no country for old men", "web_search", "search for no country for old men"),
+        ("yes, and set a timer", "unknown", "set a timer"),
+    ],
+)
+def test_a_yes_with_another_request_approves_and_asks(text: str, best: str, also: str) -> None:
+    assert recognise(text)[0].intent == best
+    assert answered(text) == {"yes": {"also": also}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "okay, what time is it",
+        "ok, and then list the files",
+        "right, and open example.com",
+        "Yes, but what time is it?",
+        "yes, if it is safe",
+        "yes, and blah blah",
+        "I would say yes, but it depends",
+        "no, I mean yes",
+        "sure, search for dogs",
+        "hold on, what time is it",
+        "yes but only if it is safe, and what time is it",
+    ],
+)
+def test_words_that_only_begin_like_a_yes_approve_nothing(text: str) -> None:
+    assert "yes" not in answered(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("Yes, but call it test", "call it test"),
+        ("Yes, and call it test", "call it test"),
+        ("okay, but in London", "in London"),
+        ("yes, but without the last one", "without the last one"),
+        ("No, call it demo two instead", "call it demo two instead"),
+        ("no call it demo two", "call it demo two"),
+        ("No, demo two", "demo two"),
+        ("no, I meant dogs", "I meant dogs"),
+        ("wait, call it demo two", "call it demo two"),
+        ("No, what time is it", "what time is it"),
+        ("no, search for dogs instead", "search for dogs instead"),
+        ("call it test", "call it test"),
+        ("could you name it test instead", "could you name it test instead"),
+    ],
+)
+def test_another_wish_declines_what_was_asked(text: str, instead: str) -> None:
+    assert answered(text) == {"no": {"instead": instead}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No, that's stupid",
+        "no because I don't like it",
+        "yes but not now",
+        "Yes, wait, no",
+        "No, no, I don't want that",
+    ],
+)
+def test_a_no_with_a_reason_declines(text: str) -> None:
+    assert answered(text) == {"no": {}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Why?",
+        "What will it do?",
+        "Which folder?",
+        "what do you mean",
+        "is that safe?",
+        "Yes, but why?",
+        "Okay, but what for?",
+        "what happens if I say yes?",
+        "and if I say no?",
+        "can you explain that?",
+        "what are my options",
+        "um, why?",
+    ],
+)
+def test_a_question_about_the_question_answers_nothing(text: str) -> None:
+    assert answered(text) == {"explain": {}}
+
+
+@pytest.mark.parametrize(
+    "text", ["one moment", "let me think", "hang on a second, please", "give me a minute", "I'm still thinking"]
+)
+def test_who_thinks_is_waited_for(text: str) -> None:
+    assert answered(text) == {"stop": {"pause": "yes"}}
+
+
+# What Whisper wrote for "no, no, no", "nope", "nah", "no thanks", "never" and "cancel" of hibari and eSpeak NG.
+@pytest.mark.parametrize(
+    "heard",
+    ["Number.", "Note", "Now...", "No end.", "No pangs.", "Namber", "Council.", "Not wait."],
+)
+def test_what_a_no_is_heard_as_may_be_one(heard: str) -> None:
+    assert recognise(heard)[0].intent == "unknown"
+    assert answered(heard) == {"no": {"misheard": True}}
+
+
+@pytest.mark.parametrize("heard", ["No, no, number.", "No, no number.", "No number.", "Nope, note."])
+def test_a_no_in_part_misheard_is_one(heard: str) -> None:
+    assert answered(heard) == {"no": {}}
+
+
+@pytest.mark.parametrize("text", ["No problem", "no idea", "Nice.", "naturally", "nodes and edges", "not bad", "Gap."])
+def test_other_words_are_no_misheard_no(text: str) -> None:
+    assert "no" not in answered(text)
