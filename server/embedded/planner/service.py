@@ -27,7 +27,7 @@ from server.embedded.mind.chat import Chat
 from server.embedded.mind.config import MindConfig, mind_config
 from server.embedded.mind.errors import MindError
 from server.embedded.mind.rounds import converse
-from server.embedded.planner.follow_ups import whole_request
+from server.embedded.planner.follow_ups import said_in_full, whole_request
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.several import joined, replies
@@ -67,7 +67,8 @@ def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Tu
         said = (turn.text for turn in recent if turn.role == role and turn.text.strip() and turn.text != text)
         return entities | {"text": next(said, "")}
     if intent == "open_result" and not entities.get("query"):
-        asked = (recognise(turn.text)[0] for turn in recent if turn.role == "user" and turn.text.strip())
+        texts = (said_in_full(recent[at:][::-1]) for at, turn in enumerate(recent) if turn.role == "user")
+        asked = (recognise(words)[0] for words in texts if words)
         query = next((str(guess.entities["query"]) for guess in asked if guess.entities.get("query")), "")
         return entities | ({"query": query} if query else {})
     if intent == "forget" and not (entities.get("attribute") or entities.get("topic")):
@@ -140,6 +141,13 @@ def _asked(turns: Sequence[planner_pb2.Turn]) -> bool:
     """True if the agent's last words, as far as they were heard, were a question."""
     said = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
     return said.rstrip(" \n\"'”’)*").endswith(("?", "？"))
+
+
+def _answers(text: str, intent: str) -> bool:
+    """True if the words begin with a yes or no: what follows it was said to a question, too."""
+    return intent in ANSWERS or any(
+        "also" in guess.entities or "instead" in guess.entities for guess in recognise(text)
+    )
 
 
 def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:
@@ -243,7 +251,7 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
 
     def _is_for_the_mind(self, intent: str, request: planner_pb2.PlanRequest) -> bool:
         assert self._mind is not None, "the caller looked"
-        if intent == UNKNOWN or (intent in ANSWERS and _asked(request.context)):
+        if intent in {UNKNOWN, "explain"} or (_answers(request.text, intent) and _asked(request.context)):
             return True
         return (self._mind.first or request.prefer_model) and intent not in ALWAYS_TEMPLATES
 
