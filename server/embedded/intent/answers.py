@@ -22,7 +22,7 @@ _WISH = r"(?:please|maybe|rather|better|then|just|i(?: would|'d)? (?:want|like|p
 _OBJECT = r"(?: (?:it|that|this|them|the (?:folder|file|page|name)))"
 _CHANGE = re.compile(
     rf"(?:{_WISH})*(?:(?:call|name|rename|make|use|take|change|put|set){_OBJECT}(?: (?:to|as|into|be))?"
-    r"|(?:it|that) (?:should|must|has to) be(?: called)?|with the name|i (?:meant|mean|said))\s+(?=\S)",
+    r"|(?:it|that) (?:should|must|has to) be(?: called)?|with the name|i (?:meant|mean|said))\s+(?!off\b|out\b|up\b|a day\b)(?=\S)",
     re.IGNORECASE,
 )
 _AFTER_NO = re.compile(
@@ -37,6 +37,7 @@ _BESIDE_NO = frozenset({"don't", "duh", "oh", "uh", "a", "the", "you'll"})
 _NO_AND = re.compile(
     r"(?:no|nope|nah|not) (?!problem|worr|doubt|question|idea|matter|objection|more\b|bad\b)\S+(?: \S+)?"
 )
+_POINTS = re.compile(r"(?:it|that|this|them|me)\b", re.IGNORECASE)  # to something: "make that, call it off"
 # A value does not begin with these, nor does it have them: "no, that's stupid", "no because I don't like it".
 _NO_VALUE = frozenset(
     {
@@ -113,6 +114,13 @@ def _ways(text: str) -> Iterator[Parted]:
             )
 
 
+def last_clause(text: str) -> str:
+    """`call it demo` of `wrong name, call it demo`."""
+    words = words_of(text)
+    start = next((at for at in range(len(words) - 1, 0, -1) if words[at - 1].said.endswith(tuple(_MARKS))), 0)
+    return said_by(words[start:])
+
+
 def value_of(rest: str, *, bare: bool) -> str:
     """`demo two` of `call it demo two instead`; empty if it changes nothing. `bare`: a mere value counts too."""
     words = words_of(rest)
@@ -121,6 +129,8 @@ def value_of(rest: str, *, bare: bool) -> str:
         words, changes = words[len(found[0].split()) :], True
     left = said_by(words).rstrip(_MARKS + " ")
     value = _INSTEAD.sub("", left).rstrip(_MARKS + " ")
+    if _POINTS.match(value):
+        return ""
     if changes or value != left:
         return value
     return value if bare and _is_value(words_of(value)) else ""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hassil import recognize_all
 
 from server.embedded.intent import templates
-from server.embedded.intent.answers import parted, sounds_like_no, value_of
+from server.embedded.intent.answers import last_clause, parted, sounds_like_no, value_of
 from server.embedded.intent.beyond import beyond
 from server.embedded.intent.conversions import conversion_of
 from server.embedded.intent.corrections import MAX_CORRECTIONS, corrections, taken_back
@@ -289,8 +289,9 @@ def _unled(text: str, best: IntentCandidate) -> list[IntentCandidate]:
     """What words without a yes or no answer that mean nothing by themselves: `call it test`, and what sounds like a no."""
     if best.intent != UNKNOWN or best.entities:
         return []
-    if value_of(text, bare=False):
-        return [IntentCandidate("no", OPEN, {"instead": text})]
+    wish = last_clause(text)
+    if value_of(wish, bare=False):
+        return [IntentCandidate("no", OPEN, {"instead": wish})]
     return [IntentCandidate("no", GUESSED, {"misheard": True})] if sounds_like_no(text) else []
 
 

@@ -48,6 +48,7 @@ _AND = re.compile(r"(?:and |or )?(?:(?:what|how) about |now )?(?:in |for )?(?P<t
 _ALSO = re.compile(
     r"(?:and |or |what about |how about |no,? |sorry,? |wait,? )+(?:i (?:meant|mean|said) )?", re.IGNORECASE
 )
+_AND_ALSO = re.compile(r"(?:and|or|what about|how about) ", re.IGNORECASE)
 _CORRECTED = re.compile(r"(?:(?:no|sorry|wrong|wait|oh)[,.]? )*i (?:meant|mean|said) (?P<that>.+)", re.IGNORECASE)
 _AGAIN = re.compile(r"(?:do (?:it|that) )?(?:again|once more|one more time)", re.IGNORECASE)
 _RESULT = re.compile(r"(?:\bis|\bare|That is)(?: about)? (?P<number>-?\d+(?:\.\d+)?)\b[^\d]*\Z")
@@ -129,7 +130,7 @@ def _again(text: str, earlier: Sequence[planner_pb2.Turn]) -> str:
     said = text.strip().rstrip(".?!,")
     value, named = _other_value(said)
     corrected = _CORRECTED.fullmatch(said)
-    if not (value or corrected or _AGAIN.fullmatch(said) or _ALSO.match(said)):
+    if not (value or corrected or _AGAIN.fullmatch(said) or _AND_ALSO.match(said)):
         return ""
     before = said_in_full(earlier)
     if not before:

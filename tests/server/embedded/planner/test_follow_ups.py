@@ -67,6 +67,54 @@ def test_what_is_done_then(turns: Turns, text: str, action: str, parameters: dic
     assert (step.action, MessageToDict(step.parameters)) == (action, parameters)
 
 
+FOLDER = [("user", "create a folder called demo"), ("assistant", "All right, I will not do it.")]
+OPENED = [("user", "open example.com"), ("assistant", "I have opened Example.")]
+
+
+@pytest.mark.parametrize(
+    ("turns", "text", "same"),
+    [
+        (FOLDER, "No, call it demo two instead", "create a folder called demo two"),
+        (FOLDER, "Yes, but call it test", "create a folder called test"),
+        (FOLDER, "Yes, and name it test", "create a folder called test"),
+        (FOLDER, "no, test two", "create a folder called test two"),
+        (FOLDER, "could you name it best, please", "create a folder called best"),
+        (FOLDER, "not that one, demo2", "create a folder called demo2"),
+        (FOLDER, "wrong name, call it demo2", "create a folder called demo2"),
+        (FOLDER, "use best instead", "create a folder called best"),
+        ([*FOLDER, ("user", "no, call it one")], "no, call it two", "create a folder called two"),
+        ([*FOLDER, ("user", "what time is it")], "call it two", "create a folder called two"),
+        (OPENED, "no, python.org instead", "open python.org"),
+        (SEARCHED, "no, dogs", "search for dogs"),
+        (SEARCHED, "I meant dogs", "search for dogs"),
+        (SEARCHED, "dogs instead", "search for dogs"),
+        ([("user", "what is 5 plus 3")], "no, 4", "what is 5 plus 4"),
+        ([("user", "what time is it in London")], "no, Paris", "what time is it in Paris"),
+        (
+            [("user", "what time is it"), ("user", "and in London?")],
+            "no sorry, I meant Paris",
+            "what time is it in Paris",
+        ),
+        ([("user", "rename a.txt to b.txt")], "no, c.txt", "rename a.txt to c.txt"),
+        (
+            [("user", "create a folder"), asked("What should the folder be called?")[1], ("user", "one")],
+            "no wait, two",
+            "create a folder called two",
+        ),
+        ([*SEARCHED, ("user", "no, dogs")], "open the first one", "search for dogs and open the first one"),
+    ],
+)
+def test_a_request_takes_another_value(turns: Turns, text: str, same: str) -> None:
+    done, wanted = planned(text, [*turns, ("user", text)]), planned(same, [("user", same)])
+    assert (done.intent, done.entities) == (wanted.intent, wanted.entities)
+    assert [step.parameters for step in done.steps] == [step.parameters for step in wanted.steps]
+
+
+@pytest.mark.parametrize("text", ["No, that's stupid", "alright then", "no", "yes, but call it off", "no, thanks"])
+def test_words_without_another_value_change_nothing(text: str) -> None:
+    assert not planned(text, [*SEARCHED, ("user", text)]).steps
+
+
 def test_a_correction_to_yes_is_not_told_that_nothing_waits() -> None:
     """It comes while a question waits, which the planner does not know."""
     before = [("user", "create a folder called demo")]
