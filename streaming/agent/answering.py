@@ -58,6 +58,11 @@ def answer(intent: Intent, question: Confirmation | None, given: Moment, *, by_v
     return Answer.APPROVES
 
 
+def reply_to(given: Answer, question: Confirmation) -> str:
+    """What is replied to such words where the question itself is not asked again."""
+    return {Answer.EXPLAINS: question.explanation, Answer.REPEATS: question.sentence}.get(given, str(given))
+
+
 def goes_on(intent: Intent) -> bool:
     """True if words say more than their yes or no: `yes, and what time is it`, `no, call it test`."""
     return any("also" in guess.entities or "instead" in guess.entities for guess in intent.alternatives)

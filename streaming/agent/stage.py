@@ -29,6 +29,7 @@ class Stage(Generic[WordsT]):
         self.floor = asyncio.Lock()  # held by the turn that speaks
         self._beneath: list[Turn] = []  # those whose question waits meanwhile
         self._questions: dict[str, Confirmation] = {}  # by turn, oldest first
+        self.answered: Confirmation | None = None  # the last one, which may still seem open for a moment
         self._changed = asyncio.Event()  # a question was asked or settled
 
     @property
@@ -51,6 +52,7 @@ class Stage(Generic[WordsT]):
 
     def settled(self, question: Confirmation) -> None:
         """Take note that a question was answered, before its turn does: what was said besides the answer is for after that turn."""
+        self.answered = question
         for turn_id in [turn_id for turn_id, open_one in self._questions.items() if open_one == question]:
             self.on_question(turn_id, None)
 

@@ -9,7 +9,7 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
-from streaming.agent.answering import Answer, Moment, answer, goes_on
+from streaming.agent.answering import Answer, Moment, answer, goes_on, reply_to
 from streaming.agent.eager import EarlyPlan
 from streaming.agent.heard import MAX_WAITING, Heard
 from streaming.agent.overheard import CLEAR_WORDS, Overheard, Sureness, overheard, sureness_of
@@ -134,7 +134,8 @@ class TurnLane(Lane):
     @property
     def _open_question(self) -> Confirmation | None:
         """This lane's question, else the session's newest."""
-        return self._stage.question or self._provided.confirmations.asked_in(self._context)
+        question = self._stage.question or self._provided.confirmations.asked_in(self._context)
+        return question if question is None or question != self._stage.answered else None
 
     def _stopwatch(self, began_s_ago: float = 0.0) -> Stopwatch:
         return Stopwatch(self._clock, self._clock() - began_s_ago)
@@ -300,9 +301,9 @@ class TurnLane(Lane):
             return None  # the rest is done; after it, the question is asked again
         if given is Answer.WAITS:
             return ""
-        told = {Answer.EXPLAINS: question.explanation, Answer.REPEATS: question.sentence}.get(given, str(given))
         # the question itself says how to approve it
-        return "" if self._stage.ask_again(told if given is Answer.EXPLAINS else "") else told
+        asked = self._stage.ask_again(question.explanation if given is Answer.EXPLAINS else "")
+        return "" if asked else reply_to(given, question)
 
     # --- turns, one at a time ---
 

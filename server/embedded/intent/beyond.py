@@ -65,7 +65,7 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = (
     (re.compile(rf"dim (?:.* )?{_THING}\Z"), DEVICES),
     (
         re.compile(
-            r"(?:tell|give|know) (?:me |us )?(?:an?(?:other)?|some|any|the|one)?\b.*\b(?:jokes?|story|stories|riddles?|poems?)\Z"
+            r"(?:tell|give|know) (?:me |us )?(?:an?(?:other)?|some|any|the|one)?\b.*\b(?:jokes?|story|stories|riddles?|poems?)(?: first| now)?\Z"
         ),
         JOKES,
     ),

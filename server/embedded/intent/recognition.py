@@ -50,6 +50,7 @@ ASIDE = frozenset(
     {"yes", "no", "stop", "explain", "repeat", "greeting", "thanks", "goodbye", "how_are_you"}
 )  # none of several
 ANSWERS = frozenset({"yes", "no", "stop"})  # to a question
+SMALL_TALK = frozenset({"greeting", "thanks", "how_are_you"})  # before a request
 SURE, OPEN, GUESSED = 0.95, 0.9, 0.6  # confidence: all words named by the template; with open slots; an open question
 _DECLINED = re.compile(
     r"(?:don't|do not|never|you (?:must|should) not|i (?:don't|do not) want you to) (?!(?:ever )?forget\b)(?P<rest>.+)",
@@ -210,6 +211,9 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
         return found
     for part in parted(text):
         lead = _one_request(part.lead, mend=False)[0]
+        if lead.intent in SMALL_TALK and lead.confidence >= OPEN and part.joined and found[0].intent == UNKNOWN:
+            rest = _requests(part.rest)
+            return rest if _asks(rest[0]) else (lead,) if rest[0].intent in ANSWERS else found
         if lead.intent in ANSWERS and lead.confidence >= OPEN:
             rest = _requests(part.rest)
             better = part.joined and _asks(rest[0]) and rest[0].confidence > found[0].confidence

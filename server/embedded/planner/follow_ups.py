@@ -154,6 +154,7 @@ def _changed(value: str, earlier: Sequence[planner_pb2.Turn], *, named: bool) ->
     users = [at for at, turn in enumerate(earlier, 1) if turn.role == "user"]
     for at in users[: -1 - (CHANGED_BACK if named else 1) : -1] if value else ():
         before = said_in_full(earlier[:at])
+        before = str((recognise(before)[0].entities.get("requests") or [before])[-1]) if before else ""
         changed = f"{before}, I mean {value}"
         guess = _understood(changed) if before else None
         if guess is not None and guess.intent == recognise(before)[0].intent and guess != recognise(before)[0]:
