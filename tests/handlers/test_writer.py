@@ -10,7 +10,7 @@ import pytest
 from handlers.writer import SURELY_ALL_CHARS, SocketWriter
 from server.net.tick import TickEnd
 from tests.server.net.websocket.client import connected
-from tests.server.net.websocket.client_frames import BINARY, CLOSE
+from tests.server.net.websocket.client_frames import BINARY, CLOSE, TEXT
 from tests.server.net.websocket.echo import Echo
 
 
@@ -118,6 +118,16 @@ async def test_no_frame_of_a_tick_overtakes_another() -> None:
         ):  # another loop's time goes on in a tick
             writer.write_frame(number, now)
         assert [(await client.frame())[1] for _ in range(4)] == [b"1", b"2", b"3", b"4"]
+
+
+async def test_a_text_is_written_at_once() -> None:
+    async with asyncio.TaskGroup() as tasks, connected(handler=Writing) as client:
+        writer = writer_of(client, tasks)
+        writer.begin(Batches())
+        for number, now in ((b"1", 7.0), (b"3", 7.0)):
+            writer.write_frame(number, now)
+        writer.write_text("2")
+        assert [await client.frame() for _ in range(3)] == [(BINARY, b"1"), (TEXT, b"2"), (BINARY, b"3")]
 
 
 async def test_a_client_that_does_not_read_is_not_written_to() -> None:
