@@ -84,6 +84,7 @@ def test_the_short_way_is_the_general_one(texts: list[str]) -> None:
 
 @pytest.mark.parametrize("text", USUAL)
 def test_what_clients_say_is_taken_in_the_short_way(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = listener()
-    monkeypatch.setattr(inbox, "parse", lambda *_: pytest.fail("read in the general way"))
+    server, read = listener(), list[str]()
+    monkeypatch.setattr(inbox, "parse", lambda text, _limits: read.append(text))
     server.receive_text(text, NOW + 10)
+    assert read == []
