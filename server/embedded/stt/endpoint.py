@@ -130,6 +130,18 @@ class SpeechEndpointer:
             self._frame(*self._frames.popleft())
         return self._events.popleft() if self._events else None
 
+    def goes_on_within(self, silence_ms: int) -> bool | None:
+        """At a pause: whether speech goes on before so much silence. None if the audio so far does not tell."""
+        flags, silent_frames = self._flags.copy(), self._silent_frames
+        for _, probability in self._frames:
+            flags.append(probability >= self._still_speech)
+            silent_frames += 1
+            if sum(flags) >= RESUME_SPEECH_FRAMES:
+                return True
+            if silent_frames * FRAME_MS >= silence_ms:
+                return False
+        return None
+
     def flush(self) -> list[EndpointEvent]:
         """End the utterance at a commit or the end of the audio. A word that has just begun counts. Call it when `next` is None."""
         rest, self._rest = self._rest, b""

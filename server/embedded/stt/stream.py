@@ -24,7 +24,7 @@ from server.embedded.stt.endpoint import (
     SpeechWent,
     SpeechWentOn,
 )
-from server.embedded.stt.pause import OPEN_MS, UNSURE_MS, silence_needed_ms
+from server.embedded.stt.pause import COMPLETE_MS, OPEN_MS, UNSURE_MS, silence_needed_ms
 from server.embedded.stt.process import DecoderDiedError
 from server.embedded.stt.transcript import begins_with, confidence
 from server.embedded.stt.utterance import BYTES_PER_MS, HeardUtterance
@@ -44,6 +44,7 @@ MAX_WAITING_PIECES = 400  # 8 s in 20 ms frames; large messages are split by HEA
 HEARD_AT_ONCE_MS = 1000  # of a large message, before other calls run
 BEHIND_MS = 200  # of audio that waits; a microphone's does not
 PARTIAL_WAIT_S = 0.15  # how long listening waits for a partial if audio waits too; a later one is sent when it comes
+OVERHEAR_S = 0.03  # between two looks at the audio that comes while a pause is decoded: the detector's frame
 PROGRESS_MS = 400  # a message costs some 60 µs on each side
 LIFE_S = 0.5  # interval of signs of life while an answer is owed, as promised in stt.proto
 IDLE_S = 10.0  # a microphone that stops in mid-word (a dead network, silence suppression) ends its utterance
@@ -78,6 +79,7 @@ class Recognition:
         )
         self._backlog_bytes = 0  # audio that waits in `_pieces`
         self._pieces: asyncio.Queue[bytes | Committed | None] = asyncio.Queue(MAX_WAITING_PIECES)
+        self._unheard: list[Committed | None] = []  # the one that was taken out of `_pieces` before its turn
         self._utterance: HeardUtterance | None = None
         self._partial: asyncio.Task[Transcript | None] | None = None
         self._uncommitted = False  # push-to-talk: there is audio after the last commit
@@ -174,6 +176,8 @@ class Recognition:
             await self._send(stt_pb2.RecognizeResponse(progress=stt_pb2.Progress(at_ms=now_ms)))
 
     async def _next_piece(self) -> bytes | Committed | None:
+        if self._unheard:
+            return self._unheard.pop()
         try:
             async with asyncio.timeout(IDLE_S if self._endpointer.in_speech else None):
                 piece = await self._pieces.get()
@@ -221,7 +225,12 @@ class Recognition:
             return
         self._drop_partial()
         job = self._pause_job(utterance)
-        seen, complete = await asyncio.gather(self._seen(utterance, job), self._judged(utterance.pcm))
+        decoding = self._group.create_task(self._pause_seen(utterance, job), name="stt: look at a pause")
+        self._endpointer.silence_needed_ms = self._settings.silence_ms(COMPLETE_MS)  # no words end a turn sooner
+        if await self._goes_on(decoding):
+            decoding.cancel()  # what is said now will be decoded with what follows
+            return
+        seen, complete = await decoding
         utterance.at_pause = seen
         if seen.doubtful:  # the pause is long enough for it, mostly
             look = self._pool.glance(replace(job, closer=True))
@@ -235,9 +244,37 @@ class Recognition:
             utterance.eager_told = True
             await self._send(stt_pb2.RecognizeResponse(eager_end=stt_pb2.EagerEnd(at_ms=at_ms, text=text)))
 
+    async def _goes_on(self, decoding: asyncio.Task[tuple[Transcript, float | None]]) -> bool:
+        """Listen until a pause is decoded. True at once if speech goes on before the pause could end the utterance."""
+        while not decoding.done():
+            goes_on = self._endpointer.goes_on_within(self._endpointer.silence_needed_ms)
+            if goes_on:
+                return True
+            if goes_on is None and self._overhear():
+                continue
+            await asyncio.wait({decoding}, timeout=OVERHEAR_S if goes_on is None and not self._unheard else None)
+        return False
+
+    def _overhear(self) -> bool:
+        """Let the detector hear the next audio, if there is some. A commit, or the end, waits for its turn."""
+        if self._unheard or self._pieces.empty():
+            return False
+        piece = self._pieces.get_nowait()
+        if not isinstance(piece, bytes):
+            self._unheard.append(piece)
+            return False
+        self._backlog_bytes -= len(piece)
+        self._endpointer.push(piece)
+        return True
+
+    async def _pause_seen(self, utterance: HeardUtterance, job: Job) -> tuple[Transcript, float | None]:
+        return await asyncio.gather(self._seen(utterance, job), self._judged(utterance.pcm))
+
     def _look_ahead(self) -> None:
         """Ask for the decode of a pause before it is certain. What comes until then is silence."""
         utterance, silence = self._utterance, self._endpointer.silence
+        if self._backlog_bytes:
+            return  # what waits tells more, and is heard at once
         if utterance is None or not self._settings.endpointing or utterance.at_pause is not None or self._is_file:
             return
         if utterance.ahead is not None and utterance.ahead_in != silence:

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from server.embedded.stt.endpoint import SpeechEndpointer, SpeechPaused
+from server.embedded.stt.voice_detector import Silero
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,6 +44,17 @@ def recording(name: str) -> bytes:
 
 def silence(ms: int, rate_hz: int = 16_000) -> bytes:
     return bytes(2 * rate_hz * ms // 1000)
+
+
+def pause_at_bytes(pcm: bytes) -> int:
+    """Where the piece of 20 ms begins that makes the first pause certain."""
+    endpointer = SpeechEndpointer(Silero().stream())
+    for start in range(0, len(pcm), 640):
+        endpointer.push(pcm[start : start + 640])
+        while (event := endpointer.next()) is not None:
+            if isinstance(event, SpeechPaused):
+                return start
+    raise AssertionError
 
 
 DIGITS = {"5": "five", "7": "seven", "10": "ten"}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from server.embedded.stt.endpoint import (
+    PAUSE_FRAMES,
     EndpointEvent,
     SpeechBegan,
     SpeechEnded,
@@ -128,6 +129,41 @@ def test_a_short_pause_is_a_pause_and_then_speech_goes_on() -> None:
     first = endpointer.feed(speech(700) + silence(320))
     assert [event.at_ms <= 900 for event in first if isinstance(event, SpeechPaused)] == [True]
     assert [type(event) for event in turns(endpointer.feed(speech(500)))] == [SpeechWentOn]
+
+
+class Told:
+    """Is told in which frames somebody speaks: "x", else "."."""
+
+    def __init__(self, frames: str) -> None:
+        self._frames = iter(frames)
+
+    def probabilities(self, pcm: bytes) -> list[float]:
+        return [float(next(self._frames) == "x") for _ in range(len(pcm) // FRAME_BYTES)]
+
+
+@pytest.mark.parametrize(
+    ("after_the_pause", "goes_on"),
+    [
+        ("", None),
+        ("...", None),
+        ("....", False),
+        ("....xx", False),
+        ("xx", True),
+        ("x.x", True),
+        ("..xx", True),
+        ("...xx", False),
+    ],
+)
+def test_audio_that_came_already_tells_whether_speech_goes_on(after_the_pause: str, *, goes_on: bool | None) -> None:
+    """Of 288 ms, nine frames, five are the pause."""
+    frames = "." * 4 + "x" * 10 + "." * PAUSE_FRAMES + after_the_pause
+    endpointer = SpeechEndpointer(Told(frames), silence_ms=288)
+    endpointer.push(bytes(len(frames) * FRAME_BYTES))
+    events = iter(endpointer.next, None)
+    assert any(isinstance(event, SpeechPaused) for event in events)
+    assert endpointer.goes_on_within(288) is goes_on
+    ends = [isinstance(event, SpeechWentOn) for event in events if isinstance(event, SpeechWentOn | SpeechEnded)]
+    assert ends[:1] == ([] if goes_on is None else [goes_on]), "as it then happens"
 
 
 @pytest.mark.parametrize("needed_ms", [288, 960])

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from protos import stt_pb2
 from server.embedded.stt.config import RecognizeSettings
-from server.embedded.stt.endpoint import SpeechBegan, SpeechEndpointer, SpeechPaused
+from server.embedded.stt.endpoint import SpeechBegan
 from server.embedded.stt.stream import PARTIAL_WAIT_S, Ears, Recognition
-from server.embedded.stt.transcript import Job, Transcript
+from server.embedded.stt.transcript import HeardWord, Job, Transcript
 from server.embedded.stt.utterance import HeardUtterance
 from server.embedded.stt.voice_detector import Silero
-from tests.server.embedded.speech import recording, silence
+from tests.server.embedded.speech import pause_at_bytes, recording, silence
 from tests.support import virtual_time
 
 if TYPE_CHECKING:
@@ -154,17 +154,7 @@ async def recognised(pool: Any, pcm: bytes) -> list[stt_pb2.RecognizeResponse]:
 
 
 SAID = recording("flite-slt-list-files")
-
-
-def pause_at_bytes(pcm: bytes) -> int:
-    """Where the pause is certain."""
-    endpointer = SpeechEndpointer(Silero().stream())
-    for start in range(0, len(pcm), 640):
-        endpointer.push(pcm[start : start + 640])
-        while (event := endpointer.next()) is not None:
-            if isinstance(event, SpeechPaused):
-                return start
-    raise AssertionError
+VOICE = SAID[32 * 530 : -32 * 850]  # without the quiet around it
 
 
 async def test_the_decode_of_a_pause_is_asked_for_before_the_pause_is_certain() -> None:
@@ -177,10 +167,9 @@ async def test_the_decode_of_a_pause_is_asked_for_before_the_pause_is_certain() 
 
 async def test_a_decode_ahead_is_not_used_if_speech_went_on() -> None:
     pool = CountingFinals()
-    voice = SAID[32 * 530 : -32 * 850]  # without the quiet around it
-    await recognised(pool, voice + silence(100) + voice + silence(1500))
+    await recognised(pool, VOICE + silence(100) + VOICE + silence(1500))
     assert len(pool.finals) == 2
-    assert len(pool.finals[-1].pcm) > 2 * len(voice)
+    assert len(pool.finals[-1].pcm) > 2 * len(VOICE)
 
 
 async def test_a_decode_ahead_that_breaks_a_promise_is_made_again() -> None:
@@ -198,6 +187,84 @@ async def test_a_decode_ahead_that_breaks_a_promise_is_made_again() -> None:
         async with asyncio.TaskGroup() as group:
             utterance.ahead = group.create_task(ahead(early), name="ahead")
         assert (await recognition._seen(utterance, Job(b"", True, promised="list files"))).text == seen
+
+
+GOES_ON = VOICE + silence(160) + VOICE
+
+
+class BusyWithOthers:
+    """Decodes no final until it is `free`."""
+
+    def __init__(self) -> None:
+        self.finals: list[Job] = []
+        self.dropped = 0
+        self.free = asyncio.Event()
+
+    async def glance(self, job: Job, _stale: Callable[[], bool] = bool, _newest: object = None) -> Transcript:
+        if job.final:
+            self.finals.append(job)
+            try:
+                await self.free.wait()
+            except asyncio.CancelledError:
+                self.dropped += 1
+                raise
+        return Transcript("list files in the current directory.", (HeardWord("list", 0, 100, 1.0),))
+
+
+async def finals_of(pool: Any, requests: AsyncIterator[stt_pb2.RecognizeRequest]) -> list[stt_pb2.Final]:
+    answers: list[stt_pb2.RecognizeResponse] = []
+
+    async def take(answer: stt_pb2.RecognizeResponse) -> None:
+        answers.append(answer)
+
+    settings = RecognizeSettings(16_000, interim_results=True, endpointing=True, vocabulary=())
+    async with asyncio.timeout(20):
+        await Recognition(settings, Ears(pool, Silero()), take).run(requests)
+    return [answer.final for answer in answers if answer.HasField("final")]
+
+
+async def test_what_was_said_before_a_short_pause_is_not_decoded_if_more_has_come_already() -> None:
+    pool = CountingFinals()
+
+    async def requests() -> AsyncIterator[stt_pb2.RecognizeRequest]:
+        yield stt_pb2.RecognizeRequest(audio=GOES_ON + silence(1500))
+
+    assert len(await finals_of(pool, requests())) == 1
+    assert [len(job.pcm) > 2 * len(VOICE) for job in pool.finals] == [True]
+
+
+async def test_a_decode_that_waits_is_dropped_when_speech_goes_on() -> None:
+    pool = BusyWithOthers()
+
+    async def requests() -> AsyncIterator[stt_pb2.RecognizeRequest]:
+        for start in range(0, len(GOES_ON), 640):
+            yield stt_pb2.RecognizeRequest(audio=GOES_ON[start : start + 640])
+            await asyncio.sleep(0)
+        while not pool.dropped:
+            await asyncio.sleep(0)  # the recognition would wait for it for ever
+        pool.free.set()
+        yield stt_pb2.RecognizeRequest(audio=silence(1500))
+
+    assert len(await finals_of(pool, requests())) == 1
+    assert len(pool.finals[-1].pcm) > 2 * len(VOICE)
+
+
+async def test_a_commit_during_the_decode_of_a_pause_ends_the_utterance_there() -> None:
+    pool = BusyWithOthers()
+
+    async def requests() -> AsyncIterator[stt_pb2.RecognizeRequest]:
+        yield stt_pb2.RecognizeRequest(audio=VOICE + silence(180))
+        while not pool.finals:
+            await asyncio.sleep(0)
+        yield stt_pb2.RecognizeRequest(commit=stt_pb2.Commit())
+        yield stt_pb2.RecognizeRequest(audio=VOICE)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        pool.free.set()
+        yield stt_pb2.RecognizeRequest(audio=silence(1500))
+
+    first, second = await finals_of(pool, requests())
+    assert first.end_ms <= len(VOICE) / 32 <= second.start_ms
 
 
 class SlowPool:
