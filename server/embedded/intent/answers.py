@@ -11,18 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 MAX_LEAD_WORDS = 6  # of the yes or no
+MAX_MERE_WORDS = 2  # of a no that is nothing else
 MAX_VALUE_WORDS = 3  # of a value that is said without "call it": "no, demo two"
 
 _MARKS = ",;.!?…-–—"
 _JOINT = re.compile(r"(?:but|except|only|just|because|and(?: then| also)?|then|also)(?= )", re.IGNORECASE)
 _CHANGES = frozenset({"but", "except", "only", "just"})
+_COORDINATES = frozenset({"and", "and then", "and also", "then", "also"})
 # These also begin a sentence without answering anything: "okay, what time is it".
 _MERE_OPENING = re.compile(r"(?:okay|ok|right|alright|all right|fine|well|great|good|sure)\Z", re.IGNORECASE)
 _WISH = r"(?:please|maybe|rather|better|then|just|i(?: would|'d)? (?:want|like|prefer)(?: you)?(?: to)?|let's|can you|could you) "
 _OBJECT = r"(?: (?:it|that|this|them|the (?:folder|file|page|name)))"
 _CHANGE = re.compile(
     rf"(?:{_WISH})*(?:(?:call|name|rename|make|use|take|change|put|set){_OBJECT}(?: (?:to|as|into|be))?"
-    r"|(?:it|that) (?:should|must|has to) be(?: called)?|with the name|i (?:meant|mean|said))\s+(?!off\b|out\b|up\b|a day\b)(?=\S)",
+    r"|(?:it|that) (?:should|must|has to) be(?: called)?|with the name|i (?:meant|mean|said)|(?:i'd|i would) (?:rather|prefer to) (?:have|use|take))\s+(?!off\b|out\b|up\b|a day\b)(?=\S)",
     re.IGNORECASE,
 )
 _AFTER_NO = re.compile(
@@ -80,12 +82,32 @@ _NO_VALUE = frozenset(
 
 
 class Parted(NamedTuple):
-    """`lead` may be the yes or no, and `rest` what follows it. `changes`: a "but" is between them."""
+    """`lead` may be the yes or no, and `rest` what follows it. `joint`: the word between them; `marked`: the lead ends with a mark."""
 
     lead: str
+    joint: str
     rest: str
-    joined: bool
-    changes: bool
+    marked: bool
+
+    @property
+    def joined(self) -> bool:
+        """True if something is between them."""
+        return self.marked or bool(self.joint)
+
+    @property
+    def changes(self) -> bool:
+        """True for `yes, but …`."""
+        return self.joint in _CHANGES
+
+    @property
+    def by_mark(self) -> bool:
+        """True if nothing but a mark is between them."""
+        return self.marked and not self.joint
+
+    @property
+    def shares_verb(self) -> bool:
+        """True if a "don't" may also be about the rest: `don't open this and list that`."""
+        return self.joint in _COORDINATES and len(self.lead.split()) > MAX_MERE_WORDS
 
     @property
     def opens(self) -> bool:
@@ -102,20 +124,24 @@ def parted(text: str) -> list[Parted]:
 def _ways(text: str) -> Iterator[Parted]:
     words = without_mere_hesitations(words_of(text))
     for at in range(min(MAX_LEAD_WORDS, len(words) - 1), 0, -1):
-        joint = _JOINT.match(keys_of(words[at : at + 3]))
-        rest = words[at + len(joint[0].split()) :] if joint else words[at:]
-        marked = words[at - 1].said.endswith(tuple(_MARKS))
-        if rest and not rest[0].key:
+        found = _JOINT.match(keys_of(words[at : at + 3]))
+        joint = found[0].lower() if found else ""
+        rest = words[at + len(joint.split()) :]
+        if not rest[0].key:
             rest = rest[1:]
         if rest:
             lead = said_by(words[:at]).rstrip(_MARKS + " ")
-            yield Parted(
-                lead, said_by(rest), joint is not None or marked, joint is not None and joint[0].lower() in _CHANGES
-            )
+            yield Parted(lead, joint, said_by(rest), words[at - 1].said.endswith(tuple(_MARKS)))
 
 
-def last_clause(text: str) -> str:
-    """`call it demo` of `wrong name, call it demo`."""
+def wish_of(text: str) -> str:
+    """Words without a yes or no that wish something else: `call it demo` of `wrong name, call it demo`, `two` of `not one, two`."""
+    wish = _last_clause(text)
+    denied = wish != text and keys_of(words_of(text)).lower().startswith("not ")
+    return wish if value_of(wish, bare=denied) else ""
+
+
+def _last_clause(text: str) -> str:
     words = words_of(text)
     start = next((at for at in range(len(words) - 1, 0, -1) if words[at - 1].said.endswith(tuple(_MARKS))), 0)
     return said_by(words[start:])

@@ -48,6 +48,7 @@ _DAYS = re.compile(
     r"|august|september|october|november|december)\Z"
 )
 _ADDRESS = re.compile(r"[\w-]+(?:\.[\w-]+)+(?:/\S*)?\Z")
+_ONLY = frozenset({"just", "only", "maybe"})  # "the time and the date, no, just the time"
 # Before these, a phrase ends that a correction replaces as a whole: "in New York, no, Boston".
 _LEADS = frozenset(
     {
@@ -165,6 +166,8 @@ def _means_it(words: Sequence[SaidWord], cue: _Cue) -> bool:
 def _candidates(words: Sequence[SaidWord], cue: _Cue) -> Iterator[str]:
     """The corrected text, in the ways it may be meant, likeliest first."""
     before, after = list(words[: cue.start]), list(words[cue.end :])
+    if len(after) > 1 and after[0].key.lower() in _ONLY:
+        del after[0]
     before[-1] = replace(before[-1], said=before[-1].said.rstrip(_MARKS) or before[-1].said)
     repair = after[: next((at for at, word in enumerate(after, 1) if word.said.endswith((",", ";"))), len(after))]
     certain = cue.certain or cue.set_off
@@ -184,8 +187,8 @@ def _retraced(before: Sequence[SaidWord], after: Sequence[SaidWord]) -> Iterator
     keys = [word.key.lower() for word in before]
     again = after[0].key.lower()
     if again in keys and not _kind(after[0]):
-        at = len(keys) - 1 - keys[::-1].index(again)
-        yield said_by([*before[:at], *after])
+        for at in (len(keys) - 1 - keys[::-1].index(again), keys.index(again)):
+            yield said_by([*before[:at], *after])
 
 
 def _same_kind(

@@ -37,7 +37,7 @@ _LOOSE = re.compile(
     r"\A(?:(?:i want|i need|i would like|i'd like)(?: you)? to(?: (?:know|see|have|hear))?|let's|let us"
     r"|would you mind(?: telling me)?|(?:would you )?be so (?:kind|good)(?: and| as to)|kindly|i (?:was wondering|wonder)"
     r"|do you happen to know|(?:can|could|may|might) (?:i|we)(?: please)? (?:have|get|see|know|hear)"
-    r"|no|nope|wait|sorry|(?:thanks|thank you)(?: a lot| very much| so much)?|great|good|perfect|wrong|i meant|i said)\s+(?=\w)",
+    r"|maybe|perhaps|possibly|quickly|just|like|no|nope|wait|sorry|thanks|thank you|great|good|perfect|wrong|i meant|i said)\s+(?=\w)",
     re.IGNORECASE,
 )
 

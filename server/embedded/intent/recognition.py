@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hassil import recognize_all
 
 from server.embedded.intent import templates
-from server.embedded.intent.answers import last_clause, parted, sounds_like_no, value_of
+from server.embedded.intent.answers import parted, sounds_like_no, value_of, wish_of
 from server.embedded.intent.beyond import beyond
 from server.embedded.intent.conversions import conversion_of
 from server.embedded.intent.corrections import MAX_CORRECTIONS, corrections, taken_back
@@ -207,19 +207,28 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
     What the words mean only as an answer to a question is an alternative: `yes` with `also`, `no` with `instead`.
     """
     found = _requests(text)
-    if found[0].intent in ANSWERS and found[0].confidence >= OPEN:
+    answers = found[0].intent in ANSWERS and found[0].confidence >= OPEN
+    if answers and found[0].intent != "no":
         return found
     for part in parted(text):
+        if answers and not part.by_mark:
+            continue  # "don't open this and that"
         lead = _one_request(part.lead, mend=False)[0]
         if lead.intent in SMALL_TALK and lead.confidence >= OPEN and part.joined and found[0].intent == UNKNOWN:
             rest = _requests(part.rest)
             return rest if _asks(rest[0]) else (lead,) if rest[0].intent in ANSWERS else found
+        if lead.intent == "no" and part.shares_verb:
+            continue
         if lead.intent in ANSWERS and lead.confidence >= OPEN:
             rest = _requests(part.rest)
-            better = part.joined and _asks(rest[0]) and rest[0].confidence > found[0].confidence
+            better = part.joined and _asks(rest[0]) and (answers or rest[0].confidence > found[0].confidence)
+            if answers and (not better or rest[0].confidence < OPEN or rest[0].intent in ASIDE):
+                return found
+            if lead.intent == "no" and rest[0].intent in {"no", "stop"} and part.joined:
+                return (IntentCandidate("no", OPEN),)
             found = rest if better else found
-            answers = _answer(part, lead.intent, rest[0])
-            return (found[0], *(answers or _unled(text, found[0])), *found[1:])
+            others = _answer(part, lead.intent, rest[0])
+            return (found[0], *(others or _unled(text, found[0])), *found[1:])
     return (*found, *_unled(text, found[0]))
 
 
@@ -272,7 +281,8 @@ def _asks(rest: IntentCandidate) -> bool:
 def _answer(part: Parted, lead: str, rest: IntentCandidate) -> list[IntentCandidate]:
     """What a text answers to a question, with its yes or no and what follows it."""
     declined, instead = IntentCandidate("no", OPEN), IntentCandidate("no", OPEN, {"instead": part.rest})
-    if rest.intent in {"no", "stop"} or sounds_like_no(part.rest):
+    reason = lead == "no" and part.joint == "because"
+    if reason or rest.intent in {"no", "stop"} or sounds_like_no(part.rest):
         return [declined]
     if rest.intent == "explain" and lead != "no":
         return [rest]
@@ -293,8 +303,7 @@ def _unled(text: str, best: IntentCandidate) -> list[IntentCandidate]:
     """What words without a yes or no answer that mean nothing by themselves: `call it test`, and what sounds like a no."""
     if best.intent != UNKNOWN or best.entities:
         return []
-    wish = last_clause(text)
-    if value_of(wish, bare=False):
+    if wish := wish_of(text):
         return [IntentCandidate("no", OPEN, {"instead": wish})]
     return [IntentCandidate("no", GUESSED, {"misheard": True})] if sounds_like_no(text) else []
 

@@ -47,6 +47,9 @@ def test_a_yes_with_another_request_approves_and_asks(text: str, best: str, also
         "sure, search for dogs",
         "hold on, what time is it",
         "yes but only if it is safe, and what time is it",
+        "no wait, yes",
+        "yes, white",
+        "blue is fine",
     ],
 )
 def test_words_that_only_begin_like_a_yes_approve_nothing(text: str) -> None:
@@ -69,6 +72,10 @@ def test_words_that_only_begin_like_a_yes_approve_nothing(text: str) -> None:
         ("no, search for dogs instead", "search for dogs instead"),
         ("call it test", "call it test"),
         ("could you name it test instead", "could you name it test instead"),
+        ("wrong name, call it test", "call it test"),
+        ("I would rather have orange", "I would rather have orange"),
+        ("not pink, purple", "purple"),
+        ("please don't do that, tell me the time instead", "tell me the time instead"),
     ],
 )
 def test_another_wish_declines_what_was_asked(text: str, instead: str) -> None:
@@ -135,3 +142,20 @@ def test_a_no_in_part_misheard_is_one(heard: str) -> None:
 @pytest.mark.parametrize("text", ["No problem", "no idea", "Nice.", "naturally", "nodes and edges", "not bad", "Gap."])
 def test_other_words_are_no_misheard_no(text: str) -> None:
     assert "no" not in answered(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("can you hear me? what time is it?", "get_time"),
+        ("hi there, can you tell me what time it is", "get_time"),
+        ("good morning, what is the date today and what time is it", "several"),
+        ("hello, how are you", "how_are_you"),
+        ("thanks a lot, that's all", "thanks"),
+        ("could you maybe, like, list the files for me", "list_files"),
+        ("no, don't open example.com", "no"),
+        ("don't open example.com and list the files", "unknown"),
+    ],
+)
+def test_small_talk_before_a_request_is_no_part_of_it(text: str, intent: str) -> None:
+    assert recognise(text)[0].intent == intent

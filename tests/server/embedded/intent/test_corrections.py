@@ -55,6 +55,8 @@ CORRECTED = [
     ("open example.com, no, what time is it", "what time is it"),
     ("list the files, I mean, what's the date", "what is the date"),
     ("what's my, no, what's your name", "what is your name"),
+    ("tell me the time and the date, no, just the time", "tell me the time"),
+    ("what time is it in Paris or London, no, just Paris", "what time is it in Paris"),
     ("search for cats, sorry, dogs and open example.com", "search for dogs and open example.com"),
 ]
 
