@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     Handler = Callable[["Call"], Awaitable[None]]
 
 
+UNHURRIED_MS = 60_000  # a deadline that only a hang exceeds, however busy the machine is
+
+
 @dataclass(frozen=True)
 class Fault:
     """A failure of one call, before its handler runs."""
@@ -258,7 +261,7 @@ class FakeServices:
         await asyncio.gather(*(service.stop() for service in self.services.values()))
 
     def endpoints(
-        self, deadline_ms: int = 5_000, *, tls: TlsFiles | None = None, pool_size: int = 1
+        self, deadline_ms: int = UNHURRIED_MS, *, tls: TlsFiles | None = None, pool_size: int = 1
     ) -> Sequence[ServiceEndpoint]:
         """The endpoints of the services."""
         return [
@@ -269,7 +272,7 @@ class FakeServices:
     @asynccontextmanager
     async def upstream(
         self,
-        deadline_ms: int = 5_000,
+        deadline_ms: int = UNHURRIED_MS,
         observer: CallObserver | None = None,
         policy: BreakerPolicy | None = None,
         **endpoint: Any,

@@ -23,6 +23,7 @@ from server.upstream import ServiceEndpoint, Upstream
 from server.upstream.trunk import NEXT_INSTANCE_S
 from streaming.ports import ServiceError
 from tests.server.upstream.observing import CALLER
+from tests.support.services import UNHURRIED_MS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -133,7 +134,7 @@ class UnaryService:
 async def upstream_of(
     address: str,
     *,
-    deadline_ms: int = 5_000,
+    deadline_ms: int = UNHURRIED_MS,
     observer: CallObserver | None = None,
     policy: BreakerPolicy | None = None,
     trunked: bool = True,
@@ -153,13 +154,12 @@ async def upstream_of(
 
 async def until_trunked(upstream: Upstream, *names: str, trunks: int = 1) -> None:
     """Wait until each has so many trunks, and looks for no more."""
-    async with asyncio.timeout(10):
-        for name in names:
-            found: Any = upstream._lines[name].trunks
-            while len(ready(upstream, name)) != trunks or found._try_at < found._line.now() + NEXT_INSTANCE_S / 2:
-                found._try_at = 0.0  # no pause between attempts
-                found.pick()
-                await asyncio.sleep(0.005)
+    for name in names:
+        found: Any = upstream._lines[name].trunks
+        while len(ready(upstream, name)) != trunks or found._try_at < found._line.now() + NEXT_INSTANCE_S / 2:
+            found._try_at = 0.0  # no pause between attempts
+            found.pick()
+            await asyncio.sleep(0.005)
 
 
 def ready(upstream: Upstream, name: str) -> list[Any]:
@@ -177,6 +177,16 @@ async def refusal(upstream: Upstream, text: str = "hello", timeout_ms: int | Non
     with pytest.raises(ServiceError) as refused:
         await ask(upstream, text, timeout_ms)
     return refused.value
+
+
+async def overdue(upstream: Upstream, gate: Gate) -> ServiceError:
+    """The refusal of a call that reached the service and ran out of time there, however long the way took."""
+    timeout_ms = 100
+    while True:
+        refused = await refusal(upstream, "slow", timeout_ms)
+        if gate.waiting.is_set():
+            return refused
+        timeout_ms *= 4
 
 
 class Gate:

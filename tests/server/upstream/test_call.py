@@ -13,6 +13,7 @@ from tests.server.upstream.observing import CALLER, Observed
 from tests.support.services import FakeServices, Fault
 
 UNAVAILABLE = Fault(grpc.StatusCode.UNAVAILABLE)
+PATIENT = BreakerPolicy(min_faults=1000)
 TOUCHY = BreakerPolicy(min_faults=2, open_s=60, probes=1)
 
 
@@ -34,15 +35,15 @@ async def refused(upstream: Upstream, timeout_ms: int | None = None) -> ServiceE
 
 async def test_a_call_carries_who_asks_and_until_when() -> None:
     observed = Observed()
-    async with fakes_with_intent() as fakes, fakes.upstream(deadline_ms=4_000, observer=observed) as upstream:
+    async with fakes_with_intent() as fakes, fakes.upstream(deadline_ms=40_000, observer=observed) as upstream:
         assert await ask(upstream) == "greet"
-        assert await ask(upstream, timeout_ms=1_500) == "greet"
-        assert await ask(upstream, timeout_ms=60_000) == "greet"
+        assert await ask(upstream, timeout_ms=15_000) == "greet"
+        assert await ask(upstream, timeout_ms=600_000) == "greet"
         metadata = fakes.intent.calls[0].metadata
         assert metadata["x-user-id"] == "u-1"
         assert metadata["traceparent"] == "00-4bf9-00f0-01"
         remaining_s = [call.time_remaining_s for call in fakes.intent.calls]
-    assert remaining_s == pytest.approx([4.0, 1.5, 4.0], abs=0.5)
+    assert remaining_s == pytest.approx([40, 15, 40], abs=5)
     assert observed.calls == [("intent", "Recognize", "OK")] * 3
     assert ("intent", "closed") in observed.circuits
 
@@ -97,8 +98,7 @@ async def test_a_service_that_asks_for_more_time_than_there_is_is_not_asked_agai
 
 
 async def test_retries_have_a_budget() -> None:
-    patient = BreakerPolicy(min_faults=1000)
-    async with fakes_with_intent() as fakes, fakes.upstream(policy=patient) as upstream:
+    async with fakes_with_intent() as fakes, fakes.upstream(policy=PATIENT) as upstream:
         fakes.intent.faults.extend([UNAVAILABLE] * 1000)
         for _ in range(20):
             assert (await refused(upstream)).code == "UNAVAILABLE"
@@ -106,9 +106,11 @@ async def test_retries_have_a_budget() -> None:
 
 
 async def test_a_service_that_hangs_costs_its_deadline_and_learns_of_it() -> None:
-    async with fakes_with_intent() as fakes, fakes.upstream(deadline_ms=500) as upstream:
-        fakes.intent.faults.append(Fault(hang=True))
+    async with fakes_with_intent() as fakes, fakes.upstream(deadline_ms=500, policy=PATIENT) as upstream:
+        fakes.intent.faults.extend([Fault(hang=True)] * 100)
         broken = await refused(upstream)
+        while not fakes.intent.calls:  # a busy machine has not brought it there
+            await refused(upstream)
         assert broken.code == "DEADLINE_EXCEEDED"
         assert broken.message == "intent recognition did not answer in time"
         await (await fakes.intent.call()).ended.wait()

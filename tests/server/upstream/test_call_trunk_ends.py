@@ -137,18 +137,22 @@ async def test_a_rolling_update_loses_no_call() -> None:
                 while updating:
                     await upstream.services.memory.delete("key", CALLER)  # never tried twice
 
+            async def answered(more: int) -> None:
+                enough = len(observed.calls) + more
+                while len(observed.calls) < enough:
+                    await asyncio.sleep(0.01)
+
             async with asyncio.TaskGroup() as group:
                 for number in range(10):
                     group.create_task(delete_again_and_again(), name=f"caller {number}")
                 for service in (one, two):
-                    await asyncio.sleep(0.1)
-                    await service.stop(grace_s=2)
-                    await asyncio.sleep(0.3)
+                    await answered(20)
+                    await service.stop(grace_s=30)
+                    await answered(60)
                     await service.start()
                     await until_trunked(upstream, "memory", trunks=2)
                 updating = False
     assert set(observed.statuses()) == {"OK"}
-    assert len(observed.calls) > 100
 
 
 async def test_all_processes_behind_a_service_are_asked_in_turn_and_each_has_one_trunk() -> None:
@@ -183,9 +187,8 @@ async def test_a_trunk_that_is_silent_gets_no_new_calls_and_may_still_answer_the
             assert silent not in ready(upstream, "intent")
             gate.open.set()
         assert patient.result() == "slow"
-        async with asyncio.timeout(2):
-            while not silent.over:
-                await asyncio.sleep(0.01)
+        while not silent.over:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_trunk_is_silent_only_while_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +215,7 @@ async def test_a_call_that_is_over_waits_for_no_collector(way: str) -> None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no")
         return await gate(request, context)
 
-    async with asyncio.timeout(30), UnaryService() as service, service.upstream() as upstream:
+    async with UnaryService() as service, service.upstream() as upstream:
         service.on_recognize = handle
         gc.collect()
         gc.disable()
@@ -226,7 +229,7 @@ async def test_a_call_that_is_over_waits_for_no_collector(way: str) -> None:
 
             async with asyncio.TaskGroup() as group:
                 task = group.create_task(asking(), name="asking")
-                if text == "slow":
+                if text == "slow" and way != "late":
                     await gate.waiting.wait()
                 if way == "cancelled":
                     task.cancel()

@@ -19,7 +19,7 @@ from server.services import SERVICES
 from server.upstream import BreakerPolicy, EndpointError, ServiceEndpoint, TlsFiles, Upstream
 from streaming.ports import ServiceError
 from tests.server.upstream.observing import CALLER
-from tests.support.services import FakeService, FakeServices
+from tests.support.services import UNHURRIED_MS, FakeService, FakeServices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def upstream_of(address: str, tls: TlsFiles | None = None, pool_size: int = 1) -
     """Intent at this address, the other eight nowhere."""
     policy = BreakerPolicy(min_faults=1000)
     others = [ServiceEndpoint(name, NOBODY, 1_000) for name in SERVICES if name != "intent"]
-    return Upstream([ServiceEndpoint("intent", address, 2_000, tls, pool_size), *others], breaker_policy=policy)
+    return Upstream([ServiceEndpoint("intent", address, UNHURRIED_MS, tls, pool_size), *others], breaker_policy=policy)
 
 
 def intent_service(answer: str) -> FakeService:

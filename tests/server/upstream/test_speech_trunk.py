@@ -14,7 +14,7 @@ from protos import tts_pb2
 from server.embedded.tts.trunk import FIRST_CREDIT_BYTES, SynthesizeManyCall
 from server.upstream.speech_trunk import CREDIT_STEP_BYTES, SpeechStream
 from server.upstream.status import service_error
-from server.upstream.trunk import Trunk
+from server.upstream.trunk import LATER_S, Trunk
 from server.upstream.tts_stream import TextSource
 from streaming.ports import ServiceError, SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
 from tests.server.upstream.observing import CALLER
@@ -158,10 +158,9 @@ async def test_audio_that_waits_is_read_together() -> None:
 
     async with trunked(at_once) as (_, upstream, trunk):
         speech = upstream.services.tts.synthesize(CONFIG, CALLER)
-        async with asyncio.timeout(10):
-            await made.wait()
-            while len(trunk):
-                await asyncio.sleep(0.005)
+        await made.wait()
+        while len(trunk):
+            await asyncio.sleep(0.005)
         together = b"a" * 3_000 + b"b" * 3_000 + b"c" * 3_000
         words = SynthesisWords((Word("hi", 0, 0),))
         assert await read_all(speech) == [SynthesisAudio(together), SynthesisAudio(b"de"), words, SynthesisAudio(b"f")]
@@ -180,7 +179,9 @@ async def test_credit_of_many_utterances_leaves_together() -> None:
         if grants := sum(item.credit_bytes > 0 for item in request.items):
             granted.append(grants)
 
-    async with trunked(for_ever, look) as (_, upstream, _trunk), asyncio.timeout(10), AsyncExitStack() as stack:
+    async with trunked(for_ever, look) as (_, upstream, _trunk), AsyncExitStack() as stack:
+        clock = asyncio.get_running_loop().time
+        began = clock()
         for speech in [upstream.services.tts.synthesize(CONFIG, CALLER) for _ in range(20)]:
             events = speech.__aiter__()
             await stack.enter_async_context(aclosing(events))  # type: ignore[type-var] # it is a generator
@@ -189,7 +190,7 @@ async def test_credit_of_many_utterances_leaves_together() -> None:
             await asyncio.sleep(0.005)
         while sum(granted) < 20:
             await asyncio.sleep(0.005)
-        assert len(granted) <= 10
+        assert len(granted) <= 2 + (clock() - began) / LATER_S
 
 
 async def test_a_status_ends_its_stream_alone() -> None:
@@ -220,8 +221,7 @@ async def test_cancel_reaches_the_service() -> None:
         stream.send_text("a")
         async with aclosing(stream.__aiter__()) as events:  # type: ignore[type-var] # it is a generator
             await anext(events)
-        async with asyncio.timeout(20):
-            await stopped.wait()
+        await stopped.wait()
         assert len(trunk) == 0
 
 
@@ -268,11 +268,10 @@ async def test_audio_is_handed_over_while_its_reader_waits_and_nothing_is_lost_w
 
         async with asyncio.TaskGroup() as group:
             group.create_task(read_in_order())
-            for letter in "abcd":
-                before = len(heard(events))
+            for number, letter in enumerate("abcd", 1):
                 stream.send_text(letter)
-                while len(heard(events)) == before:
-                    await asyncio.sleep(0.005)
+                while sum(isinstance(event, SynthesisWords) for event in events) < number:
+                    await asyncio.sleep(0.005)  # its words come last, and must not come together with the next audio
             trunk._call.cancel()  # type: ignore[union-attr] # it is open: as a connection that breaks
             stream.send_text("ef")
             stream.end()

@@ -17,7 +17,7 @@ from server.upstream.trunk import NEXT_INSTANCE_S
 from streaming.ports import SynthesisConfig
 from tests.server.upstream.observing import CALLER
 from tests.server.upstream.test_stt import CONFIG, Taken
-from tests.support.services import FakeServices
+from tests.support.services import UNHURRIED_MS, FakeServices
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -65,7 +65,7 @@ def process(kind: str, instance: str) -> FakeServices:
 
 @asynccontextmanager
 async def upstream_of(endpoint: ServiceEndpoint) -> AsyncIterator[Upstream]:
-    others = [ServiceEndpoint(name, "127.0.0.1:1", 5_000) for name in SERVICES if name != endpoint.name]
+    others = [ServiceEndpoint(name, "127.0.0.1:1", UNHURRIED_MS) for name in SERVICES if name != endpoint.name]
     upstream = Upstream([endpoint, *others])
     await upstream.start()
     try:
@@ -92,11 +92,11 @@ def open_streams(upstream: Upstream, kind: str, count: int) -> list[Any]:
 
 
 def one_name(kind: str, *addresses: str) -> ServiceEndpoint:
-    return OneName(kind, ",".join(addresses), 5_000)
+    return OneName(kind, ",".join(addresses), UNHURRIED_MS)
 
 
 def own_addresses(kind: str, *addresses: str) -> ServiceEndpoint:
-    return ServiceEndpoint(kind, ",".join(addresses), 5_000)
+    return ServiceEndpoint(kind, ",".join(addresses), UNHURRIED_MS)
 
 
 @pytest.mark.parametrize("kind", CALLS)
@@ -130,7 +130,10 @@ async def test_a_process_that_comes_later_gets_the_next_streams(service: Callabl
 
 
 async def test_a_process_has_a_trunk_for_each_of_its_connections() -> None:
-    async with process("stt", "one") as one, upstream_of(ServiceEndpoint("stt", one.stt.address, 5_000, None, 3)) as up:
+    async with (
+        process("stt", "one") as one,
+        upstream_of(ServiceEndpoint("stt", one.stt.address, UNHURRIED_MS, None, 3)) as up,
+    ):
         assert [trunk.greeting.instance for trunk in await until_known(up, "stt", trunks=3)] == ["one"] * 3
 
 
