@@ -23,8 +23,8 @@ async def test_a_session_that_asks_a_silent_client_itself_needs_no_ping() -> Non
 
 
 async def test_a_client_that_answers_pings_stays() -> None:
-    async with connected(limits=SocketLimits(MESSAGE_BYTES, 1024, ping_interval_s=0.05)) as client:
-        for _ in range(3):
+    async with connected(limits=SocketLimits(MESSAGE_BYTES, 1024, ping_interval_s=1)) as client:
+        for _ in range(2):
             assert (await client.frame())[0] == PING
             client.send(frame(PONG))
         client.send(frame(TEXT, b"a"))
