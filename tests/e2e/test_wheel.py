@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import HANG_S
 from tests.support.gateway import GatewayProcess
 from tests.support.packages import ROOT, Environment, build_wheel
 
@@ -67,7 +68,7 @@ def test_nothing_of_the_checkout_is_imported(environment: Environment, tmp_path:
 
 def _status(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=HANG_S) as answer:
             answer.read()
             return int(answer.status)
     except urllib.error.HTTPError as refused:

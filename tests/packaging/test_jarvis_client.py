@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import HANG_S
 from tests.server.embedded.speech import folded
 from tests.support.gateway import AUDIO
 from tests.support.packages import ROOT, Environment, build_wheel
@@ -92,7 +93,7 @@ def test_the_voice_app_talks(environment: Environment, gateway: GatewayProcess, 
         assert app.poll() is None
         time.sleep(0.05)
     app.send_signal(signal.SIGINT)
-    rest, errors = app.communicate(timeout=120)  # these tests run at low priority
+    rest, errors = app.communicate(timeout=HANG_S)
     assert (rest, errors, app.returncode) == ("Bye.\n", "", 0)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from server.interrupts import ended_silently
+from tests.conftest import HANG_S
 from tests.support.gateway import environment
 
 if TYPE_CHECKING:
@@ -66,5 +67,5 @@ def test_the_handler_of_before_is_there_again(kept: Any) -> None:
 def _pressed(folder: Path, pressed_at: str, command: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-c", PRESSED, pressed_at, *command.split()]
     return subprocess.run(
-        words, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False, timeout=60
+        words, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False, timeout=HANG_S
     )

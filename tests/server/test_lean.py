@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.lean import import_without, uncollected
+from tests.conftest import HANG_S
 from tests.support.gateway import GatewayProcess, environment
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def test_a_gateway_without_redis_is_ready_without_what_it_does_not_use(tmp_path:
 
 def test_what_a_start_leaves_out_can_be_imported_later() -> None:
     code = "import server.__main__, server.lifecycle, rich.console, curses, server.shared.redis_link"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=HANG_S).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_key_pairs_are_loaded_for_tokens_that_need_them(settings: dict[str, str]
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=True,
-        timeout=60,
+        timeout=HANG_S,
         env=environment(tmp_path, **settings),
         stdout=subprocess.PIPE,
     )

@@ -21,6 +21,7 @@ import pytest
 from server import hot_path
 from server.__main__ import main
 from server.identity.development_key import kept_key
+from tests.conftest import HANG_S
 from tests.support.gateway import SECRET, environment
 
 if TYPE_CHECKING:
@@ -358,7 +359,7 @@ def test_what_tornado_logs_of_a_failure_is_not_printed_beside_the_line() -> None
 def test_tls_where_there_is_none_is_one_line(tmp_path: Path, gateway: GatewayProcess) -> None:
     command = [sys.executable, "-m", "server", "talk", "--url", gateway.base.replace("http", "https"), "--text", "hi"]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=60
+        command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=HANG_S
     )
     assert done.returncode == 1
     assert "does not speak TLS" in done.stderr
@@ -369,7 +370,7 @@ def test_tls_where_there_is_none_is_one_line(tmp_path: Path, gateway: GatewayPro
 def test_a_missing_standard_stream_stops_no_command(tmp_path: Path, closed: str) -> None:
     shell = f'"{sys.executable}" -m server token {closed}'
     done = subprocess.run(
-        ["sh", "-c", shell], cwd=tmp_path, env=environment(tmp_path), capture_output=True, check=False, timeout=60
+        ["sh", "-c", shell], cwd=tmp_path, env=environment(tmp_path), capture_output=True, check=False, timeout=HANG_S
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert bool(done.stdout) == ("1>&-" not in closed)

@@ -13,6 +13,7 @@ import pytest
 
 from server.documents.typescript import render
 from server.version import __version__
+from tests.conftest import HANG_S
 from tests.support.gateway import free_port
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def test_the_package_has_the_gateways_version() -> None:
 
 def _run(*command: str | Path, folder: Path, fails: bool = False) -> str:
     done = subprocess.run(
-        [str(word) for word in command], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        [str(word) for word in command], cwd=folder, capture_output=True, text=True, check=False, timeout=HANG_S
     )
     assert fails or done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -94,4 +94,4 @@ def embedded(directory: Path, *names: str, **settings: str) -> Iterator[dict[str
         assert json.loads(process.stdout.readline())["down"] == {}
         yield bound
     finally:
-        process.communicate(timeout=10)  # closes its input: it ends
+        process.communicate(timeout=200)  # closes its input: it ends

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.client import AsyncJarvisClient, GatewayClient, GatewayError, JarvisClient, Reply, TurnParams, WavFile
+from tests.conftest import HANG_S
 from tests.support.gateway import free_port
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ async def test_wrong_parameters_of_a_turn(gateway: GatewayProcess) -> None:
 async def test_more_questions_at_once_than_a_session_may_have(gateway: GatewayProcess) -> None:
     """Those that the gateway refuses end at once, with its reason."""
     async with AsyncJarvisClient(gateway.base, token=gateway.token) as client:
-        asked = [client.say("what time is it", timeout_s=20) for _ in range(30)]
+        asked = [client.say("what time is it", timeout_s=HANG_S) for _ in range(30)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         refused = [answer for answer in answers if not isinstance(answer, Reply)]
         assert {getattr(each, "code", each) for each in refused} == {"TOO_MANY_CHANNELS"}

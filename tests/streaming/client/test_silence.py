@@ -64,39 +64,38 @@ async def peer(*sent: bytes, opens: bool = True) -> AsyncIterator[tuple[str, lis
             writer.close()
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_gateway, "CONNECT_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(client_gateway, "GREETING_TIMEOUT_S", 0.3)
+UNHURRIED_S = 60.0
 
 
 async def failure(url: str, **options: Any) -> GatewayError:
-    async with asyncio.timeout(20):
-        with pytest.raises(GatewayError) as raised:
-            async with GatewayClient(url, **options):
-                pass
+    with pytest.raises(GatewayError) as raised:
+        async with GatewayClient(url, **options):
+            pass
     assert raised.value.advice
     return raised.value
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
-    ("sent", "code"),
+    ("sent", "code", "patience_s"),
     [
-        ((), "NOT_A_GATEWAY"),
-        ((text('{"hello": 1}'),), "NOT_A_GATEWAY"),
-        ((close(1000),), "NOT_A_GATEWAY"),
-        ((close(4008),), "AUTH_TIMEOUT"),
-        ((close(4009),), "TOKEN_EXPIRED"),
+        ((), "NOT_A_GATEWAY", 0.3),
+        ((text('{"hello": 1}'),), "NOT_A_GATEWAY", 0.3),
+        ((close(1000),), "NOT_A_GATEWAY", UNHURRIED_S),
+        ((close(4008),), "AUTH_TIMEOUT", UNHURRIED_S),
+        ((close(4009),), "TOKEN_EXPIRED", UNHURRIED_S),
     ],
 )
-async def test_a_socket_without_a_session_is_told(sent: tuple[bytes, ...], code: str) -> None:
+async def test_a_socket_without_a_session_is_told(
+    sent: tuple[bytes, ...], code: str, patience_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_gateway, "CONNECT_TIMEOUT_S", UNHURRIED_S)
+    monkeypatch.setattr(client_gateway, "GREETING_TIMEOUT_S", patience_s)
     async with peer(*sent) as (url, _):
         assert (await failure(url)).code == code
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_server_that_never_answers_is_told() -> None:
+async def test_a_server_that_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_gateway, "CONNECT_TIMEOUT_S", 0.3)
     async with peer(opens=False) as (url, _):
         failed = await failure(url)
     assert failed.code == "UNAVAILABLE"
@@ -121,17 +120,15 @@ async def test_a_gateway_that_falls_silent_is_left_for_a_new_connection(monkeypa
     """As behind a router that has forgotten the connection: no FIN comes, nothing is answered."""
     monkeypatch.setattr(protocol, "HEARTBEAT_S", 0.1)
     async with peer(text(READY)) as (url, requests), GatewayClient(url):
-        async with asyncio.timeout(20):
-            while len(requests) < 2:
-                await asyncio.sleep(0.02)
-    assert b"resume=r" in requests[1]
+        while not any(b"resume=r" in request for request in requests[1:]):
+            await asyncio.sleep(0.02)
 
 
 async def test_nobody_waits_for_a_gateway_that_does_not_come_back() -> None:
     """It was killed in the middle of a turn, and its session is kept for a second."""
     async with AsyncExitStack() as running:
         url, _ = await running.enter_async_context(peer(text(READY)))
-        async with AsyncJarvisClient(url) as client, client.turn() as turn, asyncio.timeout(40):
+        async with AsyncJarvisClient(url) as client, client.turn() as turn:
             await running.aclose()
             with pytest.raises(GatewayError, match=r"SESSION_LOST: .*ask again"):
                 async for _ in turn:
@@ -143,7 +140,7 @@ async def test_nobody_waits_for_a_gateway_that_does_not_come_back() -> None:
 async def test_a_token_that_expired_and_cannot_be_renewed_ends_the_session() -> None:
     async with peer(text(READY), close(4009)) as (url, _):
         with pytest.raises(GatewayError, match=r"TOKEN_EXPIRED: .* one\. Pass token as a function"):
-            async with asyncio.timeout(20), GatewayClient(url, token="a.b.c") as client:
+            async with GatewayClient(url, token="a.b.c") as client:
                 await client.call("agent.intent", text="x")
 
 
@@ -162,7 +159,6 @@ async def test_what_another_task_waits_for_ends_with_the_client() -> None:
 
     async with (
         peer(text(READY)) as (url, _),
-        asyncio.timeout(20),
         asyncio.TaskGroup() as group,
         AsyncJarvisClient(url) as client,
     ):
@@ -177,24 +173,30 @@ async def test_what_another_task_waits_for_ends_with_the_client() -> None:
 async def test_a_caller_that_waits_no_longer_leaves_nothing_behind() -> None:
     async with peer(opens=False) as (url, requests):
         before = asyncio.all_tasks()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3), AsyncJarvisClient(url):
+
+        async def enter() -> None:
+            async with AsyncJarvisClient(url):
                 pass
-        assert len(requests) == 1
+
+        entering = asyncio.get_running_loop().create_task(enter())
+        while not requests:
+            await asyncio.sleep(0.005)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
         assert {task for task in asyncio.all_tasks() if task.get_name().startswith("gateway")} <= before
 
 
 async def test_a_client_that_was_not_entered_answers_at_once() -> None:
     client = AsyncJarvisClient("http://127.0.0.1:1")
-    async with asyncio.timeout(1):
-        with pytest.raises(GatewayError, match=r"CLOSED: .* inside of its `with` block"):
-            await client.call("agent.intent", text="x")
-        with pytest.raises(GatewayError, match="CLOSED"):
-            await client.say("hello")
-        with pytest.raises(GatewayError, match="CLOSED"):
-            client.open(TurnParams(text="x"))
-        with pytest.raises(GatewayError, match="CLOSED"):
-            await client.ping()
+    with pytest.raises(GatewayError, match=r"CLOSED: .* inside of its `with` block"):
+        await client.call("agent.intent", text="x")
+    with pytest.raises(GatewayError, match="CLOSED"):
+        await client.say("hello")
+    with pytest.raises(GatewayError, match="CLOSED"):
+        client.open(TurnParams(text="x"))
+    with pytest.raises(GatewayError, match="CLOSED"):
+        await client.ping()
 
 
 async def test_what_was_refused_before_the_client_was_entered_is_not_done_afterwards() -> None:
@@ -209,7 +211,7 @@ async def test_what_was_refused_before_the_client_was_entered_is_not_done_afterw
 
 async def test_a_channel_of_a_lost_session_does_nothing_in_the_next() -> None:
     """The gateway was restarted: the client's second socket begins a new session."""
-    async with peer(text(READY)) as (url, _), asyncio.timeout(20), GatewayClient(url) as client:
+    async with peer(text(READY)) as (url, _), GatewayClient(url) as client:
         speech = client.open(TtsParams())
         client.cut()
         for _again in range(2):
@@ -221,7 +223,7 @@ async def test_a_channel_of_a_lost_session_does_nothing_in_the_next() -> None:
 
 
 async def test_a_conversation_whose_gateway_was_restarted_says_so() -> None:
-    async with peer(text(READY)) as (url, _), asyncio.timeout(20), AsyncJarvisClient(url) as client:
+    async with peer(text(READY)) as (url, _), AsyncJarvisClient(url) as client:
 
         async def converse() -> None:
             async with client.turn() as turn:
@@ -235,7 +237,7 @@ async def test_a_conversation_whose_gateway_was_restarted_says_so() -> None:
 
 
 async def test_a_client_that_is_entered_twice_says_so_and_stays_connected() -> None:
-    async with peer(text(READY)) as (url, requests), asyncio.timeout(20), GatewayClient(url) as client:
+    async with peer(text(READY)) as (url, requests), GatewayClient(url) as client:
         with pytest.raises(GatewayError, match="WRONG_STATE: the client is connected already"):
             async with client:
                 pass
@@ -340,7 +342,7 @@ def test_ctrl_c_while_connecting_leaves_no_thread_and_no_socket() -> None:
             client.__enter__()
         assert not [thread for thread in threading.enumerate() if thread.name == "jarvis client"]
         with came[0] as accepted:
-            accepted.settimeout(5)
+            accepted.settimeout(60)
             while accepted.recv(4096):
                 pass  # the request; then the end
 

@@ -18,6 +18,7 @@ from streaming.client import (
     TurnReply,
     WavFile,
 )
+from tests.conftest import HANG_S
 from tests.server.embedded.speech import folded
 from tests.support.gateway import AUDIO, speech
 
@@ -104,7 +105,7 @@ def test_an_approval_that_fails_is_told_and_declines_and_the_session_goes_on(
     with JarvisClient(gateway.base, token=gateway.token) as client:
         client.say("remember that my favourite tree is an elm")
         with pytest.raises(GatewayError) as raised:
-            client.say("forget about my favourite tree", approve=approve, timeout_s=10)
+            client.say("forget about my favourite tree", approve=approve, timeout_s=HANG_S)
         assert raised.value.code == "CALLBACK_FAILED"
         assert raised.value.message.startswith(told)
         assert raised.value.__cause__ is not None
