@@ -7,6 +7,7 @@ import random
 import pytest
 
 from tests.attacks.fuzz import TARGETS, fuzzed
+from tests.conftest import HANG_S
 
 FOUND: list[tuple[str, bytes]] = [
     ("messages", b'{"id":"\\ud800","type":"call"}'),
@@ -16,7 +17,7 @@ FOUND: list[tuple[str, bytes]] = [
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_random_bytes_are_refused_as_declared(name: str) -> None:
-    assert fuzzed(name, 5.0, seed=1, most=100) == 100
+    assert fuzzed(name, HANG_S, seed=1, most=100) == 100
 
 
 @pytest.mark.parametrize(("name", "data"), FOUND)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.chaos.client import Channel, Client
 
 FRAME_BYTES = 640  # 20 ms at 16 kHz
-PATIENCE_S = 45.0  # for one piece of work; longer is a hang
+PATIENCE_S = 120.0  # for one piece of work; longer is a hang
 SENTENCES = (
     "The first train leaves at half past seven, and the second one an hour later.",
     "Please remember to water the plants in the kitchen before you go away.",

@@ -20,7 +20,7 @@ realtime = pytest.importorskip("agents.realtime", reason="make test-clients inst
 async def until(session: Any, kind: str) -> list[str]:
     """Kinds of events up to that one."""
     kinds: list[str] = []
-    async with asyncio.timeout(25):
+    async with asyncio.timeout(200):
         async for event in session:
             kinds.append(event.type)
             assert event.type != "error", event.error
@@ -75,7 +75,7 @@ async def test_its_voice_pipeline(gateway: GatewayProcess, streamed: bool) -> No
     else:
         source = voice.AudioInput(buffer=samples)
     n_samples = 0
-    async with asyncio.timeout(25):
+    async with asyncio.timeout(200):
         async for event in (await pipeline.run(source)).stream():
             if event.type == "voice_stream_event_audio" and event.data is not None:
                 n_samples += len(event.data)

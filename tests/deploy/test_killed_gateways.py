@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 SESSIONS = 20
-NOTICED_S = 15.0  # health checks see it in two; a proxy that lets one socket through each two seconds takes 40
+NOTICED_S = 30.0  # health checks see it in two; a proxy that lets one socket through each two seconds takes 40
 UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 READY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 ASK = (

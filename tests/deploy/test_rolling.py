@@ -7,7 +7,6 @@ import datetime
 import re
 import shutil
 import subprocess
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,7 @@ ATTEMPTS = 2  # at first, and when its gateway leaves: no handshake is refused, 
 CADDY_ATTEMPTS = (
     8  # Caddy passes refusals on until its health check has seen why, within a second; some three more are usual
 )
-DRAIN_S = 20.0  # a drain that waits in vain takes the 30 s of DRAIN_SECONDS
+DRAIN_S = 600  # a drain that waits in vain takes so long, and `stop` waits less
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/usr/local/bin"
 
 
@@ -117,7 +116,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     directory = tmp_path_factory.mktemp("shared")
     redis, intent = RedisServer(directory), ServiceProcess(directory, "intent")
     redis.start()
-    unlimited = {"RATE_LIMIT_REQUESTS": "1000000"}  # a fast machine makes thousands of calls in each of three tests
+    # a fast machine makes thousands of calls in each of three tests
+    unlimited = {"RATE_LIMIT_REQUESTS": "1000000", "DRAIN_SECONDS": str(DRAIN_S)}
     yield {"REDIS_URL": redis.url, "INTENT_GRPC_URL": intent.address, "TRUSTED_PROXIES": "127.0.0.0/8"} | unlimited
     intent.stop()
     redis.stop()
@@ -177,10 +177,8 @@ async def test_a_rolling_restart_is_short_for_everybody(
             for number in range(len(clients)):
                 group.create_task(ask(number), name=f"client {number}")
             await all_have_asked()
-            began = time.monotonic()
             leaving = replicas.gateways.pop(0)
             code = await asyncio.to_thread(leaving.stop)
-            drained_s = time.monotonic() - began
             await all_have_asked()
             stopping.set()
         for client in clients:
@@ -188,7 +186,6 @@ async def test_a_rolling_restart_is_short_for_everybody(
     assert code == 0
     attempts = [client.attempts for client in clients]
     assert ATTEMPTS <= max(attempts) <= most_attempts, attempts
-    assert drained_s < DRAIN_S
 
 
 async def test_a_browser_opens_its_socket_over_http2(shared: dict[str, str], tmp_path: Path) -> None:

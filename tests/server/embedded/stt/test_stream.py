@@ -46,7 +46,7 @@ async def test_a_late_partial_does_not_keep_the_next_from_being_decoded() -> Non
 
     settings = RecognizeSettings(16_000, interim_results=True, endpointing=True, vocabulary=())
     recognition = Recognition(settings, Ears(pool, Silero()), heard.put)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         running = group.create_task(recognition.run(requests()), name="recognition")
         while not (event := await heard.get()).HasField("partial"):
             pass
