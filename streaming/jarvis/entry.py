@@ -258,4 +258,4 @@ class Attachment:
         """The socket is gone. `for_good`: the client closed normally and will not return."""
         self.live.detach(self._socket)
         if for_good and self.live.socket is None:
-            self.live.lost = True
+            self.live.lose()

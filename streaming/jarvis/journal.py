@@ -131,6 +131,10 @@ class Journaled(Protocol):
     def connected(self) -> bool:
         """True if it has a socket."""
 
+    @property
+    def lost(self) -> bool:
+        """True if it can no longer be resumed: it may have dropped what a record needs."""
+
     def save(self, commands_version: int) -> Snapshot:
         """Its current numbers and messages; its commands only if their version is no longer `commands_version`."""
 
@@ -181,6 +185,7 @@ class Journal:
         self._written_at = 0.0
         self._running = False
         self._kept = False  # True if the newest write was stored
+        self._forgotten = False
         self.stopped = False
 
     def changed(self) -> None:
@@ -207,10 +212,10 @@ class Journal:
             self._order = DECIDE
 
     async def written(self) -> bool:
-        """Wait until everything so far is stored, or cannot be. False: the record belongs to another writer."""
+        """Wait until everything so far is stored, or need not be. False: the record belongs to another writer."""
         self.changed()
         if self.stopped:
-            return False
+            return self._forgotten
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((self._wanted, future))
         return await future
@@ -249,12 +254,17 @@ class Journal:
         self._wake(ours=False)
 
     async def forget(self) -> None:
-        """The session has ended: delete its record."""
+        """The session has ended, or cannot be resumed any more: delete its record. Nothing waits for it now."""
+        self.waive()
+        self._forgotten = True
         self.stop()
         await self._store.forget(self._session.session_id, self.writer, self._session.head.resume_token)
 
     async def _write_all(self) -> None:
         while self._done < self._wanted and not self.stopped:
+            if self._session.lost:
+                await self.forget()
+                break
             wanted = self._wanted
             written: Written
             flawed = False

@@ -69,9 +69,7 @@ class LiveSession:
         away: dict[LiveSession, None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self.session_id = session_id
-        self.identity = identity
-        self.connection = connection
+        self.session_id, self.identity, self.connection = session_id, identity, connection
         self.resume_tokens = [secrets.token_urlsafe(24)]  # the newest last; all of them are valid here
         self.opened_at = time.time()
         self.lost = self._closed = False  # it can no longer be resumed; it has ended, and nothing of it runs any more
@@ -135,7 +133,7 @@ class LiveSession:
     def dismiss(self, reason: Departure) -> None:
         """Close the socket; the session cannot be resumed."""
         self.leave(reason)
-        self.lost = True
+        self.lose()
 
     def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
         return ChannelWatch(self, audio=audio).seen()
@@ -292,17 +290,18 @@ class LiveSession:
 
     def _asked_at_once(self, now: float) -> bool:
         """Ask a silent client past the queue: all that most idle sessions ever send. False: nothing was done."""
-        sink = self._sink if not self.taps else None
-        ping = self.connection.ping_at_once(now) if sink is not None and sink.free else None
-        if sink is None or ping is None:
+        sink = self._sink
+        if sink is None or self.taps or not sink.free or (ping := self.connection.ping_at_once(now)) is None:
             return False
         self.traffic.sent([ping])
         sink.write_text(ping)
         return True
 
-    def on_lost(self, _event: events.ResumeLost) -> None:
-        """The session can no longer be resumed; the registry will end it."""
+    def lose(self) -> None:
+        """Let it be resumed no more, here or by its record; the registry will end it."""
         self.lost = True
+        if self.journal is not None:
+            self.journal.changed()
 
     # --- its user ---
 
@@ -446,5 +445,5 @@ _ACTIONS: dict[type, Callable[[LiveSession, Any], None]] = {
     # the session waits to be resumed
     events.SlowConsumer: lambda live, _: live.end_socket(CloseCode.SLOW_CONSUMER, "the client reads too slowly"),
     events.PeerSilent: lambda live, _: live.end_socket(CloseCode.GOING_AWAY, "nothing was heard from the client"),
-    events.ResumeLost: LiveSession.on_lost,
+    events.ResumeLost: lambda live, _event: live.lose(),
 }

@@ -341,7 +341,7 @@ class Sessions:
     def give_up(self, resident: Resident) -> None:
         """End a session of this dialect that waits for its client, because the user's other sessions need the room."""
         if isinstance(resident, LiveSession):
-            resident.lost = True
+            resident.lose()
 
     async def sweep(self) -> None:
         """End sessions that can no longer be resumed, and keep the records of silent ones. Runs until cancelled."""

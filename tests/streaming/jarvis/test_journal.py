@@ -48,6 +48,7 @@ class Live:
     session_id = "s"
     head = SessionHead("ada", "token", 0.0, "e1")
     connected = True
+    lost = False
     refused: list[str]
 
     def __init__(self) -> None:
@@ -219,8 +220,8 @@ def test_a_silent_session_is_renewed_and_an_ended_one_forgotten() -> None:
         assert len(notes.writes) == 2
         await journal.forget()
         journal.refresh()
-        assert notes.forgotten == ["s"]
-        assert not await journal.written()
+        assert await journal.written()
+        assert (len(notes.writes), notes.forgotten) == (2, ["s"])
 
     journalled(test)
 
@@ -252,5 +253,20 @@ def test_a_silent_session_notices_that_the_store_is_unreachable() -> None:
         journal.refresh()
         await asyncio.sleep(2)
         assert live.recorded == [False]
+
+    journalled(test)
+
+
+def test_a_session_that_is_lost_is_written_no_more_and_forgotten() -> None:
+    """What it was to keep for its client is gone: as a record, it would be resumed without that."""
+
+    async def test(journal: Journal, notes: Notes, live: Live, refused: list[str]) -> None:
+        journal.changed()
+        await asyncio.sleep(0.1)
+        live.lost, live.texts = True, {}
+        assert await journal.written()  # nothing waits for it
+        assert await journal.written()
+        assert len(notes.writes) == 1
+        assert (notes.forgotten, refused) == (["s"], [])
 
     journalled(test)

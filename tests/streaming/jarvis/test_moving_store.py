@@ -125,6 +125,32 @@ def test_a_record_that_lacks_what_the_client_missed_is_incomplete_and_still_good
     replicas(test)
 
 
+@pytest.mark.parametrize("late_s", [0.0, 0.01, 0.5, 0.99, 1.5])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_client_that_comes_too_late_is_told_so_or_misses_nothing(late_s: float, elsewhere: bool) -> None:
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        assert first.store is not None
+        await roamer.connect(first)
+        roamer.call("echo", n=1)
+        await roamer.until("result")
+        token, received = roamer.client.resume_token or "", roamer.client.last_seq
+        assert roamer.socket is not None
+        assert roamer.socket.line is not None
+        roamer.socket.line.feed(['{"type":"call","id":"unread","op":"echo","params":{}}'])  # its answer is never sent
+        roamer.cut()
+        await asyncio.sleep(Limits().resume_window_s + late_s)
+        late = await (second if elsewhere else first).enter(resume=Resume(token, received))
+        await asyncio.sleep(1)
+        greeting, *rest = late.texts
+        if greeting["type"] == "session.ready":
+            assert greeting["resume_error"] in {"EXPIRED", "NOT_FOUND"}
+        else:
+            assert late_s < 0.1  # timers are not that exact
+            assert [message["id"] for message in rest if message["type"] == "result"] == ["unread"]
+
+    replicas(test)
+
+
 @pytest.mark.parametrize("how", ["url", "message"])
 def test_a_resume_does_not_wait_for_the_record_of_a_session_that_is_not_used(
     how: Literal["url", "message"], monkeypatch: pytest.MonkeyPatch
