@@ -34,7 +34,7 @@ async def test_a_drain_tells_finishes_and_closes(tmp_path: Path, services: dict[
             await websocket_connect(f"{gateway.ws}/ws/late?user_id=ada")
         while (text := await socket.read_message()) is not None:
             messages.append(json.loads(text))
-        assert await loop.run_in_executor(None, gateway.process.wait, 30) == 0
+        assert await loop.run_in_executor(None, gateway.process.wait, 120) == 0
     assert refused.value.code == 503
     kinds = [message["type"] for message in messages]
     assert kinds.index("task.result") > kinds.index("session.draining")
@@ -52,5 +52,5 @@ async def test_a_drain_does_not_wait_for_ever(tmp_path: Path, services: dict[str
         while await socket.read_message() is not None:
             pass
         assert socket.close_code == 1012
-        code = await asyncio.get_running_loop().run_in_executor(None, gateway.process.wait, 20)
+        code = await asyncio.get_running_loop().run_in_executor(None, gateway.process.wait, 120)
     assert code == 0

@@ -10,7 +10,7 @@ from streaming.client import GatewayClient
 from streaming.protocol import messages
 from streaming.protocol.messages import TurnParams
 from tests.support.chat_endpoint import Scene, call, chat_endpoint, words
-from tests.support.gateway import listen, running_gateway
+from tests.support.gateway import LIGHT, listen, running_gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ async def test_what_a_model_was_talked_into_passes_roles_safety_and_the_user(tmp
     scenes: list[Scene] = []
     async with chat_endpoint(lambda _number: scenes.pop(0) if scenes else words("It is done.")) as endpoint:
         settings = {"LLM_BASE_URL": endpoint.url, "LLM_MODEL": "scripted", "LLM_FIRST": "true"}
-        gateway = running_gateway(tmp_path, **settings, BROWSER_PRIVATE_NETWORK="deny")
+        gateway = running_gateway(tmp_path, **LIGHT, **settings, BROWSER_PRIVATE_NETWORK="deny")
         running = await asyncio.to_thread(gateway.__enter__)
         try:
             (tmp_path / "state" / "files" / "note.txt").write_text(NOTE)

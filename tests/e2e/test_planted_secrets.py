@@ -11,7 +11,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from tornado.websocket import websocket_connect
 
 from server.identity.users import add_user
-from tests.support.gateway import free_port, running_gateway
+from tests.support.gateway import LIGHT, free_port, running_gateway
 
 if TYPE_CHECKING:
     from tests.support.gateway import GatewayProcess
@@ -77,7 +77,7 @@ async def test_planted_secrets_are_found_nowhere(tmp_path: Path) -> None:
         "LOG_FORMAT": "json",
         "REDIS_URL": "",
     }
-    with running_gateway(tmp_path, **settings) as gateway:
+    with running_gateway(tmp_path, **LIGHT, **settings) as gateway:
         status, body = await ask(gateway, "/api/v1/auth/token", {"username": "ada", "password": PASSWORD})
         assert status == 200
         pair = json.loads(body)

@@ -58,8 +58,8 @@ async def called(socket: WebSocketClientConnection, number: int, op: str, params
     return await until(socket, "result", "error")
 
 
-async def test_nothing_of_one_user_is_the_others(tmp_path: Path) -> None:
-    with running_gateway(tmp_path, RATE_LIMIT_REQUESTS="10000") as gateway:
+async def test_nothing_of_one_user_is_the_others(tmp_path: Path, services: dict[str, str]) -> None:
+    with running_gateway(tmp_path, **services, RATE_LIMIT_REQUESTS="10000") as gateway:
         ada, bob = User(gateway, "ada", "user", "operator"), User(gateway, "bob", "user", "operator")
         plain = User(gateway, "carol", "user")
         session = await ada.enters("adas-own")

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 from streaming.protocol.messages import TurnDone, TurnParams
-from tests.support.gateway import client, listen, running_gateway, say, speech
+from tests.support.gateway import LIGHT, client, listen, running_gateway, say, speech
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +39,7 @@ async def test_a_spoken_turn_is_one_trace_and_so_is_a_request(tmp_path: Path) ->
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
         "OTEL_EXPORTER_OTLP_INSECURE": "true",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "TTS_ENGINE": LIGHT["TTS_ENGINE"],
     }
     loop = asyncio.get_running_loop()
     gateway_of = running_gateway(tmp_path, **settings)
