@@ -41,7 +41,6 @@ PROGRESS_S = 0.02
 STEP_S = 0.5  # between two looks at the load: some measurements of the lag
 UNACKNOWLEDGED = 100  # calls of one session; each answer has some 13 kB
 HELD_BYTES = 1000 * 1024  # of an upload that does not end; beyond 1 MiB it goes to a file
-UPLOADS_AT_ONCE = 8  # the first one's time must not be over when there are enough
 
 
 class Recogniser:
@@ -267,11 +266,10 @@ async def unfinished_uploads(gateway: GatewayProcess) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(FULL_WITHIN_S):
             while await status_of_a_newcomer(gateway) != (503, "2"):
-                for _ in range(UPLOADS_AT_ONCE):
-                    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-                    writers.append(writer)
-                    writer.write(head + bytes(HELD_BYTES))
-                await asyncio.gather(*(writer.drain() for writer in writers[-UPLOADS_AT_ONCE:]))
+                _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+                writers.append(writer)
+                writer.write(head + bytes(HELD_BYTES))
+                await writer.drain()
         yield
     finally:
         for writer in writers:
