@@ -82,6 +82,11 @@ Global___RecognizeResponse: _TypeAlias = RecognizeResponse  # noqa: Y015
 
 @_typing.final
 class Alternative(_message.Message):
+    """While a question waits for its answer, these alternatives say what the words answer. `yes` with `also` or `no` with `instead` (a text):
+    more was said than that, and the best intent is what the whole text asks for. `no` with `misheard`: it only sounds like one.
+    `explain`: the question was asked back.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INTENT_FIELD_NUMBER: _builtins.int
