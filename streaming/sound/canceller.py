@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BLOCK = SERVICE_RATE_HZ // 100  # samples: AEC3 works on 10 ms
 # In blocks:
 HELD = 25  # a soft consonant is up to 200 ms before what AEC3 lets through
-STILL_MUTED = 15  # after that, AEC3 still suppresses some
+STILL_MUTED = 25  # after that, AEC3 still suppresses some; with 15, "cancel" is heard as "can no"
 TAIL = 40  # for which an echo may come back after the far end fell silent
 PAUSE = 30  # without a voice; the next word's beginning is suppressed again
 LEARNT, LEARNT_AT_LEAST = 150, 50  # of echo alone, from which the room is fitted
