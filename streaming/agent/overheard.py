@@ -122,6 +122,7 @@ NUMBER_WORDS = frozenset(
 """Recognisers write figures for these."""
 
 QUESTION_WORDS = frozenset({"what", "who", "whose", "when", "where", "why", "how", "which"})
+BEFORE_QUESTIONS = frozenset({"for", "about", "search", "find", "out", "remember", "that", "to"})  # in one request
 MAX_BACKCHANNELS = 3  # different ones: "yeah okay right"; more are a sentence
 CLEAR_WORDS = 2  # a partial of fewer words is often misheard
 CERTAIN_WORDS = 3  # so many words are no hum, however they were heard
@@ -236,16 +237,22 @@ def _own_request(text: str, ours: str) -> str:
     own = _own_words(said, _apart(heard), cut=False)
     if not back or not own:
         return ""
-    if COMMANDS.issuperset(own):
-        first = behind = next(at for at, word in enumerate(heard) if word in own)
+    commands = COMMANDS.intersection(own)
+    misheard = len(back) >= (1 - MISHEARD_SHARE) * len(heard) and not any(word.endswith(("n't", "n’t")) for word in own)
+    if commands and (misheard or commands.issuperset(own)):
+        first = behind = next(at for at, word in enumerate(heard) if word in commands)
         while first > 0 and first - 1 not in back and heard[first - 1] in BACKCHANNELS:
             first -= 1  # "okay, stop"
         while behind < len(heard) and behind not in back:
             behind += 1
         return " ".join(words[first:behind])
     first = next(at for at in range(len(heard)) if at not in back)
-    asks = first >= CERTAIN_WORDS and heard[first].partition("'")[0] in QUESTION_WORDS
-    return " ".join(words[first:]) if asks else ""
+    asks = heard[first].partition("'")[0] in QUESTION_WORDS
+    if not asks or first < (CERTAIN_WORDS if heard[first - 1] in BEFORE_QUESTIONS else 1):
+        return ""
+    own_until = max(at for at in range(len(heard)) if at not in back) + 1
+    ends = len(heard) - own_until >= CERTAIN_WORDS and own_until - first >= CERTAIN_WORDS
+    return " ".join(words[first : own_until if ends else len(words)])
 
 
 def _just_said(ours: str, heard: Sequence[str]) -> list[str]:
