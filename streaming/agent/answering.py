@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -11,18 +11,25 @@ if TYPE_CHECKING:
 
 APPROVALS = {"yes": True, "no": False, "stop": False}
 ASKS_BACK = {"explain": "explains", "repeat": "repeats"}
+# Of a spoken approval: eSpeak's "Nah." is heard as "Yeah." with 0.1 to 0.35, a yes that was said with 0.41 and more (docs/SPEECH.md).
+LEAST_CONFIDENCE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """The state when words began: the open question, and whether the gateway's own speech could be heard.
 
-    `meanwhile`: other words were being answered while the question waited.
+    `meanwhile`: other words were being answered while the question waited. `unsure`: the words may have been others.
     """
 
     question: Confirmation | None = None
     over_our_voice: bool = False
     meanwhile: bool = False
+    unsure: bool = False
+
+    def heard(self, confidence: float) -> Moment:
+        """With words of that confidence; 0: the recogniser tells none."""
+        return replace(self, unsure=0 < confidence < LEAST_CONFIDENCE)
 
 
 class Answer(StrEnum):
@@ -35,6 +42,7 @@ class Answer(StrEnum):
     REFUSES = "refuses"
     APPROVES = "approves"
     TOO_EARLY = "You spoke before my question was out. Please answer again."
+    UNSURE = "I am not sure that I heard a yes. Please answer again."
     NOT_BY_VOICE = "I need a click, or a typed yes, for that."
 
 
@@ -55,6 +63,8 @@ def answer(intent: Intent, question: Confirmation | None, given: Moment, *, by_v
         return Answer.TOO_EARLY
     if by_voice and not question.by_voice:
         return Answer.NOT_BY_VOICE
+    if by_voice and given.unsure:
+        return Answer.UNSURE
     return Answer.APPROVES
 
 

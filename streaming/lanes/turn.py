@@ -215,7 +215,7 @@ class TurnLane(Lane):
 
     def _on_final(self, event: FinalTranscript, ended_s_ago: float) -> None:
         self._somebody_speaks = False
-        begun, self._begun = self._begun or self._moment(), None
+        begun, self._begun = (self._begun or self._moment()).heard(event.confidence), None
         stopwatch, self._speech_ended = self._speech_ended or self._stopwatch(), None
         stopwatch.mark("final")
         sureness = sureness_of(event.confidence, event.end_ms - event.start_ms)

@@ -117,6 +117,29 @@ def test_a_yes_heard_while_another_channel_speaks_approves_nothing_and_is_told_s
     virtual_time.run(body())
 
 
+@pytest.mark.parametrize(
+    ("word", "confidence", "counts"), [("yes", 0.3, False), ("yes", 0.45, True), ("yes", 0.0, True), ("no", 0.1, True)]
+)
+def test_a_yes_that_was_hardly_heard_is_asked_for_again(word: str, confidence: float, counts: bool) -> None:
+    """ "Nah." is heard as "Yeah." so. A no counts however it was heard, and what has no confidence counts as heard."""
+
+    async def body() -> None:
+        world = risky()
+        async with talk(world, SILENT) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            it.microphone.push(SpeechStarted(0), SpeechStopped(400), FinalTranscript(word, confidence, 0, 400))
+            await asyncio.sleep(5)
+            assert len(it.outlet.of(TaskEnded)) == counts
+            if not counts:
+                assert (world.executed, world.settled_via) == ([], [])
+                it.microphone.say("yes")
+            await it.until(TurnDone)
+        assert len(world.executed) == (word == "yes")
+
+    virtual_time.run(body())
+
+
 def test_a_voice_is_told_what_it_may_not_approve() -> None:
     async def body() -> None:
         world, asking = World(verdicts={"rm": Verdict("confirm", "high", ())}), RecordingOutlet()
