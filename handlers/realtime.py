@@ -106,6 +106,19 @@ class RealtimeHandler(SocketHandler):
         except RefusedError as refused:
             self.refuse(refused)
 
+    def on_part(self) -> None:
+        """Bytes came that complete no frame: a sign of life."""
+        if self._attachment is not None:
+            self._attachment.heard()
+
+    def on_ping(self, data: bytes) -> None:  # noqa: ARG002 - Tornado's name for it
+        """So is a ping of the WebSocket itself."""
+        self.on_part()
+
+    def on_pong(self, data: bytes) -> None:  # noqa: ARG002 - Tornado's name for it
+        """And a pong, asked for or not."""
+        self.on_part()
+
     def _before_entry(self, message: str | bytes) -> None:
         """The first message must be `auth`; messages directly after it wait."""
         if self._ending is not None:

@@ -136,10 +136,12 @@ CATALOGUE: dict[str, ErrorKind] = {
         504, "A service did not answer in time", "The service did not answer in time.", retryable=True
     ),
     # --- the socket: the message itself ---
-    "INVALID_JSON": _socket("The text is JSON outside of I-JSON (RFC 7493) or nested too deeply."),
+    "INVALID_JSON": _socket("The text is no JSON object, or outside of I-JSON (RFC 7493), or nested too deeply."),
     "UNKNOWN_TYPE": _socket("There is no command of that type."),
     "INVALID_FIELD": _socket("A field is missing, unknown, of the wrong type or out of its range."),
-    "INVALID_FRAME": _socket("A binary frame holds something that this channel can't have."),
+    "INVALID_FRAME": _socket(
+        "A frame holds something that this channel can't have, or it breaks the protocol or a limit, which closes the socket."
+    ),
     # --- the socket: the state it met ---
     "WRONG_STATE": _socket("The command is known but has no place here and now."),
     "UNKNOWN_CHANNEL": _socket("That channel was never opened."),

@@ -123,6 +123,11 @@ class Attachment:
             return False
         return live.hear(data) if type(data) is bytes else live.hear_pong(str(data))
 
+    def heard(self) -> None:
+        """Something came of the client that is no message, or only a part of one."""
+        if self.live.socket is self._socket:
+            self.live.connection.heard(asyncio.get_running_loop().time())
+
     def feed(self, messages: Iterable[str | bytes], arrived_at: float | None = None) -> None:
         """Handle messages and frames of the client in order. Ends the socket if one breaks the protocol.
 

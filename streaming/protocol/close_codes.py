@@ -29,15 +29,20 @@ class CloseCode(IntEnum):
         return member
 
     NORMAL = rfc6455.NORMAL, "The client is done.", False
-    GOING_AWAY = rfc6455.GOING_AWAY, "The page or the gateway goes away.", True
+    GOING_AWAY = rfc6455.GOING_AWAY, "The page or the gateway goes away.", True, "CANCELLED"
     PROTOCOL_ERROR = rfc6455.PROTOCOL_ERROR, "A frame or a number that breaks the protocol.", False
     UNSUPPORTED_DATA = rfc6455.UNSUPPORTED_DATA, "A kind of message that is not taken here.", False
-    INVALID_PAYLOAD = rfc6455.INVALID_PAYLOAD, "A text message that is no JSON object, or no UTF-8.", False
+    INVALID_PAYLOAD = (
+        rfc6455.INVALID_PAYLOAD,
+        "A text message that is no JSON object, or no UTF-8.",
+        False,
+        "INVALID_JSON",
+    )
     POLICY_VIOLATION = rfc6455.POLICY_VIOLATION, "Refused for a reason that has no code of its own.", False
     MESSAGE_TOO_BIG = rfc6455.MESSAGE_TOO_BIG, "A message over the size limit.", False
-    INTERNAL_ERROR = rfc6455.INTERNAL_ERROR, "The gateway failed.", True
+    INTERNAL_ERROR = rfc6455.INTERNAL_ERROR, "The gateway failed.", True, "INTERNAL"
     SERVICE_RESTART = rfc6455.SERVICE_RESTART, "The gateway restarts: resume elsewhere.", True, "DRAINING"
-    TRY_AGAIN_LATER = rfc6455.TRY_AGAIN_LATER, "The gateway is overloaded.", True
+    TRY_AGAIN_LATER = rfc6455.TRY_AGAIN_LATER, "The gateway is overloaded.", True, "RESOURCE_EXHAUSTED"
     SLOW_CONSUMER = 4002, "The client read too slowly: resume.", True, "SLOW_CONSUMER"
     AUTH_TIMEOUT = 4008, "No authentication in time.", True, "UNAUTHENTICATED"
     TOKEN_EXPIRED = 4009, "The token expired: come back with a new one.", True, "UNAUTHENTICATED"

@@ -146,6 +146,10 @@ class ServerConnection:
         """Take the answer to the heartbeat's ping, which needs nothing more. False: nothing was taken, so call `receive_text`."""
         return self.attached and self._beat.answered(text, now)
 
+    def heard(self, now: float) -> None:
+        """Something came that is no message, or only a part of one: a sign of life."""
+        self._gate.heard_at = now
+
     def receive_binary(self, data: bytes, now: float) -> list[Event]:
         """Handle a binary message. Raises RemoteProtocolError like `receive_text`."""
         event = self._gate.receive(data, now)

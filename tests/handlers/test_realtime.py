@@ -337,7 +337,7 @@ async def test_sessions_that_wait_for_their_client_count_too(strict: GatewayProc
 
 BROKEN_FRAMES = {
     "unmasked": (frame(TEXT, b"{}", mask=None), 1002, "INVALID_FRAME"),
-    "not UTF-8": (frame(TEXT, b"\xff"), 1007, "INVALID_FRAME"),
+    "not UTF-8": (frame(TEXT, b"\xff"), 1007, "INVALID_JSON"),
     "too big": (b"\x81\xff" + (22 * 2**20).to_bytes(8, "big") + bytes(4), 1009, "INVALID_FRAME"),  # by its head
     "pings": (frame(PING) * 10_001, 1008, "INVALID_FRAME"),
 }
@@ -364,6 +364,13 @@ async def test_an_error_comes_before_the_close_of_a_broken_socket(
     assert b'"type":"error"' in received[:at].replace(b": ", b":")
     if path.startswith("/ws"):
         assert f'"{error}"'.encode() in received[:at]
+
+
+async def test_a_text_that_is_not_json_is_called_that(gateway: GatewayProcess) -> None:
+    socket = await opened(gateway, "/ws/not-json?user_id=ada")
+    await first(socket)
+    await socket.write_message("hello")
+    assert await farewell(socket) == ("INVALID_JSON", 1007)
 
 
 @pytest.mark.parametrize("last_seq", ["-1", "1e3", "9" * 40, "7"])

@@ -39,3 +39,15 @@ async def test_a_client_that_leaves_while_its_token_is_verified_opens_no_session
         handler.ws_connection = None  # Tornado, when the connection is gone
         verified.set()
     assert entered == []
+
+
+def test_whatever_comes_is_a_sign_of_life() -> None:
+    handler: Any = object.__new__(RealtimeHandler)
+    handler._attachment = None
+    handler.on_ping(b"")  # before there is a session
+    heard: list[None] = []
+    handler._attachment = SimpleNamespace(heard=lambda: heard.append(None))
+    handler.on_part()
+    handler.on_ping(b"")
+    handler.on_pong(b"")
+    assert len(heard) == 3

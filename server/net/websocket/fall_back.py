@@ -54,6 +54,8 @@ class CheckedProtocol(WebSocketProtocol13):
     _pings_since = 0.0  # on the loop's clock
     _frames = 0  # and pieces of frames, since the count began
     _frames_since = 0.0
+    _unfinished = 0  # number of the newest message that did not come in one piece
+    _unfinished_since = 0.0
 
     async def _receive_frame_loop(self) -> None:
         """Read until either side ends the connection."""
@@ -64,6 +66,7 @@ class CheckedProtocol(WebSocketProtocol13):
                 data = await self._read()
                 later = self.share.spent or len(data) > LONG_READ_BYTES
                 await self._take_all(reader.feed(data, 0 if later else FIRST_MESSAGES), reader)
+                await self._check_progress(reader)
                 while reader.crowded and not self.client_terminated:
                     await self._take_all(reader.more(await self._turn()), reader)
                 await asyncio.sleep(0)  # buffered data is read without waiting, so let others run
@@ -88,6 +91,16 @@ class CheckedProtocol(WebSocketProtocol13):
             self._frames_since = now
         for event in events:
             await self._take(event)
+        if not events and (on_part := getattr(self.handler, "on_part", None)) is not None:
+            on_part()
+
+    async def _check_progress(self, reader: FrameReader) -> None:
+        """Refuse a client that does not complete its message: what it sends of it is a sign of life."""
+        now = asyncio.get_running_loop().time()
+        if not reader.unfinished or reader.begun != self._unfinished:
+            self._unfinished, self._unfinished_since = reader.begun, now
+        elif now - self._unfinished_since > 2 * PING_INTERVAL_S and not self.client_terminated:
+            await self._refuse(Violated(POLICY_VIOLATION, "a message was not finished in time"))
 
     async def _read(self) -> bytes:
         data = await self.stream.read_bytes(READ_BYTES, partial=True)

@@ -9,6 +9,8 @@ PINGS, PING_INTERVAL_S = 400, 20.0
 FRAMES_PER_S = 1_000  # sustained, of any kind; a microphone sends 50 a second, and a session has 16 channels
 FRAMES_BURST = 10_000  # a client that reconnects may have minutes of small frames to send
 
+LINGER_S: Final = 2.0  # after our close frame, for the client to read it and close its half
+LINGER_BYTES: Final = 32 * 1024 * 1024  # of data that it still sends in the meantime; then we read no more of it
 LONG_READ_BYTES: Final = 8 * 1024  # what is read beyond waits for its turn: such a text may cost milliseconds
 
 

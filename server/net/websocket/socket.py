@@ -1,8 +1,8 @@
 """A WebSocket on the loop's own transport, behind Tornado's `WebSocketProtocol`: no stream object, no coroutine per frame.
 
 `WebSocketHandler.get_websocket_protocol()` returns a `FrameSocket`. Messages of one read are passed to the handler a few in one call:
-to `on_messages(list)` if it has that method, else to `on_message` one by one, which must not be a coroutine. A handler that
-writes a lot calls `send` with whole batches, stops while `paused`, and continues when its `on_writable()` is called.
+to `on_messages(list)` if it has that method, else to `on_message` one by one, which must not be a coroutine. Its `on_part()` is
+called for a read that completes no frame. A handler that writes a lot calls `send` with whole batches, stops while `paused`, and continues when its `on_writable()` is called.
 
 Whoever starts the closing, we send our close frame, shut down our half of the TCP connection, and then read and drop what
 still comes for a moment. If we closed at once, the kernel would answer it with a reset, which can overtake the close frame.
@@ -23,7 +23,7 @@ from server.net.cut import cut
 from server.net.loop_turns import FIRST_MESSAGES, TURN_S, LoopTurns, Share
 from server.net.websocket import frames
 from server.net.websocket.events import Closed, PingFrame, Violated
-from server.net.websocket.limits import LONG_READ_BYTES
+from server.net.websocket.limits import LINGER_BYTES, LINGER_S, LONG_READ_BYTES
 from server.net.websocket.slots import SocketSlots
 from server.net.websocket.transport import gives_transport, set_tcp, switch_protocols
 from streaming.rfc6455 import INTERNAL_ERROR, NO_CODE, NORMAL, POLICY_VIOLATION
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 JOIN_FRAMES = 32  # then the socket is read in rounds
 DEAR_CROWD = 2  # so many share the time behind of dear turns: see `SocketLimits.crowded_s`
-LINGER_S = 2.0  # for the client to read our close frame and close its half
-LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime; then we read no more of it
 
 
 class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
@@ -152,6 +150,8 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             self._check_pace()
         if events:
             self._take(events)
+        elif (on_part := getattr(self.handler, "on_part", None)) is not None:
+            on_part()
 
     def _wait(self) -> None:
         """Read on when it is this socket's turn: others go first."""

@@ -77,6 +77,21 @@ def test_one_timer_fires_for_each_heartbeat(monkeypatch: pytest.MonkeyPatch) -> 
     housed(test)
 
 
+def test_a_client_that_sends_no_message_but_anything_else_stays_and_is_not_asked() -> None:
+    async def test(house: House, _world: World) -> None:
+        socket = await house.enter()
+        assert socket.line is not None
+        for _ in range(10):
+            await asyncio.sleep(HEARTBEAT_S / 2)
+            socket.line.heard()
+        assert (socket.ended, socket.of("ping")) == (None, [])
+        await asyncio.sleep(2 * HEARTBEAT_S + 0.1)
+        assert socket.ended == (1001, "nothing was heard from the client")
+        socket.line.heard()  # too late, and no fault
+
+    housed(test)
+
+
 def test_a_heartbeat_writes_no_record() -> None:
     store = FakeStore()
 

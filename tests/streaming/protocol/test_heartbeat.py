@@ -67,6 +67,14 @@ def test_an_answer_after_two_heartbeats_counts_still() -> None:
     assert server.next_deadline() == NOW + 61
 
 
+def test_what_is_no_message_is_a_sign_of_life() -> None:
+    server = asked()
+    server.heard(NOW + 39)
+    assert server.handle_timeout(NOW + 40) == []
+    assert not server.has_data
+    assert server.next_deadline() == NOW + 59
+
+
 def test_only_pings_of_silence_are_heartbeats() -> None:
     texts = ['{"type":"ping","t":120000}', '{"type":"ping","t":-3}', '{"type":"ping","t":-1.5}', PONG]
     assert [is_heartbeat(text) for text in texts] == [True, False, False, False]

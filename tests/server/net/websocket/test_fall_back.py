@@ -18,7 +18,7 @@ from server.net.websocket import fall_back
 from server.net.websocket.fall_back import checked
 from server.net.websocket.limits import FRAMES_BURST, PINGS
 from tests.server.net.websocket.client import HANDSHAKE, Client
-from tests.server.net.websocket.client_frames import BINARY, PING, PONG, TEXT, frame
+from tests.server.net.websocket.client_frames import BINARY, CONTINUATION, PING, PONG, TEXT, frame
 from tests.server.net.websocket.echo import LARGE, Echo
 from tests.server.net.websocket.test_conformance import RUN, answers, send
 
@@ -160,3 +160,20 @@ async def test_an_error_comes_before_the_close() -> None:
         client.send(frame(TEXT, b"executed?", mask=None))
         assert await client.frame() == (TEXT, b"because of 1002")
         assert await client.close_code() == 1002
+
+
+async def test_a_message_has_to_be_finished_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fall_back, "PING_INTERVAL_S", 0)  # any time is too long
+    begun = asyncio.Event()
+
+    class Told(Echo):
+        def on_part(self) -> None:
+            begun.set()
+
+    async with connected(Told) as client:
+        client.send(frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b"))
+        assert await client.frame() == (TEXT, b"ab")
+        client.send(frame(TEXT, b"a", fin=False))
+        await begun.wait()
+        client.send(frame(CONTINUATION, b"b", fin=False))
+        assert await client.close_code() == 1008
