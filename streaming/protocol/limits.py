@@ -40,7 +40,7 @@ class Limits:
     microphone_window_bytes: int = 128 * KIB
     """Credit of an input channel: four seconds of 16 kHz PCM in flight or waiting for the service."""
     queue_bytes: int = 4 * MIB
-    """Send queue while attached; above it, the consumer is slow. A screenshot must fit."""
+    """Growth of the send queue while attached; above it, the consumer is slow. A screenshot must fit."""
     detached_queue_bytes: int = 8 * MIB
     """Send queue while detached; more than `queue_bytes`, because a slow consumer is detached with a full queue."""
     replay_bytes: int = 4 * MIB

@@ -42,6 +42,7 @@ class Outbox:
     __slots__ = (
         "_acknowledges",
         "_held_since",
+        "_least_bytes",
         "_limits",
         "_moved",
         "_receipts",
@@ -69,6 +70,7 @@ class Outbox:
         self.lost = self.overflowed = False
         self.audio_bytes_dropped = 0
         self._slow_told = False
+        self._least_bytes = 0  # the queue's least since the socket came: what was kept for it, until it takes that
         self._acknowledges = False  # a client that never acknowledges is not held back: it never resumes either
         self._held_since: float | None = None
         self._moved = 0  # sent by another replica, but not received
@@ -80,7 +82,7 @@ class Outbox:
     def attach(self) -> None:
         """A socket is ready for writing."""
         self.attached = True
-        self._slow_told = False
+        self._slow_told, self._least_bytes = False, self.queue.bytes
 
     def detach(self) -> None:
         """The socket is gone, and with it the messages of the socket."""
@@ -159,7 +161,7 @@ class Outbox:
     def _check_size(self) -> None:
         if self.lost:
             self.queue.clear()
-        elif self.attached and self.queue.bytes > self._limits.queue_bytes and not self._slow_told:
+        elif self.attached and self.queue.bytes - self._least_bytes > self._limits.queue_bytes and not self._slow_told:
             self._slow_told = True
             self.events.append(SlowConsumer(self.queue.bytes))
         elif not self.attached and self.queue.bytes > self._limits.detached_queue_bytes:
@@ -250,6 +252,7 @@ class Outbox:
             self.unacknowledged.push(message, item.size, now, 0 if isinstance(item, QueuedAudio) else item.serial)
             data.append(message)
             size += item.size
+        self._least_bytes = min(self._least_bytes, self.queue.bytes)
         if self._receipts.due and not self._resending:
             data.append(serialise(self._receipts.ask(self.unacknowledged.last_seq)))
         return data

@@ -289,9 +289,24 @@ def test_a_slow_consumer_is_told_once_and_its_session_can_be_resumed() -> None:
     server.detach(NOW)
     assert server.resumable
     assert server.resume(0, NOW)
-    server.send_message(messages.Result(id="c"))
+    server.send_message(messages.Result(id="c", data="x" * 90))
     assert [type(e) for e in server.receive_text('{"type":"pong","t":1}', NOW)] == [events.Ponged, events.SlowConsumer]
     assert len(sent(server)) == 4
+
+
+def test_what_was_kept_for_a_client_does_not_make_it_slow() -> None:
+    server = attached(Limits(queue_bytes=100, detached_queue_bytes=1_000))
+    server.detach(NOW)
+    for number in range(8):
+        server.send_message(messages.Result(id=str(number), data="x" * 60))
+    assert server.resume(0, NOW)
+    for _ in range(20):  # it reads a message for each that comes
+        server.send_message(messages.Result(id="more"))
+        server.data_to_send(NOW, 1)
+    sent(server)
+    assert server.take_events() == []
+    server.send_message(messages.Result(id="last", data="x" * 100))
+    assert [type(event) for event in server.take_events()] == [events.SlowConsumer]  # all that was kept is taken
 
 
 def test_a_queue_that_overflows_without_a_socket_is_given_up() -> None:
