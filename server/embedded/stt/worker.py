@@ -42,6 +42,19 @@ def serve(recognizer: Recognizer, requests: BinaryIO, replies: BinaryIO) -> None
         replies.flush()
 
 
+def run(engine: str, folder: str, replies: BinaryIO) -> None:
+    """Load the engine, say so, and answer requests. Raises BrokenPipeError if the service has died meanwhile."""
+    try:
+        recognizer = load(engine, folder)
+    except Exception as broken:  # noqa: BLE001 - a model may be broken in any way; the service says so in one line
+        replies.write(wire.pack({"failed": f"{type(broken).__name__}: {broken}"}))
+        replies.flush()
+        sys.exit(1)
+    replies.write(wire.pack({"ready": True}))
+    replies.flush()
+    serve(recognizer, sys.stdin.buffer, replies)
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser()
@@ -52,15 +65,7 @@ def main() -> None:
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # output of libraries must not get between replies
     try:
-        recognizer = load(arguments.engine, arguments.folder)
-    except Exception as broken:  # noqa: BLE001 - a model may be broken in any way; the service says so in one line
-        replies.write(wire.pack({"failed": f"{type(broken).__name__}: {broken}"}))
-        replies.flush()
-        sys.exit(1)
-    replies.write(wire.pack({"ready": True}))
-    replies.flush()
-    try:
-        serve(recognizer, sys.stdin.buffer, replies)
+        run(arguments.engine, arguments.folder, replies)
     except BrokenPipeError:
         os._exit(0)  # the service died first; the interpreter's own flush would only fail again
 

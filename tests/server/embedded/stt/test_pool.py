@@ -320,6 +320,23 @@ async def test_a_killed_service_leaves_no_decoder_behind(tmp_path: Path) -> None
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("engine", ["pocketsphinx", "whisper"])
+def test_a_decoder_whose_service_dies_while_it_loads_ends_quietly(engine: str, tmp_path: Path) -> None:
+    """Whisper without a model fails to load, which it cannot tell either."""
+    import subprocess
+    import sys
+
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "server.embedded.stt.worker", engine, str(tmp_path)]
+    root = Path(__file__).resolve().parents[4]
+    ended = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE, cwd=root, check=False
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def _command(pid: int) -> bytes:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
