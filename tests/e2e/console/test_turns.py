@@ -34,7 +34,7 @@ async def test_turns_show_where_the_time_went(console: Console, gateway: Gateway
         await page.keyboard.press("2")
         for stage in ("Intent", "Plan", "Safety", "os.ls", "Reply words", "First byte", "First sound", "Speaking"):
             await see(page, f".waterfall.wide .name >> text={stage}")
-        await see(page, ".chips >> text=first_audio")
+        await see(page, ".chips >> text=first audio")
         await see(page, ".compare >> text=p95")
         await see(page, ".one-turn .output")
         await page.click(".facts summary >> text=Plan")

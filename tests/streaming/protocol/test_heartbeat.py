@@ -5,6 +5,7 @@ import pytest
 from streaming.protocol import events
 from streaming.protocol.heartbeat import is_heartbeat
 from streaming.protocol.limits import Limits
+from streaming.protocol.messages import Pong
 from streaming.protocol.server import ServerConnection
 
 NOW = 100.0
@@ -78,3 +79,17 @@ def test_what_is_no_message_is_a_sign_of_life() -> None:
 def test_only_pings_of_silence_are_heartbeats() -> None:
     texts = ['{"type":"ping","t":120000}', '{"type":"ping","t":-3}', '{"type":"ping","t":-1.5}', PONG]
     assert [is_heartbeat(text) for text in texts] == [True, False, False, False]
+
+
+def test_a_ping_goes_past_the_queue_once_it_is_due_and_only_if_nothing_waits() -> None:
+    server = ServerConnection("e1", NOW, Limits(heartbeat_s=20))
+    assert server.ping_at_once(NOW + 20) is None  # there is no socket
+    server.attach(NOW)
+    assert server.ping_at_once(NOW + 19) is None
+    server.send_message(Pong(t=1))
+    assert server.ping_at_once(NOW + 20) is None
+    server.data_to_send(NOW + 20)
+    assert server.ping_at_once(NOW + 20) == '{"type":"ping","t":120000}'
+    assert server.ping_at_once(NOW + 21) is None
+    assert server.hear_pong(PONG, NOW + 21)
+    assert server.next_deadline() == NOW + 41
