@@ -227,7 +227,7 @@ class Settings(BaseSettings):
         if value.lstrip().startswith("{"):
             return _json(value)
         pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-        return {name.strip(): number.strip() for name, _, number in pairs}
+        return _each_once([(name.strip(), number.strip()) for name, _, number in pairs])
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -381,10 +381,18 @@ def refuse_unknown(kind: str, given: Iterable[str], known: Iterable[str]) -> Non
         raise ValueError(f"no such {kind}: {', '.join(unknown)}; known: {', '.join(known)}")
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError if a name stands twice, because only one of its values could count."""
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"there twice: {', '.join(twice)}")
+    return dict(pairs)
+
+
 def _json(text: str) -> object:
     try:
-        return json.loads(text)
-    except ValueError:
+        return json.loads(text, object_pairs_hook=_each_once)
+    except json.JSONDecodeError:
         raise ValueError("it begins like JSON, but is not valid JSON") from None
 
 

@@ -237,6 +237,13 @@ def test_an_outside_provider_has_roles_of_its_own(monkeypatch: pytest.MonkeyPatc
     assert load(monkeypatch, RATE_LIMIT_ROLES="premium=9", **provider).rate_limit_roles == {"premium": 9}
 
 
+@pytest.mark.parametrize(
+    "given", ["voice.stt=2,voice.tts=1, voice.stt=3", '{"voice.stt": 2, "voice.tts": 1, "voice.stt": 3}']
+)
+def test_a_name_that_stands_twice_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    assert mistakes(monkeypatch, RATE_LIMIT_ROUTES=given) == [f"RATE_LIMIT_ROUTES={given}: there twice: voice.stt"]
+
+
 def test_a_limit_of_no_operation_or_of_one_that_is_not_limited_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     check_limits(load(monkeypatch, JWT_SECRET_KEY=KEY, RATE_LIMIT_ROUTES="voice.stt=3,executor.os.command=1"))
     for name in ("voice.sst", "ops.health", "POST /api/v1/voice/stt"):
