@@ -67,7 +67,8 @@ async def test_a_task_whose_caller_has_gone_is_cancelled_without_a_traceback(
     assert caplog.records == []
 
 
-def test_work_that_outlives_a_call_names_the_service_and_no_caller() -> None:
+async def test_work_that_outlives_a_call_names_the_service_and_no_caller() -> None:
+    """In a task of its own, because the other tests' lines would name this caller too."""
     bind_caller("stt", [("x-request-id", "r-1"), ("x-user-id", "ann")])
     context = own_context("stt")
     assert context.run(get_contextvars) == {"service": "stt"}
