@@ -39,6 +39,12 @@ _BESIDE_NO = frozenset({"don't", "duh", "oh", "uh", "a", "the", "you'll"})
 _NO_AND = re.compile(
     r"(?:no|nope|nah|not) (?!problem|worr|doubt|question|idea|matter|objection|more\b|bad\b)\S+(?: \S+)?"
 )
+_REPLACES = re.compile(r"\b(?:instead|rather)\b", re.IGNORECASE)  # "yes, list the files instead"
+# Such words behind a yes leave open whether it still holds: "yes, wait, what time is it?". A yes that is asked for again does no harm.
+_WAVERS = re.compile(
+    r"\b(?:wait|hold on|hang on|sorry|actually|hmm+|not yet|i (?:mean|meant)|before (?:that|you|we|it)|nope?)\b|\Afirst\b|\bfirst\W*\Z",
+    re.IGNORECASE,
+)
 _POINTS = re.compile(r"(?:it|that|this|them|me)\b", re.IGNORECASE)  # to something: "make that, call it off"
 # A value does not begin with these, nor does it have them: "no, that's stupid", "no because I don't like it".
 _NO_VALUE = frozenset(
@@ -160,6 +166,16 @@ def value_of(rest: str, *, bare: bool) -> str:
     if changes or value != left:
         return value
     return value if bare and _is_value(words_of(value)) else ""
+
+
+def replaces(rest: str) -> bool:
+    """True if what follows a yes is wanted in place of what was asked."""
+    return _REPLACES.search(rest) is not None
+
+
+def wavers(rest: str) -> bool:
+    """True if what follows a yes makes it doubtful."""
+    return _WAVERS.search(rest) is not None
 
 
 def sounds_like_no(text: str) -> bool:

@@ -27,9 +27,10 @@ MAX_WAYS = 8  # to correct one text; each takes some milliseconds to judge
 
 _MARKS = ",;.!?…-–—"
 # Each of these alone says that something is corrected. The others do so in twos ("no, wait"), or between marks (", no,").
-_CERTAIN = "i mean|i meant|i should say|scratch that|strike that|make it|make that|or rather|or actually|correction"
+_CERTAIN = "i should say|scratch that|strike that|make it|make that|or rather|or actually"
+_CERTAIN_AFTER_MARK = "i mean|i meant|correction"  # "by boss I mean Ada", "error correction codes"
 _CUE = re.compile(
-    rf"(?:(?P<certain>{_CERTAIN})|no|nope|nah|wait|hang on|hold on|sorry|excuse me|oops|actually|rather)(?= |\Z)"
+    rf"(?:(?P<certain>{_CERTAIN})|(?P<after_mark>{_CERTAIN_AFTER_MARK})|no|nope|nah|wait|hang on|hold on|sorry|excuse me|oops|actually|rather)(?= |\Z)"
 )
 _JOINING = re.compile(r"(?:oh|well|but)(?= )")  # beside cues: "oh no", "no, well, rather"
 _NO_CUE_AFTER = frozenset({"do", "did", "what", "when", "which", "you", "if"})  # "what do I mean by"
@@ -69,8 +70,9 @@ _LEADS = frozenset(
         "called",
         "named",
     }
-    | {"that", "as", "and", "or", "file", "folder", "page", "call", "email", "me"}
+    | {"between", "that", "as", "and", "or", "file", "folder", "page", "call", "email", "me"}
 )
+_ABBREVIATED = frozenset({"dr.", "mr.", "mrs.", "ms.", "st.", "prof.", "jr.", "sr.", "vs."})
 _DETERMINERS = frozenset({"a", "an", "the", "my", "your", "our", "his", "her", "their", "this", "some"})
 _QUOTING = frozenset({"say", "said", "says", "saying", "told", "shouted", "shouts", "asked", "answered", "echo"})
 
@@ -99,7 +101,7 @@ def taken_back(text: str, clear: Callable[[str], bool], declines: Callable[[str]
     """True if a request is followed by words that take it back. `declines`: whether a text means no or stop."""
     words = _words(text)
     for at, (before, word) in enumerate(pairwise(words), 1):
-        set_off = before.said.endswith(tuple(_MARKS)) and before.key.lower() not in _SAID_TWICE
+        set_off = _marked(before) and before.key.lower() not in _SAID_TWICE
         if not set_off or _QUOTING & _keys(words[:at]) or _in_quotes(words[:at]):
             continue
         if len(words) - at <= MAX_REPAIR_WORDS and word.key and declines(said_by(words[at:])):
@@ -109,6 +111,11 @@ def taken_back(text: str, clear: Callable[[str], bool], declines: Callable[[str]
 
 def _words(text: str) -> list[SaidWord]:
     return without_mere_hesitations(words_of(text)) if len(text) <= MAX_CHARS else []
+
+
+def _marked(word: SaidWord) -> bool:
+    """True if a mark follows that sets off the next word: not "Dr. No"."""
+    return word.said.endswith(tuple(_MARKS)) and word.said.lower() not in _ABBREVIATED
 
 
 def _keys(words: Sequence[SaidWord]) -> set[str]:
@@ -136,19 +143,19 @@ def _cues(words: Sequence[SaidWord]) -> Iterator[_Cue]:
 def _cue_at(words: Sequence[SaidWord], start: int) -> _Cue | None:
     """The longest row of cues that begins there."""
     at, count, certain = start, 0, False
+    after_mark = _marked(words[start - 1])
     while at < len(words):
         rest = " ".join(word.key.lower() for word in words[at : at + 4])
         joining = _JOINING.match(rest)
         found = _CUE.match(rest)
         if found is None and joining is None:
             break
-        certain |= found is not None and found["certain"] is not None
+        certain |= found is not None and bool(found["certain"] or (after_mark and found["after_mark"]))
         count += found is not None
         at += len((found or joining)[0].split())  # type: ignore[index]
-    if not count or at >= len(words):
-        return None
-    after_mark = words[start - 1].said.endswith(tuple(_MARKS))
-    closed = words[at - 1].said.endswith(tuple(_MARKS))
+    if not count or at >= len(words) or (words[at - 1].said.lower() == "no." and _kind(words[at]) == "number"):
+        return None  # "No. 5" is a number
+    closed = _marked(words[at - 1])
     return _Cue(start, at, certain or count > 1, after_mark, after_mark and closed)
 
 

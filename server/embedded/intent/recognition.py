@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hassil import recognize_all
 
 from server.embedded.intent import templates
-from server.embedded.intent.answers import parted, sounds_like_no, value_of, wish_of
+from server.embedded.intent.answers import parted, replaces, sounds_like_no, value_of, wavers, wish_of
 from server.embedded.intent.beyond import beyond
 from server.embedded.intent.conversions import conversion_of
 from server.embedded.intent.corrections import MAX_CORRECTIONS, corrections, taken_back
@@ -209,7 +209,8 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
     found = _requests(text)
     answers = found[0].intent in ANSWERS and found[0].confidence >= OPEN
     if answers and found[0].intent != "no":
-        return found
+        asks_back = found[0].intent == "yes" and re.fullmatch(r"\W*\w+\s*\?+\s*", text)  # "right?", "sure?": no consent
+        return (IntentCandidate("repeat", OPEN),) if asks_back else found
     for part in parted(text):
         if answers and not part.by_mark:
             continue  # "don't open this and that"
@@ -296,7 +297,9 @@ def _answer(part: Parted, lead: str, rest: IntentCandidate) -> list[IntentCandid
     if lead == "yes" and part.changes and not _asks(rest):
         return [instead]
     also = lead == "yes" and part.joined and _asks(rest) and not (part.changes or part.opens)
-    return [IntentCandidate("yes", OPEN, {"also": part.rest})] if also else []
+    if also and replaces(part.rest):
+        return [instead]
+    return [IntentCandidate("yes", OPEN, {"also": part.rest})] if also and not wavers(part.rest) else []
 
 
 def _unled(text: str, best: IntentCandidate) -> list[IntentCandidate]:
