@@ -77,27 +77,30 @@ class EchoFilter(AudioFilter):
         super().__init__(send)
         self._canceller: Canceller | None = None  # made by the first audio
         self._far_end = far_end
-        self._far = bytearray()
+        self._near = bytearray()  # less than a block
+        self._far = bytearray()  # for it, and for all that waits
 
     def feed(self, pcm: bytes) -> None:
         """Add a frame that was just recorded."""
         self._far += self._far_end.take(len(pcm))
         super().feed(pcm)
 
-    async def _pass_on(self, *, whole: bool) -> None:
-        """Filter in a thread. The rest is less than a block, and is sent unfiltered."""
+    async def _pass_on(self, pcm: bytes) -> None:
+        """Filter whole blocks in a thread."""
+        self._near += pcm
         blocks = len(self._near) // BLOCK_BYTES * BLOCK_BYTES
         near, far = bytes(self._near[:blocks]), bytes(self._far[:blocks])
         del self._near[:blocks], self._far[:blocks]
-        rest = b""
-        if whole:
-            rest = bytes(self._near)
-            self._near.clear()
-            self._far.clear()
         if near:
             self._pass(await asyncio.to_thread(self._filtered, near, far))
-        if whole and self._canceller is not None:
+
+    def _send_rest(self) -> None:
+        """Besides what the canceller holds, it is less than a block, and is sent unfiltered."""
+        if self._canceller is not None:
             self._pass(self._canceller.rest())
+        rest = bytes(self._near)
+        self._near.clear()
+        del self._far[: len(rest)]  # what follows belongs to audio that waits
         self._pass(rest)
 
     def _pass(self, pcm: bytes) -> None:

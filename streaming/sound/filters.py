@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,18 +16,22 @@ class AudioFilter(ABC):
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
         self._send = send
-        self._near = bytearray()  # not filtered yet
-        self._after: list[Callable[[], None]] = []  # commit and end, called once the audio before them was sent
+        # In the order of the calls, or audio that came after a commit would be heard before it.
+        self._queue: deque[bytearray | Callable[[], None]] = deque()
         self._news = asyncio.Event()
 
     def feed(self, pcm: bytes) -> None:
         """Add whole samples that were just recorded."""
-        self._near += pcm
+        last = self._queue[-1] if self._queue else None
+        if isinstance(last, bytearray):
+            last += pcm
+        else:
+            self._queue.append(bytearray(pcm))
         self._news.set()
 
     def then(self, act: Callable[[], None]) -> None:
-        """Call `act` when all audio up to here was sent."""
-        self._after.append(act)
+        """Call `act` when all audio up to here was sent, and none that is fed later."""
+        self._queue.append(act)
         self._news.set()
 
     async def run(self) -> None:
@@ -34,11 +39,18 @@ class AudioFilter(ABC):
         while True:
             await self._news.wait()
             self._news.clear()
-            acts, self._after = self._after, []
-            await self._pass_on(whole=bool(acts))
-            for act in acts:
-                act()
+            while self._queue:
+                one = self._queue.popleft()
+                if isinstance(one, bytearray):
+                    await self._pass_on(bytes(one))
+                else:
+                    self._send_rest()
+                    one()
 
     @abstractmethod
-    async def _pass_on(self, *, whole: bool) -> None:
-        """Filter and send what was fed; `whole`: keep nothing back."""
+    async def _pass_on(self, pcm: bytes) -> None:
+        """Filter and send what was fed. Some of it may be kept for later."""
+
+    @abstractmethod
+    def _send_rest(self) -> None:
+        """Send what was kept."""

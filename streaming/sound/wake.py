@@ -25,6 +25,7 @@ BYTES_PER_MS = SERVICE_RATE_HZ // 1000 * BYTES_PER_SAMPLE
 HELD_MS = (
     160  # the beginning of the next word, by the time that the wake word is recognised; more would let its end through
 )
+STEP_BYTES = 20 * BYTES_PER_MS  # are listened to at a time, or what follows the word in the same audio would be lost
 AWAKE_MS = 8_000  # how long the microphone stays open when nobody speaks and nothing is under way
 
 
@@ -86,21 +87,22 @@ class WakeGate(AudioFilter):
         """Open the microphone, as the wake word does."""
         self._awake_bytes = AWAKE_MS * BYTES_PER_MS
 
-    async def _pass_on(self, *, whole: bool) -> None:
-        pcm = bytes(self._near)
-        self._near.clear()
-        if pcm:
-            self._taking = True
-            await self._take(pcm)
-            self._taking = False
-        if whole and self._held:
+    async def _pass_on(self, pcm: bytes) -> None:
+        self._taking = True
+        at = 0
+        while at < len(pcm) and not self.awake:
+            await self._listen(pcm[at : at + STEP_BYTES])
+            at += STEP_BYTES
+        if at < len(pcm):
+            self._hear(pcm[at:])
+        self._taking = False
+
+    def _send_rest(self) -> None:
+        if self._held:
             self._send(bytes(len(self._held)))
             self._held = b""
 
-    async def _take(self, pcm: bytes) -> None:
-        if not self.awake:
-            await self._listen(pcm)
-            return
+    def _hear(self, pcm: bytes) -> None:
         if self._attention.busy():
             self.wake()
         self._awake_bytes -= len(pcm)

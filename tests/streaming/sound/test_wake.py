@@ -69,7 +69,7 @@ class Microphone:
         await done.wait()
 
     async def _settled(self) -> None:
-        while self.gate._near or self.gate._taking:
+        while self.gate._queue or self.gate._taking:
             await asyncio.sleep(0)
 
 
@@ -92,6 +92,19 @@ async def test_silence_comes_through_until_the_word_and_then_what_follows_it() -
         assert woken == (frame(b"chat") * 50 + frame(b"wake"))[-HELD_MS * BYTES_PER_MS :].rjust(len(woken), b"\0")
         assert await microphone.hear(frame(b"what time is it")) == frame(b"what time is it")
         assert len(microphone.through) == 52 * FRAME_BYTES, "no sample is lost or added"
+        task.cancel()
+
+
+async def test_what_follows_the_word_in_the_same_audio_comes_through() -> None:
+    before, after = frame(b"chat") * 50 + frame(b"wake"), frame(b"what time is it") * 50
+    async with asyncio.TaskGroup() as group:
+        microphone, task = await running(Word(), World(), group)
+        microphone.gate.feed(before + after)
+        lengths: list[int] = []
+        await microphone.then(lambda: lengths.append(len(microphone.through)))
+        assert lengths == [len(before + after)], "no sample is lost or added"
+        heard = (before + after)[len(before) - HELD_MS * BYTES_PER_MS :]
+        assert microphone.through == heard.rjust(len(before + after), b"\0")
         task.cancel()
 
 
