@@ -141,6 +141,33 @@ document.getElementById('services').textContent = 'stt, tts, intent, planner, sa
 """
 
 
+@pytest.mark.parametrize("width", [390, 320])
+async def test_a_long_name_leaves_a_question_readable_on_a_phone(
+    console: Console, gateway: GatewayProcess, width: int
+) -> None:
+    """A name without a place to break: its words, what it asks for and until when stand beside Approve."""
+    async with console(gateway, size={**PHONE, "width": width}) as page:
+        await say(page, f"create a folder called {'x' * 120}")
+        await see(page, ".ask")
+        await page.evaluate(LONG_WORDS)
+        assert await page.evaluate(OUTSIDE) == []
+
+
+# Also in a step's title, and in what was heard of an interrupted reply.
+LONG_WORDS = """
+const long = 'x'.repeat(120);
+document.querySelector('.step .mono').textContent = long;
+const foot = document.querySelector('.turn .foot');
+foot.hidden = false;
+foot.textContent = `interrupted after “${long}”`;
+"""
+OUTSIDE = """
+[...document.querySelectorAll('.turn *')]
+  .filter((each) => each.getBoundingClientRect().right > innerWidth || each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0)
+  .map((each) => `${each.tagName}.${each.className}: ${each.textContent.slice(0, 40)}`)
+"""
+
+
 async def test_nothing_is_wider_than_a_phone(console: Console, gateway: GatewayProcess) -> None:
     async with console(gateway, size=PHONE) as page:
         await page.click("[aria-label='Timing, audio and voice']")
