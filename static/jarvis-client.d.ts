@@ -62,6 +62,7 @@ export class JarvisChannel extends JarvisChannel_base {
         kind: ChannelKind;
         generation: number;
         owed: number;
+        heardMs: number;
     };
     /** @internal Send what the credit covers. @param {number} [before] only frames below this number */
     flush(before?: number): void;

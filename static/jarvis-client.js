@@ -201,7 +201,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 
 	/** @internal */
 	park() {
-		return { number: this.number, kind: this.kind, generation: this.generation, owed: this.#owed };
+		return { number: this.number, kind: this.kind, generation: this.generation, owed: this.#owed, heardMs: this.#heard.ptsMs };
 	}
 
 	/** @internal Send what the credit covers. @param {number} [before] only frames below this number */
@@ -385,11 +385,12 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		this.#nextCommand = nextCommand;
 		this.#nextChannel = nextChannel;
 		this.#commands = commands.map(({ command }) => ({ command })); // the frames that preceded some of them are lost
-		for (const { number, kind, generation, owed } of channels) {
+		for (const { number, kind, generation, owed, heardMs } of channels) {
 			const channel = new JarvisChannel(this, number, kind);
 			channel.generation = generation;
 			this.#channels.set(number, channel);
-			if (owed > 0) this.send({ type: 'credit', channel: number, bytes: owed }); // audio that the earlier page did not play will never be played
+			if (owed > 0) this.send({ type: 'credit', channel: number, bytes: owed }); // what the earlier page did not play is never played
+			if (heardMs >= 0) channel.played(0, heardMs);
 		}
 	}
 

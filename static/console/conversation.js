@@ -1,4 +1,4 @@
-// The conversation: one entry per turn, updated while the turn runs.
+// The conversation: one entry per turn, updated as it runs.
 
 import { h, icon, onceAFrame, text } from './dom.js';
 import { ms } from './format.js';

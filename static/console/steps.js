@@ -24,10 +24,10 @@ function results(list) {
 function picture(result) {
 	const { image_base64: data, media_type: type = 'image/png', width, height } = result;
 	if (!IMAGE_TYPES.has(type) || !BASE64.test(data)) return null;
-	return h('img.screenshot', { src: `data:${type};base64,${data}`, alt: 'The page as the browser executor sees it', ...(width > 0 && height > 0 && { width, height }) }); // reserves its space, so that nothing below jumps
+	return h('img.screenshot', { src: `data:${type};base64,${data}`, alt: 'The page as the browser executor sees it', ...(width > 0 && height > 0 && { width, height }) }); // so that nothing below jumps
 }
 
-/** The result, in a suitable form. `output`: already shown as it streamed. */
+/** The result. `output`: already shown as it streamed. */
 function outcome(result, output) {
 	if (!result || Object.keys(result).length === 0) return null;
 	if (Array.isArray(result.results)) return results(result.results);

@@ -4,7 +4,7 @@ import { Microphone, Speaker } from '../jarvis-client.js';
 import { on } from './dom.js';
 import { settings } from './settings.js';
 
-const FILE_TAIL_MS = 1_200; // silence after a recording, so that the end of its last word is recognised
+const FILE_TAIL_MS = 1_200; // silence after a recording, so that its last word is recognised
 const SCOPE_FRAMES = 320;
 
 /** Events: `change` (microphone, mode, or speaking), `fault` (an Error). */
@@ -95,14 +95,16 @@ export class Voice extends EventTarget {
 	goOn(commands, past) {
 		for (const channel of this.client.channels) {
 			const unsent = commands.find(({ command }) => command.type === 'channel.open' && command.channel === channel.number)?.command.params.text ?? '';
-			if (channel.kind === 'turn' || channel.kind === 'tts') this.#follow(channel, unsent);
-			on(channel, 'audio', ({ payload }) => channel.played(payload.byteLength));
+			if (channel.kind === 'turn' || channel.kind === 'tts') {
+				this.#follow(channel, unsent);
+				on(channel, 'audio', ({ payload, ptsMs }) => channel.played(payload.byteLength, ptsMs));
+			}
 			if (channel.kind === 'turn') past.then(() => { if (!this.trace.turns.isTyped(channel.number)) channel.end(); });
 			if (channel.kind === 'observe') channel.cancel();
 		}
 	}
 
-	/** Play a channel's speech, and record when it really sounds. */
+	/** Play a channel's speech, and record when it sounds. */
 	hear(channel) {
 		const playout = this.speaker.play(channel);
 		const note = (type, detail = {}) => this.trace.note({ type, channel: channel.number, ...detail });

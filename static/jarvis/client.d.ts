@@ -80,7 +80,7 @@ export interface Parked {
   nextCommand: number;
   nextChannel: number;
   commands: { command: any; after?: number }[];
-  channels: { number: number; kind: ChannelKind; generation: number; owed: number }[];
+  channels: { number: number; kind: ChannelKind; generation: number; owed: number; heardMs: number }[];
 }
 
 /** An EventTarget whose events carry a `detail`. `Events` maps event names to its types. */

@@ -172,7 +172,7 @@ test('another page goes on with the session, its numbers and its channels', asyn
   const { client, network } = await online();
   const turn = client.open('turn', { text: 'a' });
   network.last.say({ type: 'channel.opened', channel: 1, kind: 'turn', credit: 0, seq: 1 });
-  network.last.play({ channel: 1, seq: 2, payload: new Uint8Array(40) }); // nobody has played it
+  network.last.play({ channel: 1, seq: 2, ptsMs: 60, payload: new Uint8Array(40) }); // nobody has played it
   network.last.drop();
   client.open('turn', { text: 'typed while offline' });
   const parked = JSON.parse(JSON.stringify(client.park()));
@@ -193,6 +193,7 @@ test('another page goes on with the session, its numbers and its channels', asyn
   assert.deepEqual(replies.map(({ text }) => text), ['b']);
   assert.deepEqual(again.last.sent.filter((each) => each.type === 'channel.open').map(({ channel, seq, params }) => [channel, seq, params.text]), [[3, 2, 'typed while offline']]);
   assert.deepEqual(again.last.sent.filter((each) => each.type === 'credit').map(({ channel, bytes }) => [channel, bytes]), [[1, 40]]);
+  assert.deepEqual(again.last.sent.filter((each) => each.type === 'playback').map(({ channel, played_ms: ms }) => [channel, ms]), [[1, 60]], 'the server would wait for it');
   assert.equal(page.open('turn', { text: 'c' }).number, 5);
 });
 

@@ -81,6 +81,21 @@ async def test_a_reload_goes_on_and_what_was_said_is_found_again(console: Consol
         await see(page, "text=None has these words")
 
 
+async def test_a_reload_while_the_reply_sounds_ends_its_sound_and_not_its_turn(
+    console: Console, gateway: GatewayProcess
+) -> None:
+    """The reply is longer than what is sent ahead of its playing; what the earlier page had is never played."""
+    async with console(gateway) as page:
+        await say(page, "what can you do")
+        await until(page, "window.heard.length > 10")
+        await page.reload()
+        await see(page, ".toast >> text=goes on where it was, in writing")
+        await see(page, ".turn[data-status=ok]")
+        await go(page, "wire")
+        await see(page, "text=no open channels")
+        assert await page.evaluate("window.heard.length") == 0
+
+
 async def test_being_offline_is_told_and_can_be_ended(console: Console, gateway: GatewayProcess) -> None:
     async with console(gateway) as page:
         await go(page, "wire")
