@@ -195,7 +195,7 @@ class Shell {
 		let before = client.ready;
 		on(client, 'state', (state) => this.#onState(state));
 		on(client, 'ready', (ready) => { if (before) toast('The session could not be resumed: a new one began.', 'bad'); before = ready; });
-		on(client, 'resumed', ({ took_ms: took, replayed }) => toast(`${took > 0 ? `Back after ${ms(took)}, nothing lost` : 'This page goes on where it was, in writing'}${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
+		on(client, 'resumed', ({ took_ms: took, replayed }) => toast(`${took > 0 ? `Back after ${ms(took)}, nothing lost` : 'This page goes on where it was, a reply in writing'}${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
 		on(client, 'disconnected', (detail) => this.#onDisconnected(detail));
 		on(client, 'pong', () => this.#about());
 		on(client, 'draining', () => toast('The gateway is restarting; this session moves on by itself.'));

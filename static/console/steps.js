@@ -24,7 +24,7 @@ function results(list) {
 function picture(result) {
 	const { image_base64: data, media_type: type = 'image/png', width, height } = result;
 	if (!IMAGE_TYPES.has(type) || !BASE64.test(data)) return null;
-	return h('img.screenshot', { src: `data:${type};base64,${data}`, alt: 'The page as the browser executor sees it', ...(width > 0 && height > 0 && { width, height }) }); // so that nothing below jumps
+	return h('img.screenshot', { src: `data:${type};base64,${data}`, alt: 'The page as the browser executor sees it', ...(width > 0 && height > 0 && { width, height }) }); // nothing below jumps
 }
 
 /** The result. `output`: already shown as it streamed. */

@@ -89,7 +89,7 @@ async def test_a_reload_while_the_reply_sounds_ends_its_sound_and_not_its_turn(
         await say(page, "what can you do")
         await until(page, "window.heard.length > 10")
         await page.reload()
-        await see(page, ".toast >> text=goes on where it was, in writing")
+        await see(page, ".toast >> text=goes on where it was")
         await see(page, ".turn[data-status=ok]")
         await go(page, "wire")
         await see(page, "text=no open channels")
