@@ -42,9 +42,11 @@ _NO_AND = re.compile(
 _REPLACES = re.compile(r"\b(?:instead|rather)\b", re.IGNORECASE)  # "yes, list the files instead"
 # Such words behind a yes leave open whether it still holds: "yes, wait, what time is it?". A yes that is asked for again does no harm.
 _WAVERS = re.compile(
-    r"\b(?:wait|hold on|hang on|sorry|actually|hmm+|not yet|i (?:mean|meant)|before (?:that|you|we|it)|nope?)\b|\Afirst\b|\bfirst\W*\Z",
+    r"\b(?:wait|hold on|hang on|sorry|actually|hmm+|not yet|i (?:mean|meant)|before (?:that|you|we|it)|beforehand|nope?"
+    r"|stop|cancel|maybe|perhaps|later|don't|do not|never mind|forget (?:it|that))\b",
     re.IGNORECASE,
 )
+_FIRST = re.compile(r"\Afirst\b|\bfirst\W*\Z", re.IGNORECASE)
 _POINTS = re.compile(r"(?:it|that|this|them|me)\b", re.IGNORECASE)  # to something: "make that, call it off"
 # A value does not begin with these, nor does it have them: "no, that's stupid", "no because I don't like it".
 _NO_VALUE = frozenset(
@@ -173,9 +175,9 @@ def replaces(rest: str) -> bool:
     return _REPLACES.search(rest) is not None
 
 
-def wavers(rest: str) -> bool:
-    """True if what follows a yes makes it doubtful."""
-    return _WAVERS.search(rest) is not None
+def wavers(lead: str, rest: str) -> bool:
+    """True if a yes, or what follows it, makes it doubtful."""
+    return any(_WAVERS.search(words) for words in (lead, rest)) or _FIRST.search(rest) is not None
 
 
 def sounds_like_no(text: str) -> bool:

@@ -57,6 +57,7 @@ _DECLINED = re.compile(
     re.IGNORECASE,
 )
 _HOW_TO = re.compile(r"(?:how|why|when|whether|what|ways?) ", re.IGNORECASE)  # a query that may name several acts
+_ASKED_BACK = re.compile(r"\?[?!\s]*\Z(?<!why not\?)", re.IGNORECASE)  # "right?", "sure?", "go ahead?": no consent
 NEARLY = 0.8  # factor for the likeness if no template fits
 CLOSER = 0.85  # likeness above which a near miss beats a guess
 
@@ -209,7 +210,7 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
     found = _requests(text)
     answers = found[0].intent in ANSWERS and found[0].confidence >= OPEN
     if answers and found[0].intent != "no":
-        asks_back = found[0].intent == "yes" and re.fullmatch(r"\W*\w+\s*\?+\s*", text)  # "right?", "sure?": no consent
+        asks_back = found[0].intent == "yes" and _ASKED_BACK.search(text)
         return (IntentCandidate("repeat", OPEN),) if asks_back else found
     for part in parted(text):
         if answers and not part.by_mark:
@@ -299,7 +300,7 @@ def _answer(part: Parted, lead: str, rest: IntentCandidate) -> list[IntentCandid
     also = lead == "yes" and part.joined and _asks(rest) and not (part.changes or part.opens)
     if also and replaces(part.rest):
         return [instead]
-    return [IntentCandidate("yes", OPEN, {"also": part.rest})] if also and not wavers(part.rest) else []
+    return [IntentCandidate("yes", OPEN, {"also": part.rest})] if also and not wavers(part.lead, part.rest) else []
 
 
 def _unled(text: str, best: IntentCandidate) -> list[IntentCandidate]:

@@ -13,7 +13,7 @@ from server.embedded.intent.templates import document, sentences
 PER_INTENT = 60  # of up to 2,000, spread over all
 ORDINALS = {"first": "1st", "second": "2nd", "third": "3rd", "fourth": "4th", "fifth": "5th"}
 FIGURES = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "ten": "10"}
-QUESTION = re.compile(r"(what|which|who|when|where|how|do|can)\b")
+QUESTION = re.compile(r"(what|which|who|when|where|how|do(?! it| that| so)|can)\b")
 
 
 def written(sentence: str) -> str:
