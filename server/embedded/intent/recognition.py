@@ -210,7 +210,7 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
     found = _requests(text)
     answers = found[0].intent in ANSWERS and found[0].confidence >= OPEN
     if answers and found[0].intent != "no":
-        asks_back = found[0].intent == "yes" and _ASKED_BACK.search(text)
+        asks_back = found[0].intent == "yes" and (_ASKED_BACK.search(text) or replaces(text))
         return (IntentCandidate("repeat", OPEN),) if asks_back else found
     for part in parted(text):
         if answers and not part.by_mark:

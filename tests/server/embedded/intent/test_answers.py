@@ -60,6 +60,7 @@ def test_a_yes_with_another_request_approves_and_asks(text: str, best: str, also
         "sure?",
         "yes?",
         "OK?",
+        "yes open it instead",
         "yes, forget it",
         "sure, forget it",
         "go ahead and forget that",
