@@ -79,7 +79,7 @@ def called(node: ast.AST) -> set[str]:
 
 def asserts(function: Function) -> bool:
     """By itself. Waiting until something is so, with nothing but a time-out in the end, is no assertion."""
-    checks = {"raises", "fail", "warns", "check_call", "check_output"}
+    checks = {"raises", "fail", "warns", "check_call", "check_output", "expect"}
     return any(isinstance(node, ast.Assert) for node in ast.walk(function)) or any(
         name in checks or name.startswith("assert_") for name in called(function)
     )
@@ -109,3 +109,15 @@ def test_every_test_asserts_something() -> None:
         if node.name.startswith("test_") and node.name not in asserting
     ]
     assert silent == []
+
+
+def test_what_a_page_shows_is_waited_for() -> None:
+    """By Playwright's `expect`: a page draws when it has time, and an assertion that asks once fails on a busy machine."""
+    asked_once = {"is_visible", "is_hidden", "is_enabled", "is_disabled", "is_checked", "is_editable"}
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path, tree in TESTS.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assert) and called(node) & asked_once
+    ]
+    assert found == []

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import Error as PlaywrightError
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 from server.embedded.browser.pages import find_chromium
 from tests.support.gateway import AUDIO
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Console = Callable[..., AbstractAsyncContextManager[Page]]
 
 WAIT_MS = 60_000  # whatever has not come by then never comes, on a busy machine too
+expect.set_options(timeout=WAIT_MS)
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 VIEWS = ("talk", "turns", "wire", "rest", "system", "recordings", "lab")

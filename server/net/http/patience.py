@@ -6,7 +6,6 @@ All timeouts in a group are equal, so insertion order is expiry order: one timer
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 from typing import Protocol
 
 
@@ -30,7 +29,7 @@ class Patience:
 
     def begin(self, waiting: Waiting) -> None:
         """Start the time limit, unless it is running."""
-        self._since.setdefault(waiting, monotonic())
+        self._since.setdefault(waiting, asyncio.get_running_loop().time())
         if self._timer is None:
             self._set_timer(self.limit_s)
 
@@ -43,9 +42,10 @@ class Patience:
 
     def _look(self) -> None:
         self._timer = None
+        now = asyncio.get_running_loop().time()
         while self._since:
             waiting, since = next(iter(self._since.items()))
-            left_s = since + self.limit_s - monotonic()
+            left_s = since + self.limit_s - now
             if left_s > 0:
                 self._set_timer(left_s)
                 return

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from playwright.async_api import expect
+
 from tests.support.browser import (
     forget_toasts,
     go,
@@ -58,7 +60,7 @@ async def test_what_services_say_is_never_run(console: Console, gateway: Gateway
         await page.press("canvas.track", "End")
         await see(page, ".recordings .fault")
         assert await unharmed(page)
-        assert await page.locator(".results a").count() == 0, "a link to something else than a page"
+        await expect(page.locator(".results a"), "a link to something else than a page").to_have_count(0)
         await page.click("text=See it in Turns and Wire")
         await see(page, f".turn-row >> nth={len(PAYLOADS) - 1}")
         for row in await page.locator(".turn-row").all():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import expect
 
 from tests.support.browser import (
     PHONE,
@@ -57,11 +58,11 @@ async def test_everything_is_reached_by_keyboard(console: Console, gateway: Gate
         await page.keyboard.press("ArrowDown")  # behind the handshake
         await see(page, ".wire-detail >> text=session.ready")
         await page.keyboard.press("Escape")
-        assert not await page.is_visible(".wire-detail")
+        await expect(page.locator(".wire-detail")).to_be_hidden()
         await page.keyboard.press("?")
         await see(page, "dialog[open]")
         await page.keyboard.press("Enter")
-        assert not await page.is_visible("dialog")
+        await expect(page.locator("dialog")).to_be_hidden()
 
 
 async def test_the_focus_stays_where_a_redraw_puts_the_same_thing(console: Console, gateway: GatewayProcess) -> None:

@@ -7,6 +7,8 @@ import json
 import uuid
 from typing import TYPE_CHECKING
 
+from playwright.async_api import expect
+
 from tests.support.browser import (
     go,
     in_writing,
@@ -63,7 +65,7 @@ async def test_a_reload_goes_on_and_what_was_said_is_found_again(console: Consol
         await see(page, ".turn .foot >> text=waits for the connection")
         await page.click("text=Try now")
         await turns_are_over(page, 3)
-        assert await page.locator(".talk .turn").count() == 3
+        await expect(page.locator(".talk .turn")).to_have_count(3)
         # another session of the same person finds it
         await page.evaluate("sessionStorage.removeItem('jarvis.parked')")
         await page.click("[aria-label='Sign out']")
@@ -104,7 +106,7 @@ async def test_being_offline_is_told_and_can_be_ended(console: Console, gateway:
         await see(page, "#banner >> text=socket was cut")
         await page.click("text=Try now")
         await see(page, "#status[data-state=online]")
-        assert not await page.is_visible("#banner")
+        await expect(page.locator("#banner")).to_be_hidden()
 
 
 async def test_what_is_typed_before_any_sound_was_loaded_waits_too(console: Console, gateway: GatewayProcess) -> None:
@@ -141,7 +143,7 @@ async def test_words_typed_while_the_gateway_is_away_for_long_are_said_to_the_ne
             gateway = GatewayProcess(tmp_path, PORT=str(gateway.port), **settings)
             await page.evaluate("window.dispatchEvent(new Event('online'))")
             await turns_are_over(page, 3)
-            assert await page.locator(".talk .turn[data-status=ok]").count() == 3
+            await expect(page.locator(".talk .turn[data-status=ok]")).to_have_count(3)
     finally:
         gateway.stop()
 
@@ -162,7 +164,7 @@ async def test_a_gateway_that_does_not_answer_is_told(console: Console, gateway:
         enough.set()
         await page.unroute_all(behavior="wait")
         await see(page, "#status[data-state=online]")
-        assert not await page.is_visible("#banner")
+        await expect(page.locator("#banner")).to_be_hidden()
 
 
 async def test_what_waits_for_the_connection_can_be_stopped(console: Console, gateway: GatewayProcess) -> None:
@@ -179,16 +181,16 @@ async def test_what_waits_for_the_connection_can_be_stopped(console: Console, ga
         await see(page, ".turn .foot >> text=waits for the connection")
         await page.click("#hush")
         await see(page, ".turn[data-status=cancelled]:has-text('what can you do')")
-        assert not await page.is_visible("#hush")
+        await expect(page.locator("#hush")).to_be_hidden()
         await go(page, "lab")
         await page.click("#again")
         await page.click(".lab >> text=/^Stop$/")
         await see(page, ".lab [role=status] >> text=Stopped.")
-        assert await page.is_enabled("#again")
+        await expect(page.locator("#again")).to_be_enabled()
         await page.unroute("**/auth/ticket")
         await page.evaluate("window.dispatchEvent(new Event('online'))")
         await see(page, "#status[data-state=online]")
         await go(page, "talk")
         await say(page, "what time is it")
         await turns_are_over(page, 4)
-        assert await page.locator(".talk .turn[data-status=ok]").count() == 2
+        await expect(page.locator(".talk .turn[data-status=ok]")).to_have_count(2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from playwright.async_api import expect
+
 from tests.support.browser import go, in_writing, say, see, sounds, turns_are_over
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ async def test_typed_words_are_answered_in_openais_dialect(console: Console, gat
         await turns_are_over(page, 2)
         await say(page, "no")
         await see(page, ".agent >> text=I will not do it")
-        assert await page.locator(".fault").count() == 0
+        await expect(page.locator(".fault")).to_have_count(0)
         await go(page, "wire")
         await see_on_the_wire(page, "session.created", "session.update", "conversation.item.create", "response.done")
 
@@ -49,7 +51,9 @@ async def test_spoken_words_are_answered_in_openais_dialect(console: Console, ga
         await see(page, ".panel .waterfall >> text=End of turn")
         await go(page, "wire")
         await page.fill("input[type=search]", "channel:openai")
-        assert await page.locator(".vrow .type >> text=output_audio.delta").count() == 0, "sound is for those who ask"
+        await expect(
+            page.locator(".vrow .type >> text=output_audio.delta"), "sound is for those who ask"
+        ).to_have_count(0)
         await see_on_the_wire(page, "input_audio_buffer.speech_started", "response.output_audio.delta")
         await page.reload()  # the conversation stays, the session of that dialect ends
         await go(page, "turns")
@@ -70,4 +74,4 @@ async def test_a_socket_that_is_refused_is_told(console: Console, gateway: Gatew
         await see(page, ".toast >> text=not today")
         await go(page, "wire")
         await see(page, ".vrow[data-bad=true] >> text=not today")
-        assert await page.locator("#status[data-state=online]").count() == 1, "the page's own session goes on"
+        await expect(page.locator("#status[data-state=online]"), "the page's own session goes on").to_have_count(1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from playwright.async_api import expect
+
 from server.identity.users import add_user
 from tests.support.browser import go, say, see, turns_are_over, until
 from tests.support.gateway import client, running_gateway
@@ -30,7 +32,7 @@ async def test_without_a_token_one_can_sign_in(console: Console, gateway: Gatewa
         await see(page, "#status[data-state=online]")
         await page.reload()
         await see(page, "#status[data-state=online]")
-        assert not await page.is_visible("#sign-in"), "the token is kept for this tab"
+        await expect(page.locator("#sign-in"), "the token is kept for this tab").to_be_hidden()
 
 
 async def test_a_developer_needs_no_token(console: Console, gateway: GatewayProcess) -> None:
@@ -41,7 +43,7 @@ async def test_a_developer_needs_no_token(console: Console, gateway: GatewayProc
         await see(page, ".agent >> text=/^It is \\d/")
         await page.click("nav >> text=System")
         await see(page, ".view >> text=developer")
-        assert not await page.is_visible("#sign-in")
+        await expect(page.locator("#sign-in")).to_be_hidden()
 
 
 async def test_a_token_that_is_refused_leads_back_to_the_sign_in(console: Console, gateway: GatewayProcess) -> None:
@@ -106,7 +108,7 @@ async def test_the_session_goes_on_behind_a_sign_in_that_had_expired(console: Co
                 goes_on = name == "ada"
                 assert (session in await page.inner_text("#about")) == goes_on, name
                 await go(page, "talk")
-                assert await page.locator(".turn >> text=what time is it").count() == int(goes_on), name
+                await expect(page.locator(".turn >> text=what time is it"), name).to_have_count(int(goes_on))
 
 
 async def test_a_link_that_was_used_still_signs_this_machine_in(console: Console, gateway: GatewayProcess) -> None:
@@ -114,7 +116,7 @@ async def test_a_link_that_was_used_still_signs_this_machine_in(console: Console
         await page.goto("about:blank")
         await page.goto(f"{gateway.base}/console#code=was-used-in-another-tab")
         await see(page, "#status[data-state=online]")
-        assert not await page.is_visible("#sign-in")
+        await expect(page.locator("#sign-in")).to_be_hidden()
 
 
 async def test_a_link_signs_in_where_the_page_is_open_already(console: Console, gateway: GatewayProcess) -> None:
@@ -131,10 +133,10 @@ async def test_a_session_that_was_opened_elsewhere_can_be_begun_anew(console: Co
         session = (await page.inner_text("#about")).split(" · ")[1]
         async with client(gateway, session):
             await see(page, "#banner >> text=opened elsewhere")
-        assert not await page.is_visible("#sign-in"), "the user is still signed in"
+        await expect(page.locator("#sign-in"), "the user is still signed in").to_be_hidden()
         await say(page, "what time is it")  # it will never be sent
         await see(page, ".turn[data-status=failed] >> text=SESSION_TAKEN_OVER")
-        assert not await page.is_visible("text=waits for the connection")
+        await expect(page.locator("text=waits for the connection")).to_be_hidden()
         await page.click("text=Begin another here")
         await see(page, "#status[data-state=online]")
         assert session not in await page.inner_text("#about")

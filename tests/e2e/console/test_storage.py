@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.async_api import expect
 
 from tests.support.browser import WAIT_MS, forget_toasts, go, in_writing, say, see, turns_are_over
 
@@ -90,7 +91,7 @@ async def test_a_browser_that_stores_nothing_is_good_for_a_session(
         await go(page, "lab")
         await page.click("#measure")
         await go(page, "talk")
-        assert await page.locator(".turn[data-status=ok]").count() == 1
+        await expect(page.locator(".turn[data-status=ok]")).to_have_count(1)
 
 
 async def test_a_database_that_never_opens_keeps_no_page_waiting(console: Console, gateway: GatewayProcess) -> None:
@@ -116,10 +117,10 @@ async def test_a_session_is_resumed_while_its_past_is_read(console: Console, gat
         for _ in range(2):
             await page.reload()
             await see(page, ".toast >> text=goes on where it was")
-            assert await page.locator(".view").count() == 0
+            await expect(page.locator(".view")).to_have_count(0)
         await page.evaluate("window.isRead = true")
         await turns_are_over(page, 2)
-        assert await page.locator(".talk .turn[data-status=ok]").count() == 2
+        await expect(page.locator(".talk .turn[data-status=ok]")).to_have_count(2)
         await go(page, "recordings")
         async with page.expect_download() as saved:
             await page.click("text=Save this session")
@@ -186,7 +187,7 @@ async def test_what_another_version_left_stops_no_page(console: Console, gateway
         await page.evaluate(left)
         await page.goto(f"{gateway.base}/console")
         await see(page, "#status[data-state=online]")
-        assert await page.is_visible("#microphone")
+        await expect(page.locator("#microphone")).to_be_visible()
 
 
 async def _elsewhere(page: Page, gateway: GatewayProcess, script: str) -> Any:

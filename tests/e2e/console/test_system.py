@@ -7,6 +7,8 @@ import re
 import uuid
 from typing import TYPE_CHECKING
 
+from playwright.async_api import expect
+
 from streaming.protocol.messages import TurnParams
 from tests.server.embedded.speech import folded
 from tests.support.browser import (
@@ -41,9 +43,9 @@ async def test_the_system_is_shown_as_it_is(console: Console, gateway: GatewayPr
         await see(page, "table[aria-label='Live sessions'] >> text=this one")
         await see(page, "table[aria-label='Calls to services'] >> text=Recognize")
         await see(page, "table[aria-label='Turns, by stage'] >> text=first_audio")
-        assert await page.locator("[aria-label=Services] .badge >> text=circuit closed").count() == len(SERVICES)
+        await expect(page.locator("[aria-label=Services] .badge >> text=circuit closed")).to_have_count(len(SERVICES))
         await see(page, "[aria-label=Services] tr:has-text('stt') [aria-label='stt, the last ten minutes: closed']")
-        assert not await page.is_visible("#services")
+        await expect(page.locator("#services")).to_be_hidden()
         await go(page, "talk")
         down = {"status": "down", "circuit": "open", "reason": "it left"}
         health = json.dumps({"status": "ready", "version": "1", "services": {"tts": down}})
@@ -60,7 +62,7 @@ async def test_what_a_gateway_said_last_is_shown_when_it_is_gone(console: Consol
         await page.context.route(re.compile("/(health|metrics|ws/stats)$"), lambda route: route.abort())
         await go(page, "system")
         await see(page, ".fault >> text=what is below is what it said last")
-        assert await page.locator("[aria-label=Services] .badge >> text=circuit closed").count() == len(SERVICES)
+        await expect(page.locator("[aria-label=Services] .badge >> text=circuit closed")).to_have_count(len(SERVICES))
 
 
 async def test_another_session_is_observed(console: Console, gateway: GatewayProcess) -> None:
@@ -69,8 +71,8 @@ async def test_another_session_is_observed(console: Console, gateway: GatewayPro
         await go(page, "system")
         await page.click(f"table[aria-label='Live sessions'] tr:has-text('{kitchen}') >> text=Observe")
         await see(page, f".channels caption >> text=Observed: {kitchen}")
-        assert not await page.is_visible("#cut"), "it would be this page's own socket"
-        assert not await page.is_visible(".composer")
+        await expect(page.locator("#cut"), "it would be this page's own socket").to_be_hidden()
+        await expect(page.locator(".composer")).to_be_hidden()
         await listen(other.open(TurnParams(text="what time is it")))
         await see(page, ".vrow .type >> text=turn.reply")
         await go(page, "turns")
@@ -102,7 +104,7 @@ async def test_a_session_is_saved_opened_and_scrubbed(
         await (await download.value).save_as(file)
         await open_recording(page, file)
         await page.press("canvas.track", "Home")
-        assert await page.locator(".recordings .turn").count() == 0
+        await expect(page.locator(".recordings .turn")).to_have_count(0)
         await page.press("canvas.track", "End")
         await turns_are_over(page, 2, ".recordings")
         assert "what time is it" in folded(await page.inner_text(".recordings .you >> nth=0"))

@@ -7,6 +7,8 @@ import random
 from array import array
 from typing import TYPE_CHECKING
 
+from playwright.async_api import expect
+
 from tests.support.browser import (
     WAIT_MS,
     give_ear,
@@ -88,7 +90,7 @@ async def test_a_sound_that_is_no_voice_does_not_touch_the_answer(console: Conso
         await see(page, ".turn[data-status=ok]")
         assert not await page.evaluate("window.paused")
         assert await page.inner_text(".agent .spoken") == await page.inner_text(".agent")
-        assert await page.locator(".turn").count() == 1, "a sound is no turn"
+        await expect(page.locator(".turn"), "a sound is no turn").to_have_count(1)
 
 
 async def test_push_to_talk_by_the_space_bar(console: Console, gateway: GatewayProcess) -> None:
@@ -142,7 +144,7 @@ async def test_a_file_is_a_microphone_too(console: Console, gateway: GatewayProc
         await see(page, "#microphone[data-state=off]")
         await page.set_input_files("#wav", STATIC / "index.html")
         await see(page, ".toast >> text=no sound that this browser can read")
-        assert await page.locator(".turn").count() == 1, "what is no sound is no turn"
+        await expect(page.locator(".turn"), "what is no sound is no turn").to_have_count(1)
 
 
 async def test_a_risky_command_is_asked_about(console: Console, gateway: GatewayProcess) -> None:

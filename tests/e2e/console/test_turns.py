@@ -6,6 +6,8 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from playwright.async_api import expect
+
 from tests.support.browser import (
     copied,
     go,
@@ -39,7 +41,7 @@ async def test_turns_show_where_the_time_went(console: Console, gateway: Gateway
         await see(page, ".one-turn .output")
         await page.click(".facts summary >> text=Plan")
         await see(page, ".facts pre >> text=executor")
-        assert await page.locator(".turn-row").count() == 1
+        await expect(page.locator(".turn-row")).to_have_count(1)
 
 
 async def test_what_the_browser_service_sees_is_shown(console: Console, gateway: GatewayProcess) -> None:
@@ -58,7 +60,7 @@ async def test_what_the_browser_service_sees_is_shown(console: Console, gateway:
         await see(page, ".turn-row >> text=browser screenshot")
         await until(page, "document.querySelector('.one-turn img.screenshot')?.naturalWidth > 300")
         await see(page, ".waterfall.wide .name >> text=browser.screenshot")
-        assert await page.locator(".turn-row").count() == 2
+        await expect(page.locator(".turn-row")).to_have_count(2)
         await go(page, "talk")
         at_end = "(box => box.scrollHeight - box.scrollTop - box.clientHeight < 2)(document.querySelector('.history'))"
         await until(page, "document.querySelector('.talk img.screenshot')?.complete")
@@ -94,7 +96,7 @@ async def test_any_message_is_sent_by_hand_and_seen_on_the_wire(console: Console
         await page.click("text=Show everything")
         await see(page, ".vrow .type >> text=session.ready")
         await see(page, ".vrow .type >> text=socket.handshake")
-        assert await page.input_value("input[type=search]") == ""
+        await expect(page.locator("input[type=search]")).to_have_value("")
         await page.uncheck("label:has-text('housekeeping') input")
         await page.fill("input[type=search]", "type:ack way:out")  # asked for by name, it is shown
         await see(page, ".vrow .type >> text=ack")
@@ -150,7 +152,9 @@ async def test_the_lab_shows_why_a_turn_ended_and_asks_it_another_way(
         await page.click("#again")
         await see(page, "table[aria-label='Run again'] td >> text=same")
         await see(page, "table[aria-label=Difference] tr:has-text('Words') >> text=same")
-        assert await page.locator("table[aria-label='Decisions in turn B'] >> text=probably").count() == 0, "by hand"
+        await expect(page.locator("table[aria-label='Decisions in turn B'] >> text=probably")).to_have_count(
+            0
+        )  # by hand
         await page.fill("#network-delay", "300")
         await see(page, "#network")
         await page.select_option("[aria-label='Turn A']", label="what time is it")
@@ -182,7 +186,7 @@ async def test_a_recorded_turn_without_its_sound_is_run_again_and_over(
         await go(page, "lab")
         await page.click("#again")
         await see(page, "table[aria-label='Run again'] td >> text=nothing heard")
-        assert await page.is_enabled("#again")
+        await expect(page.locator("#again")).to_be_enabled()
 
 
 WATCH_FOR_BLANKS = """
@@ -225,7 +229,7 @@ async def test_a_pause_stands_still_and_can_be_filtered(console: Console, gatewa
         await page.click("text=Send a message by hand")
         await page.press(".composer textarea", "Control+Enter")
         await see(page, ".composer >> text=Sent.")
-        assert await page.locator(".vrow >> text=agent.intent").count() == 0
+        await expect(page.locator(".vrow >> text=agent.intent")).to_have_count(0)
         await page.fill("input[type=search]", "type:session")
         await see(page, "text=/^1 of/")
         await page.fill("input[type=search]", "agent.intent")
@@ -244,7 +248,7 @@ async def test_what_was_cleared_stays_so(console: Console, gateway: GatewayProce
         await see(page, "text=Nothing is left to show")
         await page.reload()
         await see(page, ".vrow .type >> text=session.resumed")
-        assert await page.locator(".vrow .type >> text=session.ready").count() == 0
+        await expect(page.locator(".vrow .type >> text=session.ready")).to_have_count(0)
         await page.fill("input[type=search]", "no such row")
         await page.click("text=Show everything")
         await see(page, ".vrow .type >> text=session.ready")
