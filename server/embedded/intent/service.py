@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT_CHARS = 2_000
 MAX_ALTERNATIVES = 3
+KEPT_ANSWERS = 256  # people say the same few things again and again
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -62,6 +63,7 @@ class IntentService(EmbeddedService, intent_pb2_grpc.IntentRecognizerServicer):
         super().__init__(config)
         # A text takes some ten milliseconds, however short it is, and threads would only wait for each other.
         self._threads = FairThreads(1, "intent")
+        self._kept: dict[str, intent_pb2.RecognizeResponse] = {}  # by text, the last asked for at the end
 
     async def start(self) -> None:
         """Compile the templates, and the sentences for near misses."""
@@ -86,8 +88,14 @@ class IntentService(EmbeddedService, intent_pb2_grpc.IntentRecognizerServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, too_long)
         if not request.text.strip():
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the text is empty")
-        best, *others = await self._threads.run(partial(recognise, request.text))
-        return _answer(best, tuple(others))
+        answer = self._kept.pop(request.text, None)
+        if answer is None:
+            best, *others = await self._threads.run(partial(recognise, request.text))
+            answer = _answer(best, tuple(others))
+        self._kept[request.text] = answer
+        if len(self._kept) > KEPT_ANSWERS:
+            del self._kept[next(iter(self._kept))]
+        return answer
 
     async def ListIntents(  # noqa: N802 - gRPC's name
         self, request: intent_pb2.ListIntentsRequest, context: Context

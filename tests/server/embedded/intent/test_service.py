@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from protos import intent_pb2, intent_pb2_grpc
 from server.embedded.intent import likeness, mending, templates
 from server.embedded.intent.recognition import OPEN, prepare, recognise
+from server.embedded.intent.service import IntentService
 from server.embedded.os.commands import COMMANDS
+from server.embedded.service import EmbeddedConfig
 from tests.server.embedded.serving import channel, code_of
 
 if TYPE_CHECKING:
@@ -412,3 +415,15 @@ def test_anything_gets_an_answer(text: str) -> None:
     assert 0 <= best.confidence <= 1
     assert best.intent in {"unknown", *templates.document()["intents"]}
     assert "unknown" not in {other.intent for other in others}
+
+
+async def test_what_is_asked_again_waits_for_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.embedded.intent.service.KEPT_ANSWERS", 2)
+    service = IntentService(EmbeddedConfig(tmp_path))
+    context: Any = None  # not used for what is understood
+    for text in ("what time is it", "hello", "what time is it", "thank you"):
+        await service.Recognize(asked(text), context)
+    await service.stop()
+    assert (await service.Recognize(asked("what time is it"), context)).intent == "get_time"
+    with pytest.raises(asyncio.CancelledError):
+        await service.Recognize(asked("hello"), context)  # of the three, the one last asked for the longest ago
