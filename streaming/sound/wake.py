@@ -75,7 +75,6 @@ class WakeGate(AudioFilter):
         self._word = word or WakeWord()
         self._fresh = True  # the word has heard nothing yet
         self._held = b""
-        self._taking = False
         self._awake_bytes = 0  # how much more audio is passed on
 
     @property
@@ -88,14 +87,12 @@ class WakeGate(AudioFilter):
         self._awake_bytes = AWAKE_MS * BYTES_PER_MS
 
     async def _pass_on(self, pcm: bytes) -> None:
-        self._taking = True
         at = 0
         while at < len(pcm) and not self.awake:
             await self._listen(pcm[at : at + STEP_BYTES])
             at += STEP_BYTES
         if at < len(pcm):
             self._hear(pcm[at:])
-        self._taking = False
 
     def _send_rest(self) -> None:
         if self._held:
