@@ -78,7 +78,7 @@ class TurnCard {
 	#faults() {
 		const { errors } = this.turn;
 		if (this.faults.childElementCount === errors.length) return;
-		this.faults.replaceChildren(...errors.map(({ code, message, hint }) => h('p.fault', icon('warn'), h('span', h('strong', code), ` ${message}`, hint ? h('span.soft', ` ${hint}`) : null))));
+		this.faults.replaceChildren(...errors.map(({ code, message, hint }) => h('p.fault', icon('warn'), h('span', h('strong', code), ` ${message}`, hint && h('span.soft', ` ${hint}`)))));
 	}
 
 	#foot() {
@@ -148,7 +148,7 @@ export class Conversation {
 
 	#trim() {
 		while (this.cards.size > MOST_CARDS) {
-			const [key, card] = this.cards.entries().next().value;
+			const [[key, card]] = this.cards;
 			card.element.remove();
 			this.cards.delete(key);
 		}

@@ -69,9 +69,7 @@ export function hexdump(data, most = 256) {
 }
 
 export function download(name, blob) {
-	const link = document.createElement('a');
-	link.href = URL.createObjectURL(blob);
-	link.download = name;
+	const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(blob), download: name });
 	link.click();
 	setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -46,8 +46,10 @@ export class Health extends EventTarget {
 		if (!before || passed > 1) this.before = { now, requests, cpu };
 		keep(this.history.lag, { at: now, value: this.health.event_loop_lag_ms ?? 0 });
 		keep(this.history.queue, { at: now, value: sum(this.metrics, 'api_gateway_ws_send_queue_bytes') });
-		if (passed > 1) keep(this.history.requests, { at: now, value: Math.max(0, requests - before.requests) / passed });
-		if (passed > 1) keep(this.history.cpu, { at: now, value: (Math.max(0, cpu - before.cpu) / passed) * 100 });
+		if (passed > 1) {
+			keep(this.history.requests, { at: now, value: Math.max(0, requests - before.requests) / passed });
+			keep(this.history.cpu, { at: now, value: (Math.max(0, cpu - before.cpu) / passed) * 100 });
+		}
 		for (const [name, { status, circuit }] of Object.entries(this.health.services ?? {})) {
 			if (!this.circuits.has(name)) this.circuits.set(name, []);
 			keep(this.circuits.get(name), { at: now, state: status === 'up' ? circuit : 'down' });

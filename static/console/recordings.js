@@ -1,8 +1,8 @@
 // Recordings: save this session; open, hear and scrub recordings.
 
 import { Conversation } from './conversation.js';
-import { button, empty, filePicker, fill, h, icon, on, onceAFrame, region, sketch, sourcePicker, text, toast } from './dom.js';
-import { bytes, clock, count, download } from './format.js';
+import { button, empty, filePicker, fill, h, icon, on, onceAFrame, region, set, sketch, sourcePicker, text, toast } from './dom.js';
+import { bytes, clock, count, counted, download } from './format.js';
 import { load, mix, save, toWav } from './recording.js';
 import { PastSessions } from './past.js';
 import { TurnLog } from './turnlog.js';
@@ -20,7 +20,7 @@ export class RecordingsView {
 		this.keep = button('Save this session', () => this.#save(), { selector: 'button.primary' }, 'save');
 		this.scrub = button('Scrub this session', () => this.#open(session.source), {}, 'play');
 		on(session, 'source', () => this.#name());
-		this.player = h('div.stack.grow');
+		this.player = h('div.stack');
 		this.past = new PastSessions(session, (trace) => this.#open(trace));
 		const back = button('Past sessions', () => this.#showPast(), { id: 'past' }, 'recordings');
 		this.element = h('section.view.recordings', { aria: 'Recordings', ondragover: (event) => event.preventDefault(), ondrop: (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) this.#read(event.dataTransfer.files[0]); } }, h('div.bar-top.line', sourcePicker(session), this.keep, button('Open a recording', () => this.file.click(), {}, 'file'), this.scrub, back, this.file, this.about), this.player);
@@ -50,8 +50,8 @@ export class RecordingsView {
 	}
 
 	#name() {
-		const { kind, name } = this.session.source;
-		const what = kind === 'live' ? 'this session' : kind === 'observed' ? 'the observed session' : name;
+		const { kind } = this.session.source;
+		const what = { live: 'this session', observed: 'the observed session' }[kind] ?? 'this recording';
 		this.keep.lastChild.data = `Save ${what}`;
 		this.scrub.lastChild.data = `Scrub ${what}`;
 	}
@@ -64,7 +64,7 @@ export class RecordingsView {
 		const own = trace === this.session.trace;
 		const blob = save(trace, own ? { session_id: client.sessionId, user_id: user?.user_id ?? '' } : { name: trace.name });
 		download(own ? `${client.sessionId}.jsonl` : `${trace.name.replace(/[^\w.-]+/g, '-').replace(/\.jsonl$/, '')}.jsonl`, blob);
-		toast(`Saved: ${count(trace.records.length)} messages and frames, ${bytes(blob.size)}.${trace.forgotten ? ` The first ${count(trace.forgotten)} were no longer kept.` : ''}`, 'good');
+		toast(`Saved: ${counted(trace.records.length, 'message')}, ${bytes(blob.size)}.${trace.forgotten ? ` The first ${count(trace.forgotten)} were no longer kept.` : ''}`, 'good');
 	}
 
 	async #read(file) {
@@ -82,7 +82,7 @@ export class RecordingsView {
 		URL.revokeObjectURL(this.audio.src);
 		this.audio.src = URL.createObjectURL(toWav(this.sound));
 		this.#rewind();
-		text(this.about, `${trace.name} · ${clock(this.sound.durationMs)} · ${count(trace.records.length)} messages and frames`);
+		text(this.about, `${trace.name} · ${clock(this.sound.durationMs)} · ${counted(trace.records.length, 'message')}`);
 		fill(this.player, h('div.card.stack', this.canvas, h('div.line', this.toggle, this.time, h('span.soft', 'you above, Jarvis below; ← → leap 5 s'), h('span.end'), this.look)), this.history);
 		this.draw();
 	}
@@ -113,8 +113,7 @@ export class RecordingsView {
 
 	#showPlaying() {
 		const { paused } = this.audio;
-		this.toggle.setAttribute('aria-label', paused ? 'Play' : 'Pause');
-		fill(this.toggle, icon(paused ? 'play' : 'pause'));
+		fill(set(this.toggle, { aria: paused ? 'Play' : 'Pause' }), icon(paused ? 'play' : 'pause'));
 		if (!paused) this.#run();
 	}
 
@@ -145,8 +144,7 @@ export class RecordingsView {
 		const position = this.positionMs;
 		this.#tellUpTo(position);
 		text(this.time, `${clock(position)} / ${clock(durationMs)}`);
-		for (const [name, value] of [['aria-valuemax', durationMs], ['aria-valuenow', position]]) this.canvas.setAttribute(name, Math.round(value));
-		this.canvas.setAttribute('aria-valuetext', `${clock(position)} of ${clock(durationMs)}`);
+		set(this.canvas, { 'aria-valuemax': Math.round(durationMs), 'aria-valuenow': Math.round(position), 'aria-valuetext': `${clock(position)} of ${clock(durationMs)}` });
 		this.#drawTrack(position / Math.max(1, durationMs));
 	}
 

@@ -59,7 +59,7 @@ export class RestView {
 	#drawList() {
 		const groups = Map.groupBy(this.operations.filter((each) => this.#matches(each)), ({ operation }) => operation.tags?.[0] ?? '');
 		fill(this.list, [...groups].map(([tag, items]) => [h('h2.tag', tag), h('ul', items.map((each) => h('li', this.#entry(each))))]));
-		if (groups.size === 0) fill(this.list, h('p.soft.pad', 'No operation is called that.'));
+		if (groups.size === 0) fill(this.list, h('p.soft', 'No operation is called that.'));
 	}
 
 	#matches({ path, operation }) {
@@ -81,7 +81,7 @@ export class RestView {
 		const form = this.forms.get(key) ?? new RequestForm(this.document, path, method, operation);
 		this.forms.set(key, form);
 		this.answer = h('div.stack', { 'aria-live': 'polite' });
-		this.curl = h('pre.output.curl', { tabIndex: 0, aria: 'As curl' });
+		this.curl = region('pre.output.curl', 'As curl');
 		form.onchange = () => this.#showCurl(form);
 		const send = h('button.primary', 'Send');
 		const body = h('form.card.stack', { onsubmit: (event) => { event.preventDefault(); this.#send(form, send); } },

@@ -1,7 +1,7 @@
 // Turns JSON Schema (2020-12, as in OpenAPI 3.1) into form fields. Pure except for the fields.
 
 import { field, h, select } from './dom.js';
-import { pretty } from './format.js';
+import { pretty, sentence } from './format.js';
 
 /** Follow `$ref`, and reduce "this or null" to this. */
 export function resolve(document, schema) {
@@ -26,7 +26,7 @@ function describe({ description = '', minimum, maximum, minLength, maxLength, nu
 	if (minimum !== undefined || maximum !== undefined) bounds.push(`${minimum ?? '…'} to ${maximum ?? '…'}`);
 	if (maxLength !== undefined) bounds.push(`${minLength ? `${minLength} to ` : 'up to '}${maxLength} characters`);
 	if (!required || nullable) bounds.push('optional');
-	return [description, bounds.join(', ')].filter(Boolean).join('. ');
+	return [description, sentence(bounds.join(', '))].filter(Boolean).join('. ');
 }
 
 /** A control for one value. `read()`: undefined if empty; throws a SyntaxError for invalid JSON. */

@@ -1,6 +1,6 @@
 // One step of a turn: its action, its output, its result, and the question for approval.
 
-import { button, h, icon, text } from './dom.js';
+import { button, fill, h, icon, text } from './dom.js';
 import { ms, pretty } from './format.js';
 
 const STATES = {
@@ -64,8 +64,7 @@ export class StepCard {
 		this.#question(step);
 		if (step.result && this.result !== step.result) {
 			this.result = step.result;
-			const shown = outcome(step.result, step.output);
-			this.more.replaceChildren(...(shown ? [shown] : []));
+			fill(this.more, outcome(step.result, step.output));
 		}
 	}
 
@@ -91,7 +90,7 @@ export class StepCard {
 		if (this.asked === asked?.id) return;
 		this.asked = asked?.id;
 		this.question.hidden = !asked;
-		this.question.replaceChildren(...(asked ? [this.#ask(asked)] : []));
+		fill(this.question, asked && this.#ask(asked));
 	}
 
 	#ask(asked) {

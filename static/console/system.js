@@ -79,7 +79,7 @@ export class SystemView {
 	}
 
 	#drawTiles(health, metrics) {
-		const tile = (name, value, more = '', history = null) => h('div.tile.card', h('span.soft', name), h('strong', value), h('span.soft', more), history && spark(history, name));
+		const tile = (name, value, more = '', history) => h('div.tile.card', h('span.soft', name), h('strong', value), h('span.soft', more), history && spark(history, name));
 		const { lag, requests, cpu, queue } = this.watch.history;
 		const last = (series) => series.at(-1)?.value;
 		const redis = health.redis ?? {};
@@ -110,7 +110,7 @@ export class SystemView {
 	#drawLive() {
 		const list = (this.stats?.live ?? []).map((live) => [live.session_id, live.user_id, badge(live.connected ? 'connected' : 'away', live.connected ? 'good' : 'warn'), live.channels.join(', ') || '–', `${bytes(live.bytes_received)} / ${bytes(live.bytes_sent)}`,
 			live.session_id === this.session.client.sessionId ? 'this one' : button('Observe', () => this.#observe(live.session_id), {}, 'eye')]);
-		rows(this.tables['Live sessions'], ['Session', 'User', 'Socket', 'Channels', 'In / out', 'Look'], list, 'No live sessions.');
+		rows(this.tables['Live sessions'], ['Session', 'User', 'Socket', 'Channels', 'In / out', 'Look'], list, this.stats ? 'No live sessions.' : 'Not known yet.');
 	}
 
 	#observe(sessionId) {

@@ -24,15 +24,16 @@ export class TalkView {
 	constructor(session) {
 		this.session = session;
 		this.voice = session.voice;
-		this.conversation = new Conversation(session.trace.turns, (...answer) => session.confirm(...answer));
+		const { turns } = session.trace;
+		this.conversation = new Conversation(turns, (...answer) => session.confirm(...answer));
 		this.conversation.onPick = (turn) => session.showTurn(turn);
 		this.panel = this.#panel();
 		this.element = h('section.view.talk', { aria: 'Talk' }, h('div.stage', this.#history(), this.#dock()), this.panel);
 		this.scope = new Scope(this.canvas, this.voice);
 		on(this.voice, 'change', () => this.#showVoice());
 		on(session.client, 'ready', () => this.drawPanel());
-		this.welcome.hidden = session.trace.turns.list.length > 0;
-		session.trace.turns.listeners.add(() => { this.welcome.hidden = true; this.drawPanel(); });
+		this.welcome.hidden = turns.list.length > 0;
+		turns.listeners.add(() => { this.welcome.hidden = true; this.drawPanel(); });
 		this.drawPanel = onceAFrame(() => this.#drawPanel());
 		this.#showVoice();
 	}

@@ -90,7 +90,8 @@ export class TurnsView {
 		const { turns } = this;
 		const longest = Math.max(500, ...turns.map((turn) => waited(turn) ?? 0));
 		fill(this.list, turns.map((turn) => this.#row(turn, longest)));
-		this.#compare(turns);
+		this.compare.hidden = turns.length === 0;
+		fill(this.compare, stageTables(turns));
 		if (turns.length === 0) {
 			fill(this.detail, this.none);
 			return;
@@ -136,11 +137,6 @@ export class TurnsView {
 		const open = new Set([...this.facts.querySelectorAll('details[open]')].map((each) => each.dataset.name));
 		const fact = (name, value) => value && h('details.card', { 'data-name': name, open: open.has(name) }, h('summary', h('h2', name)), h('pre.output', { tabIndex: 0 }, pretty(value)));
 		fill(this.facts, fact('Intent', turn.intent), fact('Plan', turn.plan), fact('Safety', turn.safety));
-	}
-
-	#compare(turns) {
-		this.compare.hidden = turns.length === 0;
-		fill(this.compare, stageTables(turns));
 	}
 
 	show() {

@@ -26,6 +26,7 @@ export class VirtualList extends EventTarget {
 	/** `anew`: all rows may have changed. */
 	update(count, anew = false) {
 		this.count = count;
+		this.sizer.style.height = `${count * this.rowHeight}px`; // at once: `pick` scrolls
 		this.#stale ||= anew;
 		this.draw();
 	}
@@ -63,7 +64,6 @@ export class VirtualList extends EventTarget {
 
 	#draw() {
 		if (!this.element.isConnected) return;
-		this.sizer.style.height = `${this.count * this.rowHeight}px`;
 		if (this.follow) this.element.scrollTop = this.count * this.rowHeight;
 		const first = Math.max(0, Math.floor(this.element.scrollTop / this.rowHeight) - SPARE_ROWS);
 		const last = Math.min(this.count, Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.rowHeight) + SPARE_ROWS);

@@ -29,9 +29,7 @@ export function drawWaterfall(element, turn, now, onpick = null) {
 	const { from, to } = extent(all);
 	const zero = turn.askedAt ?? from;
 	const at = (time) => (time - from) / (to - from);
-	const focused = [...element.children].indexOf(document.activeElement);
 	fill(element, axis(from - zero, to - from, element.classList.contains('wide') ? MOST_TICKS.wide : MOST_TICKS.narrow), all.map((span) => row(span, at, zero, onpick)), foot(turn));
-	if (focused >= 0) element.children[focused]?.focus(); // it was drawn again while it had the focus
 }
 
 const SHORTEST_MS = 50;

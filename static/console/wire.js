@@ -127,9 +127,8 @@ export class WireView {
 		const { audio, housekeeping } = this.filter;
 		const { range } = this.timeline;
 		if (record.n < this.trace.cleared || (range && (record.at < range[0] || record.at > range[1]))) return false;
-		if (record.isSound && !audio && !this.#named(record.type)) return false;
-		if (!housekeeping && HOUSEKEEPING.has(record.type) && !this.#named(record.type)) return false;
-		return this.test(record);
+		const isLeftOut = (record.isSound && !audio) || (!housekeeping && HOUSEKEEPING.has(record.type));
+		return !(isLeftOut && !this.#named(record.type)) && this.test(record);
 	}
 
 	#take() {
@@ -154,8 +153,8 @@ export class WireView {
 		this.list.element.hidden = this.passing.length === 0;
 		text(this.total, `${count(this.passing.length)} of ${count(forgotten + end)}`);
 		this.list.update(this.passing.length, anew);
-		this.#pickLinked();
 		if (this.seen === end) this.#strips();
+		this.#pickLinked(); // below what the strips need
 	}
 
 	#offer(kinds) {
@@ -193,8 +192,8 @@ export class WireView {
 		history.replaceState(null, '', `#wire/${record.n}`);
 		fill(this.detail, h('div.line', h('h2.mono', record.type), h('span.end'), button('Copy', as('JSON', pretty), { title: 'Copy as JSON' }, 'copy'), code, record.type === 'call' ? button('Its operation', () => { location.hash = `#rest/${shown.op}`; }, {}, 'rest') : null, turn ? button('Its turn', () => this.session.showTurn(turn), {}, 'turns') : null, pictureButton('cross', 'Close', () => this.#close())),
 			h('p.soft.num', `${{ in: 'received', out: 'sent', local: 'seen by this page' }[record.direction]} at ${clockMs(record.at)}${record.size ? `, ${bytes(record.size)}` : ''}`),
-			h('pre.output.tall', { tabIndex: 0, aria: 'The message' }, pretty(shown)),
-			record.bytes ? h('pre.output', { tabIndex: 0, aria: 'Its bytes' }, hexdump(record.bytes)) : null);
+			region('pre.output.tall', 'The message', pretty(shown)),
+			record.bytes ? region('pre.output', 'Its bytes', hexdump(record.bytes)) : null);
 	}
 
 	#close() {
@@ -235,7 +234,7 @@ export class WireView {
 		const open = live ? client.channels : [];
 		const head = ['channel', 'kind', 'credit', 'to be taken', 'waiting', 'generation', 'lost'];
 		const list = open.map((channel) => [channel.number, channel.kind, bytes(channel.credit), bytes(channel.keptBytes), counted(channel.waitingFrames, 'frame'), channel.generation, bytes(channel.lostBytes)]);
-		const caption = live ? `seq ${client.lastSeq} received · ${counted(client.pendingCommands, 'command')} kept until acknowledged · ${open.length === 0 ? 'no open channels' : `${open.length} open`}` : `${this.trace.name}: nothing is sent here`;
+		const caption = live ? `seq ${client.lastSeq} received · ${counted(client.pendingCommands, 'command')} kept until acknowledged · ${open.length === 0 ? 'no open channels' : `${open.length} open`}` : 'Nothing is sent here';
 		rows(this.table, head, list, caption, caption);
 	}
 

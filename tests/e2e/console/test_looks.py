@@ -9,18 +9,23 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from tests.support.browser import (
+    DESK,
     PHONE,
     VIEWS,
     go,
     in_writing,
+    open_recording,
     say,
     see,
+    session_file,
     turns_are_over,
     until,
 )
 from tests.support.gateway import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.async_api import Page
 
     from tests.support.browser import Console
@@ -190,6 +195,30 @@ async def test_nothing_is_wider_than_a_phone(console: Console, gateway: GatewayP
                 await see(page, "table[aria-label=Difference] td")
             wide = "[...document.querySelectorAll('main, .view, .card')].map((part) => part.scrollWidth - part.clientWidth)"
             assert max(await page.evaluate(wide)) <= 0, view
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_a_recording_with_a_long_name_stays_inside(
+    console: Console, gateway: GatewayProcess, tmp_path: Path, size: dict[str, int]
+) -> None:
+    final = {"type": "stt.final", "channel": 1, "text": "x" * 3000}
+    lines = [{"at_ms": 1, "direction": "in", "message": final}]
+    async with console(gateway, size=size) as page:
+        await open_recording(page, session_file(tmp_path / f"{'x' * 120}.jsonl", lines))
+        await page.press("canvas.track", "End")
+        await see(page, ".recordings .turn")
+        assert await page.evaluate(BEYOND) == []
+        await page.click("text=See it in Turns and Wire")
+        for view in ("recordings", "turns", "wire", "lab"):
+            await go(page, view)
+            assert await page.evaluate(BEYOND) == [], view
+
+
+BEYOND = """
+[...document.querySelectorAll('main :is(p, h2, caption, button, select, input, textarea, .card)')]
+  .filter((each) => each.getBoundingClientRect().right > innerWidth || each.matches('h2, p') && each.scrollWidth > each.clientWidth + 1)
+  .map((each) => `${each.tagName}.${each.className}: ${each.textContent.slice(0, 40)}`)
+"""
 
 
 async def violations(page: Page) -> list[str]:

@@ -189,6 +189,22 @@ async def test_a_recorded_turn_without_its_sound_is_run_again_and_over(
         await expect(page.locator("#again")).to_be_enabled()
 
 
+async def test_a_link_to_a_message_far_down_brings_it_into_view(console: Console, gateway: GatewayProcess) -> None:
+    """Also behind a reload, when the list has no rows yet."""
+    async with console(gateway, size={"width": 1280, "height": 480}) as page:
+        await in_writing(page)
+        for number in (1, 2):
+            await say(page, "list files")
+            await turns_are_over(page, number)
+        await go(page, "wire")
+        await see(page, ".vrow >> nth=1")
+        await page.press(".virtual", "End")
+        shown = await page.inner_text(".wire-detail .num")
+        await page.reload()
+        await expect(page.locator(".wire-detail .num")).to_have_text(shown)
+        await expect(page.locator(".vrow[aria-selected=true]")).to_be_in_viewport()
+
+
 WATCH_FOR_BLANKS = """
 window.blanks = 0;
 new MutationObserver(() => { if (document.querySelector('.virtual').hidden || !document.querySelector('.vrow')) window.blanks += 1; })
