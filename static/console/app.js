@@ -2,7 +2,7 @@
 
 import { JarvisClient, JarvisError } from '../jarvis-client.js';
 import { Account } from './account.js';
-import { button, fill, h, icon, missing, on, pictureButton, set, text, toast } from './dom.js';
+import { button, empty, fill, h, icon, missing, on, pictureButton, set, text, toast } from './dom.js';
 import { counted, ms, sentence } from './format.js';
 import { Health } from './health.js';
 import { LabView } from './lab.js';
@@ -48,6 +48,7 @@ export class Session extends EventTarget {
 		this.voice = new Voice(this.client, this.trace, account);
 		on(this.voice, 'fault', (error) => this.fault(error));
 		if (parked) {
+			this.sounded = parked.sounding;
 			const past = this.keeper.restore();
 			this.voice.goOn(parked.client.commands, past);
 			this.past = past.then(() => this.trace.join());
@@ -74,7 +75,7 @@ export class Session extends EventTarget {
 	/** Keep it for a reload. */
 	park() {
 		const parked = this.client.park();
-		if (parked) park(parked, this.keeper);
+		if (parked) park(parked, this.keeper, this.voice.sounding);
 	}
 
 	get userId() {
@@ -187,15 +188,19 @@ class Shell {
 		session.health.start();
 		session.client.connect({ keepTrying: true }).catch(() => undefined); // `failed` tells
 		this.pulse ??= setInterval(() => { if (!document.hidden) this.session?.client.ping(); }, PING_EVERY_MS);
+		if (session.past) this.#show(empty('recordings', 'Reading the past…'));
 		await session.open();
 		if (this.session === session) this.#route();
 	}
 
-	#listen({ client, account }) {
+	#listen({ client, account, sounded }) {
 		let before = client.ready;
 		on(client, 'state', (state) => this.#onState(state));
 		on(client, 'ready', (ready) => { if (before) toast('The session could not be resumed: a new one began.', 'bad'); before = ready; });
-		on(client, 'resumed', ({ took_ms: took, replayed }) => toast(`${took > 0 ? `Back after ${ms(took)}, nothing lost` : 'This page goes on where it was, a reply in writing'}${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
+		on(client, 'resumed', ({ took_ms: took, replayed }) => {
+			if (took > 0) toast(`Back after ${ms(took)}, nothing lost${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good');
+			else if (sounded) toast('A reload ends the sound: the reply goes on in writing.');
+		});
 		on(client, 'disconnected', (detail) => this.#onDisconnected(detail));
 		on(client, 'pong', () => this.#about());
 		on(client, 'draining', () => toast('The gateway is restarting; this session moves on by itself.'));

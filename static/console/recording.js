@@ -94,12 +94,13 @@ function onMessage(line, message, at) {
 const utterance = ({ sample_rate: rate }, plain) => ({ rate: toRate(rate), plain, start: null, sounded: false, until: Infinity, came: 0 });
 
 function onSession(line, message, plain, at) {
+	line.isWritten ||= message.type === 'playout.written'; // not heard from here on
 	if (message.type === 'channel.open') Object.assign(line, { rate: toRate(message.params?.sample_rate), plain: (message.params?.encoding ?? 'pcm_s16le') === 'pcm_s16le' });
-	else if (message.type === 'tts.started') line.utterance = utterance(message, plain);
+	else if (message.type === 'tts.started') line.utterance = utterance(message, plain && !line.isWritten);
 	else if (message.type === 'response.content_part.added' && message.part?.type === 'audio') line.utterance = utterance({ sample_rate: OPENAI_HZ }, true);
 	else if (!line.utterance) return;
 	else if (message.type === 'playout.sounding' && !line.utterance.sounded) Object.assign(line.utterance, { start: at, sounded: true });
-	else if (['playout.silent', 'turn.interrupted', 'turn.paused'].includes(message.type)) line.utterance.until = Math.min(line.utterance.until, at);
+	else if (['playout.silent', 'playout.written', 'turn.interrupted', 'turn.paused'].includes(message.type)) line.utterance.until = Math.min(line.utterance.until, at);
 }
 
 /** Microphone frames by their own clock, which stands still while nothing is sent. */

@@ -227,13 +227,13 @@ export class Keeper extends EventTarget {
 
 // --- reloads: state in sessionStorage, which is private to this tab, like the token ---
 
-/** `client`: what its `park()` gave. */
-export function park(client, keeper) {
+/** `client`: what its `park()` gave; `sounding`: replies. */
+export function park(client, keeper, sounding) {
 	let room = MOST_PARKED_BYTES;
 	const tail = keeper.untold.filter(({ bytes }) => !bytes || (room -= bytes.byteLength) > 0)
 		.map(({ bytes, ...line }) => (bytes ? { ...line, audio: [...bytes] } : line));
 	const { startedAt, cleared, now, held } = keeper.trace;
-	const parked = { client, startedAt, cleared, now, next: keeper.next + (held?.length ?? 0) };
+	const parked = { client, sounding, startedAt, cleared, now, next: keeper.next + (held?.length ?? 0) };
 	const put = (last) => tried(() => { sessionStorage.setItem(PARKED, JSON.stringify({ ...parked, tail: last })); return true; });
 	if (!put(tail)) put([]); // it was too large
 }

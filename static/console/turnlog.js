@@ -231,7 +231,7 @@ export class TurnLog {
 
 	#onPlayback(line, { played_ms: playedMs }) {
 		const turn = line.speaking;
-		if (!turn) return;
+		if (!turn || line.isWritten) return;
 		turn.playedMs = playedMs;
 		let reached = turn.spokenBefore;
 		for (const word of turn.words) {
@@ -393,6 +393,12 @@ export class TurnLog {
 		line.speaking.marks.silent = at;
 		if (line.speaking.heardText === null) line.speaking.spoken = Math.max(line.speaking.spoken, this.#end(line.speaking));
 		this.#changed(line.speaking);
+	}
+
+	/** After a reload: it is read, though the server is told that it was played. */
+	'on playout.written'(line, _message, at) {
+		line.isWritten = true;
+		if (line.speaking && !line.speaking.isOver) line.speaking.marks.silent ??= at;
 	}
 
 	/** The whole utterance was played, beyond the last report too. */

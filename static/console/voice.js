@@ -16,7 +16,7 @@ export class Voice extends EventTarget {
 	speaker = new Speaker();
 	analyser = null;
 	sounding = 0;
-	stats = { playedMs: 0, queuedMs: 0, targetMs: 60, underruns: 0, droppedMs: 0 };
+	stats = { queuedMs: 0, targetMs: 60, underruns: 0, droppedMs: 0 };
 	/** The microphone's peak levels of the last seconds, one per 20 ms. */ heard = new Float32Array(SCOPE_FRAMES);
 
 	constructor(client, trace, account) {
@@ -97,6 +97,7 @@ export class Voice extends EventTarget {
 			const unsent = commands.find(({ command }) => command.type === 'channel.open' && command.channel === channel.number)?.command.params.text ?? '';
 			if (channel.kind === 'turn' || channel.kind === 'tts') {
 				this.#follow(channel, unsent);
+				this.trace.note({ type: 'playout.written', channel: channel.number });
 				on(channel, 'audio', ({ payload, ptsMs }) => channel.played(payload.byteLength, ptsMs));
 			}
 			if (channel.kind === 'turn') past.then(() => { if (!this.trace.turns.isTyped(channel.number)) channel.end(); });

@@ -175,7 +175,7 @@ async def reloaded(gateway: GatewayProcess, rows: int = 0) -> float:
         await page.goto(f"{gateway.base}/live")
         await page.evaluate(KEEP, rows)
         await page.goto(f"{gateway.base}/console")
-        await see(page, ".toast >> text=goes on where it was")
+        await see(page, ".talk .turn[data-status=ok]")
         return float(await page.evaluate("window.onlineAt"))
 
 

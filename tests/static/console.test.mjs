@@ -128,6 +128,17 @@ test('a spoken turn is put together from its messages', () => {
   assert.equal(waited(turn), 2400 - 1620);
 });
 
+test('after a reload a reply is read: no more of it counts as heard', () => {
+  const after = [[2600, 'local', on('playout.written')], [2700, 'out', on('playback', { played_ms: 600, generation: 0 })], [2710, 'in', encodeFrame({ channel: 1, ptsMs: 200, seq: 10, payload: tone(16_000) })]];
+  const next = [on('turn.intent', { turn_id: 'b', intent: 'i' }), on('turn.reply', { turn_id: 'b', text: 'Later.' }), on('tts.started', { turn_id: 'b', encoding: 'pcm_s16le', sample_rate: 16_000, generation: 1 }), encodeFrame({ channel: 1, generation: 1, seq: 11, payload: tone(16_000) })];
+  const trace = traceOf(...SPOKEN, ...after, [3000, 'in', on('turn.done', { turn_id: 'a', status: 'ok' })], ...next.map((message) => [4000, 'in', message]), [4100, 'out', on('playback', { played_ms: 900, generation: 1 })]);
+  assert.deepEqual(trace.turns.list.map(({ reply, spoken }) => reply.slice(0, spoken)), ['It is', '']);
+  assert.equal(spans(trace.turns.list[0], 9000).find(({ key }) => key === 'speaking').end, 2600);
+  const { agent } = mix(trace);
+  assert.ok(agent.slice(2400 * 16, 2590 * 16).every((sample) => sample > 0), 'what was heard is in the recording');
+  assert.ok(agent.slice(2610 * 16).every((sample) => sample === 0), 'and nothing else');
+});
+
 test('its stages follow each other on one axis', () => {
   const [turn] = traceOf(...SPOKEN).turns.list;
   const shown = spans(turn, 2600).map(({ label, start, end }) => [label, start, end]);

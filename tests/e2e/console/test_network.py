@@ -28,6 +28,17 @@ if TYPE_CHECKING:
     from tests.support.browser import Console
 
 
+# Texts of all toasts of a page.
+TOLD = """
+window.told = [];
+const append = Element.prototype.append;
+Element.prototype.append = function (...parts) {
+  if (this.id === 'toasts') window.told.push(...parts.map((part) => part.textContent));
+  return append.apply(this, parts);
+};
+"""
+
+
 async def test_a_cut_socket_comes_back_and_nothing_is_lost(console: Console, gateway: GatewayProcess) -> None:
     async with console(gateway) as page:
         await say(page, "search for python tutorials")
@@ -86,13 +97,17 @@ async def test_a_reload_goes_on_and_what_was_said_is_found_again(console: Consol
 async def test_a_reload_while_the_reply_sounds_ends_its_sound_and_not_its_turn(
     console: Console, gateway: GatewayProcess
 ) -> None:
-    """The reply is longer than what is sent ahead of its playing; what the earlier page had is never played."""
+    """The reply is longer than what is sent ahead of its playing; what the earlier page had is never played, nor shown as heard."""
     async with console(gateway) as page:
         await say(page, "what can you do")
         await until(page, "window.heard.length > 10")
         await page.reload()
-        await see(page, ".toast >> text=goes on where it was")
+        await see(page, ".toast >> text=goes on in writing")
+        await page.add_init_script(TOLD)
+        await page.reload()
         await see(page, ".turn[data-status=ok]")
+        assert await page.evaluate("window.told") == [], "the reload before has told it"
+        assert 0 < len(await page.inner_text(".agent .spoken")) < len(await page.inner_text(".agent")) / 2
         await go(page, "wire")
         await see(page, "text=no open channels")
         assert await page.evaluate("window.heard.length") == 0

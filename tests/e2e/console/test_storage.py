@@ -116,7 +116,8 @@ async def test_a_session_is_resumed_while_its_past_is_read(console: Console, gat
         await page.add_init_script(SLOW)
         for _ in range(2):
             await page.reload()
-            await see(page, ".toast >> text=goes on where it was")
+            await see(page, "#status[data-state=online]")
+            await see(page, "#main >> text=Reading the past…")
             await expect(page.locator(".view")).to_have_count(0)
         await page.evaluate("window.isRead = true")
         await turns_are_over(page, 2)
