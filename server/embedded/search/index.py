@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from server.embedded.search.provider import MAX_SNIPPET_CHARS, MAX_TITLE_CHARS, WebResult, one_line
@@ -16,19 +18,21 @@ if TYPE_CHECKING:
 
     from server.embedded.search.documents import Document, Page
 
-VERSION = 1  # of the schema; an index of another version is rebuilt
+VERSION = 2  # of schema and passages; an index of another version is rebuilt
 PASSAGE_CHARS = 2_000  # of one entry: the context of a snippet
 MAX_PASSAGES = 500  # of one document; below 1000, see the query
 BATCH = 25  # documents per transaction, by which the searchable part grows
 BREATH_S = 0.002  # between two documents, for the other services in this process, one of which recognises live speech
 BUSY_S = 5.0
 MAX_WORDS = 32  # of a query
+# Ends between two words: a word that was cut would not be found, and its halves would be shown.
+_PASSAGE = re.compile(rf".{{1,{PASSAGE_CHARS}}}(?=\s|\Z)|.{{{PASSAGE_CHARS}}}", re.DOTALL)
 
 _SCHEMA = """
 CREATE TABLE documents (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, stamp TEXT NOT NULL, title TEXT NOT NULL,
     url TEXT NOT NULL);
 CREATE VIRTUAL TABLE passages USING fts5 (title, text, tokenize = 'porter unicode61');
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 """
 # A passage's rowid is its document's id times 1000, plus its number. Words in titles count six times.
 _QUERY = """
@@ -112,7 +116,7 @@ class SearchIndex:
             "INSERT INTO documents (key, stamp, title, url) VALUES (?, ?, ?, ?)",
             (document.key, document.stamp, title, page.url),
         ).lastrowid
-        texts = [page.text[at : at + PASSAGE_CHARS] for at in range(0, len(page.text), PASSAGE_CHARS)][:MAX_PASSAGES]
+        texts = [found[0] for found in islice(_PASSAGE.finditer(page.text), MAX_PASSAGES)]
         assert row is not None, "an insert gives a row"
         self._db.executemany(
             "INSERT INTO passages (rowid, title, text) VALUES (?, ?, ?)",

@@ -237,6 +237,15 @@ def test_odd_texts_are_taken(tmp_path: Path) -> None:
     index.close()
 
 
+def test_no_word_is_cut_where_a_long_text_is(tmp_path: Path) -> None:
+    index = SearchIndex(tmp_path / "index")
+    text = " ".join(f"word{number:04}" for number in range(1000)) + " " + "x" * 5000
+    index.update([Document("a", "1", lambda: Page("Long", "a", text))], NEVER)
+    for number in range(1000):
+        assert f"word{number:04}" in index.search(f"word{number:04}", 1)[0].snippet
+    index.close()
+
+
 def _gone() -> Page:
     raise FileNotFoundError
 
