@@ -11,13 +11,13 @@ import { Scope } from './wave.js';
 const EXAMPLES = ['what time is it', 'search for python tutorials', 'list files', 'remember that my favourite colour is blue', 'forget my name'];
 const NUMBERS = [
 	['Buffer', 'Jitter buffer: sound that waits to be played, and the depth at which playing begins: it grows with each underrun'],
-	['Underruns', 'How often the sound ran out in the middle of an answer'],
+	['Underruns', 'How often the sound ran out during an answer'],
 	['Dropped', 'Sound thrown away unheard, because the answer was interrupted or stopped'],
 	['Microphone', 'The rate at which it is recorded and sent'],
 	['To the socket', 'From a microphone frame being complete to its being sent'],
 	['Credit', 'What the gateway takes before the microphone has to wait'],
 	['Not yet taken', 'Kept until the gateway has taken it: it is sent again after a break'],
-	['Lost', 'Given up, because neither credit nor a socket came in time'],
+	['Lost', 'Given up: neither credit nor a socket came in time'],
 ];
 
 export class TalkView {

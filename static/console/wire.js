@@ -190,7 +190,7 @@ export class WireView {
 		const code = record.direction === 'out' && record.message ? [['Python', asPython], ['JavaScript', asJavaScript]].map(([form, words]) => button(form, as(form, words), { title: `Copy as ${form}` })) : [];
 		const turn = this.trace.turns.of(record);
 		history.replaceState(null, '', `#wire/${record.n}`);
-		fill(this.detail, h('div.line', h('h2.mono', record.type), h('span.end'), button('Copy', as('JSON', pretty), { title: 'Copy as JSON' }, 'copy'), code, record.type === 'call' ? button('Its operation', () => { location.hash = `#rest/${shown.op}`; }, {}, 'rest') : null, turn ? button('Its turn', () => this.session.showTurn(turn), {}, 'turns') : null, pictureButton('cross', 'Close', () => this.#close())),
+		fill(this.detail, h('div.line', h('h2.mono', record.type), h('span.end'), pictureButton('cross', 'Close', () => this.#close())), h('div.line', button('Copy', as('JSON', pretty), { title: 'Copy as JSON' }, 'copy'), code, record.type === 'call' ? button('Its operation', () => { location.hash = `#rest/${shown.op}`; }, {}, 'rest') : null, turn ? button('Its turn', () => this.session.showTurn(turn), {}, 'turns') : null),
 			h('p.soft.num', `${{ in: 'received', out: 'sent', local: 'seen by this page' }[record.direction]} at ${clockMs(record.at)}${record.size ? `, ${bytes(record.size)}` : ''}`),
 			region('pre.output.tall', 'The message', pretty(shown)),
 			record.bytes ? region('pre.output', 'Its bytes', hexdump(record.bytes)) : null);
