@@ -70,7 +70,8 @@ async def test_another_session_is_observed(console: Console, gateway: GatewayPro
     async with client(gateway, kitchen) as other, console(gateway) as page:
         await go(page, "system")
         await page.click(f"table[aria-label='Live sessions'] tr:has-text('{kitchen}') >> text=Observe")
-        await see(page, f".channels caption >> text=Observed: {kitchen}")
+        await see(page, ".channels caption >> text=Nothing is sent here")
+        await expect(page.locator(".wire .source option:checked")).to_have_text(f"Observed: {kitchen}")
         await expect(page.locator("#cut"), "it would be this page's own socket").to_be_hidden()
         await expect(page.locator(".composer")).to_be_hidden()
         await listen(other.open(TurnParams(text="what time is it")))
