@@ -146,6 +146,8 @@ async def upstream_of(
     await upstream.start()
     try:
         if trunked:
+            while not all(upstream.health.services[name].up for name in here):  # which opens trunks, too
+                await asyncio.sleep(0.005)
             await until_trunked(upstream, *here)
         yield upstream
     finally:

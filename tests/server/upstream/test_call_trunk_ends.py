@@ -63,7 +63,7 @@ async def test_a_broken_connection_fails_the_calls_in_it_and_the_next_ones_have_
         await until_trunked(upstream, "intent")
         before = len(service.methods)
         assert await ask(upstream) == "hello"
-        assert service.methods[before:] == []
+        assert RECOGNIZE not in service.methods[before:]  # its health may have been found up only now: that opens a trunk
 
 
 async def test_what_may_be_tried_again_is_when_the_trunk_breaks() -> None:
