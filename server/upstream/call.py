@@ -143,7 +143,7 @@ class ServiceLine(Generic[StubT]):
         self.trunks: UnaryTrunks | None = None  # set by `Upstream`; without them each call is one of its own
         self._budget = RetryBudget()
         self._last_fault = ""
-        self._closing = False
+        self.closing = False  # new calls are refused
         self._drained: asyncio.Event | None = None  # created by `close`
 
     @property
@@ -165,7 +165,7 @@ class ServiceLine(Generic[StubT]):
 
         DEADLINE_EXCEEDED in less than `patience_s` is not counted as the service's fault.
         """
-        if self._closing:
+        if self.closing:
             raise failure(self.name, "UNAVAILABLE", "the gateway is shutting down", unsent=True)
         now = self.now()
         permit = self.breaker.admit(now)
@@ -203,7 +203,7 @@ class ServiceLine(Generic[StubT]):
             except ServiceError as broken:
                 wait_s = self._pause_s(broken, attempt)
                 may_retry = idempotent and broken.code == "UNAVAILABLE" and self.now() + wait_s < deadline
-                if not (may_retry and not self._closing and self._budget.spend()):
+                if not (may_retry and not self.closing and self._budget.spend()):
                     raise
             await asyncio.sleep(wait_s)
         return await self._once(method, pick, request, context, deadline)
@@ -260,7 +260,7 @@ class ServiceLine(Generic[StubT]):
 
     def refuse_new(self) -> None:
         """Refuse new calls from now on."""
-        self._closing = True
+        self.closing = True
 
     async def close(self, grace_s: float) -> None:
         """Let running calls finish for `grace_s`, cancel the rest, and close the connections."""

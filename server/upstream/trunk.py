@@ -321,6 +321,8 @@ class Trunks(Generic[TrunkT]):
 
     def open(self) -> None:
         """Open a trunk if there is none, or to find another process; wait for a moment if one has just ended."""
+        if self._line.closing:  # a greeting or a healthy answer may arrive now, and the next tick finds no channel
+            return
         now = self._clock()
         lost = [trunk for trunk in self._trunks if trunk.over and not trunk.retired]
         self._trunks = [trunk for trunk in self._trunks if not trunk.over]

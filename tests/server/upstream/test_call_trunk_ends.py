@@ -66,6 +66,17 @@ async def test_a_broken_connection_fails_the_calls_in_it_and_the_next_ones_have_
         assert RECOGNIZE not in service.methods[before:]  # its health may have been found up only now: that opens a trunk
 
 
+async def test_a_greeting_while_the_gateway_closes_opens_no_other_trunk(caplog: pytest.LogCaptureFixture) -> None:
+    async with UnaryService() as service, service.upstream() as upstream:
+        line = upstream._lines["intent"]
+        line.refuse_new()
+        trunks: Any = line.trunks
+        trunks.open()  # as a greeting does
+        await line.pool.close()
+        await asyncio.sleep(0)
+    assert "background task failed" not in caplog.text
+
+
 async def test_what_may_be_tried_again_is_when_the_trunk_breaks() -> None:
     gate, observed = Gate(), Observed()
     async with UnaryService() as service, service.upstream(observer=observed) as upstream:
