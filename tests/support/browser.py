@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Console = Callable[..., AbstractAsyncContextManager[Page]]
 
-WAIT_MS = 60_000  # whatever has not come by then never comes, on a busy machine too
+WAIT_MS = 120_000  # whatever has not come by then never comes, on a busy machine too
 expect.set_options(timeout=WAIT_MS)
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}

@@ -218,7 +218,7 @@ async def finals_of(pool: Any, requests: AsyncIterator[stt_pb2.RecognizeRequest]
         answers.append(answer)
 
     settings = RecognizeSettings(16_000, interim_results=True, endpointing=True, vocabulary=())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(200):
         await Recognition(settings, Ears(pool, Silero()), take).run(requests)
     return [answer.final for answer in answers if answer.HasField("final")]
 
