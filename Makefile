@@ -3,12 +3,12 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
-LANES_TESTS := $(addprefix tests/,handlers packaging static streaming test_deploy.py test_house.py test_manner.py test_walks.py) \
+BESIDE_TESTS := $(addprefix tests/,handlers packaging static streaming test_deploy.py test_house.py test_manner.py test_walks.py) \
 	$(addprefix tests/server/,cli documents sessions telemetry test_main.py upstream)
-SERVICES_TESTS := $(addprefix tests/server/,audio embedded identity operations)
+EMBEDDED_TESTS := $(addprefix tests/server/,audio embedded identity operations)
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech compiled test test-compiled test-clients test-firefox lint unit core lanes services gateways hot hot-tests rest conformance fuzz audit floods chaos bench clean protos help
+.PHONY: run dev speech compiled test test-compiled test-clients test-firefox lint unit core beside beside-embedded gateways hot hot-tests rest conformance fuzz audit floods chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -35,7 +35,7 @@ compiled: $(VENV)/.test ## the gateway with its hot path compiled to C, in build
 
 # lint and the tests without deadlines run at low priority, because the other tests measure time
 test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
-	@$(MAKE) --no-print-directory -j7 BESIDE="nice -n 19" lint core lanes services gateways hot rest
+	@$(MAKE) --no-print-directory -j7 BESIDE="nice -n 19" lint core beside beside-embedded gateways hot rest
 
 lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages, pip-audit if its database answers
 	$(BESIDE) $(VENV)/bin/ruff check .
@@ -44,24 +44,24 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages
 	$(BESIDE) $(VENV)/bin/lint-imports --no-cache
 	$(BESIDE) $(PY) -m tests.attacks.audit
 
-unit: core lanes services gateways hot rest ## pytest, all of it
+unit: core beside beside-embedded gateways hot rest ## pytest, all of it
 
 core: $(VENV)/.test ## the protocol core, which its own tests must cover completely
 	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
-# Two parts with tests that may run slowly: they use virtual time, or wait as long as it takes. As one part, they would
-# still run on one core when everything else has ended.
-lanes: $(VENV)/.test
-	$(BESIDE) $(PY) -m pytest -q --ignore=tests/streaming/protocol $(LANES_TESTS)
+# Tests that may run slowly: they use virtual time, or wait as long as it takes. Two parts, because one would still run,
+# on one core, when all other parts have ended.
+beside: $(VENV)/.test
+	$(BESIDE) $(PY) -m pytest -q --ignore=tests/streaming/protocol $(BESIDE_TESTS)
 
-services: $(VENV)/.test
-	$(BESIDE) $(PY) -m pytest -q $(SERVICES_TESTS)
+beside-embedded: $(VENV)/.test
+	$(BESIDE) $(PY) -m pytest -q $(EMBEDDED_TESTS)
 
 gateways: $(VENV)/.test # whole gateways in processes of their own: these tests mostly wait, for speech in real time and for processes
 	$(PY) -m pytest -q tests/e2e --ignore=tests/e2e/console
 
 rest: $(VENV)/.test # all other tests, sequentially, because many start processes and measure time
-	$(PY) -m pytest -q $(patsubst %,--ignore=%,$(LANES_TESTS) $(SERVICES_TESTS)) --ignore-glob="tests/e2e/test_*.py" --ignore=tests/firefox
+	$(PY) -m pytest -q $(patsubst %,--ignore=%,$(BESIDE_TESTS) $(EMBEDDED_TESTS)) --ignore-glob="tests/e2e/test_*.py" --ignore=tests/firefox
 
 hot: $(VENV)/.test # the core, sessions and sockets on the compiled hot path, built quickly
 	@if $(CAN_COMPILE); then $(MAKE) --no-print-directory hot-tests; else echo "no C compiler, or no Python.h: the compiled build is not tested"; fi

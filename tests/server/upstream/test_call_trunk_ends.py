@@ -63,7 +63,8 @@ async def test_a_broken_connection_fails_the_calls_in_it_and_the_next_ones_have_
         await until_trunked(upstream, "intent")
         before = len(service.methods)
         assert await ask(upstream) == "hello"
-        assert RECOGNIZE not in service.methods[before:]  # its health may have been found up only now: that opens a trunk
+        # of its own; its health may be found up only now, which opens a trunk
+        assert RECOGNIZE not in service.methods[before:]
 
 
 async def test_a_greeting_while_the_gateway_closes_opens_no_other_trunk(caplog: pytest.LogCaptureFixture) -> None:
