@@ -76,6 +76,7 @@ def session_limits(settings: Settings) -> Limits:
         audio_bytes_per_s=settings.ws_audio_bytes_per_second,
         queue_bytes=settings.ws_queue_bytes,
         detached_queue_bytes=2 * settings.ws_queue_bytes,
+        most_queue_bytes=4 * settings.ws_queue_bytes,
         replay_bytes=settings.ws_replay_bytes,
         resume_window_s=settings.ws_resume_seconds,
         heartbeat_s=settings.ws_heartbeat_seconds,

@@ -42,7 +42,10 @@ class Limits:
     queue_bytes: int = 4 * MIB
     """Growth of the send queue while attached; above it, the consumer is slow. A screenshot must fit."""
     detached_queue_bytes: int = 8 * MIB
-    """Send queue while detached; more than `queue_bytes`, because a slow consumer is detached with a full queue."""
+    """Send queue while detached; more than `queue_bytes`, because a slow consumer is detached with a full queue. One that was detached
+    with more of it may have `queue_bytes` on top."""
+    most_queue_bytes: int = 16 * MIB
+    """Send queue in any case: `detached_queue_bytes` that were kept, the growth of a socket that took none of them, and as much again."""
     replay_bytes: int = 4 * MIB
     """Sent but not acknowledged: a minute of 16 kHz speech, and the same screenshot."""
     replay_s: float = 120.0

@@ -42,6 +42,7 @@ class Outbox:
     __slots__ = (
         "_acknowledges",
         "_held_since",
+        "_kept_bytes",
         "_least_bytes",
         "_limits",
         "_moved",
@@ -70,6 +71,7 @@ class Outbox:
         self.lost = self.overflowed = False
         self.audio_bytes_dropped = 0
         self._slow_told = False
+        self._kept_bytes = limits.detached_queue_bytes  # the most that the queue may have without a socket
         self._least_bytes = 0  # the queue's least since the socket came: what was kept for it, until it takes that
         self._acknowledges = False  # a client that never acknowledges is not held back: it never resumes either
         self._held_since: float | None = None
@@ -91,6 +93,10 @@ class Outbox:
         self._socket.clear()
         self._resending.clear()
         self._receipts.forget_question()
+        # What a client has just been told to fetch is kept, with room for more, however much was kept for it before.
+        limits = self._limits
+        wanted_bytes = max(limits.detached_queue_bytes, self.queue.bytes + limits.queue_bytes)
+        self._kept_bytes = min(wanted_bytes, limits.most_queue_bytes)
         self._check_size()
 
     def resume(self, last_seq: int, epoch: str, taken_seq: int, next_frames: dict[int, int]) -> bool:
@@ -161,12 +167,17 @@ class Outbox:
     def _check_size(self) -> None:
         if self.lost:
             self.queue.clear()
-        elif self.attached and self.queue.bytes - self._least_bytes > self._limits.queue_bytes and not self._slow_told:
+        elif self.attached and self.queue.bytes > self._slow_bytes and not self._slow_told:
             self._slow_told = True
             self.events.append(SlowConsumer(self.queue.bytes))
-        elif not self.attached and self.queue.bytes > self._limits.detached_queue_bytes:
+        elif not self.attached and self.queue.bytes > self._kept_bytes:
             self.overflowed = True
             self.lose("more had to wait for the client than is kept")
+
+    @property
+    def _slow_bytes(self) -> int:
+        """With more in the queue, the client is slow. What was kept for it is not held against it until it has taken that."""
+        return min(self._least_bytes + self._limits.queue_bytes, self._limits.most_queue_bytes)
 
     def lose(self, reason: str) -> None:
         """Drop everything kept; a client that reconnects starts anew."""

@@ -326,13 +326,6 @@ def test_a_queue_that_overflows_without_a_socket_is_given_up() -> None:
     assert not server.resume(1, NOW)
 
 
-def test_a_slow_consumer_with_too_much_is_given_up_as_it_leaves() -> None:
-    server = attached(Limits(queue_bytes=100, detached_queue_bytes=100))
-    server.send_message(messages.Result(id="a", data="x" * 100))
-    server.detach(NOW)
-    assert [type(e) for e in server.take_events()] == [events.SlowConsumer, events.ResumeLost]
-
-
 # --- time ---
 
 
