@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from streaming.domain import SpeechBegins
 from streaming.jarvis.translate import as_message
+from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from streaming.jarvis.socket import Socket
     from streaming.protocol.server import ServerConnection
 
+NO_CREDIT_S = 300.0  # a phone whose loudspeaker a call has taken still answers pings; then speech ends that nobody takes
 MAX_AHEAD_BYTES = 65_536  # bytes in the send queue above which a lane that can skip waits for the client
 
 
@@ -93,10 +95,17 @@ class ChannelOutlet:
         )
 
     async def room(self, n_bytes: int) -> None:
-        """Wait for credit or an interruption."""
+        """Wait for credit or an interruption. Raises ServiceError if neither comes."""
         if self._connection.is_paid(self._channel, self._pts_ms + 1):
             await self.caught_up()  # another replica sent it and spent the credit, but it did not arrive
             return
+        try:
+            async with asyncio.timeout(NO_CREDIT_S):
+                await self._credit_for(n_bytes)
+        except TimeoutError:
+            raise ServiceError("CANCELLED", f"the client took no speech for {NO_CREDIT_S:g} s") from None
+
+    async def _credit_for(self, n_bytes: int) -> None:
         generation = self.generation
         while self._connection.sendable_bytes(self._channel) < n_bytes and self.generation == generation:
             self.credit.clear()

@@ -16,6 +16,7 @@ LEAD_MS = 3_000  # sent ahead of playout: enough for a bad second of Wi-Fi, and 
 # timer. The client still holds more than two seconds.
 REFILL_MS = 400
 REPORT_TRUST_MS = 500  # how long playout is assumed to continue after a report; then it may have stalled
+STALLED_PLAYOUT_MS = 5_000  # how much longer than the audio to wait for a client that stopped reporting
 
 
 class PlayoutCursor:
@@ -68,12 +69,23 @@ class PlayoutCursor:
 
     def has_room(self, duration_ms: float, now: float) -> bool:
         """True if so much more may be sent now."""
-        return self.sent_ms + duration_ms - self._lead_ms <= self.played_ms(now)
+        return self.sent_ms + duration_ms - self._lead_ms <= self._paced_ms(now)
 
     def wait_s(self, now: float, spare_ms: float = 0.0) -> float:
         """How long to hold back the next frame to stay within the lead, less `spare_ms`; 0: send it now."""
-        ahead_ms = self.sent_ms + spare_ms - self.played_ms(now) - self._lead_ms
+        ahead_ms = self.sent_ms + spare_ms - self._paced_ms(now) - self._lead_ms
         return max(0.0, ahead_ms / 1000)
+
+    def _paced_ms(self, now: float) -> float:
+        """Like `played_ms`, but time goes by for a client that stopped reporting when it should have played the whole lead.
+
+        So it gets the rest of the speech, within its credit, and the utterance ends. What it heard is still what it reported.
+        """
+        played_ms = self.played_ms(now)
+        if self._reported_ms is None:
+            return played_ms
+        silent_ms = (now - self._reported_at) * 1000 - self._lead_ms - STALLED_PLAYOUT_MS
+        return max(played_ms, min(self.sent_ms, self._reported_ms + silent_ms))
 
     def remaining_s(self, now: float) -> float:
         """Time until everything sent has been played."""

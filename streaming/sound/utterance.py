@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords
 from streaming.ports import SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
 from streaming.sound.codecs import FRAME_MS, SpeechEncoder
-from streaming.sound.playout import REFILL_MS, PlayoutCursor, heard_text
+from streaming.sound.playout import REFILL_MS, STALLED_PLAYOUT_MS, PlayoutCursor, heard_text
 from streaming.sounding import Sounding
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 FULL_LOOK_S = 0.2  # minimum wait while the client has seconds of speech: its reports wake earlier
 LOOK_AGAIN_S = 0.01  # minimum wait: the clock may stand still, and the remaining time may be next to nothing
-STALLED_PLAYOUT_S = 5.0  # how much longer than the audio to wait for a client that stopped reporting
 UNCONFIRMED_S = 30.0  # how long to wait for a client that listens but neither acknowledges nor answers a ping
 # Words after the last one heard to its middle that may have sounded too: one just begun, and those played while the report was under way.
 STARTED_WORDS = 4
@@ -288,7 +287,7 @@ class Utterance:
         receipt = self._outlet.receipt()
         if receipt is not None:
             receipt.add_done_callback(lambda _: self._nudge.set())
-        give_up_at = self._clock() + self._cursor.remaining_s(self._clock()) + STALLED_PLAYOUT_S
+        give_up_at = self._clock() + self._cursor.remaining_s(self._clock()) + STALLED_PLAYOUT_MS / 1000
         try:
             while not self.stopped and (left_s := self._cursor.remaining_s(self._clock())) > 0.0:
                 if self._clock() >= give_up_at:

@@ -203,6 +203,27 @@ def test_a_client_that_plays_faster_than_said_gets_more_at_its_report() -> None:
     spoken(test)
 
 
+def test_a_client_that_stops_reporting_gets_the_rest_as_time_goes_by() -> None:
+    async def test(speech: LiveSpeech, outlet: Outlet, utterance: Utterance, _playing: Playing) -> None:
+        for _ in range(200):
+            speech.arrive(bytes(5 * FRAME_BYTES // 2))  # twenty seconds
+        utterance.report(1_000)
+        await asyncio.sleep(LEAD_MS / 1000 + 4)
+        had_ms = outlet.played[-1]
+        assert had_ms <= LEAD_MS + 1_500 + FRAME_MS  # it may have stalled for a moment
+        await asyncio.sleep(11)
+        assert 9_000 <= outlet.played[-1] - had_ms <= 11_000
+        assert utterance.played_ms == 1_500  # what is not reported is not taken for heard
+        utterance.report(2_000)
+        before = len(outlet.played)
+        await asyncio.sleep(2)
+        assert len(outlet.played) == before  # it has far more than the lead
+        await asyncio.sleep(30)
+        assert outlet.played == list(range(0, 20_000, FRAME_MS))
+
+    spoken(test)
+
+
 def test_nothing_is_sent_after_a_stop() -> None:
     async def test(speech: LiveSpeech, outlet: Outlet, utterance: Utterance, _playing: Playing) -> None:
         speech.arrive()
