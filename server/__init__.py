@@ -1,6 +1,6 @@
 """Everything with a lifetime: the gateway's frame, and a package for each of its concerns.
 
-The frame: config (settings) · loop (uvloop or asyncio) · lifecycle (start to stop) · composition (settings to parts) · gateway (what
+The frame: config (settings) · mistyped (names that are none) · loop (uvloop or asyncio) · lifecycle (start to stop) · composition (settings to parts) · gateway (what
 handlers get) · app, routes (HTTP) · errors (the catalogue) · drain · overload (load shedding) · children (child processes) ·
 services (the table of the nine) · roles (user, operator, admin) · lean (imports without ballast) ·
 hot_path (what may be compiled) · interrupts (Ctrl-C during imports) · files (bounded reading) · streams (missing standard streams) · workers (threads for codecs) · version.

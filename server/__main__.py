@@ -29,7 +29,14 @@ with ended_silently(), uncollected():
 
     from server.children import ChildError
     from server.cli.banner import banner
-    from server.cli.environment import client_settings, gateway_address, laptop_defaults, saved_token, serving_settings
+    from server.cli.environment import (
+        client_settings,
+        gateway_address,
+        laptop_defaults,
+        mistyped_names,
+        saved_token,
+        serving_settings,
+    )
     from server.cli.people import add_commands
     from server.cli.reload import WATCHED, run_reloading, start_watching, watch_files
     from server.config import ConfigError
@@ -57,6 +64,8 @@ def serve(options: argparse.Namespace) -> int:
         laptop_defaults()
     settings = serving_settings()
     log.configure(settings.log_level, settings.log_format or ("console" if settings.debug else "json"))
+    if mistyped := mistyped_names():
+        logging.getLogger("server").warning(mistyped)
     if settings.jwt_algorithm.startswith("HS"):
         # They are for key pairs only: 8 MB, and a twentieth of the start.
         import_without("jwt", "cryptography.exceptions", "cryptography.hazmat")

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from server import hot_path
 from server.children import redis_binary
-from server.cli.environment import laptop_defaults
+from server.cli.environment import laptop_defaults, mistyped_names
 from server.config import ConfigError, Settings, load_settings
 from server.embedded.browser.pages import INSTALL as INSTALL_CHROMIUM
 from server.embedded.browser.pages import find_chromium
@@ -241,8 +241,13 @@ def _disk(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "disk", f"{free_mb:,} MB free for {settings.embedded_dir}")
 
 
+def _settings(_settings: Settings) -> Iterator[Finding]:
+    if mistyped := mistyped_names():
+        yield Finding("note", "settings", mistyped, "python -m server reads the names of docs/SETTINGS.md")
+
+
 CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _hot_path, _keys, _users, _disk, _gateway_port, _services, _speech, _redis, _chromium, _sound,
+    _hot_path, _settings, _keys, _users, _disk, _gateway_port, _services, _speech, _redis, _chromium, _sound,
 )  # fmt: skip
 
 

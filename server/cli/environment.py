@@ -9,6 +9,7 @@ from dotenv import dotenv_values
 
 from server.config import ConfigError, Settings, configured_port, load_settings
 from server.identity.development_key import key_file, with_kept_key
+from server.mistyped import warning
 
 LAPTOP = {"DEBUG": "true", "HOST": "127.0.0.1"}  # the defaults of `make run`, unless environment or .env differ
 OWN_KEYS = ("JWT_SECRET_KEY", "JWT_SECRET_KEY_FILE", "JWT_JWKS")
@@ -16,8 +17,17 @@ OWN_KEYS = ("JWT_SECRET_KEY", "JWT_SECRET_KEY_FILE", "JWT_JWKS")
 
 def variables() -> dict[str, str]:
     """The variables of the environment and, with less precedence, `.env`. Raises ConfigError if that cannot be read."""
+    return {**_of_file(), **os.environ}
+
+
+def mistyped_names() -> str | None:
+    """One line about names in `.env` that were probably meant for settings. Raises ConfigError if it cannot be read."""
+    return warning(_of_file())
+
+
+def _of_file() -> dict[str, str]:
     try:
-        return {**{name: value or "" for name, value in dotenv_values(".env").items()}, **os.environ}
+        return {name: value or "" for name, value in dotenv_values(".env").items()}
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError([f".env: {why}"]) from None

@@ -158,6 +158,11 @@ def test_a_dotenv_that_is_no_text_is_one_line(tmp_path: Path, words: list[str]) 
     assert "Traceback" not in done.stderr
 
 
+def test_a_mistyped_name_in_a_dotenv_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORTT=9\nCOMPOSE_PROJECT_NAME=9\n")
+    assert ".env: no setting has this name: PORTT (PORT?)\n" in run(tmp_path, "doctor").stdout
+
+
 @pytest.mark.parametrize("where", ["PORT", ".env"])
 def test_talk_knows_the_port_that_is_configured(tmp_path: Path, where: str) -> None:
     settings = {"PORT": "9"} if where == "PORT" else {}
