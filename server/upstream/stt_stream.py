@@ -127,7 +127,7 @@ class SttStream:
         self._source = source
         self._watch = watch
         self._answered_bytes = self._commits = 0  # the first: what had come at the last answer
-        self._in_speech = self._ended = self._reading = False
+        self._in_speech = self._ended = self._cancelled = self._reading = False
         self.signs = 0
 
     def send_audio(self, pcm: bytes) -> None:
@@ -157,6 +157,7 @@ class SttStream:
 
     def cancel(self) -> None:
         """Stop now; the iterator ends without error."""
+        self._cancelled = True
         self._stream.cancel()
         self._source.forget_listener()
 
@@ -178,12 +179,15 @@ class SttStream:
         self.cancel()
 
     async def read(self) -> stt_pb2.RecognizeResponse | None:
-        """The next answer; None at the end. Raises ServiceError."""
+        """The next answer; None at the end. Raises ServiceError, also if the service ends first: what it heard is not all."""
         self._reading = True
         try:
-            return await self._stream.read()
+            response = await self._stream.read()
         finally:
             self._reading = False
+        if response is None and not self._cancelled and (not self._ended or self._source.queue):
+            raise failure("stt", "UNAVAILABLE", "speech recognition ended before the audio did")
+        return response
 
     def answered(self, event: RecognitionEvent | RecognitionProgress | None) -> None:
         """The service has answered."""

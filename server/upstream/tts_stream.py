@@ -9,7 +9,7 @@ from protos import tts_pb2
 from server.upstream.speech_trunk import SpeechStream
 from server.upstream.status import failure
 from server.upstream.tts_events import event_of, events_of
-from streaming.ports import ServiceError, SynthesisAudio, SynthesisStarted, SynthesisWords
+from streaming.ports import ServiceError, SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -70,7 +70,7 @@ class TtsStream:
         self._source = TextSource()
         self._stream = open_stream(self._source)
         self._text: list[str] = []  # everything sent so far
-        self._ended = self._started = self._cancelled = False
+        self._ended = self._started = self._done = self._cancelled = False
         self._repeats = False  # True after the trunk broke, while the service may still be restarting
         self._read_bytes = self._read_words = 0  # read by the owner, over all streams
         self._skip_bytes = self._skip_words = 0  # to skip in the current stream, because an earlier one delivered them
@@ -139,7 +139,10 @@ class TtsStream:
             self.hand_audio_to(self._ear)
 
     async def next_event(self) -> SynthesisEvent | None:
-        """The next response, without what an earlier stream delivered; None at the end."""
+        """The next response, without what an earlier stream delivered; None at the end.
+
+        Raises ServiceError, also if the service ends an utterance that it has begun without saying that it is done.
+        """
         while (response := await self._stream.read()) is not None:
             event = event_of(response)
             if type(event) is SynthesisAudio:
@@ -150,8 +153,12 @@ class TtsStream:
                 event = self._fresh_words(event)
             elif type(event) is SynthesisStarted:
                 event, self._started = None if self._started else event, True
+            elif type(event) is SynthesisDone:
+                self._done = True
             if event is not None:
                 return event
+        if self._started and not (self._done or self._cancelled):
+            raise failure("tts", "UNAVAILABLE", "speech synthesis ended before the utterance did")
         return None
 
     def _fresh_audio(self, event: SynthesisAudio) -> SynthesisAudio | None:

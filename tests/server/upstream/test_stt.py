@@ -124,7 +124,9 @@ async def test_every_event_comes_in_our_words() -> None:
     ]
     async with FakeServices("stt") as fakes, fakes.upstream() as upstream:
         fakes.stt.answer("Recognize", *sent)
-        events = await read_all(upstream.services.stt.recognize(CONFIG, CALLER, Taken()))
+        stream = upstream.services.stt.recognize(CONFIG, CALLER, Taken())
+        stream.end()
+        events = await read_all(stream)
     assert events == [
         SpeechStarted(120),
         InterimTranscript("hello w", 5),
