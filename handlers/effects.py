@@ -16,6 +16,8 @@ from server.shared.idempotency import IdempotencyKey, StoredAnswer, fingerprint
 from streaming.ports import ServiceError, run_once
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from server.operations import Caller, Operation
     from server.operations.operation import RequestModel
 
@@ -34,7 +36,9 @@ class EffectHandler(OperationHandler):
                 self.leaving_cancels()
                 answer = await work()
             else:
-                answer, again = await run_once(self.gateway.idempotency, key, work, self._answer_after)
+                answer, again = await run_once(
+                    self.gateway.idempotency, key, partial(self._settled, work), self._answer_after
+                )
                 if again:
                     self._headers["Idempotency-Replayed"] = "true"
         except Exception as error:
@@ -57,6 +61,14 @@ class EffectHandler(OperationHandler):
         answer = await self.outcome(operation, caller, request)
         body = "" if answer is None else to_json(answer, inf_nan_mode="null").decode()
         return StoredAnswer(operation.status, "application/json", body)
+
+    @staticmethod
+    async def _settled(work: Callable[[], Awaitable[StoredAnswer]]) -> StoredAnswer:
+        """The answer of `work`. An error that will be kept says so the first time too."""
+        try:
+            return await work()
+        except ServiceError as error:
+            raise error.settling("Idempotency-Key") from None
 
     async def outcome(self, operation: Operation, caller: Caller, request: RequestModel) -> Any:
         """Run the operation and return its response model; None if it has none."""

@@ -77,22 +77,26 @@ def problem(error: ApiError, instance: str, request_id: str) -> dict[str, Any]:
 def from_service(error: ServiceError) -> ApiError:
     """A service's error as an HTTP error, with grpc-gateway's status for its code, and the service's own message.
 
-    503 always has a Retry-After (RFC 9110 section 15.6.4), 429 only if the service gave one.
+    503 has a Retry-After (RFC 9110 section 15.6.4), 429 only if the service gave one. If the same request will fail again although
+    its code suggests otherwise, the document has `retryable` false, and there is no Retry-After.
     """
     code = error.code if error.code in ERRORS else "INTERNAL"
     headers = {}
-    if error.retry_after_ms is not None or ERRORS[code].status == 503:
-        headers["Retry-After"] = retry_after((error.retry_after_ms or 0) / 1000 or DEFAULT_RETRY_S)
     extra = dict(error.details)
+    if ERRORS[code].retryable and not error.retryable:
+        extra["retryable"] = False
+    elif error.retry_after_ms is not None or ERRORS[code].status == 503:
+        headers["Retry-After"] = retry_after((error.retry_after_ms or 0) / 1000 or DEFAULT_RETRY_S)
     return ApiError(code, error.said, headers=headers, errors=extra.pop("errors", None), extra=extra)
 
 
 def to_service_error(error: ApiError) -> ServiceError:
     """The same refusal for a socket: code, message, and the problem document's other members as details."""
     wait_s = error.headers.get("Retry-After")
-    details = error.extra if error.errors is None else {**error.extra, "errors": error.errors}
+    details = dict(error.extra) if error.errors is None else {**error.extra, "errors": error.errors}
+    final = not details.pop("retryable", True)
     return ServiceError(
-        error.code, error.detail, retry_after_ms=int(wait_s) * 1000 if wait_s else None, details=details
+        error.code, error.detail, retry_after_ms=int(wait_s) * 1000 if wait_s else None, details=details, final=final
     )
 
 

@@ -82,6 +82,9 @@ class Problem(BaseModel):
     instance: str
     code: str = Field(description="Stable", examples=["VALIDATION_ERROR"])
     request_id: str
+    retryable: bool | None = Field(
+        default=None, description="False: the same request will fail again, although its code suggests otherwise"
+    )
     errors: list[FieldError] | None = Field(default=None, description="For 422: which fields")
     confirmation_id: str | None = Field(default=None, description="For CONFIRMATION_REQUIRED")
     expires_at: str | None = Field(default=None, description="For CONFIRMATION_REQUIRED: RFC 3339")
@@ -300,7 +303,7 @@ def openapi_document() -> Json:
                 "IdempotencyKey": {
                     "name": "Idempotency-Key",
                     "in": "header",
-                    "description": "Same key, same request: the stored answer, for 24 hours; a request that certainly had no effect may be sent again",
+                    "description": "Same key, same request: the stored answer, for 24 hours, also if it is an error; its `retryable` false says that only a new key runs the request again. A request that certainly had no effect keeps no answer, and may be sent again",
                     "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
                 }
             },

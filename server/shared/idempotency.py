@@ -84,7 +84,7 @@ class IdempotencyStore:
             return
         await asyncio.sleep(DEAD_AFTER_S)
         if not await epoch.lives(replica):
-            raise ApiError("ABORTED", OUTCOME_UNKNOWN)
+            raise ApiError("ABORTED", OUTCOME_UNKNOWN, extra={"retryable": False})
 
     async def keep(self, key: IdempotencyKey, answer: StoredAnswer) -> None:
         """Keep the answer for a day."""

@@ -104,7 +104,10 @@ async def call_once(
     key = RunKey(context.user_id, context.session_id, context.request_id, op, params)
 
     async def work() -> dict[str, Any]:
-        return {"data": await run()}
+        try:
+            return {"data": await run()}
+        except ServiceError as error:
+            raise error.settling("id") from None
 
     answer, again = await run_once(once, key, work, _answer_after)
     return _again(answer) if again else answer["data"]
@@ -126,4 +129,4 @@ def _again(kept: dict[str, Any]) -> Any:
     if "data" in kept:
         return kept["data"]
     service = kept["service"] or GATEWAY  # None in records of older releases
-    raise ServiceError(kept["code"], kept["message"], service=service, details=kept.get("details"))
+    raise ServiceError(kept["code"], kept["message"], service=service, details=kept.get("details"), final=True)

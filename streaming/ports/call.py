@@ -56,6 +56,16 @@ class ServiceError(Exception):
         no_room = (self.service, self.code) == ("memory", "RESOURCE_EXHAUSTED")
         return no_room or self._unsent or self.code == "CIRCUIT_OPEN" or self.service in _WITHOUT_EFFECT
 
+    def settling(self, key: str) -> ServiceError:
+        """This error as the answer that is kept for `key` ("id", "Idempotency-Key"), unless nothing ran.
+
+        Whoever repeats the request gets it again, so it is final, although its code suggests otherwise.
+        """
+        if self.nothing_ran or not self.retryable:
+            return self
+        words = f"{self.message}; it may have taken effect, and this {key} keeps this answer: take a new one to try again"
+        return ServiceError(self.code, words, service=self.service, details=self.details, final=True)
+
 
 _RAN_OR_ASKED = frozenset({"CONFIRMATION_REQUIRED", "CANCELLED"})
 _WITHOUT_EFFECT = frozenset({"safety", "search"})

@@ -14,6 +14,8 @@ from tests.support.rest import document, problem, running
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tornado.httpclient import HTTPResponse
+
 STORE = "/api/v1/memory/store"
 ITEM = "/api/v1/memory/retrieve/favourite%20colour"
 
@@ -153,3 +155,22 @@ async def test_what_a_full_memory_refused_may_be_stored_later_with_the_same_key(
         assert await ask() == 504
         del gw.script.failing["memory"]
         assert await ask() == 504  # it may have been stored
+
+
+async def test_an_error_that_its_key_keeps_says_so_the_first_time_too(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+
+        async def ask(**headers: str) -> HTTPResponse:
+            return await gw.fetch("POST", STORE, {"key": "colour", "value": "blue"}, headers=headers)
+
+        gw.script.failing["memory"] = ServiceError("UNAVAILABLE", "it went away", service="memory", retry_after_ms=2000)
+        answers = [await ask(**{"Idempotency-Key": "s-1"}) for _ in range(2)]
+        without_a_key = await ask()
+    for answer in answers:
+        assert answer.code == 503
+        assert document(answer)["retryable"] is False
+        assert document(answer)["detail"].endswith("this Idempotency-Key keeps this answer: take a new one to try again")
+        assert "Retry-After" not in answer.headers
+    assert [answer.headers.get("Idempotency-Replayed") for answer in answers] == [None, "true"]
+    assert without_a_key.headers["Retry-After"] == "2"
+    assert "retryable" not in document(without_a_key)
