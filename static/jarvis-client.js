@@ -11,31 +11,28 @@
 import { LAST, LOST, decodeFrame, encodeFrame } from './jarvis/codec.js';
 
 const FIRST_DELAY_MS = 200;
-/** For finding out why the first connection failed. */
 const PROBE_MS = 3_000;
-/** Until a connection has a session. The gateway waits 10 s for a token, and then says so. */
+/** The gateway waits 10 s for a token, and then says so. */
 const GREETING_MS = 15_000;
 const LONGEST_DELAY_MS = 10_000;
 /** PROTOCOL section 3: a client acknowledges every 32 messages, 64 KiB, or second. */
 const ACK_EVERY_MESSAGES = 32;
 const ACK_EVERY_BYTES = 65_536;
 const ACK_AFTER_MS = 1_000;
-/** Audio per channel that the server may send ahead of playback: six seconds at 22 kHz. */
+/** Audio that the server may send ahead of playback: six seconds at 22 kHz. */
 const SPEAKER_WINDOW_BYTES = 262_144;
-/** Microphone audio kept without credit or socket. Beyond it the oldest frames are lost. */
+/** Microphone audio kept; beyond it the oldest frames are lost. */
 const MICROPHONE_KEEP_BYTES = 2_097_152;
-/** Used until `session.ready` brings the server's own. */
+/** Until `session.ready`. */
 const HEARTBEAT_MS = 20_000;
 const RESUME_WINDOW_MS = 60_000;
-/** Browsers refuse sound before a click without a word. */
 const SOUND_MS = 3_000;
 /** Close codes after which a new attempt would be refused as well; so are 4500 and above. */
 const FINAL_CODES = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
-/** A ticket is valid for seconds, and once: if refused, another is requested. */
+/** A ticket is valid for seconds: if refused, another is requested. */
 const REFUSED = 4501;
 const TOKEN_EXPIRED = 4009;
 const ADDRESS = /^wss?:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/i;
-/** What the gateway takes as a session's id. */
 const SESSION_ID = /^[\w.:-]{1,128}$/;
 const TOKEN = /^[\w.-]*$/;
 const MOST_REFUSED_TICKETS = 3;
@@ -61,6 +58,9 @@ export class JarvisError extends Error {
 		this.details = details;
 	}
 }
+
+/** @param {string} message */
+const wrong = (message) => new JarvisError('INVALID_ARGUMENT', message);
 
 const Telling = /** @type {any} */ (EventTarget);
 
@@ -138,10 +138,11 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 	 */
 	sendAudio(payload, ptsMs = 0) {
 		if (this.isClosed) return;
-		const seq = this.#nextFrame++;
-		const flags = this.#lost ? LOST : 0;
+		if (!(payload?.byteLength >= 0) || /** @type {any} */ (payload).BYTES_PER_ELEMENT > 1) throw wrong('no Uint8Array or ArrayBuffer');
+		const seq = this.#nextFrame;
+		const bytes = encodeFrame({ channel: this.number, payload, seq, ptsMs: Math.round(ptsMs), flags: this.#lost ? LOST : 0 });
+		this.#nextFrame += 1;
 		this.#lost = false;
-		const bytes = encodeFrame({ channel: this.number, payload, seq, ptsMs: Math.round(ptsMs), flags });
 		this.#kept.push({ seq, bytes, size: payload.byteLength });
 		this.#keptBytes += payload.byteLength;
 		this.flush();
@@ -185,6 +186,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 	 * @param {number} bytes @param {number} [playedMs] of the current utterance @param {number} [generation] of that audio
 	 */
 	played(bytes, playedMs, generation = this.generation) {
+		if (!(bytes >= 0)) throw wrong(`bytes: ${bytes}`);
 		this.#heardBytes += bytes;
 		if (this.#heardBytes * 2 >= SPEAKER_WINDOW_BYTES) {
 			this.#say('credit', { bytes: this.#heardBytes });
@@ -438,6 +440,8 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		const attempt = ++this.#attempt;
 		const query = new URLSearchParams();
 		const protocols = ['jarvis.v1'];
+		const fault = this.#fault;
+		if (fault) return this.#fail(fault);
 		try {
 			if (this.#options.getTicket) query.set('ticket', await within(this.#options.getTicket(), GREETING_MS, new Error('getTicket gave none in time')));
 			else if (this.#options.token) protocols.push(`jarvis.bearer.${this.#options.token}`);
@@ -460,8 +464,6 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		this.#held = true;
 		this.#parting = null;
 		const address = `${this.#url}/ws/${encodeURIComponent(this.sessionId)}?${query}`.replace(/\?$/, '');
-		const fault = this.#fault;
-		if (fault) return this.#fail(fault);
 		const socket = new this.#Socket(address, protocols);
 		socket.binaryType = 'arraybuffer';
 		socket.onmessage = (/** @type {any} */ { data }) => { if (this.#socket === socket) this.#receive(data); };
@@ -477,10 +479,12 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 
 	/** What is wrong with the arguments. */
 	get #fault() {
+		const { token, userId, getTicket } = this.#options;
 		if (!this.#Socket) return new JarvisError('NO_WEBSOCKET', 'this runtime has no WebSocket: npm install ws, and pass { webSocket: WebSocket } of it');
 		if (!ADDRESS.test(this.#url) || !URL.canParse(this.#url)) return new JarvisError('INVALID_URL', `"${this.#given}" is no address of a gateway: write http://HOST:PORT or https://HOST, with at most a path behind it`);
-		if (!SESSION_ID.test(this.sessionId)) return new JarvisError('INVALID_ARGUMENT', `sessionId "${this.sessionId}": 1 to 128 letters, digits, and _ . : -`);
-		return TOKEN.test(this.#options.token ?? '') ? null : new JarvisError('UNAUTHENTICATED', 'the token has characters that no token has, such as the end of a line');
+		if (!SESSION_ID.test(this.sessionId)) return wrong(`sessionId "${this.sessionId}": 1 to 128 letters, digits, and _ . : -`);
+		if (getTicket ? typeof getTicket !== 'function' : !token && !userId) return new JarvisError('UNAUTHENTICATED', 'pass a token, a userId, or a function getTicket');
+		return TOKEN.test(token ?? '') ? null : new JarvisError('UNAUTHENTICATED', 'the token has characters that no token has, such as the end of a line');
 	}
 
 	/** Why the first connection failed, as far as a page can find out. @param {string} reason if it is known */

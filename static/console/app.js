@@ -128,7 +128,7 @@ class Shell {
 		applyTheme();
 		this.#tools();
 		fill($('nav'), VIEWS.map(([id, title], index) => h('a', { href: `#${id}`, 'data-view': id, title: `${title} (${index + 1})` }, icon(id), h('span', title))));
-		on(window, 'hashchange', () => (/[#&](token|code)=/.test(location.hash) ? location.reload() : this.#route())); // a link
+		on(window, 'hashchange', () => (/[#&](token|code)=/.test(location.hash) ? location.reload() : this.#route()));
 		shortcuts(this);
 		const fault = await this.account.readAddress();
 		on(window, 'pagehide', () => { this.session?.park(); this.session?.keeper.flush(); });
@@ -168,7 +168,7 @@ class Shell {
 	/** With the session of before, if it is this user's. */
 	#goOn() {
 		const parked = unpark();
-		this.#connect(tried(() => (parked.client.ready.user.user_id === this.account.userId ? new Session(this.account, parked) : undefined))); // none, or another version's
+		this.#connect(tried(() => (parked.client.ready.user.user_id === this.account.userId ? new Session(this.account, parked) : undefined)));
 	}
 
 	async #signOut() {

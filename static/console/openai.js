@@ -78,7 +78,7 @@ export class Realtime extends EventTarget {
 
 	#update(fields = {}) {
 		const { reply, voice, speed } = settings;
-		const output = { format: FORMAT, speed: Math.min(FASTEST, Number(speed)), ...(voice && this.#sent === 0 && { voice }) }; // a session keeps its voice
+		const output = { format: FORMAT, speed: Math.min(FASTEST, Number(speed)), ...(voice && this.#sent === 0 && { voice }) };
 		this.#send('session.update', { session: { type: 'realtime', output_modalities: [reply], audio: { output, ...fields } } });
 	}
 

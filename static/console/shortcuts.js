@@ -19,7 +19,7 @@ export function shortcuts(shell) {
 	});
 	document.addEventListener('keyup', (event) => {
 		if (event.code !== 'Space') return;
-		if (event.target.id === 'microphone') event.preventDefault(); // otherwise a browser may also treat it as a click
+		if (event.target.id === 'microphone') event.preventDefault(); // or a browser may take it for a click
 		shell.session?.voice.release();
 	});
 	window.addEventListener('blur', () => shell.session?.voice.release());

@@ -25,7 +25,7 @@ export function spans(turn, now) {
 	for (const step of turn.steps.values()) found.push(...ofStep(turn, step, now));
 	const ends = [...turn.steps.values()].map((step) => step.endedAt ?? 0);
 	add('reply', from && Math.max(from, ...ends), marks.reply);
-	add('first_byte', [marks.reply, from].find((at) => at <= marks.first_byte), marks.first_byte); // a question's is first
+	add('first_byte', [marks.reply, from].find((at) => at <= marks.first_byte), marks.first_byte);
 	add('first_sound', marks.first_byte, marks.first_sound);
 	if (marks.first_sound !== undefined) add('speaking', marks.first_sound, speechEnd(turn, now), { running: speechEnd(turn, undefined) === undefined });
 	for (const { from: since, to, words } of turn.pauses) {

@@ -153,7 +153,7 @@ export class Keeper extends EventTarget {
 		this.#listen();
 		this.#soon();
 		const last = trace.records.findLast(({ channel }) => channel === 'openai');
-		if (last && last.type !== 'channel.closed') trace.tell({ direction: 'local', message: { type: 'channel.closed', channel: 'openai', status: 'lost' } }, trace.now); // its socket ended with the page
+		if (last && last.type !== 'channel.closed') trace.tell({ direction: 'local', message: { type: 'channel.closed', channel: 'openai', status: 'lost' } }, trace.now);
 	}
 
 	#take(record) {

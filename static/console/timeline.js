@@ -47,7 +47,7 @@ export class Timeline {
 		const place = (at) => (at - this.from) / (this.to - this.from);
 		this.#density(records, first, place);
 		const shown = turns.list.map((turn) => [turn, ...stretch(turn, last)]).filter(([, , end]) => end > this.from);
-		const lanes = []; // where the last band of each ends: turns that overlap stand one below the other
+		const lanes = []; // where the last band of each ends: turns may overlap
 		fill(this.bands, shown.map(([turn, start, end]) => {
 			const [left, right] = [Math.max(0, place(start)), place(end)].map((share) => share * this.canvas.clientWidth);
 			const free = lanes.findIndex((edge) => edge <= left);

@@ -11,7 +11,7 @@ const DECISION = /^(stt\..*|turn\.(eager_end|resumed|end))$/;
 const OF_TURN = /^(turn|task|tts)\.|^error$/;
 const MARKS = { 'turn.intent': 'intent', 'turn.plan': 'plan', 'turn.safety': 'safety', 'turn.reply': 'reply', 'turn.done': 'done', 'turn.interrupted': 'interrupted', 'tts.started': 'tts', 'tts.audio': 'first_byte' };
 
-/** One spoken or typed input, and everything that followed. Times are those of the trace, in milliseconds. */
+/** One spoken or typed input, and everything that followed. Times: the trace's, in ms. */
 export class Turn {
 	id = '';
 	text = '';
@@ -414,7 +414,7 @@ export class TurnLog {
 	}
 
 	'on turn.paused'(turn, _message, at) {
-		if (!turn.isPaused) turn.pauses.push({ from: at, to: null, words: false }); // successive sounds are one pause
+		if (!turn.isPaused) turn.pauses.push({ from: at, to: null, words: false });
 	}
 
 	/** No words followed: the rest of the reply comes as a separate utterance. */

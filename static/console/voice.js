@@ -98,7 +98,11 @@ export class Voice extends EventTarget {
 			if (channel.kind === 'turn' || channel.kind === 'tts') {
 				this.#follow(channel, unsent);
 				this.trace.note({ type: 'playout.written', channel: channel.number });
-				on(channel, 'audio', ({ payload, ptsMs }) => channel.played(payload.byteLength, ptsMs));
+				let told = 0;
+				on(channel, 'audio', ({ payload, ptsMs, flags }) => { // a report for each frame of fast speech would be a flood
+					const due = flags & 1 || Math.abs(ptsMs - told) >= 400;
+					channel.played(payload.byteLength, due ? (told = ptsMs) : undefined);
+				});
 			}
 			if (channel.kind === 'turn') past.then(() => { if (!this.trace.turns.isTyped(channel.number)) channel.end(); });
 			if (channel.kind === 'observe') channel.cancel();
@@ -157,7 +161,7 @@ export class Voice extends EventTarget {
 			microphone = new Microphone({ deviceId: settings.device || undefined, sampleRate: other?.rate ?? (Number(settings.rate) || undefined) });
 			microphone.isMuted = state === 'armed';
 			on(microphone, 'frame', ({ level }) => this.#onFrame(level));
-			on(microphone, 'ended', () => setTimeout(() => { if (this.microphone === microphone) this.stop(); }, FILE_TAIL_MS)); // by then it may be another one
+			on(microphone, 'ended', () => setTimeout(() => { if (this.microphone === microphone) this.stop(); }, FILE_TAIL_MS));
 			await microphone.start(recording);
 			this.microphone = microphone;
 			this.#listen(state, other);

@@ -1,4 +1,4 @@
-// Pictures of sound: waves, and a spectrogram with marks over it, whose bands are evenly spaced in mel, as in an ear.
+// Pictures of sound: waves, and a spectrogram with marks over it, with bands evenly spaced in mel.
 
 import { on, sketch } from './dom.js';
 import { MIX_HZ } from './recording.js';

@@ -92,7 +92,7 @@ export class WireView {
 		this.trace.addEventListener('forgotten', this.again);
 		this.offered = -1;
 		this.timeline.range = null;
-		const elsewhere = this.trace !== this.session.trace; // not this page's socket: there is nothing to cut, and nowhere to send
+		const elsewhere = this.trace !== this.session.trace; // nothing to cut, and nowhere to send
 		for (const each of this.ofSocket) each.hidden = elsewhere;
 		this.#begin();
 	}
@@ -260,7 +260,7 @@ export class WireView {
 	#send(message) {
 		const { client, voice } = this.session;
 		if (message.type === 'channel.open') this.#open(client, voice, message);
-		else if (message.type === 'call') client.call(message.op, message.params ?? {}).catch(() => undefined); // shown as a message
+		else if (message.type === 'call') client.call(message.op, message.params ?? {}).catch(() => undefined);
 		else client.send(message);
 	}
 

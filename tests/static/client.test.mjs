@@ -321,7 +321,7 @@ for (const [what, happens, code] of [
   test(`connect() settles with a reason: ${what}`, async () => {
     mock.method(globalThis, 'fetch', async () => { throw new TypeError('fetch failed'); });
     const network = fakeNetwork();
-    const client = new JarvisClient('ws://gateway/', { webSocket: network.FakeSocket });
+    const client = new JarvisClient('ws://gateway/', { token: 't', webSocket: network.FakeSocket });
     const refused = assert.rejects(client.connect(), { name: 'JarvisError', code });
     await TICK();
     happens(network.last);
@@ -386,6 +386,26 @@ test('a session id or a token that none can be', async () => {
   const { FakeSocket: webSocket } = fakeNetwork();
   await assert.rejects(new JarvisClient('ws://gateway', { webSocket, sessionId: 'a/b' }).connect(), { code: 'INVALID_ARGUMENT', message: /a\/b.*1 to 128 letters/ });
   await assert.rejects(new JarvisClient('ws://gateway', { webSocket, token: 'eyJ.x.y\n' }).connect(), ({ code, message }) => code === 'UNAUTHENTICATED' && !message.includes('eyJ'));
+});
+
+test('nobody to be: no socket is opened only to wait for a token', async () => {
+  const { FakeSocket: webSocket, sockets } = fakeNetwork();
+  for (const who of [{}, { token: '' }, { token: undefined, userId: '' }, { getTicket: 'ticket' }]) {
+    await assert.rejects(new JarvisClient('ws://gateway', { webSocket, ...who }).connect(), { code: 'UNAUTHENTICATED', message: /token.*userId.*getTicket/ });
+  }
+  assert.equal(sockets.length, 0);
+});
+
+test('what is no frame is refused and takes no number', async () => {
+  const { client, network } = await online();
+  const channel = client.open('stt', {});
+  network.last.say({ type: 'channel.opened', id: channel.id, channel: channel.number, credit: 64_000, seq: 1 });
+  for (const payload of [new Int16Array(320), [1, 2], 'pcm', 7, undefined]) assert.throws(() => channel.sendAudio(payload), { code: 'INVALID_ARGUMENT' });
+  assert.throws(() => channel.sendAudio(new Uint8Array(640), NaN), RangeError);
+  assert.throws(() => channel.played(undefined, 20), { code: 'INVALID_ARGUMENT' });
+  channel.sendAudio(new Uint8Array(640));
+  assert.equal(channel.keptBytes, 640);
+  assert.equal(network.last.sent.at(-1).seq, 0);
 });
 
 // --- nothing waits for ever ---
@@ -620,7 +640,7 @@ test('connect settles whatever the caller\'s own functions throw', async () => {
   const fetches = mock.method(globalThis, 'fetch', async () => { throw new TypeError('fetch failed'); });
   try {
     for (const [options, message] of [
-      [{ webSocket: Insecure }, /an insecure WebSocket/],
+      [{ webSocket: Insecure, token: 't' }, /an insecure WebSocket/],
       [{ webSocket: fakeNetwork().FakeSocket, getTicket() { throw null; } }, /nobody answers/],
       [{ webSocket: fakeNetwork().FakeSocket, getTicket() { throw new Error('the vault is closed'); } }, /the vault is closed/],
     ]) {

@@ -18,6 +18,7 @@ import { Keeper, reopened } from '../../static/console/store.js';
 import { stretch } from '../../static/console/timeline.js';
 import { Trace } from '../../static/console/trace.js';
 import { ticks } from '../../static/console/waterfall.js';
+import { Voice } from '../../static/console/voice.js';
 
 /** A trace of `[at, direction, message]`. */
 function traceOf(...lines) {
@@ -489,4 +490,18 @@ test('sound of OpenAI\'s dialect is kept, saved, opened again and mixed', async 
     assert.deepEqual(loud(you), [0, 199]);
     assert.deepEqual(loud(agent), [500, 699]);
   }
+});
+
+test('after a reload, speech that comes fast is reported every 400 ms and at its end, and all its credit comes back', () => {
+  const channel = Object.assign(new EventTarget(), { kind: 'tts', number: 3, told: [], bytes: 0, played(bytes, ms) { this.bytes += bytes; if (ms !== undefined) this.told.push(ms); } });
+  const voice = new Voice({ channels: [channel], state: 'online' }, {}, {});
+  voice.goOn([], Promise.resolve());
+  const came = (ptsMs, size = 4, flags = 0) => channel.dispatchEvent(new CustomEvent('audio', { detail: { payload: new Uint8Array(size), ptsMs, flags } }));
+  for (let ms = 5_000; ms < 65_000; ms += 40) came(ms);
+  came(65_010, 0, 1);
+  assert.equal(channel.bytes, 1_500 * 4);
+  assert.equal(channel.told.length, 151);
+  assert.deepEqual([channel.told[0], channel.told[1], channel.told.at(-1)], [5_000, 5_400, 65_010]);
+  came(0);
+  assert.equal(channel.told.at(-1), 0, 'the next utterance');
 });
