@@ -20,9 +20,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from server.cli.bench_report import Figures
 from server.cli.talk import NoAudioError, check_writable, read_audio
+from streaming.client.arguments import SAMPLE_BYTES
 from streaming.client.errors import GatewayError
 from streaming.client.gateway import GatewayClient
-from streaming.client.sound import FRAME_MS, MICROPHONE_RATE_HZ, SAMPLE_BYTES, TRAILING_SILENCE_MS
+from streaming.client.sound import FRAME_MS, MICROPHONE_RATE_HZ, TRAILING_SILENCE_MS
 from streaming.protocol import messages
 from streaming.protocol.events import AudioReceived
 from streaming.protocol.messages import SttParams, TtsParams

@@ -5,7 +5,7 @@ Microphone, Loudspeaker, WavFile: sound · GatewayError: any failure · GatewayC
 kinds of channels · messages, AudioReceived: what channels yield.
 
 blocking, talking: the two clients · gateway: the session below both, with reconnection and resume · channel, dialogue: one channel, and a
-conversation on it · sound: devices and files · address, refusal, errors, version: where the gateway is, and why it cannot be used · pause:
+conversation on it · sound: devices and files · address, arguments, refusal, errors, version: where the gateway is, and why it cannot be used · pause:
 when to change to another gateway.
 """
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tornado.ioloop import IOLoop
 
+from streaming.client import arguments
+from streaming.client.address import socket_url
 from streaming.client.errors import GatewayError
 from streaming.client.talking import ANSWER_TIMEOUT_S, AsyncJarvisClient
 
@@ -45,6 +47,10 @@ class JarvisClient:
         user_id: str = "",
         record: bool = False,
     ) -> None:
+        socket_url(url)
+        arguments.check_session_id(session_id)
+        arguments.check_user(token, user_id)
+        arguments.check_flag("record", record)
         self._arguments: dict[str, Any] = {
             "url": url,
             "session_id": session_id,
@@ -227,6 +233,7 @@ class BlockingDialogue:
 
 def _in_a_thread(ask: Ask | None) -> Approve | None:
     """Run a question to the user in a thread of its own, so that it blocks neither the session nor the program's end."""
+    arguments.check_callback("approve", ask)
     if ask is None:
         return None
 

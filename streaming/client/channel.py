@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import ValidationError
+
+from streaming.client.arguments import check_frame, wrong
+from streaming.client.errors import GatewayError
 from streaming.protocol import events, messages
+from streaming.protocol.errors import LocalProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,7 +32,9 @@ class GatewayChannel:
 
     def send_audio(self, frame: bytes, pts_ms: int = 0) -> None:
         """Queue a microphone frame."""
-        self._do(self._connection.send_audio, frame, pts_ms)
+        if not isinstance(pts_ms, int) or not 0 <= pts_ms < 2**32:
+            raise wrong("pts_ms", pts_ms, "Pass whole milliseconds.")
+        self._do(self._connection.send_audio, check_frame(frame), pts_ms)
 
     def send_text(self, text: str) -> None:
         """Queue a piece of text to speak."""
@@ -47,18 +54,25 @@ class GatewayChannel:
 
     def credit(self, frame: bytes) -> None:
         """Return a frame's credit when it was passed to a loudspeaker that cannot report its position."""
-        self._do(self._connection.played, len(frame))
+        self._do(self._connection.played, len(check_frame(frame)))
 
     def played(self, frame: bytes, played_ms: int) -> None:
         """Return the credit of a frame that was played or discarded, and report the position in the utterance."""
-        self._do(self._connection.played, len(frame))
+        self._do(self._connection.played, len(check_frame(frame)))
         self._do(self._connection.report_playback, played_ms)
 
     def _do(self, what: Callable[..., None], *arguments: Any) -> None:
-        """Do it to this channel. A lost one's number may be another's in the next session."""
-        if not self._lost:
+        """Do it to this channel. A lost one's number may be another's in the next session. Raises GatewayError."""
+        if self._lost:
+            return
+        try:
             what(self.number, *arguments)
-            self._wake()
+        except LocalProtocolError as broken:
+            raise GatewayError("WRONG_STATE", str(broken), "See the kinds of channels in the protocol.") from None
+        except ValidationError as invalid:
+            first = invalid.errors()[0]
+            raise wrong(str(first["loc"][-1]), first["input"], f"{first['msg']}.") from None
+        self._wake()
 
     def deliver(self, event: Message | events.AudioReceived) -> None:
         """Queue an event; called by the client's reader."""

@@ -7,10 +7,12 @@ import inspect
 import wave
 from dataclasses import dataclass, field
 from functools import partial
+from os import PathLike
 from typing import TYPE_CHECKING
 
+from streaming.client.arguments import SAMPLE_BYTES, wrong
 from streaming.client.errors import GatewayError
-from streaming.client.sound import SAMPLE_BYTES, SINK_ADVICE, SOURCE_ADVICE
+from streaming.client.sound import SINK_ADVICE, SOURCE_ADVICE
 from streaming.protocol import messages
 from streaming.protocol.events import AudioReceived
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from streaming.protocol.messages import Message, TaskConfirmationRequired, TurnParams
 
     Approve = Callable[[TaskConfirmationRequired], bool | Awaitable[bool]]
+
+REPORT_MS = 400  # between two reports of what was played: one for each frame of fast speech would be a flood
 
 
 @dataclass(slots=True)
@@ -46,6 +50,8 @@ class Reply:
 
     def save(self, path: str | Path) -> None:
         """Write the spoken reply to a WAV file. Raises GatewayError."""
+        if not isinstance(path, str | PathLike):  # a number would be an open file of the program's
+            raise wrong("path", path, "Name a file.")
         try:
             with open(path, "wb") as opened, wave.open(opened, "wb") as file:  # noqa: PTH123 - a path may be a string
                 file.setnchannels(1)
@@ -91,6 +97,7 @@ class Dialogue:
         self._sink = sink
         self._approve = approve
         self._sample_rate = 0
+        self._reported_ms = -REPORT_MS
         self._broken: GatewayError | None = None  # a callback of the user's raised, which is not told yet
         self._speaking: asyncio.Task[None] | None = None
 
@@ -154,7 +161,12 @@ class Dialogue:
                 raise GatewayError("INVALID_ARGUMENT", "play() of the sink is not async", SINK_ADVICE)
             await playing
         duration_ms = len(event.payload) * 1000 / (SAMPLE_BYTES * (self._sample_rate or 16_000))
-        self.channel.played(event.payload, round(event.pts_ms + duration_ms))
+        position_ms = round(event.pts_ms + duration_ms)
+        if event.last or not 0 <= position_ms - self._reported_ms < REPORT_MS:
+            self._reported_ms = position_ms
+            self.channel.played(event.payload, position_ms)
+        else:
+            self.channel.credit(event.payload)
 
     async def _answer(self, question: TaskConfirmationRequired) -> None:
         approved = await self._approves(question)

@@ -15,7 +15,6 @@ import contextlib
 import inspect
 import logging
 import random
-import re
 import secrets
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from pydantic_core import PydanticSerializationError, ValidationError
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketError, websocket_connect
 
-from streaming.client import refusal
+from streaming.client import arguments, refusal
 from streaming.client.address import socket_url
 from streaming.client.channel import GatewayChannel
 from streaming.client.errors import GatewayError
@@ -50,8 +49,6 @@ LONGEST_DELAY_S = 10.0  # with full jitter (AWS Architecture Blog, "Exponential 
 CONNECT_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 330.0  # longer than the longest `timeout_ms` of an operation, 300 s
 GREETING_TIMEOUT_S = 15.0  # the gateway gives a client without a token 10 s for it, and then says so
-SESSION_ID_ADVICE = "Use 1 to 128 letters, digits, and _ . : -"
-SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 # Tornado logs a failed TLS handshake, which our exception tells. Without a handler of the program's own, Python would print the line.
 logging.getLogger("tornado.general").addHandler(logging.NullHandler())
 
@@ -66,11 +63,12 @@ class GatewayClient:
     def __init__(
         self, url: str, *, session_id: str = "", token: TokenSource = "", user_id: str = "", record: bool = False
     ) -> None:
-        self.session_id = session_id or f"client-{secrets.token_hex(6)}"
-        if not SESSION_ID.fullmatch(self.session_id):
-            raise GatewayError("INVALID_ARGUMENT", f"session_id: {self.session_id!r:.80}", SESSION_ID_ADVICE)
-        self.ready: messages.SessionReady | None = None
         self.address = socket_url(url)
+        arguments.check_session_id(session_id)
+        arguments.check_user(token, user_id)
+        arguments.check_flag("record", record)
+        self.session_id = session_id or f"client-{secrets.token_hex(6)}"
+        self.ready: messages.SessionReady | None = None
         self._url = f"{self.address}/ws/{quote(self.session_id, safe='')}"
         self._token = token
         self._query = {"user_id": user_id} if user_id and not token else {}
@@ -214,6 +212,9 @@ class GatewayClient:
         Raises GatewayError.
         """
         self._check_open()
+        if isinstance(params, type) or getattr(params, "kind", None) not in messages.OPEN_COMMANDS:
+            advice = "Pass SttParams, TtsParams, ExecuteParams, TurnParams or ObserveParams."
+            raise arguments.wrong("params", params, advice)
         try:
             number = self.connection.open_channel(params)
         except LocalProtocolError as wrong:
@@ -263,11 +264,10 @@ class GatewayClient:
                 raise
             except Exception as error:  # the user's function, which may use a network
                 raise refusal.NoTokenError(f"no token: {error}") from error
-        if not isinstance(token, str):
-            raise GatewayError("UNAUTHENTICATED", f"the token must be a string, not {token!r:.40}")
-        if not (token.isascii() and token.isprintable()) or " " in token:
-            raise GatewayError("UNAUTHENTICATED", "the token has characters that no token has")
-        return token
+        checked = arguments.check_token(token)
+        if not checked and callable(self._token):
+            raise GatewayError("UNAUTHENTICATED", "the function for tokens gave an empty one")
+        return checked
 
     async def _renew(self) -> None:
         """The token expires soon: send a new one."""

@@ -10,6 +10,7 @@ import importlib
 import wave
 from typing import TYPE_CHECKING, Any, Protocol
 
+from streaming.client.arguments import SAMPLE_BYTES, check_rate
 from streaming.client.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 FRAME_MS = 20
 TRAILING_SILENCE_MS = 1_000  # files often end with the last word, but the recogniser needs to hear the end of speech
 MICROPHONE_RATE_HZ = 16_000
-SAMPLE_BYTES = 2
 SOURCE_ADVICE = "Pass a Microphone, a WavFile, or an object with sample_rate and `async def frames(self)`, which yields 16-bit mono PCM."
 SINK_ADVICE = (
     "Pass a Loudspeaker, or an object with begin(sample_rate), `async def play(self, pcm)`, stop() and close()."
@@ -94,6 +94,7 @@ class Microphone:
     """The machine's microphone. `device`: as in sounddevice; None: the default."""
 
     def __init__(self, sample_rate: int = MICROPHONE_RATE_HZ, device: int | str | None = None) -> None:
+        check_rate(sample_rate)
         self.sample_rate = sample_rate
         self._device = device
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
+from streaming.client import arguments
 from streaming.client.address import http_url
 from streaming.client.dialogue import Dialogue, Reply
 from streaming.client.errors import GatewayError
@@ -66,6 +67,9 @@ class AsyncJarvisClient(GatewayClient):
             params.setdefault("sample_rate", source.sample_rate)
         if sink is not None and not all(hasattr(sink, name) for name in ("begin", "play", "stop", "close")):
             raise GatewayError("INVALID_ARGUMENT", f"no sink of speech: {sink!r:.40}", SINK_ADVICE)
+        arguments.check_callback("approve", approve)
+        if source is not None:
+            arguments.check_rate(params["sample_rate"])
         try:
             checked = TurnParams(**params)
         except ValidationError as wrong:
@@ -97,17 +101,14 @@ class AsyncJarvisClient(GatewayClient):
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Reply:
         """Send speech as 16-bit mono PCM and return the answer. Raises GatewayError."""
-        if not isinstance(pcm, bytes | bytearray | memoryview):
-            raise GatewayError("INVALID_ARGUMENT", f"say_audio takes bytes, not {pcm!r:.40}", "Pass 16-bit mono PCM.")
-        source = _Recording(pcm, sample_rate)
+        source = _Recording(arguments.check_pcm(pcm, sample_rate), sample_rate)
         return await self._answer_to(self.turn(source, reply=reply, approve=approve), timeout_s)
 
     async def _answer_to(self, turn: Dialogue, timeout_s: float) -> Reply:
-        if not isinstance(timeout_s, int | float):
-            raise GatewayError("INVALID_ARGUMENT", f"timeout_s: {timeout_s!r:.40}", "Pass a number of seconds.")
+        limit_s = arguments.check_seconds("timeout_s", timeout_s)
         answer = Reply()
         try:
-            async with asyncio.timeout(timeout_s), turn:
+            async with asyncio.timeout(limit_s), turn:
                 async for event in turn:
                     answer.add(event)
         except TimeoutError:

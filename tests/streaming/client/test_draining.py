@@ -67,7 +67,7 @@ async def connected() -> AsyncIterator[GatewayClient]:
     server = HTTPServer(Application([(r"/ws/.*", Gateway)]))
     server.add_sockets([listening])
     try:
-        async with GatewayClient(f"http://127.0.0.1:{port}") as client:
+        async with GatewayClient(f"http://127.0.0.1:{port}", user_id="u") as client:
             yield client
     finally:
         server.stop()

@@ -38,7 +38,7 @@ async def answering(text: str) -> AsyncIterator[str]:
 
 async def failure(url: str, **options: Any) -> GatewayError:
     with pytest.raises(GatewayError) as raised:
-        async with GatewayClient(url, **options):
+        async with GatewayClient(url, **{"user_id": "u", **options}):
             pass
     assert raised.value.advice
     return raised.value
@@ -156,13 +156,13 @@ async def test_an_answer_that_does_not_come(gateway: GatewayProcess) -> None:
 
 def test_a_client_that_is_not_open() -> None:
     with pytest.raises(GatewayError, match="with"):
-        JarvisClient().say("hello")
+        JarvisClient(user_id="u").say("hello")
 
 
 def test_the_blocking_client_fails_alike() -> None:
-    with pytest.raises(GatewayError, match="make run"), JarvisClient(f"127.0.0.1:{free_port()}"):
+    with pytest.raises(GatewayError, match="make run"), JarvisClient(f"127.0.0.1:{free_port()}", user_id="u"):
         pass
-    with pytest.raises(GatewayError, match="is empty"), JarvisClient(""):
+    with pytest.raises(GatewayError, match="is empty"), JarvisClient("", user_id="u"):
         pass
 
 

@@ -69,7 +69,7 @@ UNHURRIED_S = 60.0
 
 async def failure(url: str, **options: Any) -> GatewayError:
     with pytest.raises(GatewayError) as raised:
-        async with GatewayClient(url, **options):
+        async with GatewayClient(url, **{"user_id": "u", **options}):
             pass
     assert raised.value.advice
     return raised.value
@@ -119,7 +119,7 @@ async def test_where_a_redirect_leads_is_told() -> None:
 async def test_a_gateway_that_falls_silent_is_left_for_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """As behind a router that has forgotten the connection: no FIN comes, nothing is answered."""
     monkeypatch.setattr(protocol, "HEARTBEAT_S", 0.1)
-    async with peer(text(READY)) as (url, requests), GatewayClient(url):
+    async with peer(text(READY)) as (url, requests), GatewayClient(url, user_id="u"):
         while not (resumed := [request for request in requests if b"resume=r" in request]):
             await asyncio.sleep(0.02)
     assert b"last_seq=" in resumed[0]
@@ -129,7 +129,7 @@ async def test_nobody_waits_for_a_gateway_that_does_not_come_back() -> None:
     """It was killed in the middle of a turn, and its session is kept for a second."""
     async with AsyncExitStack() as running:
         url, _ = await running.enter_async_context(peer(text(READY)))
-        async with AsyncJarvisClient(url) as client, client.turn() as turn:
+        async with AsyncJarvisClient(url, user_id="u") as client, client.turn() as turn:
             await running.aclose()
             with pytest.raises(GatewayError, match=r"SESSION_LOST: .*ask again"):
                 async for _ in turn:
@@ -147,7 +147,7 @@ async def test_a_token_that_expired_and_cannot_be_renewed_ends_the_session() -> 
 
 async def test_a_call_that_is_never_answered_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_gateway, "CALL_TIMEOUT_S", 0.1)
-    async with peer(text(READY)) as (url, _), GatewayClient(url) as client:
+    async with peer(text(READY)) as (url, _), GatewayClient(url, user_id="u") as client:
         with pytest.raises(GatewayError, match="TIMEOUT: agent"):
             await client.call("agent.intent", text="x")
 
@@ -161,7 +161,7 @@ async def test_what_another_task_waits_for_ends_with_the_client() -> None:
     async with (
         peer(text(READY)) as (url, _),
         asyncio.TaskGroup() as group,
-        AsyncJarvisClient(url) as client,
+        AsyncJarvisClient(url, user_id="u") as client,
     ):
         events = group.create_task(anext(aiter(client.open(TurnParams(text="x"))), None), name="events")
         asked = client.call("ws.stats"), client.confirm("q", approve=True)
@@ -176,7 +176,7 @@ async def test_a_caller_that_waits_no_longer_leaves_nothing_behind() -> None:
         before = asyncio.all_tasks()
 
         async def enter() -> None:
-            async with AsyncJarvisClient(url):
+            async with AsyncJarvisClient(url, user_id="u"):
                 pass
 
         entering = asyncio.get_running_loop().create_task(enter())
@@ -189,7 +189,7 @@ async def test_a_caller_that_waits_no_longer_leaves_nothing_behind() -> None:
 
 
 async def test_a_client_that_was_not_entered_answers_at_once() -> None:
-    client = AsyncJarvisClient("http://127.0.0.1:1")
+    client = AsyncJarvisClient("http://127.0.0.1:1", user_id="u")
     with pytest.raises(GatewayError, match=r"CLOSED: .* inside of its `with` block"):
         await client.call("agent.intent", text="x")
     with pytest.raises(GatewayError, match="CLOSED"):
@@ -201,7 +201,7 @@ async def test_a_client_that_was_not_entered_answers_at_once() -> None:
 
 
 async def test_what_was_refused_before_the_client_was_entered_is_not_done_afterwards() -> None:
-    client = GatewayClient("http://127.0.0.1:1")
+    client = GatewayClient("http://127.0.0.1:1", user_id="u")
     for refused in (client.call("memory.forget", key="x"), client.confirm("q", approve=True)):
         with pytest.raises(GatewayError, match="CLOSED"):
             await refused
@@ -212,7 +212,7 @@ async def test_what_was_refused_before_the_client_was_entered_is_not_done_afterw
 
 async def test_a_channel_of_a_lost_session_does_nothing_in_the_next() -> None:
     """The gateway was restarted: the client's second socket begins a new session."""
-    async with peer(text(READY)) as (url, _), GatewayClient(url) as client:
+    async with peer(text(READY)) as (url, _), GatewayClient(url, user_id="u") as client:
         speech = client.open(TtsParams())
         client.cut()
         for _again in range(2):
@@ -224,7 +224,7 @@ async def test_a_channel_of_a_lost_session_does_nothing_in_the_next() -> None:
 
 
 async def test_a_conversation_whose_gateway_was_restarted_says_so() -> None:
-    async with peer(text(READY)) as (url, _), AsyncJarvisClient(url) as client:
+    async with peer(text(READY)) as (url, _), AsyncJarvisClient(url, user_id="u") as client:
 
         async def converse() -> None:
             async with client.turn() as turn:
@@ -238,7 +238,7 @@ async def test_a_conversation_whose_gateway_was_restarted_says_so() -> None:
 
 
 async def test_a_client_that_is_entered_twice_says_so_and_stays_connected() -> None:
-    async with peer(text(READY)) as (url, requests), GatewayClient(url) as client:
+    async with peer(text(READY)) as (url, requests), GatewayClient(url, user_id="u") as client:
         with pytest.raises(GatewayError, match="WRONG_STATE: the client is connected already"):
             async with client:
                 pass
@@ -274,7 +274,7 @@ async def test_what_an_unset_environment_variable_gives() -> None:
 
 def test_outside_of_a_loop() -> None:
     with pytest.raises(GatewayError, match="JarvisClient"):
-        AsyncJarvisClient("http://127.0.0.1:8000")
+        AsyncJarvisClient("http://127.0.0.1:8000", user_id="u")
 
 
 def test_a_client_closed_in_another_thread_says_so(gateway: GatewayProcess) -> None:
@@ -338,7 +338,7 @@ def test_ctrl_c_while_connecting_leaves_no_thread_and_no_socket() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=answer_nothing, daemon=True).start()
         interrupt_soon(asked)
-        client = JarvisClient(f"http://127.0.0.1:{server.getsockname()[1]}")
+        client = JarvisClient(f"http://127.0.0.1:{server.getsockname()[1]}", user_id="u")
         with pytest.raises(KeyboardInterrupt):
             client.__enter__()
         assert not [thread for thread in threading.enumerate() if thread.name == "jarvis client"]
