@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.admission import requested_recording, requested_resume
-from handlers.socket import SocketHandler
+from handlers.socket import BROKEN_RULES, SocketHandler
 from server.operations import Access
 from server.routes import Route
 from streaming.jarvis.entry import SUBPROTOCOL, CloseCode, RefusedError, enter, farewell, farewell_of, first_token
@@ -27,6 +27,7 @@ class RealtimeHandler(SocketHandler):
 
     endpoint = "/ws/{session_id}"
     session_asks = True
+    broken_rules = BROKEN_RULES | {CloseCode.TOO_MANY_MESSAGES}
 
     __slots__ = ("_attachment", "_early", "_ending", "_refused", "_saved")
 

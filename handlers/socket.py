@@ -16,7 +16,14 @@ from handlers.handshake import HandshakeHandler
 from handlers.writer import SocketWriter
 from server.net.websocket.socket import FrameSocket
 from server.telemetry.traceparent import next_traceparent, trace_id
-from streaming.rfc6455 import ABNORMAL
+from streaming.rfc6455 import (
+    ABNORMAL,
+    INVALID_PAYLOAD,
+    MESSAGE_TOO_BIG,
+    POLICY_VIOLATION,
+    PROTOCOL_ERROR,
+    UNSUPPORTED_DATA,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +37,14 @@ log = structlog.get_logger(__name__)
 _SENT = HTTPHeaders()
 _NO_TEMPLATES = ObjectDict()
 MAX_REASON_CHARS = 120  # RFC 6455, section 5.5: a close frame has room for 123 bytes
+BROKEN_RULES = frozenset({PROTOCOL_ERROR, UNSUPPORTED_DATA, INVALID_PAYLOAD, POLICY_VIOLATION, MESSAGE_TOO_BIG})
 CLOSE_TIMEOUT_S = 5.0  # for writing what waits; then the connection is cut
 
 
 class SocketHandler(HandshakeHandler):
     """One WebSocket. Messages are fed to the session at once, without awaiting; a SocketWriter writes what the session sends."""
+
+    broken_rules = BROKEN_RULES  # whoever is closed with these is not read on: a flood would still cost what its frames cost
 
     # Tornado's own attributes then fit into the dict that instances share the keys of: 1.2 KiB less for each idle session.
     __slots__ = ("_admission", "_identity", "_opened_at", "_timer", "_writer", "traceparent")
@@ -101,6 +111,8 @@ class SocketHandler(HandshakeHandler):
 
     def finish_within(self, farewell: str, code: int, reason: str) -> None:
         """Send what waits and the farewell, then close. Cut the connection if that takes longer than CLOSE_TIMEOUT_S."""
+        if code in self.broken_rules and isinstance(self.ws_connection, FrameSocket):
+            self.ws_connection.ignore()
         self._writer.finish(farewell, code, reason)
         self._start_timer(CLOSE_TIMEOUT_S, self.cut)
 

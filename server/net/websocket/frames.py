@@ -169,7 +169,7 @@ class FrameReader:
         try:
             self._read(data, at, events, most)
         except ViolationError as violation:
-            self._end()
+            self.end()
             events.append(Violated(violation.code, violation.reason))
         self._between = not (self.ended or self._head or self._rest) and self._opcode == CONTINUATION
         return events
@@ -281,10 +281,11 @@ class FrameReader:
         if opcode == PONG:
             return PongFrame(payload)
         closed = _closed(payload)
-        self._end()
+        self.end()
         return closed
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Ignore all further data."""
         self.ended = True
         self._head = self._rest = b""
         self._message, self._decoder, self._left_bytes, self._opcode = None, None, 0, CONTINUATION

@@ -46,8 +46,6 @@ DEAR_CROWD = 2  # so many share the time behind of dear turns: see `SocketLimits
 class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     """One WebSocket: a `WebSocketProtocol` for its handler and an `asyncio.Protocol` for the loop."""
 
-    handler: WebSocketHandler
-
     def __init__(
         self,
         handler: WebSocketHandler,
@@ -124,7 +122,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of frames."""
-        if self.client_terminated:
+        if self.client_terminated or self._reader.ended:
             self._discard(len(data))
             return
         self._heard = True
@@ -340,8 +338,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
-        on_writable = getattr(self.handler, "on_writable", None)
-        if on_writable is not None:
+        if (on_writable := getattr(self.handler, "on_writable", None)) is not None:
             self._run_callback(on_writable)
 
     # --- closing ---
@@ -360,11 +357,15 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
                 code = NORMAL
             self.transport.write(frames.close_frame(code, reason or ""))
             self._set_deadline(self._limits.close_timeout_s)
-        if self.client_terminated:
+        if self.client_terminated or self._reader.ended:
             self._linger()
 
+    def ignore(self) -> None:
+        """The client broke the rules, and is about to be told so: read nothing more from it (section 7.1.7), not even its close frame."""
+        self._reader.end()
+
     def fail(self, code: int, reason: str) -> None:
-        """The client broke the rules: read nothing more from it (section 7.1.7)."""
+        """The client broke the rules: ignore it, and say so."""
         if self.client_terminated:
             return
         self.client_terminated = True
@@ -403,8 +404,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self.client_terminated = self.server_terminated = True
         cut(self.transport)
 
-    def _abort(self) -> None:
-        """Tornado's name for it."""
+    def _abort(self) -> None:  # Tornado's name for it
         self.abort()
 
     def on_connection_close(self) -> None:

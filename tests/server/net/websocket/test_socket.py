@@ -235,6 +235,28 @@ async def test_who_pings_on_and_on_is_closed_though_frames_would_be_allowed() ->
         assert (await client.handler.closed).code == 1008
 
 
+async def test_nothing_more_is_read_of_who_is_ignored_and_it_is_still_told_why() -> None:
+    taken: list[bytes] = []
+
+    class Impatient(Echo):
+        def on_message(self, message: str | bytes) -> None:
+            taken.append(bytes(message))  # type: ignore[arg-type]
+            socket = self.ws_connection
+            socket.ignore()  # type: ignore[union-attr]
+            socket.send([b"enough"])  # type: ignore[union-attr]
+            self.close(4029, "too many")
+
+    async with connected(handler=Impatient) as client:
+        bad = frame(TEXT, b"\xff")
+        client.send(frame(BINARY, b"first"), bad * 2_000, frame(CLOSE, b"\x03\xe8"), bad * 2_000)
+        assert await client.frame() == (BINARY, b"enough")
+        assert await client.frame() == (CLOSE, b"\x0f\xbdtoo many")
+        assert await client.reader.read() == b""  # our half is closed: what the client still sends meets no reset
+        client.writer.close()
+        await client.handler.closed
+    assert taken == [b"first"]
+
+
 async def test_messages_that_waited_tell_since_when() -> None:
     since: list[float | None] = []
 
