@@ -63,7 +63,9 @@ class ServiceError(Exception):
         """
         if self.nothing_ran or not self.retryable:
             return self
-        words = f"{self.message}; it may have taken effect, and this {key} keeps this answer: take a new one to try again"
+        words = (
+            f"{self.message}; it may have taken effect, and this {key} keeps this answer: take a new one to try again"
+        )
         return ServiceError(self.code, words, service=self.service, details=self.details, final=True)
 
 

@@ -40,6 +40,7 @@ LAG_MS = 100  # busy; twice as much is very busy
 PROGRESS_S = 0.02
 STEP_S = 0.5  # between two looks at the load: some measurements of the lag
 UNACKNOWLEDGED = 100  # calls of one session; each answer has some 13 kB
+UPLOADS_AT_ONCE = 20
 HELD_BYTES = 1000 * 1024  # of an upload that does not end; beyond 1 MiB it goes to a file
 
 
@@ -263,13 +264,20 @@ async def unfinished_uploads(gateway: GatewayProcess) -> AsyncIterator[None]:
         '--b\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
     ).encode()
     writers: list[asyncio.StreamWriter] = []
+
+    async def upload() -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writers.append(writer)
+        writer.write(head + bytes(HELD_BYTES))
+        await writer.drain()
+
     try:
         async with asyncio.timeout(FULL_WITHIN_S):
+            # Many between two looks: the gateway gives an upload a minute, and on a busy machine each look takes a second.
             while await status_of_a_newcomer(gateway) != (503, "2"):
-                _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-                writers.append(writer)
-                writer.write(head + bytes(HELD_BYTES))
-                await writer.drain()
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(UPLOADS_AT_ONCE):
+                        group.create_task(upload(), name="upload")
         yield
     finally:
         for writer in writers:

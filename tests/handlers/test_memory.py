@@ -169,7 +169,9 @@ async def test_an_error_that_its_key_keeps_says_so_the_first_time_too(tmp_path: 
     for answer in answers:
         assert answer.code == 503
         assert document(answer)["retryable"] is False
-        assert document(answer)["detail"].endswith("this Idempotency-Key keeps this answer: take a new one to try again")
+        assert document(answer)["detail"].endswith(
+            "this Idempotency-Key keeps this answer: take a new one to try again"
+        )
         assert "Retry-After" not in answer.headers
     assert [answer.headers.get("Idempotency-Replayed") for answer in answers] == [None, "true"]
     assert without_a_key.headers["Retry-After"] == "2"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tornado.iostream import IOStream
-    from tornado.websocket import WebSocketHandler
 
 
 class SocketSlots:
@@ -51,7 +50,6 @@ class SocketSlots:
     close_code: int | None
     close_reason: str | None
     # Tornado's class sets these, in its dict. Declared, they need none when compiled (server/hot_path.py).
-    handler: WebSocketHandler
     stream: IOStream | None
     client_terminated: bool
     server_terminated: bool

@@ -1,11 +1,9 @@
 """A WebSocket on the loop's own transport, behind Tornado's `WebSocketProtocol`: no stream object, no coroutine per frame.
 
-`WebSocketHandler.get_websocket_protocol()` returns a `FrameSocket`. Messages of one read are passed to the handler a few in one call:
-to `on_messages(list)` if it has that method, else to `on_message` one by one, which must not be a coroutine. Its `on_part()` is
-called for a read that completes no frame. A handler that writes a lot calls `send` with whole batches, stops while `paused`, and continues when its `on_writable()` is called.
-
-Whoever starts the closing, we send our close frame, shut down our half of the TCP connection, and then read and drop what
-still comes for a moment. If we closed at once, the kernel would answer it with a reset, which can overtake the close frame.
+`WebSocketHandler.get_websocket_protocol()` returns a `FrameSocket`. Messages of one read are passed to the handler a few in one call: to `on_messages(list)`
+if it has that method, else one by one to `on_message`, which is no coroutine. `on_part()` is called for a read that completes no frame.
+A handler that writes a lot calls `send` with whole batches, stops while `paused`, and continues at its `on_writable()`. At the end we send
+our close frame, shut down our half, and drop what still comes for a moment: a close at once meets a reset, which can overtake the frame.
 """
 
 from __future__ import annotations
@@ -45,6 +43,8 @@ DEAR_CROWD = 2  # so many share the time behind of dear turns: see `SocketLimits
 
 class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     """One WebSocket: a `WebSocketProtocol` for its handler and an `asyncio.Protocol` for the loop."""
+
+    handler: WebSocketHandler
 
     def __init__(
         self,

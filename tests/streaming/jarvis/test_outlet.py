@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import pytest
-
 from streaming.jarvis.outlet import NO_CREDIT_S
 from tests.support.house import House, housed
 from tests.support.live_speech import FRAME_BYTES, LiveSpeech
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.support.world import World
 
 
