@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
 BATCH = 200  # frames in one write
+LONG_BATCH = 20  # messages of 4 kB in one write
 MAX_BATCHES = 150  # channel numbers end there
 PATIENCE_S = 45.0  # for the gateway to end it
 NO_ROOM = 4096  # bytes of answers that a client's kernel takes
@@ -170,6 +171,12 @@ def _opening(batch: int) -> bytes:
     return b"".join(said({"type": "channel.open", "channel": 2 * n + 3, "kind": "tts"}) for n in numbers)
 
 
+@cache
+def _asking(batch: int) -> bytes:
+    numbers = range(batch * BATCH, (batch + 1) * BATCH)
+    return b"".join(said({"type": "call", "id": f"c{n}", "op": "ops.health"}) for n in numbers)
+
+
 def batches(make: Callable[[int], bytes]) -> Iterator[bytes]:
     """The same for every offender, so that making them is not what takes time."""
     return map(make, range(MAX_BATCHES))
@@ -234,7 +241,7 @@ async def long_messages(target: Target, name: str) -> Ended:
     """Messages with about as many values as are taken."""
     client = await Client.entered(target, name)
     many = said({"type": "ping", "t": 1, "values": [[]] * 1_000})
-    return await client.ended(until_refused(client, itertools.repeat(many)))
+    return await client.ended(until_refused(client, itertools.repeat(many * LONG_BATCH)))
 
 
 async def stray_frames(target: Target, name: str) -> Ended:
@@ -247,14 +254,7 @@ async def stray_frames(target: Target, name: str) -> Ended:
 async def never_acknowledged(target: Target, name: str) -> Ended:
     """Answers are read, and never acknowledged nor wanted again."""
     client = await Client.entered(target, name)
-    numbers = itertools.count()
-
-    async def ask() -> None:
-        while True:
-            ask_now = (said({"type": "call", "id": f"c{next(numbers)}", "op": "ops.health"}) for _ in range(BATCH))
-            await client.send(b"".join(ask_now))
-
-    return await client.ended(ask())
+    return await client.ended(until_refused(client, batches(_asking)))
 
 
 async def half_open(target: Target, _name: str) -> Ended:
