@@ -75,6 +75,11 @@ CATALOGUE: dict[str, ErrorKind] = {
         "Ask again in a moment for the first request's answer.",
         retryable=True,
     ),
+    "ALREADY_ANSWERED": ErrorKind(
+        409,
+        "It ran, and its answer is not kept",
+        "The command of that id, or the request of that `Idempotency-Key`, ran, and its answer is no longer kept.",
+    ),
     "ALREADY_EXISTS": ErrorKind(409, "It exists already", "It exists already."),
     "ABORTED": ErrorKind(
         409, "Something else was faster", "Something else was faster: try again from the start.", retryable=True
@@ -147,7 +152,6 @@ CATALOGUE: dict[str, ErrorKind] = {
     "UNKNOWN_CHANNEL": _socket("That channel was never opened."),
     "CHANNEL_IN_USE": _socket("That channel number was used before in this epoch."),
     "ID_REUSED": _socket("That id was used before for another command."),
-    "ALREADY_ANSWERED": _socket("The command of that id ran, and its answer is no longer kept."),
     "FRAMES_MISSING": _socket("Frame numbers jumped although no loss was declared."),
     # --- the socket: bounds ---
     "TOO_MANY_CHANNELS": _socket("As many channels are open as one session may have.", retryable=True),

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from server.errors import ApiError
+from server.errors import ApiError, problem
 from server.shared.in_process_state import ANSWERS
 from streaming.errors import OUTCOME_UNKNOWN
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from server.shared.store_epoch import StoreEpoch
 
 STORED_S = 24 * 3600
+# Of one user's answers within a day. Beyond it only that there was one is kept: else one user could fill the Redis of all, as a
+# search's answer may have megabytes, and a user gets a hundred a minute.
+MOST_KEPT_CHARS = 64 * 1024 * 1024
+SHORT_CHARS = 1_024  # such answers are always kept, and not counted
+KEPT = "kept:"  # the key under which they are counted
 DEAD_AFTER_S = 1.0  # look twice: a Redis that has just restarted does not know yet which replicas live
 
 
@@ -64,8 +69,8 @@ class IdempotencyStore:
     async def claim(self, key: IdempotencyKey) -> StoredAnswer | None:
         """Claim the key. None means that the caller should go on; otherwise returns the stored answer.
 
-        Raises ApiError IDEMPOTENCY_IN_PROGRESS (409), IDEMPOTENCY_KEY_REUSED (422), and for a day ABORTED (409) if the replica
-        that ran the request died: nobody knows whether it took effect.
+        Raises ApiError IDEMPOTENCY_IN_PROGRESS (409), IDEMPOTENCY_KEY_REUSED (422), ALREADY_ANSWERED (409) if there was no room for the
+        answer, and for a day ABORTED (409) if the replica that ran the request died: nobody knows whether it took effect.
         """
         claim = json.dumps({"request": key.request, "replica": self._epoch.replica if self._epoch is not None else ""})
         if await self._state.put(key.name, claim, STORED_S, only_new=True, owner=key.user_id):
@@ -76,6 +81,8 @@ class IdempotencyStore:
         if "status" not in held:
             await self._check_alive(held.get("replica", ""))
             raise ApiError("IDEMPOTENCY_IN_PROGRESS", headers={"Retry-After": "1"})
+        if "not_kept" in held:
+            raise ApiError("ALREADY_ANSWERED")
         return StoredAnswer(held["status"], held["content_type"], held["body"])
 
     async def _check_alive(self, replica: str) -> None:
@@ -87,14 +94,26 @@ class IdempotencyStore:
             raise ApiError("ABORTED", OUTCOME_UNKNOWN, extra={"retryable": False})
 
     async def keep(self, key: IdempotencyKey, answer: StoredAnswer) -> None:
-        """Keep the answer for a day."""
-        record = {
-            "request": key.request,
-            "status": answer.status,
-            "content_type": answer.content_type,
-            "body": answer.body,
-        }
+        """Keep the answer for a day; if the user has used up the room for a day, only that there was one."""
+        record: dict[str, Any] = {"request": key.request}
+        if await self._has_room(key, answer):
+            record |= {"status": answer.status, "content_type": answer.content_type, "body": answer.body}
+        else:  # the other fields are what an earlier release beside this one answers
+            gone = ApiError("ALREADY_ANSWERED")
+            body = json.dumps(problem(gone, "", ""))
+            record |= {
+                "not_kept": True,
+                "status": gone.status,
+                "content_type": "application/problem+json",
+                "body": body,
+            }
         await self._state.put(key.name, json.dumps(record), STORED_S, owner=key.user_id)
+
+    async def _has_room(self, key: IdempotencyKey, answer: StoredAnswer) -> bool:
+        n_chars = len(answer.body)
+        if n_chars <= SHORT_CHARS:
+            return True
+        return await self._state.add(KEPT + _digest(key.user_id), n_chars, STORED_S) <= MOST_KEPT_CHARS
 
     async def release(self, key: IdempotencyKey) -> None:
         """Release the key after a request that had no effect; the same request may be sent again."""

@@ -181,6 +181,9 @@ class LocalState:
         self._holder(key).put(key, new, now + ttl_s, now)
         return True
 
+    async def add(self, _key: str, _number: int, _ttl_s: float) -> int:
+        return 0
+
     # --- revocations ---
 
     async def revoke(self, token_id: str, until: float) -> None:

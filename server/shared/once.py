@@ -45,6 +45,8 @@ class RunOnceStore:
             try:
                 kept = await self._store.claim(stored_at)
             except ApiError as refused:  # no other request can use this key
+                if refused.code == "ALREADY_ANSWERED":
+                    return NOT_KEPT
                 if refused.code == "ABORTED":
                     raise ServiceError("ABORTED", refused.detail, final=True) from None
                 if loop.time() >= give_up_at:

@@ -46,6 +46,14 @@ return 1
 """
 
 
+# The first addition sets when the sum is forgotten.
+ADD = """
+local sum = redis.call('INCRBY', KEYS[1], ARGV[1])
+if sum == tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return sum
+"""
+
+
 class State(Protocol):
     """State shared by all replicas that reach the same Redis. Keys consist of ids and never contain a client's raw text."""
 
@@ -70,6 +78,12 @@ class State(Protocol):
 
     async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
         """Compare and set: store `new` if the value is `old`; False if it is not."""
+
+    async def add(self, key: str, number: int, ttl_s: float) -> int:
+        """Add to a sum that begins with 0 and is forgotten `ttl_s` after its first addition; returns it.
+
+        0 without Redis, where memory is bounded in another way: see `put`.
+        """
 
     async def revoke(self, token_id: str, until: float) -> None:
         """Revoke a token or family. `until`: Unix seconds after which it can be forgotten.
@@ -165,6 +179,11 @@ class RedisState:
             replaced: int = await self._link.call("EVAL", REPLACE, 1, PREFIX + key, old, new, _ms(ttl_s), patient=True)
             return replaced == 1
         return await self._local.replace(key, old, new, ttl_s)
+
+    async def add(self, key: str, number: int, ttl_s: float) -> int:
+        with contextlib.suppress(*AWAY):
+            return int(await self._link.call("EVAL", ADD, 1, PREFIX + key, number, _ms(ttl_s), patient=True))
+        return await self._local.add(key, number, ttl_s)
 
     # --- revocations ---
 

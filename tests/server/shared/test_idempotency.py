@@ -10,8 +10,10 @@ import pytest
 from server.errors import ApiError
 from server.shared import idempotency, store_epoch
 from server.shared.idempotency import IdempotencyKey, IdempotencyStore, StoredAnswer, fingerprint
+from server.shared.once import NOT_KEPT, RunOnceStore
 from server.shared.state import LocalState, RedisState
 from server.shared.store_epoch import StoreEpoch
+from streaming.ports import RunKey
 from tests.server.redis_support import running_link
 
 if TYPE_CHECKING:
@@ -98,3 +100,42 @@ async def test_a_request_that_ran_while_redis_was_lost_does_not_run_again_at_its
         while await state.ping() is None:
             await asyncio.sleep(0.02)
         assert await store.claim(ADAS) == ANSWER
+
+
+async def test_one_user_s_answers_do_not_fill_a_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a user's room only that there was an answer is kept: a repeated request runs no second time, and is told so."""
+    monkeypatch.setattr(idempotency, "MOST_KEPT_CHARS", 25_000)
+    long = StoredAnswer(200, "application/json", '"' + "x" * 10_000 + '"')
+    async with running_link(redis_url) as link:
+        store = IdempotencyStore(RedisState(link))
+
+        async def ran(user: str, key: str, answer: StoredAnswer) -> StoredAnswer | str | None:
+            """What the same request gets after it was answered."""
+            asked = IdempotencyKey(user, key, ASKED)
+            assert await store.claim(asked) is None
+            await store.keep(asked, answer)
+            try:
+                return await store.claim(asked)
+            except ApiError as refused:
+                return refused.code
+
+        assert [await ran("ada", str(number), long) for number in range(4)] == [long, long, *["ALREADY_ANSWERED"] * 2]
+        assert await ran("ada", "short", ANSWER) == ANSWER
+        assert await ran("eve", "0", long) == long
+        with pytest.raises(ApiError, match="IDEMPOTENCY_KEY_REUSED"):
+            await store.claim(IdempotencyKey("ada", "3", fingerprint("executor.search", {"query": "coffee"})))
+        size = await link.call("STRLEN", "jarvis:" + IdempotencyKey("ada", "3", ASKED).name)
+        assert size < 1_000
+        ttl_ms = await link.call("PTTL", "jarvis:" + idempotency.KEPT + idempotency._digest("ada"))
+        assert 0 < ttl_ms <= idempotency.STORED_S * 1000
+
+
+async def test_a_command_whose_answer_found_no_room_is_told_so(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "MOST_KEPT_CHARS", 0)
+    async with running_link(redis_url) as link:
+        state = RedisState(link)
+        once = RunOnceStore(state, IdempotencyStore(state))
+        key = RunKey("ada", "s", "c1", "executor.os.command", {"command": "ls"})
+        assert await once.claim(key) is None
+        await once.keep(key, {"data": "x" * 2_000})
+        assert await once.claim(key) == NOT_KEPT
