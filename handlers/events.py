@@ -17,7 +17,9 @@ ResultT = TypeVar("ResultT")
 
 KEEPALIVE = b":\n\n"  # an SSE comment: proxies see traffic, clients ignore it
 KEEPALIVE_S = 15.0  # proxies close connections that are silent for 30 to 60 seconds
-MAX_WAITING = 1000  # a client slower than its task loses the oldest progress events, but never the result
+# A client slower than its task loses the oldest progress events, but never the result.
+MAX_WAITING = 1000
+MAX_WAITING_BYTES = 1024 * 1024
 
 
 def server_sent_event(name: str, json_data: bytes) -> bytes:
@@ -41,7 +43,8 @@ class WaitingEvents:
     """Queue of progress events between a task and a client that may be slower."""
 
     def __init__(self) -> None:
-        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[bytes] = deque()
+        self._bytes = 0
         self._wake = asyncio.Event()
 
     def put(self, progress: TaskProgress) -> None:
@@ -51,6 +54,9 @@ class WaitingEvents:
     def put_event(self, event: bytes) -> None:
         """Queue an encoded event; never waits."""
         self._waiting.append(event)
+        self._bytes += len(event)
+        while len(self._waiting) > MAX_WAITING or (self._bytes > MAX_WAITING_BYTES and len(self._waiting) > 1):
+            self._bytes -= len(self._waiting.popleft())
         self._wake.set()
 
     def wake(self) -> None:
@@ -67,6 +73,7 @@ class WaitingEvents:
         self._wake.clear()
         chunk = b"".join(self._waiting)
         self._waiting.clear()
+        self._bytes = 0
         return chunk
 
 
