@@ -6,7 +6,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from handlers.realtime import RealtimeHandler
+from server.net.websocket.socket import FrameSocket
+from streaming.jarvis.entry import CloseCode
 
 
 async def test_a_client_that_leaves_while_its_token_is_verified_opens_no_session() -> None:
@@ -51,3 +55,27 @@ def test_whatever_comes_is_a_sign_of_life() -> None:
     handler.on_ping(b"")
     handler.on_pong(b"")
     assert len(heard) == 3
+
+
+@pytest.mark.plain_python("replaces a method of a compiled class")
+@pytest.mark.parametrize(
+    ("code", "ignored"),
+    [
+        (CloseCode.TOO_MANY_MESSAGES, True),
+        (CloseCode.PROTOCOL_ERROR, True),
+        (CloseCode.MESSAGE_TOO_BIG, True),
+        (CloseCode.SLOW_CONSUMER, False),
+        (CloseCode.SESSION_TAKEN_OVER, False),
+    ],
+)
+def test_whoever_floods_or_breaks_a_rule_is_not_read_on(
+    monkeypatch: pytest.MonkeyPatch, code: CloseCode, ignored: bool
+) -> None:
+    calls: list[None] = []
+    monkeypatch.setattr(FrameSocket, "ignore", lambda _socket: calls.append(None))
+    handler: Any = object.__new__(RealtimeHandler)
+    handler._ending, handler._start_timer = None, lambda *_: None
+    handler._writer = SimpleNamespace(finish=lambda *_: None)
+    handler.ws_connection = object.__new__(FrameSocket)
+    handler.end(code, "because")
+    assert bool(calls) is ignored
