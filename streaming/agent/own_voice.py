@@ -27,10 +27,17 @@ class OwnVoice:
         self._since = inf
         self._late = False  # the current utterance began just after our last words were played
         self.audible = False  # the current utterance may be ours, or have something of ours
+        self._appeared = False  # an echo, at the last utterance
         self.came_back = False  # it was ours, or an earlier one was
 
-    def speech_began(self, s_ago: float, reply: Turn | None) -> None:
-        """An utterance began so many seconds ago, into `reply` if one is playing or paused."""
+    def speech_began(self, s_ago: float, reply: Turn | None, *, appears: bool = False) -> None:
+        """An utterance began so many seconds ago, into `reply` if one is playing or paused.
+
+        `appears`: an echo has just begun, of which some may be heard. Afterwards it is taken out.
+        """
+        if appears or self._appeared:
+            self.came_back = appears
+        self._appeared = appears
         now, self._reply = self._clock(), reply
         silent_since = now - self._sounding.silent_s(now)
         self._since = min(now - s_ago, silent_since) if self._silent else now - s_ago

@@ -29,7 +29,7 @@ from streaming.ports import (
     SpeechStarted,
     SpeechStopped,
 )
-from streaming.sound.echo import FarEnd
+from streaming.sound.echo import FarEnd, installed
 from streaming.sound.microphone import MicrophoneInput
 from streaming.sound.wake import Attention
 
@@ -60,7 +60,7 @@ class TurnLane(Lane):
         self._setup = setup
         self._reply = reply
         self._language = source.language if source else reply.language
-        self._far_end = FarEnd() if source is not None and source.echo_cancellation else None
+        self._far_end = FarEnd() if source is not None and (source.echo_cancellation or installed()) else None
         self._microphone: MicrophoneInput | None = None
         if source is not None:
             attention = Attention(self._in_conversation, self._sounding) if source.wake_word else None
@@ -161,7 +161,7 @@ class TurnLane(Lane):
             case SpeechStarted(at_ms=at_ms):
                 self._somebody_speaks = True
                 self._over, self._begun = self._stage.replying, self._moment(ended_s_ago(at_ms))
-                self._own_voice.speech_began(ended_s_ago(at_ms), self._over)
+                self._own_voice.speech_began(ended_s_ago(at_ms), self._over, appears=self._microphone.echo_appears)
                 if self._turn is not None and not self._own_voice.came_back:
                     self._turn.pause()
             case InterimTranscript(text=text) if text:

@@ -1,8 +1,9 @@
-"""AEC3, and what it takes from the beginning of a word that is said into the reply.
+"""The echo canceller of one microphone: the microphone itself where nothing comes back, else AEC3 and what that takes from the user.
 
-AEC3 removes the echo without a rest, but it also suppresses the first 150 ms of what is said over it: "Stop" becomes "up", or nothing.
-So while the far end sounds, a quarter of a second of its output is held back. Once it lets a voice through, the beginning of that is
-taken from the microphone itself, with the echo subtracted by a model of the room.
+AEC3 removes an echo without a rest. But it also suppresses the first 150 ms of what is said over the far end, be there an echo or none:
+"Stop" becomes "up", or nothing. So it is used only where an echo is found. There, while the far end sounds, a quarter of a second of its
+output is held back. Once it lets a voice through, the beginning of that is taken from the microphone itself, with the echo subtracted
+by a model of the room.
 """
 
 from __future__ import annotations
@@ -14,41 +15,67 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streaming.sound.codecs import SERVICE_RATE_HZ
+from streaming.sound.echo_path import LOOK, EchoPath
 from streaming.sound.room import HISTORY, Room
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from streaming.sound.room import Samples
+
     Block = NDArray[np.int16]
 
 BLOCK = SERVICE_RATE_HZ // 100  # samples: AEC3 works on 10 ms
 # In blocks:
+LOOK_EVERY = 5
 HELD = 25  # a soft consonant is up to 200 ms before what AEC3 lets through
 STILL_MUTED = 25  # after that, AEC3 still suppresses some; with 15, "cancel" is heard as "can no"
 TAIL = 40  # for which an echo may come back after the far end fell silent
 PAUSE = 30  # without a voice; the next word's beginning is suppressed again
 LEARNT, LEARNT_AT_LEAST = 150, 50  # of echo alone, from which the room is fitted
+SELDOM = 200  # between two fits of a room that cannot be told
 VOICE, VOICE_OF = 2, 3  # blocks with a voice, of so many
 VOICE_ENERGY = 1e4  # mean square of a sample, -50 dB of full scale: the rest of an echo is weaker
 VOICE_SHARE = 0.06  # of the microphone's energy: of an echo, AEC3 leaves less
+WORSE = 2.0  # times as much of the echo left as when the room was fitted: it has changed
+BEGINNING = 150  # of an echo, in which AEC3 still learns, and may let some of it through
 
 
 class Canceller:
-    """The echo canceller of one microphone. Its calls block."""
+    """Its calls block. `expected`: an echo is taken out until it is certain that there is none; else not until one is found."""
 
-    def __init__(self) -> None:
-        webrtc: Any = importlib.import_module("pywebrtc_audio")
-        self._aec3 = webrtc.EchoCanceller(SERVICE_RATE_HZ, 1, 0)
+    def __init__(self, *, expected: bool = True) -> None:
+        self._path = EchoPath(found=None if expected else False)
+        self._aec3: Any = _aec3() if expected else None
         kept = HISTORY + (LEARNT + HELD + 1) * BLOCK  # with the newest block
         self._near = self._far = np.zeros(kept, np.int16)
         self._held: deque[Block] = deque()
         self._voices: deque[bool] = deque(maxlen=VOICE_OF)
         self._since_far = TAIL  # blocks since the far end sounded
+        self._since_look = 0
         self._since_voice = PAUSE
         self._alone = 0  # blocks of the far end alone, up to now
         self._speaks = False  # a voice is let through
         self._restored = 0  # blocks of it, since it was noticed
         self._room: Room | None = None
+        self._left_share = 0.0  # of the echo that it was fitted to
+        self._learnt = 0  # blocks of that
+        self._sounded = 0 if expected else BEGINNING  # blocks of the far end since an echo appeared
+
+    @property
+    def cancels(self) -> bool:
+        """False while the microphone is passed on as it is."""
+        return self._path.found is not False
+
+    @property
+    def learning(self) -> bool:
+        """True if an echo has just appeared: some of it may be heard."""
+        return self.cancels and self._sounded < BEGINNING
+
+    @property
+    def resting(self) -> bool:
+        """True if nothing is held back and no echo can come."""
+        return self._since_far >= TAIL and not self._held
 
     def process(self, near: bytes, far: bytes) -> bytes:
         """Cancel the echo in whole blocks. What is held back comes with later ones."""
@@ -62,47 +89,99 @@ class Canceller:
         return held
 
     def _block(self, near: Block, far: Block) -> list[Block]:
-        clean: Block = self._aec3.process(near, far)
         self._near, self._far = np.append(self._near[BLOCK:], near), np.append(self._far[BLOCK:], far)
         self._since_far = 0 if far.any() else self._since_far + 1
+        if self._since_far >= TAIL:
+            self._speaks, self._alone = False, 0
+            return [*self._released(), near]
+        self._look()
+        if not self.cancels:
+            return [*self._released(), near]
+        self._sounded += 1
+        clean: Block = self._aec3.process(near, far)
         voice = _energy(clean) > max(VOICE_ENERGY, VOICE_SHARE * _energy(near))
         self._voices.append(voice)
         self._since_voice = 0 if voice else self._since_voice + 1
         self._held.append(clean)
-        if self._since_far >= TAIL:
-            self._speaks, self._alone = False, 0
-            return self._released()
         if self._speaks:
             self._speaks = self._since_voice < PAUSE
             self._restored += 1
             return self._released(restored=self._restored <= STILL_MUTED)
         self._alone += 1
         if sum(self._voices) >= VOICE:
-            self._learn()
+            if self._room is None:
+                self._learn()
             self._speaks, self._alone, self._restored = True, 0, 0
             return self._released(restored=True)
+        if self._alone % LEARNT_AT_LEAST == HELD:
+            self._learn()  # now, and not when somebody waits for the voice
         return [self._held.popleft()] if len(self._held) > HELD else []
+
+    def _look(self) -> None:
+        """See now and then whether there is an echo."""
+        self._since_look += 1
+        if self._since_look < LOOK_EVERY:
+            return
+        self._since_look, before = 0, self._path.found
+        near, far = self._near[-LOOK:], self._far[-LOOK - HISTORY :]
+        self._path.look(near.astype(np.float64), far.astype(np.float64))
+        if self._path.found and before is False:
+            self._begin()
+        elif before is not False and self._path.found is False:
+            begin = len(self._near) - (len(self._held) + 1) * BLOCK  # the newest block is still to come
+            self._held = deque(self._near[begin:-BLOCK].reshape(-1, BLOCK))
+
+    def _begin(self) -> None:
+        """An echo has appeared: let AEC3 learn it from what was recorded so far."""
+        self._aec3, self._room, self._sounded = _aec3(), None, 0
+        self._alone, self._speaks = LOOK // BLOCK, False
+        self._voices.clear()
+        for start in range(HISTORY % BLOCK, len(self._near) - BLOCK, BLOCK):  # the newest block is still to come
+            self._aec3.process(self._near[start : start + BLOCK], self._far[start : start + BLOCK])
 
     def _released(self, *, restored: bool = False) -> list[Block]:
         """All that is held; `restored`: from the microphone, if the room is known."""
         blocks = list(self._held)
         self._held.clear()
-        if not restored or self._room is None:
+        if not restored or self._room is None or not blocks:
             return blocks
         n_samples = len(blocks) * BLOCK
-        near, far = self._near[-n_samples:], self._far[-n_samples - HISTORY :]
-        residual = self._room.residual(near.astype(np.float64), far.astype(np.float64))
+        residual = self._room.residual(*_floats(self._near[-n_samples:], self._far[-n_samples - HISTORY :]))
         return [np.clip(np.rint(residual), -32_768, 32_767).astype("<i2")]
 
     def _learn(self) -> None:
-        """Fit the room to the echo before what is held. If there was too little, it is still as it was."""
+        """Fit the room to the echo before what is held, if it is not known well. If there was too little, it stays as it was."""
         learnt = min(LEARNT, self._alone - len(self._held))
-        if learnt < LEARNT_AT_LEAST:
+        in_vain = self._room is None and self._learnt == LEARNT
+        if learnt < LEARNT_AT_LEAST or (in_vain and self._alone % SELDOM != HELD):
             return
         end = len(self._near) - len(self._held) * BLOCK
+        if self._room is not None and self._learnt == LEARNT:
+            begin = end - LEARNT_AT_LEAST * BLOCK
+            near, far = _floats(self._near[begin:end], self._far[begin - HISTORY : end])
+            if _left(self._room, near, far) <= WORSE * self._left_share:
+                return
         begin = end - learnt * BLOCK
-        near, far = self._near[begin:end], self._far[begin - HISTORY : end]
-        self._room = Room.fit(near.astype(np.float64), far.astype(np.float64))
+        near, far = _floats(self._near[begin:end], self._far[begin - HISTORY : end])
+        room = Room.fit(near, far)
+        if room is not None or self._room is None or _left(self._room, near, far) > WORSE * self._left_share:
+            self._room, self._learnt = room, learnt
+            self._left_share = _left(room, near, far) if room is not None else 0.0
+
+
+def _aec3() -> Any:
+    webrtc: Any = importlib.import_module("pywebrtc_audio")
+    return webrtc.EchoCanceller(SERVICE_RATE_HZ, 1, 0)
+
+
+def _floats(near: Block, far: Block) -> tuple[Samples, Samples]:
+    return near.astype(np.float64), far.astype(np.float64)
+
+
+def _left(room: Room, near: Samples, far: Samples) -> float:
+    """The share of an echo that the room does not explain."""
+    left = room.residual(near, far)
+    return float(left @ left / (near @ near + 1))
 
 
 def _energy(block: Block) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from functools import cache
 from typing import TYPE_CHECKING
 
 from streaming.ports import ServiceError
@@ -25,65 +26,121 @@ BLOCK_BYTES = SERVICE_RATE_HZ // 100 * BYTES_PER_SAMPLE  # AEC3 works on blocks 
 # Between what was read and what the client plays; less is jitter of its reports, and a jump costs AEC3 a second.
 MAX_DRIFT_MS = 120
 BYTES_PER_MS = SERVICE_RATE_HZ // 1000 * BYTES_PER_SAMPLE
+MOST_SENT_MS = 5_000  # of audio that no microphone has asked for
+LATE_BYTES = 1_000 * BYTES_PER_MS  # of audio that was played and may be asked for once more
 
 
 class FarEnd:
     """What the client's loudspeaker plays, at the microphone's rate."""
 
     def __init__(self) -> None:
+        self._sent = bytearray()  # not resampled yet
         self._pcm = bytearray()
+        self._dropped = 0  # bytes that were before `_pcm`
         self._read = 0
         self._played_ms: Callable[[], float] | None = None
         self._resampler: Resampler | None = None
         self._rate_hz = 0
 
+    @property
+    def silent(self) -> bool:
+        """True while there is no utterance."""
+        return self._played_ms is None
+
     def begin(self, rate_hz: int, played_ms: Callable[[], float]) -> None:
         """Start an utterance; `played_ms` returns how much of it the client has played."""
-        self._pcm.clear()
-        self._read, self._rate_hz, self._played_ms = 0, rate_hz, played_ms
-        from streaming.sound import ffmpeg  # noqa: PLC0415 - see `codecs`
-
-        self._resampler = ffmpeg.Resampler(SERVICE_RATE_HZ)
+        self._forget()
+        self._read = self._dropped = 0
+        self._rate_hz, self._played_ms = rate_hz, played_ms
 
     def add(self, pcm: bytes) -> None:
         """Add audio before it is sent."""
-        if self._resampler is not None and pcm:
-            self._pcm += self._resampler.feed_pcm(pcm, self._rate_hz)
+        self._sent += pcm
+        if len(self._sent) > MOST_SENT_MS * self._rate_hz // 1000 * BYTES_PER_SAMPLE:
+            self._resample()  # nobody reads: keep what was played lately
 
     def end(self) -> None:
         """The utterance ended or was stopped."""
-        self._pcm.clear()
-        self._played_ms = self._resampler = None
+        self._forget()
+        self._played_ms = None
 
     def take(self, n_bytes: int) -> bytes:
         """What was played while `n_bytes` were recorded; silence if nothing was."""
         if self._played_ms is None:
             return bytes(n_bytes)
+        self._resample()
         end = round(self._played_ms()) * BYTES_PER_MS
         if abs(end - (self._read + n_bytes)) > MAX_DRIFT_MS * BYTES_PER_MS:
-            self._read = max(0, end - n_bytes)
-        taken = bytes(self._pcm[self._read : self._read + n_bytes])
+            self._read = max(self._dropped, end - n_bytes)
+        start = self._read - self._dropped
+        taken = bytes(self._pcm[start : start + n_bytes])
         self._read += n_bytes if end > 0 else 0
         return taken.ljust(n_bytes, b"\0") if end > 0 else bytes(n_bytes)
 
+    def _resample(self) -> None:
+        if self._sent and self._played_ms is not None:
+            if self._resampler is None:
+                from streaming.sound import ffmpeg  # noqa: PLC0415 - see `codecs`
+
+                self._resampler = ffmpeg.Resampler(SERVICE_RATE_HZ)
+            self._pcm += self._resampler.feed_pcm(bytes(self._sent), self._rate_hz)
+            self._sent.clear()
+            played = round(self._played_ms()) * BYTES_PER_MS
+            old = min(played, max(self._read, played - LATE_BYTES)) - LATE_BYTES - self._dropped
+            if old > LATE_BYTES:
+                del self._pcm[:old]
+                self._dropped += old
+
+    def _forget(self) -> None:
+        self._sent.clear()
+        self._pcm.clear()
+        self._resampler = None
+
+
+@cache
+def installed() -> bool:
+    """Whether echoes can be taken out here."""
+    return None not in map(importlib.util.find_spec, PARTS)
+
 
 class EchoFilter(AudioFilter):
-    """Removes the far end from microphone audio, some 22 ms per second of audio. Raises ServiceError if AEC3 is not installed."""
+    """Takes the far end out of microphone audio where it comes back: 22 ms per second of audio, or 6 where it does not, while it sounds.
 
-    def __init__(self, far_end: FarEnd, send: Callable[[bytes], None]) -> None:
-        if None in map(importlib.util.find_spec, PARTS):
+    `expected`: the client asked for it. Raises ServiceError then if AEC3 is not installed.
+    """
+
+    def __init__(self, far_end: FarEnd, send: Callable[[bytes], None], *, expected: bool = True) -> None:
+        if expected and not installed():
             words = "echo cancellation is not installed here: the extra `echo` brings it"
             raise ServiceError("UNIMPLEMENTED", words)
         super().__init__(send)
+        self._expected = expected
         self._canceller: Canceller | None = None  # made by the first audio
         self._far_end = far_end
+        self._resting = True  # audio may pass by the canceller
         self._near = bytearray()  # less than a block
         self._far = bytearray()  # for it, and for all that waits
 
+    @property
+    def learning(self) -> bool:
+        """True if an echo has just appeared: some of it may be heard."""
+        return self._canceller is not None and self._canceller.learning
+
     def feed(self, pcm: bytes) -> None:
         """Add a frame that was just recorded."""
+        if self._resting and self._far_end.silent:
+            self._send(pcm)
+            return
+        self._resting = False
         self._far += self._far_end.take(len(pcm))
         super().feed(pcm)
+
+    def then(self, act: Callable[[], None]) -> None:
+        """Call `act` when all audio up to here was sent."""
+        if self._resting:
+            act()
+        else:
+            super().then(act)
 
     async def _pass_on(self, pcm: bytes) -> None:
         """Filter whole blocks in a thread."""
@@ -93,6 +150,9 @@ class EchoFilter(AudioFilter):
         del self._near[:blocks], self._far[:blocks]
         if near:
             self._pass(await asyncio.to_thread(self._filtered, near, far))
+        if not self._queue and self._far_end.silent and self._canceller is not None and self._canceller.resting:
+            self._send_rest()
+            self._resting = True
 
     def _send_rest(self) -> None:
         """Besides what the canceller holds, it is less than a block, and is sent unfiltered."""
@@ -109,12 +169,12 @@ class EchoFilter(AudioFilter):
 
     def _filtered(self, near: bytes, far: bytes) -> bytes:
         if self._canceller is None:
-            self._canceller = _new_canceller()
+            self._canceller = _new_canceller(expected=self._expected)
         return self._canceller.process(near, far)
 
 
-def _new_canceller() -> Canceller:
+def _new_canceller(*, expected: bool) -> Canceller:
     """Loading the libraries takes 0.1 s the first time."""
     from streaming.sound.canceller import Canceller  # noqa: PLC0415 - needs the extra `echo`
 
-    return Canceller()
+    return Canceller(expected=expected)

@@ -64,13 +64,18 @@ class MicrophoneInput:
         self._listening = Listening(self._kept, self._on_lost)
         self._gate = WakeGate(attention, self._kept.send_audio) if attention is not None else None
         hear = self._gate.feed if self._gate is not None else self._kept.send_audio
-        self._echo = EchoFilter(far_end, hear) if far_end is not None else None
+        self._echo = EchoFilter(far_end, hear, expected=source.echo_cancellation) if far_end is not None else None
         self._hear = self._echo.feed if self._echo is not None else hear
 
     @property
     def filters(self) -> tuple[EchoFilter | WakeGate, ...]:
         """What has to run for audio to get through."""
         return tuple(one for one in (self._echo, self._gate) if one is not None)
+
+    @property
+    def echo_appears(self) -> bool:
+        """True if the loudspeaker's sound has just begun to come back, so that some of it may be heard."""
+        return self._echo is not None and self._echo.learning
 
     @property
     def received_ms(self) -> float:

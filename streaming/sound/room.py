@@ -23,6 +23,7 @@ ROUNDS = 3  # of least squares, each on what the one before left; the last ones 
 STEPS = 12  # of each round towards the solution
 STIFFNESS = 1e-4  # keeps frequencies that the loudspeaker hardly plays from being guessed
 LEFT_SHARE = 0.3  # of the echo's energy; a fit that leaves more has not found the room
+FAINT = 0.01  # of the mean level: weaker frequencies tell less of the delay
 SILENCE = 1e6  # energy of a recording from which nothing can be learnt
 
 
@@ -38,9 +39,9 @@ class Room:
         """The room by a recording of the echo alone; None if it cannot be told. `far` begins HISTORY samples before `near`."""
         if far @ far < SILENCE or near @ near < SILENCE:
             return None
-        delay = max(0, _strongest(near, far) - LEAD)
+        delay = max(0, strongest(near, far)[0] - LEAD)
         room = cls(delay, np.zeros(TAPS))
-        size = _power_of_two(len(near) + TAPS)
+        size = power_of_two(len(near) + TAPS)
         played = far[HISTORY - delay : HISTORY - delay + len(near)]
         spectrum = np.fft.rfft(played, size).conj()
         alike = np.fft.irfft(np.abs(spectrum) ** 2, size)[:TAPS]
@@ -55,17 +56,20 @@ class Room:
     def residual(self, near: Samples, far: Samples) -> Samples:
         """`near` without the echo. `far` begins HISTORY samples before it."""
         begin, n_samples = MAX_DELAY - self.delay, TAPS + len(near)
-        size = _power_of_two(n_samples)
+        size = power_of_two(n_samples)
         echo = np.fft.irfft(np.fft.rfft(far[begin : begin + n_samples], size) * np.fft.rfft(self.taps, size), size)
         return near - echo[TAPS:n_samples]
 
 
-def _strongest(near: Samples, far: Samples) -> int:
-    """The delay at which most frequencies agree."""
-    size = _power_of_two(len(far))
-    cross = np.fft.rfft(near, size) * np.fft.rfft(far, size).conj()
-    agreement = np.abs(np.fft.irfft(cross / (np.abs(cross) + 1), size))
-    return int(np.argmax(agreement[size - HISTORY : size - HISTORY + MAX_DELAY + 1]))
+def strongest(near: Samples, far: Samples) -> tuple[int, float]:
+    """The delay at which most frequencies agree, and how many times as much as usual. `far` begins HISTORY samples before `near`."""
+    size = power_of_two(len(far))
+    cross = np.fft.rfft(near * np.hanning(len(near)), size) * np.fft.rfft(far, size).conj()
+    level = np.abs(cross)
+    agreement = np.abs(np.fft.irfft(cross / (level + FAINT * level.mean() + 1e-9), size))
+    found = agreement[size - HISTORY : size - HISTORY + MAX_DELAY + 1]
+    delay = int(np.argmax(found))
+    return delay, float(found[delay] / (np.sqrt(np.mean(np.square(agreement))) + 1e-9))
 
 
 def _solved(row: Samples, right: Samples) -> Samples:
@@ -88,5 +92,6 @@ def _solved(row: Samples, right: Samples) -> Samples:
     return solution
 
 
-def _power_of_two(at_least: int) -> int:
+def power_of_two(at_least: int) -> int:
+    """The smallest one, at least so much: a size that is transformed fast."""
     return 1 << (at_least - 1).bit_length()

@@ -9,9 +9,11 @@ import sys
 
 import pytest
 
+from server.embedded.stt.endpoint import SpeechBegan, SpeechEndpointer
+from server.embedded.stt.voice_detector import Silero
 from server.embedded.tts.hibari import Hibari
 from streaming.ports import ServiceError
-from streaming.sound.echo import BYTES_PER_MS, EchoFilter, FarEnd
+from streaming.sound.echo import BYTES_PER_MS, EchoFilter, FarEnd, installed
 from tests.server.embedded.speech import recording
 
 FRAME_MS = 20
@@ -24,27 +26,30 @@ def at_16_khz(pcm: bytes) -> array.array[int]:
     far = FarEnd()
     far.begin(24_000, lambda: 0.0)
     far.add(pcm)
+    far.take(0)
     return array.array("h", bytes(far._pcm))
 
 
-def room(reply: array.array[int], user: array.array[int], user_at: int, delay_ms: int, db: int) -> array.array[int]:
-    """What a microphone beside the loudspeaker records."""
+def room(
+    reply: array.array[int], user: array.array[int], user_at: int, delay_ms: int, db: float, echo_from: int = 0
+) -> array.array[int]:
+    """What a microphone beside the loudspeaker records. `echo_from`: the sample at which headphones are unplugged."""
     delay, gain = delay_ms * 16, 10 ** (-db / 20)
     heard = array.array("h", bytes(2 * (len(reply) + delay)))
-    for at, sample in enumerate(reply):
-        heard[at + delay] = round(sample * gain)
+    for at in range(max(0, echo_from - delay), len(reply)):
+        heard[at + delay] = round(reply[at] * gain)
     for at, sample in enumerate(user):
         heard[user_at + at] = max(-32_768, min(32_767, heard[user_at + at] + sample))
     return heard
 
 
-async def filtered(microphone: array.array[int], reply_pcm: bytes) -> array.array[int]:
+async def filtered(microphone: array.array[int], reply_pcm: bytes, *, expected: bool = True) -> array.array[int]:
     """Frame by frame, the client's playing told by the audio's own clock."""
     out, now_ms = bytearray(), 0.0
     far = FarEnd()
     far.begin(24_000, lambda: now_ms)
     far.add(reply_pcm)
-    echo = EchoFilter(far, out.extend)
+    echo = EchoFilter(far, out.extend, expected=expected)
     running = asyncio.get_running_loop().create_task(echo.run(), name="echo")
     near = microphone.tobytes()
     for start in range(0, len(near), FRAME_MS * BYTES_PER_MS):
@@ -82,18 +87,57 @@ async def test_the_reply_goes_and_the_user_stays(reply_pcm: bytes, delay_ms: int
 
 @pytest.mark.parametrize("delay_ms", [20, 80, 200])
 @pytest.mark.parametrize("weaker_db", [6, 12, 20])
-async def test_the_beginning_of_a_word_over_the_reply_is_kept(reply_pcm: bytes, delay_ms: int, weaker_db: int) -> None:
+@pytest.mark.parametrize("expected", [True, False])
+async def test_the_beginning_of_a_word_over_the_reply_is_kept(
+    reply_pcm: bytes, delay_ms: int, weaker_db: int, *, expected: bool
+) -> None:
     """AEC3 alone leaves a hundredth of it: "Stop" is heard as "up"."""
     reply, user = at_16_khz(reply_pcm), array.array("h", recording("flite-kal-stop"))
     onset = next(at for at, sample in enumerate(user) if abs(sample) > 500)
     user_at = 3 * 16_000
-    heard = await filtered(room(reply, user, user_at, delay_ms, weaker_db), reply_pcm)
+    heard = await filtered(room(reply, user, user_at, delay_ms, weaker_db), reply_pcm, expected=expected)
     beginning = slice(onset, onset + BEGINNING)
     assert abs(db(heard[user_at:][beginning]) - db(user[beginning])) <= 2
 
 
+@pytest.mark.parametrize("expected", [True, False])
+@pytest.mark.parametrize("said", ["flite-slt-what-time-is-it", "flite-kal-stop", "human-goforward"])
+async def test_with_headphones_the_microphone_is_heard_as_it_is(reply_pcm: bytes, said: str, *, expected: bool) -> None:
+    """AEC3 would mute or bend a voice over a far end that does not come back: "is it" is heard as "I'm a zit"."""
+    reply, user = at_16_khz(reply_pcm), array.array("h", recording(said))
+    user_at = 2 * 16_000
+    alone = room(reply, user, user_at, 0, math.inf)
+    assert (await filtered(alone, reply_pcm, expected=expected))[user_at:] == alone[user_at:]
+
+
+async def test_a_voice_before_anything_is_known_teaches_no_echo(reply_pcm: bytes) -> None:
+    reply, user = at_16_khz(reply_pcm), array.array("h", recording("human-goforward"))
+    alone = room(reply, user, 0, 0, math.inf)
+    assert (await filtered(alone, reply_pcm))[2 * 16_000 :] == alone[2 * 16_000 :]
+
+
+@pytest.mark.parametrize("expected", [True, False])
+@pytest.mark.parametrize(("weaker_db", "delay_ms"), [(6, 20), (12, 80), (20, 200)])
+async def test_an_echo_that_appears_within_the_reply_goes(
+    reply_pcm: bytes, weaker_db: int, delay_ms: int, *, expected: bool
+) -> None:
+    """The headphones are unplugged: the echo is heard for less than an utterance needs to begin, and then no more."""
+    reply = at_16_khz(reply_pcm)
+    unplugged = room(reply, array.array("h"), 0, delay_ms, weaker_db, echo_from=3 * 16_000)
+    heard = await filtered(unplugged, reply_pcm, expected=expected)
+    begins = 0
+    endpointer = SpeechEndpointer(Silero().stream())
+    endpointer.push(heard.tobytes())
+    while (event := endpointer.next()) is not None:
+        begins += isinstance(event, SpeechBegan)
+    later = slice(5 * 16_000, len(unplugged))
+    assert db(unplugged[later]) - db(heard[later]) >= 12
+    assert begins <= 1
+
+
 async def test_without_the_package_the_channel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pywebrtc_audio", None)
+    installed.cache_clear()
     with pytest.raises(ServiceError, match="echo cancellation is not installed"):
         EchoFilter(FarEnd(), lambda _pcm: None)
 

@@ -1,0 +1,74 @@
+"""Tells whether the loudspeaker's sound comes back into the microphone at all: with headphones it does not. All audio is 16 kHz."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streaming.sound.room import HISTORY, power_of_two, strongest
+
+if TYPE_CHECKING:
+    from streaming.sound.room import Samples
+
+LOOK = 3_200  # samples of the microphone in one look: 200 ms
+TAPS, LEAD = 64, 16  # samples of the way that one look fits, and those of them before its strongest reflection
+STIFFNESS = 1e-3  # of that fit
+QUIET = 1e4  # mean square of a sample, -50 dB of full scale: what is weaker is neither a voice nor an echo that matters
+ECHO_SHARE = (
+    0.4  # of a look's energy that comes from the loudspeaker; chance explains 0.25 of a voice in one look of a hundred
+)
+CLEAR, SAME_DELAY = (
+    12.0,
+    16,
+)  # agreement that is seldom chance, and how far two looks may differ in their delay, in samples
+APART = 4  # looks between two that do not overlap
+# Looks without an echo, while the loudspeaker sounds, after which there is none: half a second if nothing was known, else two seconds.
+NONE_AFTER, GONE_AFTER = 10, 40
+
+
+class EchoPath:
+    """What is known of one microphone. `found`: True, False, or None as long as it is not known."""
+
+    def __init__(self, *, found: bool | None) -> None:
+        self.found = found
+        self._delays: deque[int | None] = deque(maxlen=APART + 1)
+        self._without = 0
+
+    def look(self, near: Samples, far: Samples) -> None:
+        """Look at LOOK samples of the microphone, some 50 ms after the last look. `far` begins HISTORY samples before `near`."""
+        if np.mean(np.square(far)) < QUIET:
+            return  # nothing can come back
+        if np.mean(np.square(near)) < QUIET:
+            self._delays.append(None)
+            self._miss(GONE_AFTER)
+            return
+        delay, agreement = strongest(near, far)
+        earlier = self._delays[0] if len(self._delays) > APART else None
+        self._delays.append(delay if agreement > CLEAR else None)
+        again = agreement > CLEAR and earlier is not None and abs(delay - earlier) <= SAME_DELAY
+        if again or _share(near, far, delay) > ECHO_SHARE:
+            self.found, self._without = True, 0
+        elif self.found is None:
+            self._miss(GONE_AFTER)
+
+    def _miss(self, gone_after: int) -> None:
+        self._without += 1
+        if self._without >= (NONE_AFTER if self.found is None else gone_after):
+            self.found, self._without = False, 0
+
+
+def _share(near: Samples, far: Samples, delay: int) -> float:
+    """The share of the microphone's energy that a short way with about this delay explains. Of the differences, as voices differ more in these."""
+    start = HISTORY - max(0, delay - LEAD) - TAPS
+    heard, played = np.diff(near, prepend=near[:1]), np.diff(far[start : start + TAPS + len(near)], prepend=0.0)
+    size = power_of_two(len(played))
+    spectrum = np.fft.rfft(played[TAPS:], size)
+    alike = np.fft.irfft(np.abs(spectrum) ** 2, size)[:TAPS]
+    alike[0] = alike[0] * (1 + STIFFNESS) + 1
+    right = np.fft.irfft(np.fft.rfft(heard, size) * spectrum.conj(), size)[:TAPS]
+    at = np.arange(TAPS)
+    taps = np.linalg.solve(alike[np.abs(at[:, None] - at)], right)
+    left = heard - np.convolve(played, taps)[TAPS : TAPS + len(heard)]
+    return float(1 - (left @ left) / (heard @ heard + 1))
