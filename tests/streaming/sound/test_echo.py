@@ -152,3 +152,16 @@ def test_while_nothing_is_played_the_far_end_is_silent() -> None:
     assert far.take(640).count(b"\1") == 320
     far.end()
     assert far.take(640) == bytes(640)
+
+
+def test_a_far_end_that_no_microphone_asks_for_keeps_what_was_played_lately() -> None:
+    far, played_ms = FarEnd(), 0.0
+    far.begin(16_000, lambda: played_ms)
+    for second in range(60):
+        far.add((second + 1).to_bytes(2, "little") * 16_000)
+        played_ms = max(0.0, second * 1_000 - 1_500)
+        assert len(far._sent) + len(far._pcm) <= 12_000 * BYTES_PER_MS
+    played_ms = 57_500
+    assert array.array("h", far.take(640)) == array.array("h", [58] * 320)
+    played_ms = 57_520
+    assert array.array("h", far.take(640)) == array.array("h", [58] * 320)
