@@ -38,6 +38,7 @@ VOICE, VOICE_OF = 2, 3  # blocks with a voice, of so many
 VOICE_ENERGY = 1e4  # mean square of a sample, -50 dB of full scale: the rest of an echo is weaker
 VOICE_SHARE = 0.06  # of the microphone's energy: of an echo, AEC3 leaves less
 WORSE = 2.0  # times as much of the echo left as when the room was fitted: it has changed
+SILENCE = np.zeros(BLOCK, np.int16)
 BEGINNING = 150  # of an echo, in which AEC3 still learns, and may let some of it through
 
 
@@ -100,6 +101,8 @@ class Canceller:
         self._sounded += 1
         clean: Block = self._aec3.process(near, far)
         voice = _energy(clean) > max(VOICE_ENERGY, VOICE_SHARE * _energy(near))
+        if self.learning and self._path.mostly_echo:
+            voice = False  # AEC3 lets some of a new echo through
         self._voices.append(voice)
         self._since_voice = 0 if voice else self._since_voice + 1
         self._held.append(clean)
@@ -115,7 +118,10 @@ class Canceller:
             return self._released(restored=True)
         if self._alone % LEARNT_AT_LEAST == HELD:
             self._learn()  # now, and not when somebody waits for the voice
-        return [self._held.popleft()] if len(self._held) > HELD else []
+        if len(self._held) <= HELD:
+            return []
+        self._held.popleft()
+        return [SILENCE]  # what is left of the echo would sometimes be heard as a voice
 
     def _look(self) -> None:
         """See now and then whether there is an echo."""
@@ -136,7 +142,7 @@ class Canceller:
         self._aec3, self._room, self._sounded = _aec3(), None, 0
         self._alone, self._speaks = LOOK // BLOCK, False
         self._voices.clear()
-        for start in range(HISTORY % BLOCK, len(self._near) - BLOCK, BLOCK):  # the newest block is still to come
+        for start in range(len(self._near) - LOOK, len(self._near) - BLOCK, BLOCK):  # the newest block is still to come
             self._aec3.process(self._near[start : start + BLOCK], self._far[start : start + BLOCK])
 
     def _released(self, *, restored: bool = False) -> list[Block]:

@@ -34,7 +34,13 @@ class EchoPath:
     def __init__(self, *, found: bool | None) -> None:
         self.found = found
         self._delays: deque[int | None] = deque(maxlen=APART + 1)
+        self._most: int | None = None  # the delay of the last look, if most of it was an echo
         self._without = 0
+
+    @property
+    def mostly_echo(self) -> bool:
+        """True if the last look saw little else."""
+        return self._most is not None
 
     def look(self, near: Samples, far: Samples) -> None:
         """Look at LOOK samples of the microphone, some 50 ms after the last look. `far` begins HISTORY samples before `near`."""
@@ -42,16 +48,23 @@ class EchoPath:
             return  # nothing can come back
         if np.mean(np.square(near)) < QUIET:
             self._delays.append(None)
+            self._most = None
             self._miss(GONE_AFTER)
             return
         delay, agreement = strongest(near, far)
-        earlier = self._delays[0] if len(self._delays) > APART else None
-        self._delays.append(delay if agreement > CLEAR else None)
-        again = agreement > CLEAR and earlier is not None and abs(delay - earlier) <= SAME_DELAY
-        if again or _share(near, far, delay) > ECHO_SHARE:
+        clear = agreement > CLEAR
+        mostly = clear and _share(near, far, delay) > ECHO_SHARE
+        if any(clear and one is not None and abs(delay - one) <= SAME_DELAY for one in self._earlier(mostly=mostly)):
             self.found, self._without = True, 0
         elif self.found is None:
             self._miss(GONE_AFTER)
+        self._delays.append(delay if clear else None)
+        self._most = delay if mostly else None
+
+    def _earlier(self, *, mostly: bool) -> tuple[int | None, ...]:
+        """Delays, one of which must be that of this look: of the last one if most of both is an echo, else of one that does not overlap."""
+        apart = self._delays[0] if len(self._delays) > APART else None
+        return (self._most if mostly else None, apart)
 
     def _miss(self, gone_after: int) -> None:
         self._without += 1

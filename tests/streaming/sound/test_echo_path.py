@@ -30,9 +30,9 @@ def delayed(far: np.ndarray, delay: int, level: float = 0.3) -> np.ndarray:
 
 @pytest.mark.parametrize("known", [None, False])
 @pytest.mark.parametrize("delay", [0, 320, 3_200, 5_000])
-def test_an_echo_is_found_in_one_look(delay: int, *, known: bool | None) -> None:
+def test_an_echo_is_found_in_two_looks(delay: int, *, known: bool | None) -> None:
     far = noise(1)
-    assert looked(EchoPath(found=known), delayed(far, delay), far, 1) is True
+    assert looked(EchoPath(found=known), delayed(far, delay), far, 2) is True
 
 
 @pytest.mark.parametrize("known", [None, False])
