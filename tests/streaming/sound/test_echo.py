@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import itertools
 import math
 import sys
 
@@ -85,9 +86,10 @@ async def test_the_reply_goes_and_the_user_stays(reply_pcm: bytes, delay_ms: int
     assert abs(db((await filtered(both, reply_pcm))[spoken]) - db(user)) <= 6
 
 
-@pytest.mark.parametrize("delay_ms", [20, 80, 200])
-@pytest.mark.parametrize("weaker_db", [6, 12, 20])
-@pytest.mark.parametrize("expected", [True, False])
+@pytest.mark.parametrize(
+    ("weaker_db", "delay_ms", "expected"),
+    zip([6, 6, 6, 12, 12, 12, 20, 20, 20], [20, 80, 200] * 3, itertools.cycle([True, False])),
+)
 async def test_the_beginning_of_a_word_over_the_reply_is_kept(
     reply_pcm: bytes, delay_ms: int, weaker_db: int, *, expected: bool
 ) -> None:
@@ -100,8 +102,9 @@ async def test_the_beginning_of_a_word_over_the_reply_is_kept(
     assert abs(db(heard[user_at:][beginning]) - db(user[beginning])) <= 2
 
 
-@pytest.mark.parametrize("expected", [True, False])
-@pytest.mark.parametrize("said", ["flite-slt-what-time-is-it", "flite-kal-stop", "human-goforward"])
+@pytest.mark.parametrize(
+    ("said", "expected"), [("flite-slt-what-time-is-it", True), ("flite-kal-stop", True), ("human-goforward", False)]
+)
 async def test_with_headphones_the_microphone_is_heard_as_it_is(reply_pcm: bytes, said: str, *, expected: bool) -> None:
     """AEC3 would mute or bend a voice over a far end that does not come back: "is it" is heard as "I'm a zit"."""
     reply, user = at_16_khz(reply_pcm), array.array("h", recording(said))
@@ -110,14 +113,24 @@ async def test_with_headphones_the_microphone_is_heard_as_it_is(reply_pcm: bytes
     assert (await filtered(alone, reply_pcm, expected=expected))[user_at:] == alone[user_at:]
 
 
+@pytest.mark.parametrize("text", ["Stop.", "Wait.", "No."])
+async def test_the_voice_that_speaks_is_not_its_own_echo(reply_pcm: bytes, text: str) -> None:
+    """A synthetic voice's "s" is to the sample like another one that it has just said."""
+    reply, user = at_16_khz(reply_pcm), at_16_khz(Hibari().say(text, "heart", 1.0, lambda: True).pcm)
+    for user_at in (40_000, 67_000):
+        alone = room(reply, user, user_at, 0, math.inf)
+        assert (await filtered(alone, reply_pcm, expected=False)) == alone
+
+
 async def test_a_voice_before_anything_is_known_teaches_no_echo(reply_pcm: bytes) -> None:
     reply, user = at_16_khz(reply_pcm), array.array("h", recording("human-goforward"))
     alone = room(reply, user, 0, 0, math.inf)
     assert (await filtered(alone, reply_pcm))[2 * 16_000 :] == alone[2 * 16_000 :]
 
 
-@pytest.mark.parametrize("expected", [True, False])
-@pytest.mark.parametrize(("weaker_db", "delay_ms"), [(6, 20), (12, 80), (20, 200)])
+@pytest.mark.parametrize(
+    ("weaker_db", "delay_ms", "expected"), [(6, 20, True), (6, 200, False), (12, 80, False), (20, 200, True)]
+)
 async def test_an_echo_that_appears_within_the_reply_goes(
     reply_pcm: bytes, weaker_db: int, delay_ms: int, *, expected: bool
 ) -> None:
