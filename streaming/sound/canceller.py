@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BLOCK = SERVICE_RATE_HZ // 100  # samples: AEC3 works on 10 ms
 # In blocks:
-LOOK_EVERY = 5
+LOOK_EVERY, LOOK_SELDOM = 5, 20  # the latter where it is known that there is an echo
 HELD = 25  # a soft consonant is up to 200 ms before what AEC3 lets through
 STILL_MUTED = 25  # after that, AEC3 still suppresses some; with 15, "cancel" is heard as "can no"
 TAIL = 40  # for which an echo may come back after the far end fell silent
@@ -126,11 +126,12 @@ class Canceller:
     def _look(self) -> None:
         """See now and then whether there is an echo."""
         self._since_look += 1
-        if self._since_look < LOOK_EVERY:
+        every = LOOK_SELDOM if self._path.found and not self.learning else LOOK_EVERY
+        if self._since_look < every:
             return
         self._since_look, before = 0, self._path.found
         near, far = self._near[-LOOK:], self._far[-LOOK - HISTORY :]
-        self._path.look(near.astype(np.float64), far.astype(np.float64))
+        self._path.look(*_floats(near, far), every * 10)
         if self._path.found and before is False:
             self._begin()
         elif before is not False and self._path.found is False:

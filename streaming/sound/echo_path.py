@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 LOOK = 3_200  # samples of the microphone in one look: 200 ms
 TAPS, LEAD = 64, 16  # samples of the way that one look fits, and those of them before its strongest reflection
 STIFFNESS = 1e-3  # of that fit
-QUIET = 1e4  # mean square of a sample, -50 dB of full scale: what is weaker is neither a voice nor an echo that matters
+QUIET, LOW = (
+    3e2,
+    1e4,
+)  # mean squares of a sample, -65 and -50 dB of full scale: an echo in which no voice is heard; softer than a voice
 ECHO_SHARE = (
     0.4  # of a look's energy that comes from the loudspeaker; chance explains 0.25 of a voice in one look of a hundred
 )
@@ -24,8 +27,8 @@ CLEAR, SAME_DELAY = (
     16,
 )  # agreement that is seldom chance, and how far two looks may differ in their delay, in samples
 APART = 4  # looks between two that do not overlap
-# Looks without an echo, while the loudspeaker sounds, after which there is none: half a second if nothing was known, else two seconds.
-NONE_AFTER, GONE_AFTER = 10, 40
+# Of the loudspeaker without an echo, after which there is none: if nothing was known, and if there was one.
+NONE_AFTER_MS, GONE_AFTER_MS = 500, 2_000
 
 
 class EchoPath:
@@ -35,29 +38,30 @@ class EchoPath:
         self.found = found
         self._delays: deque[int | None] = deque(maxlen=APART + 1)
         self._most: int | None = None  # the delay of the last look, if most of it was an echo
-        self._without = 0
+        self._without_ms = 0
 
     @property
     def mostly_echo(self) -> bool:
         """True if the last look saw little else."""
         return self._most is not None
 
-    def look(self, near: Samples, far: Samples) -> None:
-        """Look at LOOK samples of the microphone, some 50 ms after the last look. `far` begins HISTORY samples before `near`."""
-        if np.mean(np.square(far)) < QUIET:
+    def look(self, near: Samples, far: Samples, after_ms: int) -> None:
+        """Look at LOOK samples of the microphone, so long after the last look. `far` begins HISTORY samples before `near`."""
+        if np.mean(np.square(far)) < LOW:
             return  # nothing can come back
-        if np.mean(np.square(near)) < QUIET:
+        level = np.mean(np.square(near))
+        if level < QUIET:
             self._delays.append(None)
             self._most = None
-            self._miss(GONE_AFTER)
+            self._miss(after_ms)
             return
         delay, agreement = strongest(near, far)
         clear = agreement > CLEAR
         mostly = clear and _share(near, far, delay) > ECHO_SHARE
         if any(clear and one is not None and abs(delay - one) <= SAME_DELAY for one in self._earlier(mostly=mostly)):
-            self.found, self._without = True, 0
-        elif self.found is None:
-            self._miss(GONE_AFTER)
+            self.found, self._without_ms = True, 0
+        elif self.found is None or (not clear and level < LOW):  # a voice would hide it
+            self._miss(after_ms)
         self._delays.append(delay if clear else None)
         self._most = delay if mostly else None
 
@@ -66,10 +70,10 @@ class EchoPath:
         apart = self._delays[0] if len(self._delays) > APART else None
         return (self._most if mostly else None, apart)
 
-    def _miss(self, gone_after: int) -> None:
-        self._without += 1
-        if self._without >= (NONE_AFTER if self.found is None else gone_after):
-            self.found, self._without = False, 0
+    def _miss(self, ms: int) -> None:
+        self._without_ms += ms
+        if self._without_ms >= (NONE_AFTER_MS if self.found is None else GONE_AFTER_MS):
+            self.found, self._without_ms = False, 0
 
 
 def _share(near: Samples, far: Samples, delay: int) -> float:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streaming.sound.echo_path import GONE_AFTER, LOOK, NONE_AFTER, EchoPath
+from streaming.sound.echo_path import GONE_AFTER_MS, LOOK, NONE_AFTER_MS, EchoPath
 from streaming.sound.room import HISTORY
 
-STEP = 800  # samples between two looks
+STEP, STEP_MS = 800, 50  # between two looks
 N_LOOKS = 60
 
 
@@ -20,7 +20,7 @@ def looked(path: EchoPath, near: np.ndarray, far: np.ndarray, n_looks: int) -> b
     """`near` and `far` are of the same time."""
     for start in range(0, n_looks * STEP, STEP):
         end = start + HISTORY + LOOK
-        path.look(near[end - LOOK : end], far[start:end])
+        path.look(near[end - LOOK : end], far[start:end], STEP_MS)
     return path.found
 
 
@@ -44,7 +44,7 @@ def test_an_echo_beside_a_louder_voice_is_found_by_its_delay(*, known: bool | No
 @pytest.mark.parametrize("near", [noise(2), noise(2, 10)], ids=["a voice", "nobody"])
 def test_without_an_echo_there_is_soon_none(near: np.ndarray) -> None:
     path, far = EchoPath(found=None), noise(1)
-    assert looked(path, near, far, NONE_AFTER - 1) is None
+    assert looked(path, near, far, NONE_AFTER_MS // STEP_MS - 1) is None
     assert looked(path, near, far, 1) is False
     assert looked(path, near, far, N_LOOKS) is False
 
@@ -52,7 +52,7 @@ def test_without_an_echo_there_is_soon_none(near: np.ndarray) -> None:
 def test_an_echo_is_gone_when_the_loudspeaker_is_not_heard_for_long() -> None:
     path, far = EchoPath(found=True), noise(1)
     assert looked(path, noise(2), far, N_LOOKS) is True, "somebody speaks over it"
-    assert looked(path, noise(2, 10), far, GONE_AFTER - 1) is True
+    assert looked(path, noise(2, 10), far, GONE_AFTER_MS // STEP_MS - 1) is True
     assert looked(path, noise(2, 10), far, 1) is False
 
 
