@@ -77,6 +77,9 @@ CONVERSATIONS: list[list[tuple[str, dict[str, str]]]] = [
     [("Yes, and what is 2 plus 3?", {FIRST: MADE, "Yes, and what is 2 plus 3?": "2 plus 3 is 5."})],
     [("No, what is 2 plus 3?", {FIRST: UNDONE, "No, what is 2 plus 3?": "2 plus 3 is 5."})],
     [
+        ("yes, hmm", {"yes, hmm": ASKED}),
+        ("yes, pardon?", {"yes, pardon?": ASKED}),
+        ("oh yes, what is 2 plus 3?", {"oh yes, what is 2 plus 3?": "2 plus 3 is 5."}),
         ("Yes, but what is 2 plus 3?", {"Yes, but what is 2 plus 3?": "2 plus 3 is 5."}),
         ("no wait, yes", {"no wait, yes": f"I did not understand that. {ASKED}"}),
         ("number", {"number": f"I did not understand that. {ASKED}"}),

@@ -18,8 +18,10 @@ _MARKS = ",;.!?…-–—"
 _JOINT = re.compile(r"(?:but|except|only|just|because|and(?: then| also)?|then|also)(?= )", re.IGNORECASE)
 _CHANGES = frozenset({"but", "except", "only", "just"})
 _COORDINATES = frozenset({"and", "and then", "and also", "then", "also"})
-# These also begin a sentence without answering anything: "okay, what time is it".
-_MERE_OPENING = re.compile(r"(?:okay|ok|right|alright|all right|fine|well|great|good|sure)\Z", re.IGNORECASE)
+# These also begin a sentence without answering anything: "okay, what time is it", "oh yes, what time is it".
+_MERE_OPENING = re.compile(
+    r"(?:okay|ok|right|alright|all right|fine|well|great|good|sure|sure thing|(?:oh|ah|aha)\b.*)\Z", re.IGNORECASE
+)
 _WISH = r"(?:please|maybe|rather|better|then|just|i(?: would|'d)? (?:want|like|prefer)(?: you)?(?: to)?|let's|can you|could you) "
 _OBJECT = r"(?: (?:it|that|this|them|the (?:folder|file|page|name)))"
 _CHANGE = re.compile(
@@ -46,6 +48,7 @@ _WAVERS = re.compile(
     r"|stop|cancel|maybe|perhaps|later|don't|do not|never mind|forget (?:it|that))\b",
     re.IGNORECASE,
 )
+_ASKED_BACK = re.compile(r"\?[?!\s]*\Z(?<!why not\?)", re.IGNORECASE)  # "right?", "sure?", "go ahead?": no consent
 _FIRST = re.compile(r"\Afirst\b|\bfirst\W*\Z", re.IGNORECASE)
 _POINTS = re.compile(r"(?:it|that|this|them|me)\b", re.IGNORECASE)  # to something: "make that, call it off"
 # A value does not begin with these, nor does it have them: "no, that's stupid", "no because I don't like it".
@@ -173,6 +176,13 @@ def value_of(rest: str, *, bare: bool) -> str:
 def replaces(rest: str) -> bool:
     """True if what follows a yes is wanted in place of what was asked."""
     return _REPLACES.search(rest) is not None
+
+
+def doubted(text: str) -> bool:
+    """True for a yes that asks ("sure?"), trails off ("yes, hmm"), or wants something instead."""
+    words = words_of(text)
+    trails_off = len(without_mere_hesitations(words[-1:])) == 0 and len(words) > 1
+    return trails_off or _ASKED_BACK.search(text) is not None or replaces(text)
 
 
 def wavers(lead: str, rest: str) -> bool:

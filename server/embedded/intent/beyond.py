@@ -46,13 +46,17 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = (
     (re.compile(rf"how (?:many|much) {_CURRENCY} (?:are|is) .*\b{_CURRENCY}\Z"), CURRENCIES),
     (
         re.compile(
-            r"(?:delete|remove|erase|trash) (?:(?:all|the|my|this|that|these|those|of) )*(?:files?|folders?|director(?:y|ies))\b"
+            r"(?:delete|remove|erase|trash|get rid of|throw away|wipe) (?:(?:all|the|my|this|that|these|those|of) )*(?:files?|folders?|director(?:y|ies))\b"
         ),
         DELETE,
     ),
-    (re.compile(r"(?:delete|remove|erase|trash) .* (?:file|folder|directory)\Z"), DELETE),
-    (re.compile(r"(?:send|write(?! down\b)|compose) .*\b(?:messages?|e ?mails?|mails?|texts?|sms)\b"), CALLS),
-    (re.compile(r"(?:make|place) an? (?:phone |video )?call\b"), CALLS),
+    (re.compile(r"(?:delete|remove|erase|trash|get rid of|throw away|wipe) .* (?:file|folder|directory)\Z"), DELETE),
+    (
+        re.compile(r"(?:send|write(?! down\b)|compose) .*\b(?:messages?|e ?mails?|mails?|texts?|sms|whatsapps?)\b"),
+        CALLS,
+    ),
+    (re.compile(r"(?:text|message|email|e mail|whatsapp) (?!me\b)\w+ (?:that|saying|to say|to tell|about) "), CALLS),
+    (re.compile(r"(?:make|place) (?:an? )?(?:phone |video )?calls?\b"), CALLS),
     (
         re.compile(
             r"(?:call|phone|ring|dial|text|email) (?:my (?:\w+)|mum|mom|mother|dad|father|the (?:police|doctor|office|bank))\b"
@@ -61,7 +65,7 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = (
     ),
     (re.compile(r"play (?:me |us |some |the |a )*\w+"), MUSIC),
     (re.compile(rf"(?:turn|switch) (?:on|off|up|down) (?:.* )?{_THING}\b"), DEVICES),
-    (re.compile(rf"(?:turn|switch|dim|set) (?:.* )?{_THING} (?:on|off|up|down|to)\b"), DEVICES),
+    (re.compile(rf"(?:turn|switch|dim|set|put) (?:.* )?{_THING} (?:on|off|up|down|to)\b"), DEVICES),
     (re.compile(rf"dim (?:.* )?{_THING}\Z"), DEVICES),
     (
         re.compile(
@@ -89,14 +93,14 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = (
     (re.compile(r"(?:write|append|save|put|add) .+ (?:to|into|in) (?:the |my )?file\b"), WRITING),
     (
         re.compile(
-            r"(?:forget|delete) (?:everything|all)(?: (?:about me|you know|of it))?\Z|(?:forget|delete) (?:all )?my notes\Z"
+            r"(?:forget|delete) (?:everything|all)(?: (?:about me|you (?:know|remember)(?: about me)?|of it))?\Z|(?:forget|delete) (?:all )?my notes\Z"
         ),
         EVERYTHING,
     ),
     (re.compile(r"(?:add|put) .+ (?:to|on) (?:my|the) (?:\w+ ){0,2}list\Z"), LISTS),
 )
 _WRITTEN = re.compile(r"(?:write|append|save|put|add) .+ (?:to|into|in) (?P<name>\S+)", re.IGNORECASE)
-_DELETED = re.compile(r"(?:delete|remove|erase|trash) (?:the )?(?P<name>.+)", re.IGNORECASE)
+_DELETED = re.compile(r"(?:delete|remove|erase|trash|get rid of|throw away|wipe) (?:the )?(?P<name>.+)", re.IGNORECASE)
 
 
 def beyond(text: str) -> str:

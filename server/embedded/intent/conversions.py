@@ -20,6 +20,7 @@ _LEAD = (
 )
 # `6 foot 2` is two inches more; no other unit is left out.
 _LEFT_OUT = {"foot": "inch"}
+_FEET = re.compile(r"\b(\d+)\s*['′’]\s*(\d+)\s*(?:[\"″”]|'')?(?=\s|\Z)")  # 5'11"
 _HALF = re.compile(r"(?:(?P<whole>.+) and )?(?:a half|half an?|half)\Z")
 _AND_A_HALF = " and a half"  # `an hour and a half`
 _ARTICLES = frozenset({"", "a", "an", "one"})
@@ -52,7 +53,7 @@ def _quantity() -> Pattern[str]:
 
 def conversion_of(text: str) -> dict[str, Any] | None:
     """The entities of `convert`; None if no conversion is asked for."""
-    said = " ".join(text.lower().replace("?", " ").split()).rstrip(".! ")
+    said = _FEET.sub(r"\1 foot \2", " ".join(text.lower().replace("?", " ").split()).rstrip(".! "))
     if len(said) > MAX_CHARS:
         return None
     for pattern in _patterns():

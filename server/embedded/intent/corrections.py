@@ -41,9 +41,10 @@ _NO_REPAIR = frozenset({"it", "that", "this", "thanks", "thank", "please", "real
 
 _NUMBERS = re.compile(
     r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
-    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|half|noon|midnight|a\.?m|p\.?m|o'clock"
+    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|percent|half|noon|midnight|a\.?m|p\.?m|o'clock"
     r"|first|second|third|fourth|fifth|last|\d[\d.,:]*(?:st|nd|rd|th|am|pm|%)?)\Z"
 )
+_HALVES = re.compile(r"(?:[ap]\.?m|o'clock|percent)\Z", re.IGNORECASE)
 _DAYS = re.compile(
     r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|today|tonight|tomorrow|yesterday|january|february|march|april|may|june|july"
     r"|august|september|october|november|december)\Z"
@@ -77,6 +78,69 @@ _DETERMINERS = frozenset({"a", "an", "the", "my", "your", "our", "his", "her", "
 _QUOTING = frozenset({"say", "said", "says", "saying", "told", "shouted", "shouts", "asked", "answered", "echo"})
 
 
+# Recognisers leave out the marks. Without them, each cue may also be part of a name ("love actually", "minimum wait time"), so what
+# is replaced and what replaces it are names of as many words.
+_MAX_UNMARKED = 2
+_NEVER_UNMARKED = frozenset({"wait", "rather", "correction"})
+_OF_CLAUSES = frozenset(
+    {
+        "i",
+        "you",
+        "we",
+        "they",
+        "he",
+        "she",
+        "it",
+        "me",
+        "us",
+        "what",
+        "who",
+        "how",
+        "where",
+        "which",
+        "that",
+        "there",
+        "not",
+    }
+    | {
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "do",
+        "does",
+        "did",
+        "have",
+        "has",
+        "had",
+        "can",
+        "will",
+        "so",
+        "very",
+        "too",
+    }
+)
+_OF_TITLES = frozenset(
+    {
+        "lyrics",
+        "song",
+        "songs",
+        "chords",
+        "video",
+        "remix",
+        "album",
+        "cover",
+        "movie",
+        "film",
+        "book",
+        "meme",
+        "meaning",
+    }
+)
+
+
 class _Cue(NamedTuple):
     """A cue, its words from `start` to `end`. `certain`: it is no other word; `set_off`: it stands between marks."""
 
@@ -95,6 +159,35 @@ def corrections(text: str) -> list[str]:
         return []
     every = (candidate for cue in cues for candidate in _candidates(words, cue))
     return list(islice(dict.fromkeys(every), MAX_WAYS))
+
+
+class Unmarked(NamedTuple):
+    """A correction that no mark sets off. `by_no`: by a mere "no", which also denies: "cats no dogs"."""
+
+    text: str
+    by_no: bool
+
+
+def unmarked_corrections(text: str) -> list[Unmarked]:
+    """The ways to correct a text in which only the words show it: `search for cats sorry dogs`."""
+    words = _words(text)
+    cues = [cue for cue in _cues(words) if not (cue.certain or cue.begins_after_mark)]
+    return [way for cue in cues if (way := _name_for_name(words, cue))] if len(cues) <= MAX_CORRECTIONS else []
+
+
+def _name_for_name(words: Sequence[SaidWord], cue: _Cue) -> Unmarked | None:
+    before, after = words[: cue.start], words[cue.end :]
+    by = " ".join(word.key.lower() for word in words[cue.start : cue.end])
+    if _NUMBERS.match(before[-2].key.lower()) and len(after) > 1 and before[-1].key.lower() == after[1].key.lower():
+        return Unmarked(said_by([*before[:-2], *after]), by_no=False)  # "5 miles sorry 6 miles to km"
+    start = _phrase(before, len(after))
+    if before[start - 1].key.lower() in _DETERMINERS and after[0].key.lower() in _DETERMINERS:
+        start -= 1
+    named = len(before) - start == len(after) <= _MAX_UNMARKED and after[0].key.lower() not in _LEADS
+    keys = {key.split("'")[0] for key in _keys([*before[start:], *after])}
+    if not named or by in _NEVER_UNMARKED or keys & _OF_CLAUSES or _keys(after) & _OF_TITLES:
+        return None
+    return Unmarked(said_by([*before[:start], *after]), by_no=by == "no")
 
 
 def taken_back(text: str, clear: Callable[[str], bool], declines: Callable[[str], bool]) -> bool:
@@ -211,7 +304,11 @@ def _same_kind(
     if not old or (adjoining and old[-1][1] != len(before)):
         return
     start, end = old[0]
+    if end - start > 1 and _HALVES.match(before[end - 1].key) and not any(_HALVES.match(word.key) for word in repair):
+        end -= 1  # "6 pm", by "8"
     left, trailing = before[:start], before[end:]
+    if skipped == 0 and len(repair) > new[-1][1] and len(before) > start + len(repair):  # "5 miles", by "3 feet"
+        yield said_by([*left, *_open_ended(repair, trailing), *before[start + len(repair) :]])
     bare = len(new) == 1 and new[0] == (skipped, len(repair))  # nothing but the number
     if bare and trailing:
         number = [*repair[skipped:-1], replace(repair[-1], said=repair[-1].said.rstrip(",;"))]
@@ -240,6 +337,8 @@ def _runs(words: Sequence[SaidWord], kind: str) -> list[tuple[int, int]]:
 
 def _kind(word: SaidWord) -> str:
     bare = word.said.strip(_MARKS + "\"'").lower()
+    if bare.endswith("%") and _NUMBERS.match(bare):
+        return "percentage"
     if _NUMBERS.match(bare):
         return "number"
     if _DAYS.match(bare):

@@ -1,7 +1,7 @@
 """Questions about other days and times than now: `what day is it in 3 days`, `how long until Friday`, `what time was it an hour ago`.
 
 The entity `when` is one of: "+3 days", "-2 hours", "weekday 4" (0 is Monday; "weekday -4" for the last one, "this weekday 4" if it may be today), "12-25", "2030-01-31",
-"17:30". `ask` is "date", "time" or "until".
+"day 15" (of this month or the next), "17:30". `ask` is "date", "time" or "until".
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NEXT_TO_TODAY = frozenset({"today", "tomorrow", "yesterday"})
 _CLOCK_TIMES = {"noon": "12:00", "midday": "12:00", "midnight": "00:00"}
 
 _LONG, _SHORT = "day|week|month|year", "hour|minute|second"
-_AFTER = r"(?:in|after) (?P<{0}>.+?) (?P<{0}_unit>{1})s?"
+_AFTER = r"(?:in|after) (?P<{0}>.+?) (?P<{0}_unit>{1})s?(?:'? time)?"
 _FROM_NOW = r"(?P<{0}>.+?) (?P<{0}_unit>{1})s? (?:from now|from today|later|hence)"
 _AGO = r"(?P<{0}>.+?) (?P<{0}_unit>{1})s? ago"
 _OFFSET = {
@@ -59,6 +59,7 @@ _DATE = re.compile(
     rf"(?:on )?(?:(?P<month>{_MONTH})\.? (?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?"
     rf"|(?:the )?(?P<day2>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<month2>{_MONTH}))(?:,? (?P<year>\d{{4}}))?"
 )
+_DAY_OF_MONTH = re.compile(r"(?:on )?the (?P<day>[1-9]|[12]\d|3[01])(?:st|nd|rd|th)")
 _ISO = re.compile(r"(?:on )?(?P<iso>\d{4}-\d\d-\d\d)")
 _CLOCK = re.compile(r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?: ?(?P<half>[ap])\.?m\.?)?(?: ?o'clock)?")
 
@@ -71,7 +72,7 @@ _ASKS_YEAR = re.compile(rf"(?:what|which) (?:year|month) {_IS} (?P<when>.+)")
 _ASKS_UNTIL = re.compile(
     r"how (?:long|much time|many days|many weeks|many hours|many minutes)(?: is it| is left| are left| are there| do (?:we|i) have)? (?:until|till|to|before) (?P<when>.+)"
 )
-_ASKS_TIME = re.compile(r"what time (?:is it|will it be|was it|is) (?P<when>.+)")
+_ASKS_TIME = re.compile(r"(?:what time (?:is it|will it be|was it|is)|what (?:will|was) the time(?: be)?) (?P<when>.+)")
 
 
 def date_asked(text: str) -> tuple[str, dict[str, Any]] | None:
@@ -94,7 +95,11 @@ def date_asked(text: str) -> tuple[str, dict[str, Any]] | None:
 
 def _day(words: str) -> str:
     """`when` for the words of a day; empty if they are none."""
+    if day := _DAY_OF_MONTH.fullmatch(words):
+        return f"day {day['day']}"
     named = _NEAR.get(words) or _FEASTS.get(words) or _FEASTS.get(words.removeprefix("the next ").removeprefix("next "))
+    if not named and words.endswith(" this year"):
+        return _day(words.removesuffix(" this year"))
     return named or _offset(words, _LONG) or _weekday(words) or _date(words)
 
 

@@ -23,6 +23,7 @@ _SET_OFF_BY_QUOTES = frozenset(
         "site",
         "path",
         "named_file",
+        "named_folder",
         "new_name",
         "new_file",
         "attribute",
@@ -33,6 +34,7 @@ _SET_OFF_BY_QUOTES = frozenset(
     | {"target", "searched", "named_searched"}
 )
 _QUOTED = frozenset({'""', "''", "«»", "»«", '„"', "‚'", "‹›", "「」"})  # “” and ‘’ are straight by then
+_FINAL_IN_QUOTES = ".,;:"  # American typesetters put these inside: click on "Next."
 _QUESTION_MARKS = ".?,;:…"  # not "!": "search for Wham!"
 
 _SIGNS = {"dot": ".", "slash": "/", "dash": "-", "hyphen": "-", "minus": "-", "underscore": "_", "colon": ":"}
@@ -65,7 +67,10 @@ _NO_NAME = re.compile(
 _TOP_LEVEL = "com|org|net|edu|gov|io|dev|ai|app|co|uk|de|fr|eu|us|ca|au|nl|ch|at|it|es"
 _DOMAIN_SAID = re.compile(rf"\b(?!(?:the|a|an|of|in|and)\b)([a-z0-9-]+) dot ({_TOP_LEVEL})\b", re.IGNORECASE)
 _FLAG = re.compile(r"\s*(?<!\S)(minus|dash|hyphen)\s+(?=\w)", re.IGNORECASE)
-_POINTING = re.compile(r"(?:(?:for|about|up) )?(?:it|that|this|them|something)", re.IGNORECASE)  # to what is asked for
+_POINTING = re.compile(
+    r"(?:(?:for|about|up) )?(?:it|that|this|them|something|things|stuff|(?:in |on )?the (?:web|internet)|online)(?: for me)?",
+    re.IGNORECASE,
+)  # to what is asked for
 _ABOUT_NOTHING = re.compile(
     r"(?:it|that|this|there|up|you|yours?|i|me|my|mine|he|she|they|we|going|wrong|happening)(?: .*)?\Z|(?:the|a|an)\Z",
     re.IGNORECASE,
@@ -119,6 +124,8 @@ def _called(words: str) -> str:
     """`the wikipedia home page` and `the new york times` without what is not their names."""
     called = _CALLED.match(words)
     name = called["name"] if called else words
+    if name.lower().removeprefix("my ") in templates.document()["sites"]:
+        return name[3:] if name.lower().startswith("my ") else name
     return name.removeprefix("the ").removeprefix("The ")
 
 
@@ -158,7 +165,9 @@ def arguments_of(words: str) -> list[str]:
 
 _PRECEDES_ADDRESS = re.compile(r"\A(?:of|at|for|called|named)\s+(?=\S)", re.IGNORECASE)
 _PRECEDES_PATH = re.compile(r"\A(?:the )?(?:folder|directory) (?:named |called )?(?=\S)", re.IGNORECASE)
-_PRECEDES_FILE = re.compile(r"\A(?:out (?:loud )?)?(?:(?:the )?file (?:named|called) )?(?=\S)", re.IGNORECASE)
+_PRECEDES_FILE = re.compile(
+    r"\A(?:out (?:loud )?)?(?:to me )?(?:from )?(?:(?:(?:the|my) )?file (?:(?:named|called) )?)?(?=\S)", re.IGNORECASE
+)
 
 
 def _url(entities: dict[str, Any]) -> bool:
@@ -178,10 +187,18 @@ def _site(entities: dict[str, Any]) -> bool:
 def _path(entities: dict[str, Any]) -> bool:
     named = _PRECEDES_PATH.sub("", str(entities["path"]))
     path = written(re.sub(r"\b(folder|directory)\Z", "", named))
-    if path in {"", "here", "current", "the current", "this"}:
+    if path in {"", "here", "current", "the current", "this", "my"}:
         raise NoEntityError
     entities["path"] = path if "/" in path or "." in path else path.removeprefix("the ")
     return False
+
+
+def _named_folder(entities: dict[str, Any]) -> bool:
+    """A folder that was named without that word. Raises NoEntityError for a file."""
+    entities["path"] = entities.pop("named_folder")
+    if is_file(entities["path"]):
+        raise NoEntityError
+    return _path(entities)
 
 
 def _named_file(entities: dict[str, Any]) -> bool:
@@ -198,7 +215,9 @@ def _without_kind(label: str) -> str:
 
 
 def _label(entities: dict[str, Any]) -> bool:
-    entities["label"] = _as_meant("label", _without_kind(entities["label"]))
+    bare = _without_kind(entities["label"])
+    if bare != entities["label"]:
+        entities["label"] = _as_meant("label", bare)
     return False
 
 
@@ -256,8 +275,8 @@ def _query(entities: dict[str, Any]) -> bool:
 
 
 def _attribute(entities: dict[str, Any]) -> bool:
-    """Refuse `my X` if nothing is left of the X."""
-    if entities["attribute"].lower() in {"is", "are", "that", "what"}:
+    """Refuse `my X` if nothing is left of the X, and `my report.pdf`, which is looked for."""
+    if entities["attribute"].lower() in {"is", "are", "that", "what"} or is_file(entities["attribute"]):
         raise NoEntityError
     return False
 
@@ -275,7 +294,7 @@ def _number(name: str) -> Callable[[dict[str, Any]], bool]:
 
 def _fact(entities: dict[str, Any]) -> bool:
     """Refuse `remember me` and `remember it`, which tell nothing."""
-    if entities["fact"].lower() in {"me", "it", "us", "him", "her", "them"}:
+    if entities["fact"].lower() in {"me", "it", "us", "him", "her", "them", "things", "stuff", "something"}:
         raise NoEntityError
     return False
 
@@ -294,6 +313,7 @@ _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "site": _site,
     "path": _path,
     "named_file": _named_file,
+    "named_folder": _named_folder,
     "label": _label,
     "arguments": _arguments,
     "program": _program,
@@ -322,7 +342,7 @@ def _as_meant(name: str, value: str) -> str:
         return _without_marks(value, _QUESTION_MARKS)
     bare = _without_marks(value, _QUESTION_MARKS + "!")
     quoted = len(bare) > 1 and bare[0] + bare[-1] in _QUOTED
-    return _without_marks(bare[1:-1], _QUESTION_MARKS).strip() if quoted else bare
+    return _without_marks(bare[1:-1], _FINAL_IN_QUOTES).strip() if quoted else bare
 
 
 def _without_marks(text: str, marks: str) -> str:

@@ -25,14 +25,14 @@ ALIKE = 0.55  # share of equal letters, below which two words are different
 NEVER = frozenset({"yes", "forget"})  # never guessed, because approving and forgetting cannot be undone
 MIN_SLOT_WEIGHT = 1.5  # of the fixed words around a slot: "search for" alone would turn anything into a search
 
-_SMALL = frozenset(
+SMALL = frozenset(
     {"a", "an", "and", "are", "at", "be", "do", "does", "for", "i", "in", "is", "it", "me", "of", "on", "please", "so"}
     | {"that", "the", "this", "to", "what's", "with", "you"}
 )
 _SMALL_WEIGHT = 0.4
 # Words that turn a request into something else: a sentence without them is never like one with them.
-_TURNS = frozenset({"don't", "not", "never", "no", "nobody", "cannot", "can't", "won't", "without", "nothing"})
-_TURNS |= {"did", "why", "if", "should", "took", "would", "was", "were", "shouldn't", "didn't", "wouldn't"}
+TURNS = frozenset({"don't", "not", "never", "no", "nobody", "cannot", "can't", "won't", "without", "nothing"})
+TURNS |= {"did", "why", "if", "should", "took", "would", "was", "were", "shouldn't", "didn't", "wouldn't"}
 _EXTRA = 0.7  # of the weight of a superfluous word
 
 Alignment = tuple[float, tuple[str, ...]]
@@ -41,7 +41,7 @@ Alignment = tuple[float, tuple[str, ...]]
 
 def weight(word: str) -> float:
     """The weight of a word."""
-    return _SMALL_WEIGHT if word in _SMALL else 1.0
+    return _SMALL_WEIGHT if word in SMALL else 1.0
 
 
 @lru_cache(maxsize=4096)
@@ -103,7 +103,7 @@ def _known() -> tuple[tuple[str, tuple[str, ...], frozenset[str], float], ...]:
 
 def _worth_aligning(said: Sequence[str]) -> list[tuple[str, tuple[str, ...], float]]:
     there = frozenset(said)
-    turns = _TURNS & there
+    turns = TURNS & there
     found = []
     for intent, words, fixed, whole in _known():
         if turns - fixed:
@@ -112,7 +112,7 @@ def _worth_aligning(said: Sequence[str]) -> list[tuple[str, tuple[str, ...], flo
         if sum(map(weight, shared)) < SHARED * whole or len(words) > len(said) + MAX_LENGTH_GAP:
             continue
         open_ended = SLOT in words
-        if open_ended and (whole < MIN_SLOT_WEIGHT or all(word in _SMALL for word in shared)):
+        if open_ended and (whole < MIN_SLOT_WEIGHT or all(word in SMALL for word in shared)):
             continue
         if open_ended or abs(len(words) - len(said)) <= MAX_LENGTH_GAP:
             found.append((intent, words, whole))

@@ -25,6 +25,11 @@ _CLASSES = {
     letter: kind for kind, letters in enumerate(("fsvzhx", "pb", "td", "kcgqj", "mn", "lrw")) for letter in letters
 }
 _VOWEL_COST, _CLASS_COST = 0.3, 0.4
+# Recognisers write one for the other. Only what no template names is listed, so that it is never a template's own word.
+_SOUND_THE_SAME = {
+    "witch": "which", "wear": "where", "ware": "where", "wye": "why", "watt": "what", "reed": "read", "red": "read", "rite": "write",
+    "fined": "find", "serge": "search", "thyme": "time",
+}  # fmt: skip
 _SLOT = re.compile(r"\{[^}]*\}")
 _WORD = re.compile(r"[a-z]+")
 
@@ -65,9 +70,20 @@ def _mended(
     ]
 
 
+def imperative(word: SaidWord) -> SaidWord:
+    """`opening` as `open`, if a template names that; as it is if none does."""
+    key = word.key.lower()
+    stem = key.removesuffix("ing")
+    forms = [stem, f"{stem}e", stem[:-1]] if stem != key else []
+    found = next((form for form in forms if len(form) > 1 and form in vocabulary()), "")
+    return SaidWord(found, found) if found else word
+
+
 @lru_cache(maxsize=1024)
 def _typed_for(typed: str) -> tuple[str, ...]:
-    """Words of templates that are one slip of the fingers away."""
+    """Words of templates that sound the same, or are one slip of the fingers away."""
+    if typed in _SOUND_THE_SAME:
+        return (_SOUND_THE_SAME[typed],)
     if len(typed) < MIN_CHARS:
         return ()
     return tuple(word for word in sorted(vocabulary()) if len(word) >= MIN_CHARS and _one_slip(typed, word))

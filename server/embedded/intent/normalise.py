@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from server.embedded.intent.mending import imperative
 from server.embedded.intent.words import (
     keys_of,
     with_contractions_whole,
@@ -21,25 +23,56 @@ if TYPE_CHECKING:
 
     from server.embedded.intent.words import SaidWord
 
-_POLITE_END = re.compile(r"(?:\A|\s)(?:please|instead|thank you|thanks|jarvis|computer|for me)\Z", re.IGNORECASE)
+_POLITE_END = re.compile(
+    r"(?:\A|\s)(?:please|instead|thank you|thanks|jarvis|computer|for me|if you (?:can|please|could|don't mind)|from now on)\Z",
+    re.IGNORECASE,
+)
+# Where these words belong to the one before them, or to what is told rather than asked for, they are no courtesy.
+_NO_COURTESY = re.compile(
+    r"(?:\A|\s)(?:(?:wait|pray|vote|look|search|ask|call|sing|cry|care|speak|made|meant|written|only|just|all|not|good|bad|best|enough|much"
+    r"|room|time|place) for me|(?:says?|said|saying|pretty|word|words|phrase|title|called|named) (?:please|thank you|thanks)"
+    r"|(?:no|many|of|with) (?:thanks|thank you))\Z"
+    r"|\A(?:please )?(?:remember|note|keep in mind|don't forget|do not forget|write down|make a note)\b.*"
+    r" (?:for me|from now on|if you (?:can|could|don't mind))\Z",
+    re.IGNORECASE,
+)
 _POLITE_START = re.compile(
     r"\A(?:(?:hey|hi|hello|ok|okay)\s+)?(?:jarvis|computer)\s+(?=\w)"
     r"|\A(?:please|could you|can you|would you|will you|i want you to|i would like you to|i'd like you to)"
     r"(?:\s+please)?\s+(?=\w)",
     re.IGNORECASE,
 )
+_ASKS_POLITELY = re.compile(r"(?:please )?(?:could|can|would|will) you ", re.IGNORECASE)
 _OPENING = re.compile(
-    r"\A(?:well|so|oh|right|now|and|but|okay|ok|alright|hey|hi|hello|like|actually|i mean|you know)\s+(?=\w)",
+    r"\A(?:well|so|oh|right|now|and|but|okay|ok|alright|hey|hi|hello|like|first|actually|i mean|you know)\s+(?=\w)",
     re.IGNORECASE,
 )
 # What may stand before a request, and is no courtesy of one word. After these, words approve nothing: "let's go", "no, do it".
 _LOOSE = re.compile(
     r"\A(?:(?:i want|i need|i would like|i'd like)(?: you)? to(?: (?:know|see|have|hear))?|let's|let us"
     r"|would you mind(?: telling me)?|(?:would you )?be so (?:kind|good)(?: and| as to)|kindly|i (?:was wondering|wonder)"
-    r"|do you happen to know|(?:can|could|may|might) (?:i|we)(?: please)? (?:have|get|see|know|hear)"
-    r"|maybe|perhaps|possibly|quickly|just|like|no|nope|wait|sorry|thanks|thank you|great|good|perfect|wrong|i meant|i said)\s+(?=\w)",
+    r"|do you happen to know|do you (?:think|suppose) you (?:can|could)|(?:is there )?any chance you (?:can|could)|i(?: would|'d) (?:appreciate it if|love it if)"
+    r" you (?:can|could|would)|(?:is it|would it be) possible (?:for you )?to|go on and|(?:can|could|may|might) (?:i|we)(?: please)? (?:have|get|see|know|hear)"
+    r"|maybe|perhaps|possibly|quickly|just|like|no|nope|wait|sorry|thanks|thank you|great|good|perfect|wrong|i meant|i said"
+    r"|excuse me|you (?:can|may|could)|lets|let me(?: see)?|go ahead and|i (?:wanna|gotta)|i'd love to|(?:can|could|may) (?:i|we)|gimme)\s+(?=\w)",
     re.IGNORECASE,
 )
+
+
+# What may stand before a request, set off by a mark or "but"; a condition, a denial, or somebody's words are more than that.
+_LEAD = re.compile(r"(?P<lead>[^,:;.!?]{1,40}?)(?:[,:;.!?]| but) +(?P<rest>\S.*)", re.DOTALL)
+_MORE_THAN_A_LEAD = re.compile(
+    r"\A(?:if|when|whenever|unless|once|after|before|until|as soon|because|while|in case)\b"
+    r"|\b(?:not|never|no|nobody|cannot|\w+n't|said|says|say|told|tells|asked|asks|wants?|wrote|heard)\b",
+    re.IGNORECASE,
+)
+_IF_YOU_MIND = re.compile(r"if you (?:don't mind|do not mind|can|could|would|have (?:a|one) \w+)\Z", re.IGNORECASE)
+_MIND = re.compile(
+    r"(?:(?:would|do) you )?mind (?!telling me)(?=\w+ing\b)", re.IGNORECASE
+)  # "would you mind opening …"
+
+
+_TRAILING = frozenset({"then", "again", "already", "though", "quickly", "anyway", "exactly"})  # behind a request
 
 
 def _without_start(words: Sequence[SaidWord], pattern: re.Pattern[str]) -> list[SaidWord]:
@@ -52,7 +85,11 @@ def _without_start(words: Sequence[SaidWord], pattern: re.Pattern[str]) -> list[
 def without_courtesy(words: Sequence[SaidWord]) -> list[SaidWord]:
     """`Hey Jarvis, could you … please` without the courtesy, which open slots would swallow."""
     left = list(words)
+    if _ASKS_POLITELY.match(keys_of(left)):  # its question mark is no part of a value
+        left[-1] = replace(left[-1], said=left[-1].said.rstrip("?") or left[-1].said)
     while (found := _POLITE_END.search(keys_of(left))) and len(found[0].split()) < len(left):
+        if _NO_COURTESY.search(keys_of(left)):
+            break
         left = left[: -len(found[0].split())]
         left[-1] = type(left[-1])(left[-1].said.rstrip(",;"), left[-1].key)
     return _without_start(left, _POLITE_START) or list(words)
@@ -61,9 +98,22 @@ def without_courtesy(words: Sequence[SaidWord]) -> list[SaidWord]:
 def loosely(words: Sequence[SaidWord]) -> list[SaidWord]:
     """`I'd like to know what time it is` and `sorry, what time is it` without their beginnings. Such words never approve anything."""
     left = without_courtesy(without_hesitations(words))
+    while len(left) > 1 and left[-1].key.lower() in _TRAILING:
+        left = left[:-1]
+    if found := _MIND.match(keys_of(left)):
+        rest = left[len(found[0].split()) :]
+        left = [imperative(rest[0]), *rest[1:]]
     while len(shorter := without_courtesy(_without_start(left, _LOOSE))) < len(left):
         left = shorter
     return left
+
+
+def after_lead(text: str) -> str:
+    """`what time is it` of `one more thing, what time is it`; empty without such a lead, or if it is a condition."""
+    found = _LEAD.match(text.strip())
+    if found is None or (_MORE_THAN_A_LEAD.search(found["lead"]) and not _IF_YOU_MIND.match(found["lead"])):
+        return ""
+    return found["rest"]
 
 
 def readings(words: Sequence[SaidWord]) -> list[list[SaidWord]]:

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 from hassil import recognize_all
 
 from server.embedded.intent import templates
-from server.embedded.intent.answers import parted, replaces, sounds_like_no, value_of, wavers, wish_of
+from server.embedded.intent.answers import doubted, parted, replaces, sounds_like_no, value_of, wavers, wish_of
 from server.embedded.intent.beyond import beyond
 from server.embedded.intent.conversions import conversion_of
-from server.embedded.intent.corrections import MAX_CORRECTIONS, corrections, taken_back
+from server.embedded.intent.corrections import MAX_CORRECTIONS, corrections, taken_back, unmarked_corrections
 from server.embedded.intent.dates import date_asked
 from server.embedded.intent.entities import NoEntityError, clean, url_of
+from server.embedded.intent.hints import hinted
 from server.embedded.intent.likeness import NEVER, nearest
 from server.embedded.intent.mending import misheard, mistyped
-from server.embedded.intent.normalise import loosely, readings, without_courtesy
+from server.embedded.intent.normalise import after_lead, loosely, readings, without_courtesy
 from server.embedded.intent.several import FREE, requests_of
 from server.embedded.intent.sums import sum_of
 from server.embedded.intent.words import (
@@ -50,6 +51,9 @@ ASIDE = frozenset(
     {"yes", "no", "stop", "explain", "repeat", "greeting", "thanks", "goodbye", "how_are_you"}
 )  # none of several
 ANSWERS = frozenset({"yes", "no", "stop"})  # to a question
+DENYING = frozenset({"web_search", "remember_fact"})  # their words may well hold a "no"
+ASKS_BACK = frozenset({"explain", "repeat"})  # what a question means, or how it went
+GREETINGS = frozenset({"greeting", "how_are_you"})  # behind a yes, these are said to somebody else: "yes, hello?"
 SMALL_TALK = frozenset({"greeting", "thanks", "how_are_you"})  # before a request
 SURE, OPEN, GUESSED = 0.95, 0.9, 0.6  # confidence: all words named by the template; with open slots; an open question
 _DECLINED = re.compile(
@@ -57,7 +61,6 @@ _DECLINED = re.compile(
     re.IGNORECASE,
 )
 _HOW_TO = re.compile(r"(?:how|why|when|whether|what|ways?) ", re.IGNORECASE)  # a query that may name several acts
-_ASKED_BACK = re.compile(r"\?[?!\s]*\Z(?<!why not\?)", re.IGNORECASE)  # "right?", "sure?", "go ahead?": no consent
 NEARLY = 0.8  # factor for the likeness if no template fits
 CLOSER = 0.85  # likeness above which a near miss beats a guess
 
@@ -155,6 +158,9 @@ def _judged(text: str, *, mend: bool) -> list[IntentCandidate]:
     likely = by_likeness(mendable[-1]) if mendable else []
     if not guesses and not likely and (address := _address(text)):
         return [address]
+    for way in (words_of(text), loosely(words_of(text))) if not likely else ():
+        if hint := hinted(way, wholly=bool(guesses)):
+            return _each_once([IntentCandidate(hint[0], GUESSED, hint[1]), *guesses])
     near = [guess for guess in likely if not guesses or guess.confidence >= CLOSER * NEARLY]
     return _each_once([*near, *guesses])
 
@@ -183,10 +189,11 @@ def suggestion(text: str) -> str:
 
 def _address(text: str) -> IntentCandidate | None:
     """The guess for text that is only the address of a page."""
-    if len(text.split()) != 1:
+    words = loosely(words_of(text))
+    if len(words) != 1:
         return None
     try:
-        url = url_of(text.strip().rstrip(".,;!"))
+        url = url_of(words[0].said.rstrip(".,;!"))
     except NoEntityError:
         return None
     return IntentCandidate("open_page", OPEN, {"url": url})
@@ -210,8 +217,7 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
     found = _requests(text)
     answers = found[0].intent in ANSWERS and found[0].confidence >= OPEN
     if answers and found[0].intent != "no":
-        asks_back = found[0].intent == "yes" and (_ASKED_BACK.search(text) or replaces(text))
-        return (IntentCandidate("repeat", OPEN),) if asks_back else found
+        return (IntentCandidate("repeat", OPEN),) if found[0].intent == "yes" and doubted(text) else found
     for part in parted(text):
         if answers and not part.by_mark:
             continue  # "don't open this and that"
@@ -231,6 +237,15 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
             found = rest if better else found
             others = _answer(part, lead.intent, rest[0])
             return (found[0], *(others or _unled(text, found[0])), *found[1:])
+    if found[0].intent == UNKNOWN and not found[0].entities and (request := after_lead(text)):
+        asked = _requests(request)
+        if (
+            asked[0].confidence >= OPEN
+            and _asks(asked[0])
+            and asked[0].intent not in ASKS_BACK
+            and not _risky(asked[0])
+        ):
+            return asked
     return (*found, *_unled(text, found[0]))
 
 
@@ -253,7 +268,16 @@ def _corrected(text: str) -> str:
     """The text with its first correction made; as it is if no way to make it is a request."""
     ways = corrections(text)
     likely = next((way for way in ways if _wanted(way)), "") or next((way for way in ways[:2] if _several(way)), "")
-    return likely or next((way for way in ways if _guessed(way)), text)
+    return likely or next((way for way in ways if _guessed(way)), "") or _corrected_unmarked(text)
+
+
+def _corrected_unmarked(text: str) -> str:
+    """The text with a correction that no mark sets off, if it makes the same request of another name."""
+    for way in unmarked_corrections(text):
+        said, meant = (_one_request(words, mend=False)[0] for words in (text, way.text))
+        if meant.confidence >= OPEN and meant.intent == said.intent and not (way.by_no and meant.intent in DENYING):
+            return way.text
+    return text
 
 
 def _wanted(text: str) -> bool:
@@ -284,11 +308,11 @@ def _answer(part: Parted, lead: str, rest: IntentCandidate) -> list[IntentCandid
     """What a text answers to a question, with its yes or no and what follows it."""
     declined, instead = IntentCandidate("no", OPEN), IntentCandidate("no", OPEN, {"instead": part.rest})
     reason = lead == "no" and part.joint == "because"
-    if reason or rest.intent in {"no", "stop"} or sounds_like_no(part.rest):
+    if reason or (rest.intent in {"no", "stop"} and rest.confidence >= OPEN) or sounds_like_no(part.rest):
         return [declined]
-    if rest.intent == "explain" and lead != "no":
+    if rest.intent in ASKS_BACK and lead != "no":
         return [rest]
-    if rest.intent in {"yes", "explain"}:
+    if rest.intent in {"yes", *ASKS_BACK, *GREETINGS}:
         return []
     clear = rest.confidence >= OPEN or "cannot" in rest.entities
     if not clear and value_of(part.rest, bare=part.joined and (lead == "no" or part.changes)):

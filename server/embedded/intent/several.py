@@ -18,7 +18,7 @@ MAX_JOINTS = 6  # looked at from the left
 MAX_JUDGED = 10  # different parts of one text; each takes some milliseconds
 
 _JOINT = re.compile(
-    r"\s*[,;.!?]?\s+(?P<then>and then|then|and after that|after that)\s+|\s*(?P<stop>[;.!?])\s+(?:and\s+)?|\s*,?\s+and\s+(?:also\s+)?|\s*,\s+",
+    r"\s*[,;.!?]?\s+(?P<then>and then|then|and after that|after that)\s+|\s*(?P<stop>[;.!?])\s+(?:and\s+)?(?:also,?\s+)?|\s*,?\s+and\s+(?:also\s+)?|\s*,\s+",
     re.IGNORECASE,
 )
 

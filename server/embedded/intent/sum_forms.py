@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # A and B are numbers, a|b are alternatives. The operation comes first, then its two numbers.
 _FORMS: tuple[tuple[str, str, str | int, str | int], ...] = (
     ("add A and|to B", "plus", "A", "B"),
+    ("sum A and B", "plus", "A", "B"),
     ("sum of A and B", "plus", "A", "B"),
     ("take|subtract|deduct A from|off B", "minus", "B", "A"),
     ("take away A from B", "minus", "B", "A"),

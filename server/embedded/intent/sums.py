@@ -18,16 +18,33 @@ MAX_DIGITS = 15  # of a number: what a double, and so JSON, represents exactly
 MAX_GLUED_DIGITS = 3  # `7-2` is a sum, `555-1234` a telephone number
 
 _LEAD = re.compile(
-    r"(?P<lead>(?:what is|what's|what’s|whats|how much is|what would|how much would|what does|tell me what|do you know what"
-    r"|calculate|compute|work out|tell me how much|tell me)\b)? ?"
+    r"(?:(?:so|and|ok|okay|well|then|now),? )?(?P<lead>(?:what is|what's|what’s|whats|how much is|what would|how much would|what does|tell me what|do you know what"
+    r"|calculate|compute|work out|tell me how much|tell me|what do (?:you|i|we) get (?:if|when) (?:you|i|we))\b)? ?"
 )
 _END_MARKS = "=?.!, "
-_END_WORDS = ("equals", "equal", "makes", "make", "is", "be", "come to", "please")
+_END_WORDS = (
+    "equals",
+    "equal",
+    "makes",
+    "make",
+    "is",
+    "be",
+    "come to",
+    "please",
+    "is what",
+    "equals what",
+    "makes what",
+    "is how much",
+    "then",
+    "altogether",
+    "in total",
+)
 _TOKEN = re.compile(r"\s*(\d+(?:,\d+)*(?:\.\d+)?|\.\d+|[a-z]+|[+\-−–*×·∗⋅/÷:%^()!√,])")
 _WRITTEN_OTHERWISE = (
     (re.compile(r"½ of\b"), "half of"),
     (re.compile(r"¼ of\b"), "quarter of"),
     (re.compile(r"¾ of\b"), "three quarters of"),
+    (re.compile(r"\b(\d+)\s*/\s*(\d+) of\b"), r"(\1 / \2) *"),
     (re.compile(r"\bper cent\b"), "percent"),
     (re.compile(r"\bhalf a dozen\b"), "6"),
     (re.compile(r"\bsqrt\b(?: of\b)?"), "√"),

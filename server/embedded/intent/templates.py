@@ -27,6 +27,7 @@ _BECOME = {
     "new_file": ("args",),
     **dict.fromkeys(("source", "named_source", "target", "searched", "named_searched"), ("args",)),
     "named_file": ("path",),
+    "named_folder": ("path",),
     "second": ("second", "then", "tree"),
     "amount": ("amount", "more", "more_unit"),
 }  # slots whose value is split (see `entities`), or goes on (see `sums` and `conversions`)
@@ -56,6 +57,7 @@ def _for_hassil(lists: dict[str, Any], *, everything: bool) -> Intents:
                 name: {"data": _data(intent, everything=everything)} for name, intent in source["intents"].items()
             },
             "lists": source["lists"] | lists,
+            "expansion_rules": source["expansion_rules"],
             "skip_words": source["skip_words"],
         }
     )

@@ -26,7 +26,7 @@ _ABBREVIATIONS = frozenset(
     | {"co", "etc", "vs", "dept", "approx", "jan", "feb", "apr", "aug", "sept", "oct", "nov", "dec"}
 )
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]\.\Z")  # "p.m.", "U.S."
-_CONTRACTED = {"'s": "is", "'re": "are", "'m": "am"}
+_CONTRACTED = {"'ll": "will", "'s": "is", "'re": "are", "'m": "am"}
 _WITHOUT_APOSTROPHE = {"whats": "what's", "wheres": "where's", "whos": "who's", "hows": "how's", "thats": "that's"}
 _SPOKEN = {"1st": "first", "2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}  # as in the templates
 _SIGNS = {
@@ -141,6 +141,8 @@ def without_mere_hesitations(words: Sequence[SaidWord]) -> list[SaidWord]:
 
 def _hesitates(words: Sequence[SaidWord], at: int) -> bool:
     key = words[at].key
+    if key.lower() == "like" and at and words[at - 1].said.endswith(",") and words[at].said.endswith(","):
+        return True  # "what's the, like, date"
     joined = at + 1 < len(words) and words[at + 1].key.lower() == "huh"
     return not joined and _HESITATION.fullmatch(key) is not None and not (key.isupper() and len(key) > 1)
 

@@ -77,6 +77,23 @@ def test_a_yes_with_another_request_approves_and_asks(text: str, best: str, also
         "yes, really?",
         "yes?!",
         "that's right?",
+        "sure thing, what is the date",
+        "yes and no",
+        "yes, who is it",
+        "yeah, I am on the phone",
+        "yes, when I am done",
+        "she said yes",
+        "yes, hmm",
+        "yeah, um",
+        "Yes. Uh...",
+        "sure, er",
+        "yes, pardon?",
+        "Yes. What did you say?",
+        "yes, hello?",
+        "Yes? Hello.",
+        "oh yes, what time is it",
+        "ah yes, and list the files",
+        "oh sure, open example.com",
     ],
 )
 def test_words_that_only_begin_like_a_yes_approve_nothing(text: str) -> None:
@@ -146,6 +163,18 @@ def test_a_no_with_a_reason_declines(text: str) -> None:
 )
 def test_a_question_about_the_question_answers_nothing(text: str) -> None:
     assert answered(text) == {"explain": {}}
+
+
+@pytest.mark.parametrize(
+    "text", ["um, yes", "yes, uh, please", "hmm, yes, go ahead", "oh yes", "oh yes, please", "yes, thanks"]
+)
+def test_a_hesitation_before_a_clear_yes_takes_nothing_from_it(text: str) -> None:
+    assert "yes" in answered(text)
+
+
+@pytest.mark.parametrize("text", ["Witch folder", "witch file?", "wye", "watt will it do"])
+def test_a_question_that_is_written_as_it_sounds_is_one(text: str) -> None:
+    assert "explain" in answered(text)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ TALK: list[Said] = [
     ("how are you doing today", "how_are_you", {}),
     ("what's your name", "who_are_you", {}),
     ("see you later", "goodbye", {}),
+    ("undo that", "undo", {}),
     ("say that again", "repeat", {}),
     ("what did you just say", "repeat", {}),
 ]
