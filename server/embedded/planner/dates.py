@@ -88,12 +88,20 @@ def _day(when: str, today: date) -> date:
         return today + timedelta(
             days=ahead - 7 if weekday["last"] and ahead < 7 else ahead - 14 if weekday["last"] else ahead
         )
+    if when.startswith("day "):
+        return _next_of_month(int(when.removeprefix("day ")), today)
     given = _DATE.fullmatch(when)
     if given is None:
         raise ValueError(when)
     if given["year"]:
         return date(int(given["year"]), int(given["month"]), int(given["day"]))
     return _next(int(given["month"]), int(given["day"]), today)
+
+
+def _next_of_month(number: int, today: date) -> date:
+    """The next day with that number, in a month that has one."""
+    ahead = (today + timedelta(days=days) for days in range(62))
+    return next((day for day in ahead if day.day == number), today.replace(day=number))
 
 
 def _moved(day: date, by: int, unit: str) -> date:

@@ -1,6 +1,6 @@
-"""Words that only mean something after what was said before: answers to the agent's questions, `and tomorrow?`, `again`.
+"""Words that only mean something after what was said before: answers to the agent's questions, `and tomorrow?`, `undo that`.
 
-Each is turned into the whole request, as if the user had said it.
+Each is turned into the whole request, as if the user had said it, in view of the last acts of the conversation.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ import re
 from typing import TYPE_CHECKING
 
 from server.embedded.intent.answers import value_of
-from server.embedded.intent.recognition import ANSWERS, GUESSED, OPEN, UNKNOWN, recognise
+from server.embedded.intent.corrections import corrections
+from server.embedded.intent.recognition import ANSWERS, ASIDE, GUESSED, OPEN, SEVERAL, UNKNOWN, recognise
+from server.embedded.planner.acts import OF_FILES, Act, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from protos import planner_pb2
     from server.embedded.intent.recognition import IntentCandidate
 
 CHANGED_BACK = 3  # requests, of which "call it test" may change one
-MAX_TURNS_BACK = 8  # that words may depend on, each on the one before
 MAX_CHARS = 100  # of an answer; a longer text is a request of its own
+MAX_OTHER_WORDS = 6  # of what "and …" asks for
+NOT_UNDERSTOOD = "I did not understand"  # in replies to what was not understood
 ASKED_OF_WHAT = " of what?"  # ends the question of `ask_second_percent`
 # The agent's questions (replies.yaml), and the requests that their answers complete.
 ASKED = {
@@ -32,10 +35,10 @@ ASKED = {
     "What should the folder be called?": "create a folder called {}",
     "What should the file be called?": "create a file called {}",
 }
-# What "and tomorrow?" goes on with, by the intent before it.
-_AND_THAT = {
-    "get_time": ("what time is it in {}", "what time is it {}"),
-    "get_date": ("what day is it {}", "what is the date {}", "what day is {}"),
+# How an intent is asked for with another value, where the one before has none to replace.
+_FRAMES = {
+    "get_time": ("what time is it in {}", "what time is it {}", "how long until {}"),
+    "get_date": ("what day is it {}", "what is the date {}", "what day is {}", "how long until {}"),
     "web_search": ("search for {}",),
     "recall": ("what is {}", "what is my {}"),
     "open_page": ("open {}",),
@@ -43,64 +46,121 @@ _AND_THAT = {
     "convert": ("convert {}",),
 }
 _OPEN = frozenset({UNKNOWN, "yes", "calculate"})  # may depend on what was said before
+_POINTING = frozenset({"undo", "open_result", "read_page", "forget"})  # may be about the last act
 _SUGGESTED = re.compile(r"Did you mean: (?P<request>.+)\?\Z")
-_AND = re.compile(r"(?:and |or )?(?:(?:what|how) about |now )?(?:in |for )?(?P<that>.+)", re.IGNORECASE)
+_AND = re.compile(
+    r"(?:and |or )?(?:(?:what|how) about |now )?(?:(?:another|one more)(?: one)?(?: called| named)? )?(?P<that>.+)",
+    re.IGNORECASE,
+)
+_LEAD = re.compile(r"(?:in|for|of|to|on|at|until|till) (?=\S)", re.IGNORECASE)
 _ALSO = re.compile(
     r"(?:and |or |what about |how about |no,? |sorry,? |wait,? )+(?:i (?:meant|mean|said) )?", re.IGNORECASE
 )
 _AND_ALSO = re.compile(r"(?:and|or|what about|how about) ", re.IGNORECASE)
+_MERE_PHRASE = re.compile(
+    r"(?:(?:in|on|at|for|until|till|to|from) \S+(?: \S+){0,2}|today|tomorrow|yesterday)", re.IGNORECASE
+)  # "in Lima?"
+_NOBODY = re.compile(r"(?:you|me|him|her|them|us|now|then|so|why|how)\b", re.IGNORECASE)
 _CORRECTED = re.compile(r"(?:(?:no|sorry|wrong|wait|oh)[,.]? )*i (?:meant|mean|said) (?P<that>.+)", re.IGNORECASE)
-_AGAIN = re.compile(r"(?:do (?:it|that) )?(?:again|once more|one more time)", re.IGNORECASE)
+_AGAIN = re.compile(r"(?:please )?(?:do (?:it|that|the same) )?(?:again|once more|one more time)", re.IGNORECASE)
 _RESULT = re.compile(r"(?:\bis|\bare|That is)(?: about)? (?P<number>-?\d+(?:\.\d+)?)\b[^\d]*\Z")
 _THAT = re.compile(r"\b(?:that|it|the result)\b", re.IGNORECASE)
+_IT = re.compile(r"\b(?:it|this|that(?: (?:one|file|folder|page))?|the (?:file|folder|page)\Z)\b", re.IGNORECASE)
+_MAKE = re.compile(r"(?:no,? )?make (?:it|that)\b", re.IGNORECASE)
+_THERE = re.compile(r"\b(?:in |over )?there\b", re.IGNORECASE)
+_IT_IS = re.compile(r"(?:it is|it's|that is|that's|they are|they're) (?=\S)", re.IGNORECASE)
 
 
 def whole_request(text: str, intent: str, turns: Sequence[planner_pb2.Turn]) -> IntentCandidate | None:
     """What the text means after these turns; None if it stands by itself. `intent`: recognised, or empty."""
     if not turns or len(text) > MAX_CHARS:
         return None
-    said = text.strip().rstrip(".?!,")
     guess = recognise(text)[0]
-    bare = guess.intent == "open_page" and " " not in said  # `python`: a site, or an answer
-    if not bare and (intent not in {"", *_OPEN} or (guess.intent not in _OPEN and guess.confidence > GUESSED)):
+    if intent not in {"", guess.intent, *_OPEN} or _stands_alone(guess, text):
         return None
     earlier = [turn for turn in turns if turn.role != "user" or turn.text.strip() != text.strip()]
-    asked = _asked(earlier)
-    if bare:
-        return _understood(_answer(said, asked))
+    asked = next((turn.text for turn in reversed(earlier) if turn.role == "assistant"), "").strip()
+    whole = _in_full(text, asked, acts(earlier))
+    return recognise(whole)[0] if whole else None
+
+
+def acts(turns: Iterable[planner_pb2.Turn]) -> list[Act]:
+    """What was asked in these turns, oldest first. What somebody else has answered, a language model, is not known here."""
+    found: list[Act] = []
+    for said, asked, reply in _exchanges(turns):
+        whole = _in_full(said, asked, found) or said
+        guess = recognise(whole)[0]
+        if guess.intent == SEVERAL:
+            requests = [str(request) for request in guess.entities["requests"]]
+            found += [Act(request, recognise(request)[0], reply) for request in requests]
+        elif "cannot" in guess.entities or (guess.intent not in {UNKNOWN, *ASIDE} and _is_known(guess, found)):
+            found.append(Act(whole, guess, reply))
+        elif guess.intent not in ASIDE and reply and NOT_UNDERSTOOD not in reply:
+            found.clear()
+    return found
+
+
+def _is_known(guess: IntentCandidate, before: Sequence[Act]) -> bool:
+    """False for `the second one` and `undo that` if nothing before says what they mean."""
+    if guess.intent == "open_result":
+        return "query" in guess.entities or any("query" in act.guess.entities for act in before)
+    return guess.intent != "undo"
+
+
+def _exchanges(turns: Iterable[planner_pb2.Turn]) -> Iterator[tuple[str, str, str]]:
+    """What the user said, what the agent had said before, and what it answered."""
+    said = asked = reply = told = ""
+    for turn in turns:
+        text = turn.text.strip()
+        if text and turn.role == "assistant":
+            told, reply = text, reply or text
+        elif text and turn.role == "user":
+            if said:
+                yield said, asked, reply
+            said, asked, reply = text, told, ""
+    if said:
+        yield said, asked, reply
+
+
+def _stands_alone(guess: IntentCandidate, text: str) -> bool:
+    """True for a clear request that cannot be about what was said before. A bare `python` is a site, or an answer."""
+    if guess.intent in _OPEN | _POINTING or (guess.intent == "open_page" and " " not in text.strip()):
+        return "cannot" in guess.entities
+    return guess.confidence > GUESSED
+
+
+def _in_full(text: str, asked: str, before: Sequence[Act]) -> str:
+    """The whole request that the text means; empty if it stands by itself."""
+    said = text.strip().rstrip(".?!,")
+    guess = recognise(text)[0]
+    if guess.intent == "open_page" and " " not in said:  # `python`: a site, or an answer
+        return _if_clear(_answer(said, asked))
     if guess.intent == "yes":
         suggested = _SUGGESTED.search(asked)
-        return _understood(suggested["request"]) if suggested else None
+        return _if_clear(suggested["request"]) if suggested else ""
     if guess.intent == "calculate":
-        return _of_the_result(said, asked) if "first" not in guess.entities and "tree" not in guess.entities else None
-    return (
-        (_understood(_answer(said, asked)) if guess.intent == UNKNOWN or guess.confidence < GUESSED else None)
-        or (_of_the_result(said, asked) if _THAT.search(said) else None)
-        or _understood(_again(text, earlier))
-    )
-
-
-def said_in_full(turns: Sequence[planner_pb2.Turn]) -> str:
-    """The last of the user's turns as a request that stands by itself; empty if it is none."""
-    last = next((at for at in range(len(turns) - 1, -1, -1) if turns[at].role == "user"), None)
-    if last is None:
+        return "" if {"first", "tree"} & guess.entities.keys() else _of_the_result(said, asked)
+    if guess.intent in _POINTING:
+        return _pointed(said, guess, before[-1]) if before else ""
+    if _stands_alone(guess, text):
         return ""
-    said, earlier = turns[last].text.strip().rstrip(".?!,"), turns[max(0, last - MAX_TURNS_BACK) : last]
-    if len(said) > MAX_CHARS or _understood(said) is not None:
-        return said
-    answer = _answer(said, _asked(earlier))
-    return answer if _understood(answer) is not None else _again(said, earlier)
+    unknown = guess.intent == UNKNOWN or guess.confidence < GUESSED
+    whole = (_if_clear(_answer(said, asked)) if unknown else "") or (
+        _of_the_result(said, asked) if _THAT.search(said) else ""
+    )
+    if whole or not before:
+        return whole
+    if before[-1].done and not _MAKE.match(said):  # what was made is renamed; what was not gets another name
+        return _pointed(said, guess, before[-1]) or _varied_act(said, before)
+    return _varied_act(said, before) or _pointed(said, guess, before[-1])
 
 
-def _asked(turns: Sequence[planner_pb2.Turn]) -> str:
-    """What the agent said last."""
-    return next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "").strip()
-
-
-def _understood(request: str) -> IntentCandidate | None:
-    """The request, if it is clear. The yes of "no, I mean yes" is none: only the words themselves answer a question."""
+def _if_clear(request: str) -> str:
+    """The request; empty if it is not clear. The yes of "no, I mean yes" is none: only the words themselves answer a question."""
     guess = recognise(request)[0] if request else None
-    return guess if guess is not None and guess.confidence >= OPEN and guess.intent != "yes" else None
+    if guess is None or guess.intent == "yes":
+        return ""
+    return request if guess.confidence >= OPEN or "cannot" in guess.entities else ""
 
 
 def _answer(said: str, asked: str) -> str:
@@ -109,57 +169,80 @@ def _answer(said: str, asked: str) -> str:
         whole = f"{asked.removesuffix(ASKED_OF_WHAT)} of {said.removeprefix('of ').removeprefix('Of ')}"
         percentage = recognise(whole)[0]
         return whole if percentage.intent == "calculate" and "second" in percentage.entities else ""
+    unknown, facts = outcome_of(asked)
+    if unknown == "recall_nothing" and (told := _IT_IS.match(said)):
+        return f"my {facts['attribute']} is {said[told.end() :]}"
     question = next((question for question in ASKED if asked.endswith(question)), "")
     return ASKED[question].format(_other_value(said)[0] or said) if question else ""
 
 
-def _of_the_result(said: str, asked: str) -> IntentCandidate | None:
+def _of_the_result(said: str, asked: str) -> str:
     """`times 2` and `divide that by 2`, after a sum."""
     result = _RESULT.search(asked)
     if result is None:
-        return None
+        return ""
     bare = re.sub(r"\A(?:and|now|then) ", "", said, flags=re.IGNORECASE)
     number = result["number"]
     whole = _THAT.sub(number, bare, count=1) if _THAT.search(bare) else f"{number} {bare}"
     guess = recognise(whole)[0]
-    return guess if guess.intent == "calculate" and guess.confidence >= OPEN else None
+    return whole if guess.intent == "calculate" and guess.confidence >= OPEN else ""
 
 
-def _again(text: str, earlier: Sequence[planner_pb2.Turn]) -> str:
-    """`again`, `no, I meant tomorrow`, `and in London?`, `no, call it test`, after another request; empty if it is none of these."""
-    said = text.strip().rstrip(".?!,")
-    value, named = _other_value(said)
-    corrected = _CORRECTED.fullmatch(said)
-    if not (value or corrected or _AGAIN.fullmatch(said) or _AND_ALSO.match(said)):
+def _pointed(said: str, guess: IntentCandidate, last: Act) -> str:
+    """`undo that`, `open it`, `delete it`, `the second one`, `and the date there?`, said of the last act."""
+    if guess.intent == "undo":
+        return last.undone
+    if guess.intent == "open_result":
+        listed = last.listed(guess.entities["ordinal"]) if "ordinal" in guess.entities else ()
+        if found := next((way for way in listed if _if_clear(way)), ""):
+            return found
+    of_it = last.name in OF_FILES or (last.name == "open_page" and not last.done)
+    if guess.intent in _POINTING and (guess.entities or not of_it):
         return ""
-    before = said_in_full(earlier)
+    ways = [_IT.sub(last.its.replace("\\", r"\\"), said, count=1)] if last.its and _IT.search(said) else []
+    if last.place and _THERE.search(said):
+        ways.append(_THERE.sub(last.place.replace("\\", r"\\"), said, count=1))
+    ways += [_ALSO.sub("", way, count=1) for way in ways if _ALSO.match(way)]
+    return next((way for way in ways if _if_clear(way) and recognise(way)[0].intent not in ASIDE), "")
+
+
+def _varied_act(said: str, before: Sequence[Act]) -> str:
+    """`again`, `no, I meant tomorrow`, `and in London?`, `make it six`: an act before, with another value."""
     if not before:
-        return _changed(value, earlier, named=named)
+        return ""
     if _AGAIN.fullmatch(said):
-        return before
-    if value and (changed := _changed(value, earlier, named=named)):
-        return changed
-    if corrected is not None and _understood(corrected["that"]):
-        return corrected["that"]
-    rest = corrected["that"] if corrected else _ALSO.sub("", said, count=1)
-    that = _AND.fullmatch(rest)
-    same = recognise(before)[0].intent
-    forms = _AND_THAT.get(same, ()) if that is not None else ()
-    wholes = (form.format(that["that"] if that is not None else "") for form in forms)
-    return next((whole for whole in wholes if (guess := _understood(whole)) and guess.intent == same), "")
-
-
-def _changed(value: str, earlier: Sequence[planner_pb2.Turn], *, named: bool) -> str:
-    """The request with another value: the last one, or if the value is `named`, one of the last that takes it."""
-    users = [at for at, turn in enumerate(earlier, 1) if turn.role == "user"]
-    for at in users[: -1 - (CHANGED_BACK if named else 1) : -1] if value else ():
-        before = said_in_full(earlier[:at])
-        before = str((recognise(before)[0].entities.get("requests") or [before])[-1]) if before else ""
-        changed = f"{before}, I mean {value}"
-        guess = _understood(changed) if before else None
-        if guess is not None and guess.intent == recognise(before)[0].intent and guess != recognise(before)[0]:
+        return before[-1].said
+    value, named = _other_value(said)
+    for act in reversed(before[-CHANGED_BACK:] if named else before[-1:]) if value else ():
+        if changed := _first_like(recognise(act.told)[0], corrections(f"{act.told}, I mean {value}")):
             return changed
-    return ""
+    corrected = _CORRECTED.fullmatch(said)
+    if corrected is not None and _if_clear(corrected["that"]):
+        return corrected["that"]
+    if corrected is None and not (_AND_ALSO.match(said) or _MERE_PHRASE.fullmatch(said)):
+        return ""
+    that = _AND.fullmatch(corrected["that"] if corrected else _ALSO.sub("", said, count=1))
+    rest = that["that"] if that is not None else ""
+    if not rest or _NOBODY.match(rest) or _answers(rest) or len(rest.split()) > MAX_OTHER_WORDS:
+        return ""
+    last = before[-1]
+    rest = _IT.sub(last.its.replace("\\", r"\\"), rest, count=1) if last.its else rest  # "and the day after that?"
+    bare = _LEAD.sub("", rest, count=1)
+    frames = (form.format(value) for form in _FRAMES.get(last.guess.intent, ()) for value in (bare, rest))
+    replaced = (way for value in (bare, rest) for way in corrections(f"{last.said}, I mean {value}"))
+    return _first_like(last.guess, [*replaced, *frames, f"{last.said} {rest}"])
+
+
+def _first_like(before: IntentCandidate, ways: Iterable[str]) -> str:
+    """The first that makes the same request of something else; empty if none does."""
+    return next((way for way in ways if _is_same_kind(recognise(way)[0], before)), "")
+
+
+def _is_same_kind(guess: IntentCandidate, before: IntentCandidate) -> bool:
+    alike = guess.intent == before.intent and guess.confidence >= min(OPEN, before.confidence)
+    if before.intent == UNKNOWN:  # what cannot be done, with another value
+        return alike and guess.entities.get("cannot") == before.entities.get("cannot")
+    return alike and guess != before
 
 
 def _other_value(text: str) -> tuple[str, bool]:

@@ -320,6 +320,7 @@ RECIPES: dict[str, Recipe] = {
     "forget": Recipe("Forget something about you", _forget),
     "calculate": Recipe("Work out a sum", needs=("first", "second", "operation"), unless="tree"),
     "convert": Recipe("Convert units", needs=("amount", "unit", "into")),
+    "undo": Recipe("Undo what was done"),
     "repeat": Recipe("Say it again"),
     "stop": Recipe("Stop"),
     "help": Recipe("Tell what can be asked"),

@@ -53,7 +53,8 @@ class _Blank(dict[str, Any]):
 
 
 @cache
-def _templates() -> dict[str, str]:
+def templates() -> dict[str, str]:
+    """All replies by their names, with {slots}."""
     loaded: dict[str, str] = yaml.safe_load(REPLIES_FILE.read_text(encoding="utf-8"))
     return loaded
 
@@ -71,7 +72,7 @@ def _other_date(facts: Facts, now: datetime) -> str:
     asked = facts.get("day") or facts.get("part") or ""
     if asked in _DAYS:
         facts["date"] = spoken_date(now.date() + timedelta(days=_DAYS[asked]), now.date())
-    return f"get_date_{asked}" if f"get_date_{asked}" in _templates() else ""
+    return f"get_date_{asked}" if f"get_date_{asked}" in templates() else ""
 
 
 def _facts(entities: dict[str, Any], now: datetime) -> Facts:
@@ -133,7 +134,7 @@ def _result_not_opened(bad: StepOutcome, searched: dict[str, Any], facts: Facts)
     index = int(wanted) if wanted.lstrip("-").isdecimal() else 0
     facts["found"] = title_of(results[index if -len(results) <= index < len(results) else 0])
     named = f"open_result_{bad.status}"
-    return named if named in _templates() else "open_result_failed"
+    return named if named in templates() else "open_result_failed"
 
 
 def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: datetime) -> str:
@@ -149,6 +150,11 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
         return f"ask_{lacking}"
     if intent == "yes" and entities.get("mood"):
         return "yes_fine"
+    if intent == "explain" and entities.get("about"):
+        known = f"why_{entities['about']}"
+        return known if known in templates() else "why"
+    if intent == "undo" and entities.get("asked"):
+        return "undo_never"
     if intent == "repeat":
         who = "_user" if entities.get("who") == "user" else ""
         return f"repeat{who}" if entities.get("text") else f"repeat{who}_nothing"
@@ -162,7 +168,7 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
         return "get_time_place" if zone else "get_time_nowhere"
     if intent in {"who_are_you", "thanks"} and facts.get("part"):
         known = f"{intent}_{facts['part']}"
-        return known if known in _templates() else ""
+        return known if known in templates() else ""
     if intent == "get_date":
         return _other_date(facts, now)
     if intent == "calculate":
@@ -191,6 +197,5 @@ def reply(intent: str, entities: dict[str, Any], outcomes: list[StepOutcome], no
             name = forgotten_note(facts, outcomes[0].result)
         elif not name and intent in READERS:
             name = READERS[intent](facts, outcomes[-1].result)
-    templates = _templates()
-    known = name or (intent if intent in templates else "done" if outcomes else "unknown")
-    return templates[known].format_map(_Blank(facts))
+    known = name or (intent if intent in templates() else "done" if outcomes else "unknown")
+    return templates()[known].format_map(_Blank(facts))

@@ -27,7 +27,8 @@ from server.embedded.mind.chat import Chat
 from server.embedded.mind.config import MindConfig, mind_config
 from server.embedded.mind.errors import MindError
 from server.embedded.mind.rounds import converse
-from server.embedded.planner.follow_ups import said_in_full, whole_request
+from server.embedded.planner.acts import outcome_of
+from server.embedded.planner.follow_ups import NOT_UNDERSTOOD, acts, whole_request
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.several import joined, replies
@@ -38,53 +39,67 @@ if TYPE_CHECKING:
 
     from google.protobuf.struct_pb2 import Struct
 
+    from server.embedded.planner.acts import Act
 
 log = logging.getLogger(__name__)
 
 MAX_TEXT_CHARS = 2_000
 MAX_INTENT_CHARS = 128
 MAX_HEARD_CHARS = 100  # repeated to the user
-NOT_UNDERSTOOD = "I did not understand"  # in replies to what was not understood
 # Also with LLM_FIRST: these are about the conversation itself.
 ALWAYS_TEMPLATES = frozenset({"yes", "no", "stop", "repeat"})
 ANSWERS = frozenset({"yes", "no"})  # to a question of the model itself, if it has just asked one
 # Said to what was told, and not only to a question.
 _ACKNOWLEDGED = re.compile(
-    r"(?:(?:(?:oh|ah|well),? )?(?:ok|okay|right|fine|alright|all right|sure|correct|exactly|sounds good|it's fine|that's fine|that's right)"
+    r"(?:(?:(?:oh|ah|well),? )?(?:ok|okay|right|fine|alright|all right|sure|correct|exactly|sounds good|it's fine|that's fine|that's right"
+    r"|cool|nice|great|perfect|good|awesome|wonderful|excellent|interesting|got it|i see|understood|makes sense|good to know|no problem)"
     r"[.!, ]*)+",
     re.IGNORECASE,
 )
+_WHY = re.compile(r"\b(?:why|how come|what for)\b", re.IGNORECASE)
+ABOUT_ACTS = frozenset({"open_result", "forget", "undo", "explain"})  # may mean what was done before
 CONTEXT_TURNS = 20  # the newest turns considered, to understand "open the first one"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Turn], text: str = "") -> Entities:
-    """Resolve what "open the first one" and "say that again" refer to."""
-    recent = [turn for turn in turns[-CONTEXT_TURNS:] if len(turn.text) <= MAX_TEXT_CHARS][::-1]
+    """Resolve what "open the first one", "say that again", "forget that" and "why?" refer to."""
+    recent = [turn for turn in turns[-CONTEXT_TURNS:] if len(turn.text) <= MAX_TEXT_CHARS]
     if intent == "repeat":
         role = str(entities.get("who", "assistant"))
-        said = (turn.text for turn in recent if turn.role == role and turn.text.strip() and turn.text != text)
+        said = (turn.text for turn in reversed(recent) if turn.role == role and turn.text.strip() and turn.text != text)
         return entities | {"text": next(said, "")}
-    if intent == "open_result" and not entities.get("query"):
-        texts = (said_in_full(recent[at:][::-1]) for at, turn in enumerate(recent) if turn.role == "user")
-        asked = (recognise(words)[0] for words in texts if words)
-        query = next((str(guess.entities["query"]) for guess in asked if guess.entities.get("query")), "")
+    if intent not in ABOUT_ACTS or (entities.keys() & {"query", "attribute", "topic"}):
+        return entities
+    before = acts([turn for turn in recent if turn.role != "user" or turn.text != text])[::-1]
+    if intent == "open_result":
+        query = next((str(act.guess.entities["query"]) for act in before if act.guess.entities.get("query")), "")
         return entities | ({"query": query} if query else {})
-    if intent == "forget" and not (entities.get("attribute") or entities.get("topic")):
-        return entities | _last_remembered(recent)
-    return entities
+    if intent == "forget":
+        return entities | _last_remembered(before)
+    if intent == "undo":
+        return entities | ({"asked": before[0].said} if before else {})
+    return entities | (_reasons(recent, before) if _WHY.search(text) else {})
 
 
-def _last_remembered(recent: Sequence[planner_pb2.Turn]) -> Entities:
+def _last_remembered(before: Sequence[Act]) -> Entities:
     """Resolve "forget that": the newest thing that the user gave to memory or asked it for."""
-    for turn in recent:
-        guess = recognise(turn.text)[0] if turn.role == "user" and turn.text.strip() else None
-        if guess is not None and guess.intent in {"remember", "recall", "remember_fact", "recall_notes"}:
-            kept = guess.entities
+    for act in before:
+        if act.guess.intent in {"remember", "recall", "remember_fact", "recall_notes"}:
+            kept = act.guess.entities
             topic = kept.get("fact") or kept.get("topic")
             return {"attribute": kept["attribute"]} if "attribute" in kept else {"topic": topic} if topic else {}
     return {}
+
+
+def _reasons(recent: Sequence[planner_pb2.Turn], before: Sequence[Act]) -> Entities:
+    """What "why?" is about: the last reply, or the act that it was given to."""
+    told = next((turn.text for turn in reversed(recent) if turn.role == "assistant"), "")
+    outcome, facts = outcome_of(told)
+    if outcome or NOT_UNDERSTOOD in told:
+        return {"about": outcome or UNKNOWN, **facts}
+    return {"about": before[0].name, "asked": before[0].said} if before and told else {}
 
 
 def moment(time_zone: str) -> datetime:
@@ -120,13 +135,15 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
         heard = next((guess for guess in recognise(request.text) if intent in ("", guess.intent)), None)
         if heard is not None:
             intent, entities = heard.intent, {**heard.entities, **entities}
-    if intent == UNKNOWN:
-        suggested = "" if "cannot" in entities else suggestion(request.text)
+    if intent in {"yes", UNKNOWN} and _ACKNOWLEDGED.fullmatch(request.text.strip()):
+        return "yes", entities | {"mood": "fine"}
+    if intent == UNKNOWN and "cannot" not in entities:
+        suggested = suggestion(request.text)
         return intent, entities | (
             {"suggested": suggested} if suggested else _not_understood(request.text, request.context)
         )
-    if intent == "yes" and _ACKNOWLEDGED.fullmatch(request.text.strip()):
-        return intent, entities | {"mood": "fine"}
+    if intent == "yes" and _WHY.search(request.text):
+        intent = "explain"  # "why not?", where no question waits
     return intent, with_context(intent, entities, request.context, request.text)
 
 
@@ -244,14 +261,19 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
             made = await self._threads.run(partial(plan, request))
         except WrongEntityError as wrong:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
-        if self._mind is not None and request.text.strip() and self._is_for_the_mind(made.intent, request):
+        if self._mind is not None and request.text.strip() and self._is_for_the_mind(made, request):
             made.open_ended = True
             del made.steps[:]
         return made
 
-    def _is_for_the_mind(self, intent: str, request: planner_pb2.PlanRequest) -> bool:
+    def _is_for_the_mind(self, made: planner_pb2.PlanResponse, request: planner_pb2.PlanRequest) -> bool:
         assert self._mind is not None, "the caller looked"
-        if intent in {UNKNOWN, "explain"} or (_answers(request.text, intent) and _asked(request.context)):
+        intent = made.intent
+        if (
+            intent == UNKNOWN
+            or (intent in ABOUT_ACTS and not made.steps)
+            or (_answers(request.text, intent) and _asked(request.context))
+        ):
             return True
         return (self._mind.first or request.prefer_model) and intent not in ALWAYS_TEMPLATES
 

@@ -110,6 +110,140 @@ def test_a_request_takes_another_value(turns: Turns, text: str, same: str) -> No
     assert [step.parameters for step in done.steps] == [step.parameters for step in wanted.steps]
 
 
+MADE = [("user", "create a folder called demo"), ("assistant", "I have made the folder demo.")]
+TOUCHED = [("user", "create a file called a.txt"), ("assistant", "The file a.txt is there now.")]
+MOVED = [("user", "rename a.txt to b.txt"), ("assistant", "I have moved a.txt to b.txt.")]
+TIMER = [
+    ("user", "set a timer for five minutes"),
+    ("assistant", "I am sorry, I cannot set timers, alarms or reminders."),
+]
+BLUE = [
+    ("user", "remember that my favorite color is blue"),
+    ("assistant", "I will remember that your favorite color is blue."),
+]
+FILES = [("user", "list the files"), ("assistant", "There are 3 entries here: a.txt, docs and notes.txt.")]
+LINKS = [("user", "what links are there"), ("assistant", "There are 2 links: Home and More information.")]
+
+
+@pytest.mark.parametrize(
+    ("turns", "text", "same"),
+    [
+        # another value
+        (TIMER, "make it six", "set a timer for six minutes"),
+        ([("user", "what is 5 plus 3"), ("assistant", "5 plus 3 is 8.")], "make it six", "what is 5 plus six"),
+        (FOLDER, "make it test", "create a folder called test"),
+        (MADE, "and another one called two", "create a folder called two"),
+        ([("user", "convert 5 miles to kilometers")], "and in meters?", "convert 5 miles to meters"),
+        ([("user", "convert 5 miles to kilometers")], "what about 3 feet", "convert 3 feet to kilometers"),
+        ([("user", "what is 20% of 50")], "and of 80?", "what is 20% of 80"),
+        ([("user", "what is 20% of 50")], "what about 30%?", "what is 30% of 50"),
+        ([("user", "read the file notes.txt")], "and plan.txt", "read the file plan.txt"),
+        ([("user", "what's the weather in London")], "and in Paris?", "what's the weather in Paris"),
+        (
+            [("user", "what is my favorite color"), ("assistant", "Your favorite color is blue.")],
+            "no, green",
+            "my favorite color is green",
+        ),
+        (
+            [("user", "what's my dog's name"), ("assistant", "I do not know your dog's name yet.")],
+            "it's Rex",
+            "my dog's name is Rex",
+        ),
+        (
+            [("user", "where did I park"), ("assistant", "You said: I parked on level 2.")],
+            "no, level 3",
+            "remember that I parked on level 3",
+        ),
+        (
+            [("user", "create a folder"), asked("What should the folder be called?")[1]],
+            "wait for me",
+            "create a folder called wait for me",
+        ),
+        (
+            [*TODAY, ("user", "and tomorrow?"), ("assistant", "Tomorrow is Monday, March 2nd.")],
+            "and the day after that?",
+            "what day is the day after tomorrow",
+        ),
+        ([("user", "how long until 6 pm")], "and until 8?", "how long until 8 pm"),
+        (
+            [*IN_TOKYO, ("user", "thanks"), ("assistant", "You are welcome.")],
+            "and in Paris?",
+            "what time is it in Paris",
+        ),
+        (IN_TOKYO, "in Lima?", "what time is it in Lima"),
+        (TODAY, "tomorrow?", "what day is it tomorrow"),
+        ([("user", "convert 5 miles to kilometers")], "in meters", "convert 5 miles to meters"),
+        # what was done is undone
+        (MADE, "undo that", "remove the empty folder demo"),
+        (MADE, "take it back", "remove the empty folder demo"),
+        (MOVED, "undo it", "rename b.txt to a.txt"),
+        (TOUCHED, "undo that", "delete the file a.txt"),
+        (BLUE, "undo that", "forget my favorite color"),
+        (OPENED, "undo that", "go back"),
+        ([("user", "scroll down"), ("assistant", "I have scrolled down.")], "undo that", "scroll up"),
+        # what "it" and "there" are
+        (MADE, "open it", "open the folder demo"),
+        (MADE, "rename it to test", "rename the folder demo to test"),
+        (MADE, "delete it", "delete the folder demo"),
+        (TOUCHED, "read it", "read the file a.txt"),
+        (TOUCHED, "copy it to b.txt", "copy the file a.txt to b.txt"),
+        (MOVED, "open that file", "read the file b.txt"),
+        (IN_TOKYO, "and the date there?", "what is the date in Tokyo"),
+        # one of what was listed
+        (FILES, "read the third one", "read the file notes.txt"),
+        (FILES, "the first one", "read the file a.txt"),
+        (FILES, "open the last one", "read the file notes.txt"),
+        (LINKS, "the second one", "click on More information"),
+    ],
+)
+def test_words_about_the_last_act_mean_it(turns: Turns, text: str, same: str) -> None:
+    done, wanted = planned(text, [*turns, ("user", text)]), planned(same, [("user", same)])
+    assert (done.intent, done.entities) == (wanted.intent, wanted.entities)
+
+
+@pytest.mark.parametrize(
+    ("turns", "text", "words"),
+    [
+        (TIMER, "why?", "Nothing that I am connected to can set timers, alarms or reminders."),
+        (FOLDER, "why not?", "Because you said no."),
+        (IN_TOKYO, "why?", "That is what the clock of this machine says."),
+        (FILES, "why?", "You asked for it: list the files."),
+        (
+            asked("I am sorry, I may not do that: rm is not allowed."),
+            "why?",
+            "The safety rules here do not allow it: rm is not allowed.",
+        ),
+        (
+            asked("I did not understand that. I heard: something."),
+            "why?",
+            "I know only a few kinds of requests. Say: help, to hear them.",
+        ),
+        ([], "why?", "There is no question waiting for your answer."),
+        ([], "undo that", "There is nothing to undo."),
+        (FOLDER, "undo that", "I cannot undo that: create a folder called demo."),
+        ([], "the second one", "I do not know which one you mean. I have not searched for anything yet."),
+    ],
+)
+def test_what_is_told_of_the_last_act(turns: Turns, text: str, words: str) -> None:
+    assert told(text, [*turns, ("user", text)]) == words
+
+
+def test_what_somebody_else_found_is_not_undone_here() -> None:
+    before = [
+        ("user", "some hard riddle about gardens"),
+        ("assistant", "One."),
+        ("user", "the second one"),
+        ("assistant", "A rose."),
+    ]
+    assert planned("undo that", [*before, ("user", "undo that")]).intent == "undo"
+
+
+def test_what_somebody_else_answered_is_not_the_act_before_it() -> None:
+    """A language model did: `and in Paris?` goes to it, too."""
+    before = [*IN_TOKYO, ("user", "is it raining over there these days"), ("assistant", "I think that it is sunny.")]
+    assert planned("and in Paris?", [*before, ("user", "and in Paris?")]).intent == "unknown"
+
+
 @pytest.mark.parametrize("text", ["No, that's stupid", "alright then", "no", "yes, but call it off", "no, thanks"])
 def test_words_without_another_value_change_nothing(text: str) -> None:
     assert not planned(text, [*SEARCHED, ("user", text)]).steps

@@ -129,7 +129,7 @@ async def test_without_a_search_before_there_is_nothing_to_open(tmp_path: Path) 
         for turns in (None, [("assistant", "search for cats"), ("user", "what time is it"), ("user", "x" * 3_000)]):
             plan = await stub.Plan(wanted("open the second one", turns=turns))
             assert list(plan.steps) == []
-            assert "no search" in (await stub.Compose(ended(plan, []))).text
+            assert "which one" in (await stub.Compose(ended(plan, []))).text
 
 
 async def test_the_last_answer_is_said_again(tmp_path: Path) -> None:

@@ -1,0 +1,154 @@
+"""What the user asked for before, each request in full with its slots, and what became of it. Pure.
+
+`undo that`, `open it`, `why?` and `and in Paris?` are about the last of these acts. What is known of an intent for that stands in the
+tables here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from server.embedded.intent.entities import is_file
+from server.embedded.planner.replies import templates
+
+if TYPE_CHECKING:
+    from server.embedded.intent.recognition import IntentCandidate
+
+# By the act's name, its slots filled in: the request that undoes it.
+_UNDONE = {
+    "mkdir": "remove the empty folder {args[0]}",
+    "rmdir": "create a folder called {args[0]}",
+    "mv": "move the file {args[1]} to {args[0]}",
+    "touch": "delete the file {args[0]}",
+    "cp": "delete the file {args[1]}",
+    "remember": "forget my {attribute}",
+    "remember_fact": "forget about {fact}",
+    "open_page": "go back",
+    "open_result": "go back",
+    "click": "go back",
+    "scroll": "scroll {opposite}",
+}
+_OPPOSITE = {"down": "up", "up": "down", "top": "bottom", "bottom": "top"}
+# What "it" and "that" are, and what "there" and "then" are.
+_ITS = {
+    "mkdir": "the folder {args[0]}",
+    "touch": "the file {args[0]}",
+    "cp": "{kind} {args[1]}",
+    "mv": "{kind} {args[1]}",
+    "read_file": "the file {path}",
+    "list_files": "the folder {path}",
+    "open_page": "{url}",
+    "web_search": "{query}",
+    "remember": "my {attribute}",
+    "recall": "my {attribute}",
+    "get_date": "{day}",
+}
+_PLACES = {
+    "get_time": "in {place}",
+    "get_date": "in {place}",
+    "list_files": "in the folder {path}",
+    "mkdir": "in the folder {args[0]}",
+}
+OF_FILES = frozenset({"mkdir", "touch", "cp", "mv", "read_file", "list_files"})
+_LISTING = re.compile(r"There (?:is|are) \d+ .+?: (?P<names>.+)\.\Z", re.DOTALL)
+_MORE = re.compile(r" and \d+ more\Z")
+# One of what was listed, by the act's name.
+_LISTED = {"list_files": ("read the file {}", "open the folder {}"), "page_links": ("click on {}",)}
+# What the agent remembers, as the user would tell it: "no, green" corrects that.
+_TOLD = {
+    "recall": (re.compile(r"Your (?P<what>.+)\.\Z"), "remember that my {}"),
+    "recall_notes": (re.compile(r"You said: (?P<what>[^.]+)\.\Z"), "remember that {}"),
+}
+# Replies to what was not done, and what they say in between.
+_NOT_DONE = (
+    "unknown_cannot",
+    "denied",
+    "declined",
+    "declined_unanswered",
+    "failed",
+    "timeout",
+    "cancelled",
+    "skipped",
+    "unfinished",
+    "forget_nothing",
+    "recall_nothing",
+)
+_FIELD = re.compile(r"\\{(\w+)\\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """`said`: a request that stands by itself; `reply`: what the agent answered, empty if nothing yet."""
+
+    said: str
+    guess: IntentCandidate
+    reply: str = ""
+
+    @property
+    def name(self) -> str:
+        """The intent, or the command that it runs."""
+        intent = self.guess.intent
+        return str(self.guess.entities.get("command", intent)) if intent == "run_command" else intent
+
+    @property
+    def done(self) -> bool:
+        """True if it was answered, and neither refused nor failed."""
+        return bool(self.reply) and not outcome_of(self.reply)[0] and not self.reply.endswith("?")
+
+    @property
+    def undone(self) -> str:
+        """The request that undoes it; empty if none does. A file that was moved into a folder has another name there."""
+        args = self.guess.entities.get("args") or []
+        moved_into = self.name == "mv" and len({is_file(arg) for arg in args}) > 1
+        return "" if moved_into or not self.done else self._filled(_UNDONE)
+
+    @property
+    def told(self) -> str:
+        """The request, or if it asked for what is remembered, the one that tells it."""
+        form, request = _TOLD.get(self.name, (None, ""))
+        found = form.match(self.reply) if form is not None else None
+        return request.format(found["what"]) if found else self.said
+
+    @property
+    def its(self) -> str:
+        """What "it" is after the act."""
+        return self._filled(_ITS)
+
+    @property
+    def place(self) -> str:
+        """What "there" is after the act."""
+        return self._filled(_PLACES)
+
+    def listed(self, ordinal: int) -> tuple[str, ...]:
+        """The requests for one of what was listed, as "open the second one" may mean it."""
+        found = _LISTING.match(self.reply)
+        names = re.split(r", | and ", _MORE.sub("", found["names"])) if found else []
+        if self.name not in _LISTED or not -len(names) <= ordinal < len(names):
+            return ()
+        return tuple(form.format(names[ordinal]) for form in _LISTED[self.name])
+
+    def _filled(self, forms: dict[str, str]) -> str:
+        slots: dict[str, Any] = dict(self.guess.entities)
+        slots["opposite"] = _OPPOSITE.get(str(slots.get("to", "down")), "up")
+        slots["kind"] = "the file" if is_file(str((slots.get("args") or [""])[-1])) else "the folder"
+        try:
+            return forms.get(self.name, "").format_map(slots)
+        except LookupError:
+            return ""
+
+
+@cache
+def _outcomes() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    forms = ((name, re.escape(templates()[name])) for name in _NOT_DONE)
+    return tuple((name, re.compile(_FIELD.sub(r"(?P<\1>.+)", form) + r"\Z", re.DOTALL)) for name, form in forms)
+
+
+def outcome_of(reply: str) -> tuple[str, dict[str, str]]:
+    """The name of a reply to what was not done, and what it says; empty for other replies."""
+    for name, form in _outcomes():
+        if found := form.match(reply.strip()):
+            return name, found.groupdict()
+    return "", {}
