@@ -55,11 +55,18 @@ def _type(parameters: ActionParameters) -> str:
     return f"type {text} into {field}" if text and field else ""
 
 
+def _arguments(parameters: ActionParameters) -> list[str]:
+    """The command's arguments; none if they are not a list of texts, which no executor takes."""
+    args = parameters.get("args", ())
+    named = isinstance(args, list | tuple) and all(isinstance(one, str) for one in args)
+    return list(args) if named else []
+
+
 def _objects(words: str, how_many: int | None = None) -> Callable[[ActionParameters], str]:
     """Makes words from the command's arguments without flags, if their number fits."""
 
     def say(parameters: ActionParameters) -> str:
-        args = [str(one) for one in parameters.get("args", ())]
+        args = _arguments(parameters)
         given = [one for one in args if not one.startswith("-")]
         if not given or (how_many is not None and len(given) != how_many):
             return ""
@@ -70,7 +77,7 @@ def _objects(words: str, how_many: int | None = None) -> Callable[[ActionParamet
 
 def _remove(parameters: ActionParameters) -> str:
     told = _objects("delete {}")(parameters)
-    whole = any(_RECURSIVE.match(str(one)) for one in parameters.get("args", ()))
+    whole = any(_RECURSIVE.match(one) for one in _arguments(parameters))
     return f"{told} with everything in it" if told and whole else told
 
 

@@ -7,12 +7,14 @@ import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
 from protos import planner_pb2
 from server.embedded.mind.chat import ChatAnswer
 from server.embedded.mind.errors import MindError
-from server.embedded.mind.messages import Toolbox, ToolCall, answered, asked, conversation
+from server.embedded.mind.messages import CLIENT, Toolbox, ToolCall, answered, asked, conversation
+from server.embedded.mind.schemas import mistake
 from server.embedded.mind.sentences import SentenceCutter
 
 if TYPE_CHECKING:
@@ -97,7 +99,10 @@ def _step(call: ToolCall, box: Toolbox, step_id: str) -> planner_pb2.Step:
     tool = box.find(call.name)
     if tool is None:
         raise WrongCallError("there is no such tool")
-    return planner_pb2.Step(id=step_id, executor=tool.executor, action=tool.action, parameters=_arguments(call))
+    parameters = _arguments(call)
+    if tool.executor != CLIENT and (wrong := mistake(MessageToDict(parameters), MessageToDict(tool.parameters))):
+        raise WrongCallError(wrong)
+    return planner_pb2.Step(id=step_id, executor=tool.executor, action=tool.action, parameters=parameters)
 
 
 def _arguments(call: ToolCall) -> Struct:

@@ -17,6 +17,8 @@ from streaming.ports import Action, Verdict
         ("rm", {"args": ["-rf", "demo"]}, "Tidy up", "Shall I delete demo with everything in it?"),
         ("rm", {"args": ["--force", "demo"]}, "", "Shall I delete demo?"),
         ("mv", {"args": ["a.txt", "b.txt"]}, "", "Shall I move a.txt to b.txt?"),
+        ("mkdir", {"args": "demo"}, "", "Shall I run mkdir demo?"),
+        ("mkdir", {"args": [1, {"a": 2}]}, "", "Shall I run mkdir 1 2?"),
         ("mv", {"args": ["a", "b", "c"]}, "", "Shall I run mv a b c?"),
         ("chmod", {"args": ["700", "demo"]}, "", "Shall I run chmod 700 demo?"),
         ("delete", {"key": "your colour"}, "Forget your colour.", "Shall I forget your colour?"),

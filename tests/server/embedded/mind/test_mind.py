@@ -78,6 +78,23 @@ async def test_what_templates_do_not_understand_is_open_ended(tmp_path: Path) ->
         assert (first.open_ended, list(first.steps), stop.open_ended) == (True, [], False)
 
 
+async def test_words_about_what_the_planner_does_not_know_are_for_the_model(tmp_path: Path) -> None:
+    """It has answered what came before. What the planner itself has done, it knows better."""
+    made = [("user", "create a folder called demo"), ("assistant", "I have made the folder demo.")]
+    riddle = [*made, ("user", "ask me a hard riddle, my friend"), ("assistant", "What has keys and opens nothing?")]
+    searched = [("user", "search for cats"), ("assistant", "I found 5 results. The first is Cats.")]
+
+    def said(turns: list[tuple[str, str]], text: str) -> planner_pb2.PlanRequest:
+        context = [planner_pb2.Turn(role=role, text=words) for role, words in [*turns, ("user", text)]]
+        return planner_pb2.PlanRequest(text=text, context=context)
+
+    async with planner(tmp_path, "http://127.0.0.1:9/v1") as stub:
+        for text in ("undo that", "the second one", "why?", "and in Paris?", "make it six", "forget that"):
+            assert (await stub.Plan(said(riddle, text))).open_ended, text
+        for turns, text in ((made, "undo that"), (searched, "the second one"), (searched, "and dogs")):
+            assert not (await stub.Plan(said(turns, text))).open_ended, text
+
+
 @pytest.mark.parametrize("first", ["true", "false"])
 async def test_the_models_own_question_is_answered_by_yes_or_no(tmp_path: Path, first: str) -> None:
     def said(answer: str, before: str) -> planner_pb2.PlanRequest:
@@ -199,6 +216,28 @@ async def test_malformed_arguments_are_sent_back_to_the_model(tmp_path: Path, ar
         *_, asked, answer = endpoint.asked[1]["messages"]
         assert isinstance(json.loads(asked["tool_calls"][0]["function"]["arguments"]), dict)
         assert "not a JSON object" in answer["content"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ('{"args": "demo"}', "args must be of the type array"),
+        ('{"args": [1, null, {"a": 2}]}', "args[0] must be of the type string"),
+        ('{"args": ["demo"], "sudo": true}', "the arguments may not have sudo"),
+        ("{}", "the arguments lack args"),
+    ],
+)
+async def test_arguments_of_another_shape_are_sent_back_before_anybody_is_asked(
+    tmp_path: Path, arguments: str, told: str
+) -> None:
+    schema = {"type": "object", "required": ["args"], "additionalProperties": False}
+    made = planner_pb2.Tool(executor="os", action="mkdir", description="Make a folder")
+    made.parameters.update({**schema, "properties": {"args": {"type": "array", "items": {"type": "string"}}}})
+    scenes = [Scene(call("os__mkdir", arguments)), words("I could not.")]
+    async with chat_endpoint(lambda number: scenes[number]) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        said = await events(stub, planner_pb2.ConverseRequest(text="make it", tools=[made]))
+        assert [event.WhichOneof("event") for event in said] == ["words"]
+        assert told in endpoint.asked[1]["messages"][-1]["content"]
 
 
 async def test_arguments_sent_as_an_object_become_a_step(tmp_path: Path) -> None:
