@@ -232,7 +232,7 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
             better = part.joined and _asks(rest[0]) and (answers or rest[0].confidence > found[0].confidence)
             if answers and (not better or rest[0].confidence < OPEN or rest[0].intent in ASIDE):
                 return found
-            if lead.intent == "no" and rest[0].intent in {"no", "stop"} and part.joined:
+            if lead.intent == "no" and part.joined and _refuses_clearly(rest[0]):
                 return (IntentCandidate("no", OPEN),)
             found = rest if better else found
             others = _answer(part, lead.intent, rest[0])
@@ -299,6 +299,11 @@ def _refuses(text: str) -> bool:
     return any(guess.intent in {"no", "stop"} for guess in _one_request(text, mend=False))
 
 
+def _refuses_clearly(rest: IntentCandidate) -> bool:
+    """True for "stop", and not for what may be mistyped for it: "no, Quito" is not "no, quit"."""
+    return rest.intent in {"no", "stop"} and rest.confidence >= OPEN
+
+
 def _asks(rest: IntentCandidate) -> bool:
     """True if this is something to be done, or to be refused as impossible, rather than an answer."""
     return (rest.intent != UNKNOWN or "cannot" in rest.entities) and rest.intent not in ANSWERS | {"explain"}
@@ -308,7 +313,7 @@ def _answer(part: Parted, lead: str, rest: IntentCandidate) -> list[IntentCandid
     """What a text answers to a question, with its yes or no and what follows it."""
     declined, instead = IntentCandidate("no", OPEN), IntentCandidate("no", OPEN, {"instead": part.rest})
     reason = lead == "no" and part.joint == "because"
-    if reason or (rest.intent in {"no", "stop"} and rest.confidence >= OPEN) or sounds_like_no(part.rest):
+    if reason or _refuses_clearly(rest) or sounds_like_no(part.rest):
         return [declined]
     if rest.intent in ASKS_BACK and lead != "no":
         return [rest]

@@ -253,4 +253,5 @@ def _other_value(text: str) -> tuple[str, bool]:
 
 
 def _answers(value: str) -> bool:
-    return bool(value) and recognise(value)[0].intent in ANSWERS
+    guess = recognise(value)[0] if value else None
+    return guess is not None and guess.intent in ANSWERS and guess.confidence >= OPEN

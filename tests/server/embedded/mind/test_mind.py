@@ -230,7 +230,7 @@ async def test_malformed_arguments_are_sent_back_to_the_model(tmp_path: Path, ar
 async def test_arguments_of_another_shape_are_sent_back_before_anybody_is_asked(
     tmp_path: Path, arguments: str, told: str
 ) -> None:
-    schema = {"type": "object", "required": ["args"], "additionalProperties": False}
+    schema: dict[str, Any] = {"type": "object", "required": ["args"], "additionalProperties": False}
     made = planner_pb2.Tool(executor="os", action="mkdir", description="Make a folder")
     made.parameters.update({**schema, "properties": {"args": {"type": "array", "items": {"type": "string"}}}})
     scenes = [Scene(call("os__mkdir", arguments)), words("I could not.")]

@@ -170,6 +170,7 @@ LINKS = [("user", "what links are there"), ("assistant", "There are 2 links: Hom
             "and in Paris?",
             "what time is it in Paris",
         ),
+        (IN_TOKYO, "no, Quito", "what time is it in Quito"),
         (IN_TOKYO, "in Lima?", "what time is it in Lima"),
         (TODAY, "tomorrow?", "what day is it tomorrow"),
         ([("user", "convert 5 miles to kilometers")], "in meters", "convert 5 miles to meters"),
