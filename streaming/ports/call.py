@@ -63,10 +63,10 @@ class ServiceError(Exception):
         """
         if self.nothing_ran or not self.retryable:
             return self
-        words = (
-            f"{self.message}; it may have taken effect, and this {key} keeps this answer: take a new one to try again"
+        kept = f"it may have taken effect, and this {key} keeps this answer: take a new one to try again"
+        return ServiceError(
+            self.code, f"{self.message}; {kept}", service=self.service, details=self.details, final=True
         )
-        return ServiceError(self.code, words, service=self.service, details=self.details, final=True)
 
 
 _RAN_OR_ASKED = frozenset({"CONFIRMATION_REQUIRED", "CANCELLED"})

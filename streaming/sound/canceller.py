@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 BLOCK = SERVICE_RATE_HZ // 100  # samples: AEC3 works on 10 ms
 # In blocks:
-LOOK_EVERY, LOOK_SELDOM = 5, 20  # the latter where it is known that there is an echo
+LOOK_EVERY, LOOK_SELDOM = 5, 20  # the latter where it is known for some time whether there is an echo
+SURE = 300  # of the far end without an echo
 HELD = 25  # a soft consonant is up to 200 ms before what AEC3 lets through
 STILL_MUTED = 25  # after that, AEC3 still suppresses some; with 15, "cancel" is heard as "can no"
 TAIL = 40  # for which an echo may come back after the far end fell silent
@@ -62,6 +63,7 @@ class Canceller:
         self._left_share = 0.0  # of the echo that it was fitted to
         self._learnt = 0  # blocks of that
         self._sounded = 0 if expected else BEGINNING  # blocks of the far end since an echo appeared
+        self._unheard = 0  # blocks of the far end that did not come back
 
     @property
     def cancels(self) -> bool:
@@ -97,6 +99,7 @@ class Canceller:
             return [*self._released(), near]
         self._look()
         if not self.cancels:
+            self._unheard += 1
             return [*self._released(), near]
         self._sounded += 1
         clean: Block = self._aec3.process(near, far)
@@ -126,7 +129,8 @@ class Canceller:
     def _look(self) -> None:
         """See now and then whether there is an echo."""
         self._since_look += 1
-        every = LOOK_SELDOM if self._path.found and not self.learning else LOOK_EVERY
+        known = not self.learning if self._path.found else self._unheard > SURE
+        every = LOOK_SELDOM if known else LOOK_EVERY
         if self._since_look < every:
             return
         self._since_look, before = 0, self._path.found
@@ -140,7 +144,7 @@ class Canceller:
 
     def _begin(self) -> None:
         """An echo has appeared: let AEC3 learn it from what was recorded so far."""
-        self._aec3, self._room, self._sounded = _aec3(), None, 0
+        self._aec3, self._room, self._sounded, self._unheard = _aec3(), None, 0, 0
         self._alone, self._speaks = LOOK // BLOCK, False
         self._voices.clear()
         for start in range(len(self._near) - LOOK, len(self._near) - BLOCK, BLOCK):  # the newest block is still to come

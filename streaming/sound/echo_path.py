@@ -15,17 +15,12 @@ if TYPE_CHECKING:
 LOOK = 3_200  # samples of the microphone in one look: 200 ms
 TAPS, LEAD = 64, 16  # samples of the way that one look fits, and those of them before its strongest reflection
 STIFFNESS = 1e-3  # of that fit
-QUIET, LOW = (
-    3e2,
-    1e4,
-)  # mean squares of a sample, -65 and -50 dB of full scale: an echo in which no voice is heard; softer than a voice
-ECHO_SHARE = (
-    0.4  # of a look's energy that comes from the loudspeaker; chance explains 0.25 of a voice in one look of a hundred
-)
-CLEAR, SAME_DELAY = (
-    12.0,
-    16,
-)  # agreement that is seldom chance, and how far two looks may differ in their delay, in samples
+# Mean squares of a sample, -65 and -50 dB of full scale: an echo in which no voice is heard; what is softer than a voice.
+QUIET, LOW = 3e2, 1e4
+# Of a look's energy, what comes from the loudspeaker. Chance explains 0.25 of a voice in one look of a hundred.
+ECHO_SHARE = 0.4
+CLEAR = 12.0  # agreement that is seldom chance
+SAME_DELAY = 16  # samples by which the delays of two looks may differ
 APART = 4  # looks between two that do not overlap
 # Of the loudspeaker without an echo, after which there is none: if nothing was known, and if there was one.
 NONE_AFTER_MS, GONE_AFTER_MS = 500, 2_000

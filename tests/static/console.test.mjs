@@ -494,8 +494,10 @@ test('sound of OpenAI\'s dialect is kept, saved, opened again and mixed', async 
 
 test('after a reload, speech that comes fast is reported every 400 ms and at its end, and all its credit comes back', () => {
   const channel = Object.assign(new EventTarget(), { kind: 'tts', number: 3, told: [], bytes: 0, played(bytes, ms) { this.bytes += bytes; if (ms !== undefined) this.told.push(ms); } });
-  const voice = new Voice({ channels: [channel], state: 'online' }, {}, {});
+  const noted = [];
+  const voice = new Voice({ channels: [channel], state: 'online' }, { note: ({ type }) => noted.push(type) }, {});
   voice.goOn([], Promise.resolve());
+  assert.deepEqual(noted, ['playout.written']);
   const came = (ptsMs, size = 4, flags = 0) => channel.dispatchEvent(new CustomEvent('audio', { detail: { payload: new Uint8Array(size), ptsMs, flags } }));
   for (let ms = 5_000; ms < 65_000; ms += 40) came(ms);
   came(65_010, 0, 1);
