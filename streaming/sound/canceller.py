@@ -40,7 +40,8 @@ VOICE_ENERGY = 1e4  # mean square of a sample, -50 dB of full scale: the rest of
 VOICE_SHARE = 0.06  # of the microphone's energy: of an echo, AEC3 leaves less
 WORSE = 2.0  # times as much of the echo left as when the room was fitted: it has changed
 SILENCE = np.zeros(BLOCK, np.int16)
-BEGINNING = 150  # of an echo, in which AEC3 still learns, and may let some of it through
+# Of a new echo: some may be heard, and AEC3 still learns, so that it lets some through.
+APPEARS, LEARNS = 100, 150
 
 
 class Canceller:
@@ -62,7 +63,7 @@ class Canceller:
         self._room: Room | None = None
         self._left_share = 0.0  # of the echo that it was fitted to
         self._learnt = 0  # blocks of that
-        self._sounded = 0 if expected else BEGINNING  # blocks of the far end since an echo appeared
+        self._sounded = 0 if expected else LEARNS  # blocks of the far end since an echo appeared
         self._unheard = 0  # blocks of the far end that did not come back
 
     @property
@@ -71,9 +72,13 @@ class Canceller:
         return self._path.found is not False
 
     @property
-    def learning(self) -> bool:
-        """True if an echo has just appeared: some of it may be heard."""
-        return self.cancels and self._sounded < BEGINNING
+    def appears(self) -> bool:
+        """True if there is a new echo, of which some may be heard."""
+        return self.cancels and self._sounded < APPEARS
+
+    @property
+    def _learns(self) -> bool:
+        return self.cancels and self._sounded < LEARNS
 
     @property
     def resting(self) -> bool:
@@ -104,7 +109,7 @@ class Canceller:
         self._sounded += 1
         clean: Block = self._aec3.process(near, far)
         voice = _energy(clean) > max(VOICE_ENERGY, VOICE_SHARE * _energy(near))
-        if self.learning and self._path.mostly_echo:
+        if self._learns and self._path.mostly_echo:
             voice = False  # AEC3 lets some of a new echo through
         self._voices.append(voice)
         self._since_voice = 0 if voice else self._since_voice + 1
@@ -129,7 +134,7 @@ class Canceller:
     def _look(self) -> None:
         """See now and then whether there is an echo."""
         self._since_look += 1
-        known = not self.learning if self._path.found else self._unheard > SURE
+        known = not self._learns if self._path.found else self._unheard > SURE
         every = LOOK_SELDOM if known else LOOK_EVERY
         if self._since_look < every:
             return

@@ -122,9 +122,9 @@ class EchoFilter(AudioFilter):
         self._far = bytearray()  # for it, and for all that waits
 
     @property
-    def learning(self) -> bool:
+    def appears(self) -> bool:
         """True if an echo has just appeared: some of it may be heard."""
-        return self._canceller is not None and self._canceller.learning
+        return self._canceller is not None and self._canceller.appears
 
     def feed(self, pcm: bytes) -> None:
         """Add a frame that was just recorded."""

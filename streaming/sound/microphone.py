@@ -75,7 +75,7 @@ class MicrophoneInput:
     @property
     def echo_appears(self) -> bool:
         """True if the loudspeaker's sound has just begun to come back, so that some of it may be heard."""
-        return self._echo is not None and self._echo.learning
+        return self._echo is not None and self._echo.appears
 
     @property
     def received_ms(self) -> float:
