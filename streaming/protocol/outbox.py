@@ -93,11 +93,14 @@ class Outbox:
         self._socket.clear()
         self._resending.clear()
         self._receipts.forget_question()
-        # What a client has just been told to fetch is kept, with room for more, however much was kept for it before.
+        self._keep_what_waits()
+        self._check_size()
+
+    def _keep_what_waits(self) -> None:
+        """What a client has been told to fetch is kept, with room for more, however much was kept for it before."""
         limits = self._limits
         wanted_bytes = max(limits.detached_queue_bytes, self.queue.bytes + limits.queue_bytes)
         self._kept_bytes = min(wanted_bytes, limits.most_queue_bytes)
-        self._check_size()
 
     def resume(self, last_seq: int, epoch: str, taken_seq: int, next_frames: dict[int, int]) -> bool:
         """Queue everything after `last_seq` again, behind `session.resumed`. False if a part is missing."""
@@ -325,6 +328,7 @@ class Outbox:
                 self.channels[begins].begin_utterance(last_seq)
             self.queue.put_text(QueuedText(texts[serial], closes, begins))
         self._moved = len(missed)
+        self._keep_what_waits()
         self._receipts.confirm(last_seq)
         for channel in self.channels.values():
             if missed or last_seq < saved["last_seq"]:

@@ -14,6 +14,7 @@ LETTERS = 60  # of a message of some 100 bytes
 def put_until(server: ServerConnection, n_bytes: int, number: int = 0) -> int:
     """Send messages until so much waits; returns the number of the next."""
     while server.queue_bytes < n_bytes:
+        assert server.resumable
         server.send_message(messages.Result(id=f"c{number}", data="x" * LETTERS))
         number += 1
     return number
@@ -49,6 +50,20 @@ def test_a_client_that_takes_nothing_of_what_was_kept_has_it_when_it_comes_again
     assert server.resumable
     assert server.resume(0, NOW)
     assert ids(server) == [f"c{at}" for at in range(number)]
+
+
+def test_it_has_it_at_another_replica_too() -> None:
+    server = came()
+    server.detach(NOW)
+    number = put_until(server, 750)
+    assert server.resume(0, NOW)
+    number = put_until_slow(server, number)
+    server.detach(NOW)
+    moved = ServerConnection.restore(server.save({}), 0, NOW, LIMITS)
+    assert moved is not None
+    number = put_until(moved, server.queue_bytes + 100, number)  # what its work there says before the client is back
+    assert moved.resume(0, NOW)
+    assert ids(moved) == [f"c{at}" for at in range(number)]
 
 
 def test_what_is_kept_is_bounded_however_often_a_client_comes_and_takes_nothing() -> None:
