@@ -151,8 +151,11 @@ async def test_an_echo_that_appears_within_the_reply_goes(
 async def test_without_the_package_the_channel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pywebrtc_audio", None)
     installed.cache_clear()
-    with pytest.raises(ServiceError, match="echo cancellation is not installed"):
-        EchoFilter(FarEnd(), lambda _pcm: None)
+    try:
+        with pytest.raises(ServiceError, match="echo cancellation is not installed"):
+            EchoFilter(FarEnd(), lambda _pcm: None)
+    finally:
+        installed.cache_clear()
 
 
 def test_while_nothing_is_played_the_far_end_is_silent() -> None:
