@@ -99,7 +99,7 @@ export class Voice extends EventTarget {
 				this.#follow(channel, unsent);
 				this.trace.note({ type: 'playout.written', channel: channel.number });
 				let told = 0;
-				on(channel, 'audio', ({ payload, ptsMs, flags }) => { // a report for each frame of fast speech would be a flood
+				on(channel, 'audio', ({ payload, ptsMs, flags }) => { // one for each frame would be a flood
 					const due = flags & 1 || Math.abs(ptsMs - told) >= 400;
 					channel.played(payload.byteLength, due ? (told = ptsMs) : undefined);
 				});
