@@ -1,6 +1,6 @@
 """M4, intent recognition: hassil templates, and similarity for near misses.
 
-service (gRPC) · templates (en.yaml) · recognition · entities · likeness · hints · mending (mistyped words) · normalise, words (the forms of
+service (gRPC) · templates (en.yaml) · recognition · entities · likeness · mending (mistyped words) · normalise, words (the forms of
 a sentence) · several (requests in one sentence) · corrections (what is taken back) ·
 answers (yes or no with more behind it) · sums, sum_forms, sum_trees (arithmetic) · conversions, units (of measurement) · dates (other days and times) · beyond (what this agent cannot do)
 """

@@ -81,7 +81,7 @@ _QUOTING = frozenset({"say", "said", "says", "saying", "told", "shouted", "shout
 # Recognisers leave out the marks. Without them, each cue may also be part of a name ("love actually", "minimum wait time"), so what
 # is replaced and what replaces it are names of as many words.
 _MAX_UNMARKED = 2
-_NEVER_UNMARKED = frozenset({"wait", "rather", "correction"})
+_UNMARKED = frozenset({"sorry", "oops"})  # "movies actually scary", "steak no salt", "maximum wait time"
 _OF_CLAUSES = frozenset(
     {
         "i",
@@ -161,33 +161,28 @@ def corrections(text: str) -> list[str]:
     return list(islice(dict.fromkeys(every), MAX_WAYS))
 
 
-class Unmarked(NamedTuple):
-    """A correction that no mark sets off. `by_no`: by a mere "no", which also denies: "cats no dogs"."""
-
-    text: str
-    by_no: bool
-
-
-def unmarked_corrections(text: str) -> list[Unmarked]:
+def unmarked_corrections(text: str) -> list[str]:
     """The ways to correct a text in which only the words show it: `search for cats sorry dogs`."""
     words = _words(text)
     cues = [cue for cue in _cues(words) if not (cue.certain or cue.begins_after_mark)]
     return [way for cue in cues if (way := _name_for_name(words, cue))] if len(cues) <= MAX_CORRECTIONS else []
 
 
-def _name_for_name(words: Sequence[SaidWord], cue: _Cue) -> Unmarked | None:
+def _name_for_name(words: Sequence[SaidWord], cue: _Cue) -> str:
     before, after = words[: cue.start], words[cue.end :]
     by = " ".join(word.key.lower() for word in words[cue.start : cue.end])
+    if by not in _UNMARKED:
+        return ""
     if _NUMBERS.match(before[-2].key.lower()) and len(after) > 1 and before[-1].key.lower() == after[1].key.lower():
-        return Unmarked(said_by([*before[:-2], *after]), by_no=False)  # "5 miles sorry 6 miles to km"
+        return said_by([*before[:-2], *after])  # "5 miles sorry 6 miles to km"
     start = _phrase(before, len(after))
     if before[start - 1].key.lower() in _DETERMINERS and after[0].key.lower() in _DETERMINERS:
         start -= 1
     named = len(before) - start == len(after) <= _MAX_UNMARKED and after[0].key.lower() not in _LEADS
     keys = {key.split("'")[0] for key in _keys([*before[start:], *after])}
-    if not named or by in _NEVER_UNMARKED or keys & _OF_CLAUSES or _keys(after) & _OF_TITLES:
-        return None
-    return Unmarked(said_by([*before[:start], *after]), by_no=by == "no")
+    if not named or keys & _OF_CLAUSES or _keys(after) & _OF_TITLES:
+        return ""
+    return said_by([*before[:start], *after])
 
 
 def taken_back(text: str, clear: Callable[[str], bool], declines: Callable[[str], bool]) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from server.embedded.intent.words import SaidWord
 
 _POLITE_END = re.compile(
-    r"(?:\A|\s)(?:please|instead|thank you|thanks|jarvis|computer|for me|if you (?:can|please|could|don't mind)|from now on)\Z",
+    r"(?:\A|\s)(?:please|instead|thank you|thanks|jarvis|computer|for me|if you please)\Z",
     re.IGNORECASE,
 )
 # Where these words belong to the one before them, or to what is told rather than asked for, they are no courtesy.
@@ -32,8 +32,7 @@ _NO_COURTESY = re.compile(
     r"(?:\A|\s)(?:(?:wait|pray|vote|look|search|ask|call|sing|cry|care|speak|made|meant|written|only|just|all|not|good|bad|best|enough|much"
     r"|room|time|place) for me|(?:says?|said|saying|pretty|word|words|phrase|title|called|named) (?:please|thank you|thanks)"
     r"|(?:no|many|of|with) (?:thanks|thank you))\Z"
-    r"|\A(?:please )?(?:remember|note|keep in mind|don't forget|do not forget|write down|make a note)\b.*"
-    r" (?:for me|from now on|if you (?:can|could|don't mind))\Z",
+    r"|\A(?:please )?(?:remember|note|keep in mind|don't forget|do not forget|write down|make a note)\b.* for me\Z",
     re.IGNORECASE,
 )
 _POLITE_START = re.compile(
@@ -54,19 +53,12 @@ _LOOSE = re.compile(
     r"|do you happen to know|do you (?:think|suppose) you (?:can|could)|(?:is there )?any chance you (?:can|could)|i(?: would|'d) (?:appreciate it if|love it if)"
     r" you (?:can|could|would)|(?:is it|would it be) possible (?:for you )?to|go on and|(?:can|could|may|might) (?:i|we)(?: please)? (?:have|get|see|know|hear)"
     r"|maybe|perhaps|possibly|quickly|just|like|no|nope|wait|sorry|thanks|thank you|great|good|perfect|wrong|i meant|i said"
-    r"|excuse me|you (?:can|may|could)|lets|let me(?: see)?|go ahead and|i (?:wanna|gotta)|i'd love to|(?:can|could|may) (?:i|we)|gimme)\s+(?=\w)",
+    r"|excuse me|you (?:can|may|could)|lets|let me(?: see)?|go ahead and|i (?:wanna|gotta)|i'd love to|gimme)\s+(?=\w)",
     re.IGNORECASE,
 )
 
 
-# What may stand before a request, set off by a mark or "but"; a condition, a denial, or somebody's words are more than that.
-_LEAD = re.compile(r"(?P<lead>[^,:;.!?]{1,40}?)(?:[,:;.!?]| but) +(?P<rest>\S.*)", re.DOTALL)
-_MORE_THAN_A_LEAD = re.compile(
-    r"\A(?:if|when|whenever|unless|once|after|before|until|as soon|because|while|in case)\b"
-    r"|\b(?:not|never|no|nobody|cannot|\w+n't|said|says|say|told|tells|asked|asks|wants?|wrote|heard)\b",
-    re.IGNORECASE,
-)
-_IF_YOU_MIND = re.compile(r"if you (?:don't mind|do not mind|can|could|would|have (?:a|one) \w+)\Z", re.IGNORECASE)
+_MIND = re.compile(r"if you (?:don't mind|do not mind|can|could|would|have (?:a|one) \w+)\Z", re.IGNORECASE)
 _MIND = re.compile(
     r"(?:(?:would|do) you )?mind (?!telling me)(?=\w+ing\b)", re.IGNORECASE
 )  # "would you mind opening …"
@@ -106,14 +98,6 @@ def loosely(words: Sequence[SaidWord]) -> list[SaidWord]:
     while len(shorter := without_courtesy(_without_start(left, _LOOSE))) < len(left):
         left = shorter
     return left
-
-
-def after_lead(text: str) -> str:
-    """`what time is it` of `one more thing, what time is it`; empty without such a lead, or if it is a condition."""
-    found = _LEAD.match(text.strip())
-    if found is None or (_MORE_THAN_A_LEAD.search(found["lead"]) and not _IF_YOU_MIND.match(found["lead"])):
-        return ""
-    return found["rest"]
 
 
 def readings(words: Sequence[SaidWord]) -> list[list[SaidWord]]:

@@ -21,10 +21,9 @@ from server.embedded.intent.conversions import conversion_of
 from server.embedded.intent.corrections import MAX_CORRECTIONS, corrections, taken_back, unmarked_corrections
 from server.embedded.intent.dates import date_asked
 from server.embedded.intent.entities import NoEntityError, clean, url_of
-from server.embedded.intent.hints import hinted
 from server.embedded.intent.likeness import NEVER, nearest
 from server.embedded.intent.mending import misheard, mistyped
-from server.embedded.intent.normalise import after_lead, loosely, readings, without_courtesy
+from server.embedded.intent.normalise import loosely, readings, without_courtesy
 from server.embedded.intent.several import FREE, requests_of
 from server.embedded.intent.sums import sum_of
 from server.embedded.intent.words import (
@@ -51,7 +50,6 @@ ASIDE = frozenset(
     {"yes", "no", "stop", "explain", "repeat", "greeting", "thanks", "goodbye", "how_are_you"}
 )  # none of several
 ANSWERS = frozenset({"yes", "no", "stop"})  # to a question
-DENYING = frozenset({"web_search", "remember_fact"})  # their words may well hold a "no"
 ASKS_BACK = frozenset({"explain", "repeat"})  # what a question means, or how it went
 GREETINGS = frozenset({"greeting", "how_are_you"})  # behind a yes, these are said to somebody else: "yes, hello?"
 SMALL_TALK = frozenset({"greeting", "thanks", "how_are_you"})  # before a request
@@ -158,9 +156,6 @@ def _judged(text: str, *, mend: bool) -> list[IntentCandidate]:
     likely = by_likeness(mendable[-1]) if mendable else []
     if not guesses and not likely and (address := _address(text)):
         return [address]
-    for way in (words_of(text), loosely(words_of(text))) if not likely else ():
-        if hint := hinted(way, wholly=bool(guesses)):
-            return _each_once([IntentCandidate(hint[0], GUESSED, hint[1]), *guesses])
     near = [guess for guess in likely if not guesses or guess.confidence >= CLOSER * NEARLY]
     return _each_once([*near, *guesses])
 
@@ -237,15 +232,6 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
             found = rest if better else found
             others = _answer(part, lead.intent, rest[0])
             return (found[0], *(others or _unled(text, found[0])), *found[1:])
-    if found[0].intent == UNKNOWN and not found[0].entities and (request := after_lead(text)):
-        asked = _requests(request)
-        if (
-            asked[0].confidence >= OPEN
-            and _asks(asked[0])
-            and asked[0].intent not in ASKS_BACK
-            and not _risky(asked[0])
-        ):
-            return asked
     return (*found, *_unled(text, found[0]))
 
 
@@ -274,9 +260,9 @@ def _corrected(text: str) -> str:
 def _corrected_unmarked(text: str) -> str:
     """The text with a correction that no mark sets off, if it makes the same request of another name."""
     for way in unmarked_corrections(text):
-        said, meant = (_one_request(words, mend=False)[0] for words in (text, way.text))
-        if meant.confidence >= OPEN and meant.intent == said.intent and not (way.by_no and meant.intent in DENYING):
-            return way.text
+        said, meant = (_one_request(words, mend=False)[0] for words in (text, way))
+        if meant.confidence >= OPEN and meant.intent == said.intent:
+            return way
     return text
 
 
@@ -317,7 +303,7 @@ def _answer(part: Parted, lead: str, rest: IntentCandidate) -> list[IntentCandid
         return [declined]
     if rest.intent in ASKS_BACK and lead != "no":
         return [rest]
-    if rest.intent in {"yes", *ASKS_BACK, *GREETINGS}:
+    if rest.intent in {"yes", "undo", *ASKS_BACK, *GREETINGS}:
         return []
     clear = rest.confidence >= OPEN or "cannot" in rest.entities
     if not clear and value_of(part.rest, bare=part.joined and (lead == "no" or part.changes)):

@@ -100,9 +100,9 @@ class Act:
 
     @property
     def undone(self) -> str:
-        """The request that undoes it; empty if none does. A file that was moved into a folder has another name there."""
+        """The request that undoes it; empty if none does. What was moved to a folder may be in it now, if there was one."""
         args = self.guess.entities.get("args") or []
-        moved_into = self.name == "mv" and len({is_file(arg) for arg in args}) > 1
+        moved_into = self.name == "mv" and not all(is_file(arg) for arg in args)
         return "" if moved_into or not self.done else self._filled(_UNDONE)
 
     @property

@@ -78,10 +78,16 @@ def whole_request(text: str, intent: str, turns: Sequence[planner_pb2.Turn]) -> 
     guess = recognise(text)[0]
     if intent not in {"", guess.intent, *_OPEN} or _stands_alone(guess, text):
         return None
-    earlier = [turn for turn in turns if turn.role != "user" or turn.text.strip() != text.strip()]
+    earlier = turns_before(turns, text)
     asked = next((turn.text for turn in reversed(earlier) if turn.role == "assistant"), "").strip()
     whole = _in_full(text, asked, acts(earlier))
     return recognise(whole)[0] if whole else None
+
+
+def turns_before(turns: Sequence[planner_pb2.Turn], text: str) -> Sequence[planner_pb2.Turn]:
+    """The turns without the newest, if that is this text. Earlier ones may have the same words: "undo that", and again."""
+    newest_is_this = bool(turns) and turns[-1].role == "user" and turns[-1].text.strip() == text.strip()
+    return turns[:-1] if newest_is_this else turns
 
 
 def acts(turns: Iterable[planner_pb2.Turn]) -> list[Act]:
@@ -219,7 +225,7 @@ def _varied_act(said: str, before: Sequence[Act]) -> str:
     corrected = _CORRECTED.fullmatch(said)
     if corrected is not None and _if_clear(corrected["that"]):
         return corrected["that"]
-    if corrected is None and not (_AND_ALSO.match(said) or _MERE_PHRASE.fullmatch(said)):
+    if corrected is None and not (_AND_ALSO.match(said) or (_MERE_PHRASE.fullmatch(said) and _takes_a_phrase(before[-1]))):
         return ""
     that = _AND.fullmatch(corrected["that"] if corrected else _ALSO.sub("", said, count=1))
     rest = that["that"] if that is not None else ""
@@ -231,6 +237,11 @@ def _varied_act(said: str, before: Sequence[Act]) -> str:
     frames = (form.format(value) for form in _FRAMES.get(last.guess.intent, ()) for value in (bare, rest))
     replaced = (way for value in (bare, rest) for way in corrections(f"{last.said}, I mean {value}"))
     return _first_like(last.guess, [*replaced, *frames, f"{last.said} {rest}"])
+
+
+def _takes_a_phrase(act: Act) -> bool:
+    """True if a mere "in Lima" is another place, day or unit for it; for a search, "to be honest" is none."""
+    return act.guess.intent in {"get_time", "get_date", "convert"} or "cannot" in act.guess.entities
 
 
 def _first_like(before: IntentCandidate, ways: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ from server.embedded.mind.config import MindConfig, mind_config
 from server.embedded.mind.errors import MindError
 from server.embedded.mind.rounds import converse
 from server.embedded.planner.acts import outcome_of
-from server.embedded.planner.follow_ups import NOT_UNDERSTOOD, acts, whole_request
+from server.embedded.planner.follow_ups import NOT_UNDERSTOOD, acts, turns_before, whole_request
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.several import joined, replies
@@ -72,15 +72,15 @@ def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Tu
         return entities | {"text": next(said, "")}
     if intent not in ABOUT_ACTS or (entities.keys() & {"query", "attribute", "topic"}):
         return entities
-    before = acts([turn for turn in recent if turn.role != "user" or turn.text != text])[::-1]
+    done = acts(turns_before(recent, text))[::-1]
     if intent == "open_result":
-        query = next((str(act.guess.entities["query"]) for act in before if act.guess.entities.get("query")), "")
+        query = next((str(act.guess.entities["query"]) for act in done if act.guess.entities.get("query")), "")
         return entities | ({"query": query} if query else {})
     if intent == "forget":
-        return entities | _last_remembered(before)
+        return entities | _last_remembered(done)
     if intent == "undo":
-        return entities | ({"asked": before[0].said} if before else {})
-    return entities | (_reasons(recent, before) if _WHY.search(text) else {})
+        return entities | ({"asked": done[0].said} if done else {})
+    return entities | (_reasons(recent, done) if _WHY.search(text) else {})
 
 
 def _last_remembered(before: Sequence[Act]) -> Entities:

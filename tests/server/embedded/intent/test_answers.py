@@ -94,6 +94,11 @@ def test_a_yes_with_another_request_approves_and_asks(text: str, best: str, also
         "oh yes, what time is it",
         "ah yes, and list the files",
         "oh sure, open example.com",
+        "yes, undo that",
+        "yes, can I undo that",
+        "yes, who is this",
+        "yes, in an hour",
+        "yes, it is cold in here",
     ],
 )
 def test_words_that_only_begin_like_a_yes_approve_nothing(text: str) -> None:

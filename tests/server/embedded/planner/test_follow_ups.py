@@ -177,6 +177,17 @@ LINKS = [("user", "what links are there"), ("assistant", "There are 2 links: Hom
         # what was done is undone
         (MADE, "undo that", "remove the empty folder demo"),
         (MADE, "take it back", "remove the empty folder demo"),
+        (
+            [
+                ("user", "create a folder called one"),
+                ("assistant", "I have made the folder one."),
+                *MADE,
+                ("user", "undo that"),
+                ("assistant", "I have removed the folder demo."),
+            ],
+            "undo that",
+            "create a folder called demo",
+        ),
         (MOVED, "undo it", "rename b.txt to a.txt"),
         (TOUCHED, "undo that", "delete the file a.txt"),
         (BLUE, "undo that", "forget my favorite color"),
@@ -222,6 +233,11 @@ def test_words_about_the_last_act_mean_it(turns: Turns, text: str, same: str) ->
         ([], "why?", "There is no question waiting for your answer."),
         ([], "undo that", "There is nothing to undo."),
         (FOLDER, "undo that", "I cannot undo that: create a folder called demo."),
+        (
+            [("user", "move the folder h5 to h6"), ("assistant", "I have moved h5 to h6.")],
+            "undo that",
+            "I cannot undo that: move the folder h5 to h6.",
+        ),
         ([], "the second one", "I do not know which one you mean. I have not searched for anything yet."),
     ],
 )
@@ -245,7 +261,19 @@ def test_what_somebody_else_answered_is_not_the_act_before_it() -> None:
     assert planned("and in Paris?", [*before, ("user", "and in Paris?")]).intent == "unknown"
 
 
-@pytest.mark.parametrize("text", ["No, that's stupid", "alright then", "no", "yes, but call it off", "no, thanks"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No, that's stupid",
+        "alright then",
+        "no",
+        "yes, but call it off",
+        "no, thanks",
+        "to be honest",
+        "for fun",
+        "at last",
+    ],
+)
 def test_words_without_another_value_change_nothing(text: str) -> None:
     assert not planned(text, [*SEARCHED, ("user", text)]).steps
 
