@@ -106,10 +106,13 @@ class Inbox:
             return []
         first, self._first = self._first, False
         price = self._price(parsed.type, text)
-        if not self._rate.take(price, now):
+        too_fast = not self._rate.take(price, now)
+        if too_fast:
             self._lose_patience(now, self._price("", text))
-            if parsed.type not in NEVER_REFUSED:
-                return self._refuse(parsed, "RATE_LIMITED", "too many messages", round(self._rate.wait_s(price) * 1000))
+        if parsed.number is not None:  # not before: a command for which the socket is closed was not taken
+            self._count(parsed.number)
+        if too_fast and parsed.type not in NEVER_REFUSED:
+            return self._refuse(parsed, "RATE_LIMITED", "too many messages", round(self._rate.wait_s(price) * 1000))
         message = validate(parsed)
         if isinstance(message, Refusal):
             if first and parsed.type == "session.resume":
@@ -138,9 +141,9 @@ class Inbox:
         grants, plays = what == "bytes", what == "played_ms" and channel.params.kind in PLAYS_AUDIO
         if not (grants and amount != "0" and not generation if kind == "credit" else plays):
             return None
+        self._pay_for_report(now)
         if command:
             self._count(command)
-        self._pay_for_report(now)
         if grants:
             return self._grant(channel, int(amount))
         return self._played(channel, int(amount), None if generation is None else int(generation))
@@ -150,16 +153,13 @@ class Inbox:
             self._lose_patience(now)
 
     def _came_before(self, parsed: Parsed) -> bool:
-        """Count a numbered command. True if it was already taken, over an earlier socket."""
+        """True if a numbered command was already taken, over an earlier socket."""
         number = parsed.number
-        if number is None:
+        if number is None or number == self.taken_seq + 1:
             return False
-        if number <= self.taken_seq:
-            return True
-        if number != self.taken_seq + 1:
+        if number > self.taken_seq:
             raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, f"command {number} came after {self.taken_seq}")
-        self._count(number)
-        return False
+        return True
 
     def _count(self, number: int) -> None:
         self.taken_seq = number

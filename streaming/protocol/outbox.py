@@ -220,8 +220,11 @@ class Outbox:
 
     @property
     def _full(self) -> bool:
-        """True if the buffer of unacknowledged messages is half full: more could evict what the client has not received."""
-        return self._acknowledges and self.unacknowledged.bytes * 2 >= self._limits.replay_bytes
+        """True if more could evict what the client has not received: the buffer of that is half full, or the next text does not fit in."""
+        kept_bytes, most_bytes = self.unacknowledged.bytes, self._limits.replay_bytes
+        if not self._acknowledges or not kept_bytes:
+            return False
+        return kept_bytes * 2 >= most_bytes or kept_bytes + self.queue.next_text_bytes > most_bytes
 
     @property
     def hold_ends_at(self) -> float | None:
@@ -328,6 +331,7 @@ class Outbox:
                 self.channels[begins].begin_utterance(last_seq)
             self.queue.put_text(QueuedText(texts[serial], closes, begins))
         self._moved = len(missed)
+        self._acknowledges = True  # who resumes has kept count
         self._keep_what_waits()
         self._receipts.confirm(last_seq)
         for channel in self.channels.values():

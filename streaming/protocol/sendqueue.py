@@ -223,6 +223,11 @@ class SendQueue:
 
     # --- state ---
 
+    @property
+    def next_text_bytes(self) -> int:
+        """The size of what `pop` would return; 0 if that is media, whose items are small."""
+        return self._control[0].size if self._control else 0
+
     def sendable(self, channels: Mapping[int, Channel]) -> bool:
         """True if `pop` would return something."""
         return bool(self._control) or any(

@@ -47,7 +47,7 @@ class UnacknowledgedBuffer:
         seq = self.last_seq = self.last_seq + 1
         self._sent[seq] = Sent(seq, data, size, now, serial)
         self.bytes += size
-        while self.bytes > self._max_bytes:
+        while self.bytes > self._max_bytes and len(self._sent) > 1:  # the newest is kept, however long it is
             self._forget()
 
     def acknowledge(self, seq: int) -> Sent | None:
