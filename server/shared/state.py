@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from server.shared.in_process_state import LocalState
+from server.shared.in_process_state import MAX_ENTRIES, LocalState
 from server.shared.redis_errors import RedisDownError, RedisFullError, RedisRefusedError
 
 if TYPE_CHECKING:
@@ -136,8 +136,11 @@ class RedisState:
         self._link = link
         self._local = LocalState()
         self._untold: dict[str, float] = {}  # revoked while Redis was lost; announced when it is back
+        # What Redis has still to be told of values: until when those count that are newer here, and which were taken.
+        self._unwritten: dict[str, float] = {}
+        self._untaken: set[str] = set()
         self._name = secrets.token_hex(8)  # of this replica, to recognise its own news when they come back
-        link.on_back += [self._tell_revoked, self.load_revoked]
+        link.on_back += [self._tell_revoked, self.load_revoked, self._tell_values]
 
     @property
     def complete(self) -> bool:
@@ -146,33 +149,68 @@ class RedisState:
     # --- values ---
 
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False, owner: str = "") -> bool:
-        if only_new and await self._local.get(key) is not None:
-            return False  # stored while Redis was lost
+        if only_new:
+            await self._tell(key)
+            if await self._local.get(key) is not None:
+                return False  # stored while Redis was lost
         condition = ("NX",) if only_new else ()
         command = ("SET", PREFIX + key, value, "PX", _ms(ttl_s), *condition)
         with contextlib.suppress(*AWAY):
-            return await self._link.call(*command, patient=True) is not None
+            stored = await self._link.call(*command, patient=True) is not None
+            if not only_new:
+                self._unwritten.pop(key, None)
+                self._untaken.discard(key)
+            return stored
+        if not only_new:  # Redis may have an older one
+            self._unwritten[key] = time.time() + ttl_s
+            self._untaken.discard(key)
         return await self._local.put(key, value, ttl_s, only_new=only_new, owner=owner)
 
     async def get(self, key: str) -> str | None:
-        """The value, from this process too: values stored while Redis was lost are only there."""
-        with contextlib.suppress(*AWAY):
-            found = await self._link.call("GET", PREFIX + key, patient=True)
-            if found is not None:
-                return str(found, "utf-8")
+        """The value, from this process too: values stored while Redis was lost, or was full, are only there."""
+        await self._tell(key)
+        if key not in self._unwritten and key not in self._untaken:
+            with contextlib.suppress(*AWAY):
+                found = await self._link.call("GET", PREFIX + key, patient=True)
+                if found is not None:
+                    return str(found, "utf-8")
         return await self._local.get(key)
 
     async def take(self, key: str) -> str | None:
         """Take from this process first, which has what was stored while Redis was lost. For Redis, wait out a short outage."""
         here = await self._local.take(key)
-        if here is not None:
-            return here
+        self._unwritten.pop(key, None)
+
+        async def ask() -> Any:
+            return await self._link.call("GETDEL", PREFIX + key, patient=True)
+
         with contextlib.suppress(*AWAY):
-            found = await self._link.patiently(
-                lambda: self._link.call("GETDEL", PREFIX + key, patient=True), PATIENCE_S
-            )
-            return str(found, "utf-8") if found is not None else None
-        return None
+            found = await (self._link.patiently(ask, PATIENCE_S) if here is None else ask())
+            return here if here is not None or found is None or key in self._untaken else str(found, "utf-8")
+        if len(self._untaken) < MAX_ENTRIES:
+            self._untaken.add(key)
+        return here
+
+    async def _tell_values(self) -> None:
+        """Redis answers again."""
+        for key in [*self._unwritten, *self._untaken]:
+            await self._tell(key)
+
+    async def _tell(self, key: str) -> None:
+        """Tell Redis what became of a value while it was lost or full, if anything did."""
+        ends = self._unwritten.get(key)
+        value = await self._local.get(key) if ends is not None else None
+        with contextlib.suppress(*AWAY):
+            if ends is not None and value is not None:
+                left_s = max(0.001, ends - time.time())
+                await self._link.call("SET", PREFIX + key, value, "PX", _ms(left_s), patient=True)
+                if self._unwritten.get(key) == ends:
+                    await self._local.take(key)
+            elif key in self._untaken:
+                await self._link.call("DEL", PREFIX + key, patient=True)
+                self._untaken.discard(key)
+            if self._unwritten.get(key) == ends:
+                self._unwritten.pop(key, None)
 
     async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
         with contextlib.suppress(*AWAY):

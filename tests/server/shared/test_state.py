@@ -194,6 +194,34 @@ async def test_values_go_to_memory_when_redis_takes_no_writes(own_redis: RedisSe
         assert await state.get("k") == "v"
 
 
+@pytest.mark.parametrize("how", ["frozen", "full"])
+async def test_what_became_of_a_value_while_redis_was_away_counts_afterwards_everywhere(
+    own_redis: RedisServer, how: str
+) -> None:
+    async with running_link(own_redis.url) as link, running_link(own_redis.url) as other:
+        here, there = RedisState(link), RedisState(other)
+        for key in ("answered", "released", "moved"):
+            assert await here.put(key, "claimed", 60, only_new=True)
+        if how == "frozen":
+            own_redis.freeze()
+        else:
+            await link.call("CONFIG", "SET", "maxmemory", "1", patient=True)
+        await here.put("answered", "the answer", 60)
+        await here.put("moved", "the answer", 60)
+        if how == "frozen":  # a full one takes deletions
+            await here.take("released")
+            own_redis.thaw()
+        else:
+            assert await here.take("released") == "claimed"
+            await link.call("CONFIG", "SET", "maxmemory", "0", patient=True)
+        await until_up(link)
+        await until_up(other)
+        assert await here.get("answered") == await there.get("answered") == "the answer"
+        assert await here.put("released", "claimed again", 60, only_new=True)
+        assert await here.take("moved") == "the answer"
+        assert await there.get("moved") is None
+
+
 async def test_many_revocations_are_loaded_in_steps(redis_url: str) -> None:
     async with running_link(redis_url) as link:
         until = time.time() + 60
