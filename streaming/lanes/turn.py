@@ -29,7 +29,7 @@ from streaming.ports import (
     SpeechStarted,
     SpeechStopped,
 )
-from streaming.sound.echo import FarEnd, installed
+from streaming.sound.echo import far_end
 from streaming.sound.microphone import MicrophoneInput
 from streaming.sound.wake import Attention
 
@@ -60,7 +60,7 @@ class TurnLane(Lane):
         self._setup = setup
         self._reply = reply
         self._language = source.language if source else reply.language
-        self._far_end = FarEnd() if source is not None and (source.echo_cancellation or installed()) else None
+        self._far_end = far_end(asked_for=source.echo_cancellation) if source is not None else None
         self._microphone: MicrophoneInput | None = None
         if source is not None:
             attention = Attention(self._in_conversation, self._sounding) if source.wake_word else None

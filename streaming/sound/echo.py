@@ -31,24 +31,28 @@ LATE_BYTES = 1_000 * BYTES_PER_MS  # of audio that was played and may be asked f
 
 
 class FarEnd:
-    """What the client's loudspeaker plays, at the microphone's rate."""
+    """What the client's loudspeaker plays, at the microphone's rate.
 
-    def __init__(self) -> None:
+    `guesses`: a client that does not report is taken to play as it receives. Else nothing is known of what it plays.
+    """
+
+    def __init__(self, *, guesses: bool = True) -> None:
+        self.guesses = guesses
         self._sent = bytearray()  # not resampled yet
         self._pcm = bytearray()
         self._dropped = 0  # bytes that were before `_pcm`
         self._read = 0
-        self._played_ms: Callable[[], float] | None = None
+        self._played_ms: Callable[[], float | None] | None = None
         self._resampler: Resampler | None = None
         self._rate_hz = 0
 
     @property
     def silent(self) -> bool:
-        """True while there is no utterance."""
-        return self._played_ms is None
+        """True while there is no utterance of which it is known how far it is played."""
+        return self._played_ms is None or self._played_ms() is None
 
-    def begin(self, rate_hz: int, played_ms: Callable[[], float]) -> None:
-        """Start an utterance; `played_ms` returns how much of it the client has played."""
+    def begin(self, rate_hz: int, played_ms: Callable[[], float | None]) -> None:
+        """Start an utterance; `played_ms` returns how much of it the client has played, None if nobody knows."""
         self._forget()
         self._read = self._dropped = 0
         self._rate_hz, self._played_ms = rate_hz, played_ms
@@ -56,8 +60,13 @@ class FarEnd:
     def add(self, pcm: bytes) -> None:
         """Add audio before it is sent."""
         self._sent += pcm
-        if len(self._sent) > MOST_SENT_MS * self._rate_hz // 1000 * BYTES_PER_SAMPLE:
-            self._resample()  # nobody reads: keep what was played lately
+        if len(self._sent) <= MOST_SENT_MS * self._rate_hz // 1000 * BYTES_PER_SAMPLE:
+            return
+        played_ms = self._played_ms() if self._played_ms is not None else None
+        if played_ms is None:
+            self.end()  # the client does not report
+        else:
+            self._resample(played_ms)  # nobody reads: keep what was played lately
 
     def end(self) -> None:
         """The utterance ended or was stopped."""
@@ -66,10 +75,11 @@ class FarEnd:
 
     def take(self, n_bytes: int) -> bytes:
         """What was played while `n_bytes` were recorded; silence if nothing was."""
-        if self._played_ms is None:
+        played_ms = self._played_ms() if self._played_ms is not None else None
+        if played_ms is None:
             return bytes(n_bytes)
-        self._resample()
-        end = round(self._played_ms()) * BYTES_PER_MS
+        self._resample(played_ms)
+        end = round(played_ms) * BYTES_PER_MS
         if abs(end - (self._read + n_bytes)) > MAX_DRIFT_MS * BYTES_PER_MS:
             self._read = max(self._dropped, end - n_bytes)
         start = self._read - self._dropped
@@ -77,15 +87,15 @@ class FarEnd:
         self._read += n_bytes if end > 0 else 0
         return taken.ljust(n_bytes, b"\0") if end > 0 else bytes(n_bytes)
 
-    def _resample(self) -> None:
-        if self._sent and self._played_ms is not None:
+    def _resample(self, played_ms: float) -> None:
+        if self._sent:
             if self._resampler is None:
                 from streaming.sound import ffmpeg  # noqa: PLC0415 - see `codecs`
 
                 self._resampler = ffmpeg.Resampler(SERVICE_RATE_HZ)
             self._pcm += self._resampler.feed_pcm(bytes(self._sent), self._rate_hz)
             self._sent.clear()
-            played = round(self._played_ms()) * BYTES_PER_MS
+            played = round(played_ms) * BYTES_PER_MS
             old = min(played, max(self._read, played - LATE_BYTES)) - LATE_BYTES - self._dropped
             if old > LATE_BYTES:
                 del self._pcm[:old]
@@ -101,6 +111,11 @@ class FarEnd:
 def installed() -> bool:
     """Whether echoes can be taken out here."""
     return None not in map(importlib.util.find_spec, PARTS)
+
+
+def far_end(*, asked_for: bool) -> FarEnd | None:
+    """For a microphone that may hear it; None if its echo cannot be taken out, and nobody asked for that."""
+    return FarEnd(guesses=asked_for) if asked_for or installed() else None
 
 
 class EchoFilter(AudioFilter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords
@@ -202,10 +203,14 @@ class Utterance:
             self._encoding, self._sample_rate_hz or event.sample_rate_hz, event.sample_rate_hz
         )
         if self._far_end is not None:
-            self._far_end.begin(event.sample_rate_hz, lambda: self._cursor.played_ms(self._clock()))
+            self._far_end.begin(event.sample_rate_hz, partial(self._sounds_at, guess=self._far_end.guesses))
         if not self._begun:
             self._begun = True
             self._outlet.tell(SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._turn_id, self._aside))
+
+    def _sounds_at(self, *, guess: bool) -> float | None:
+        """How much was played; None if the client does not report it, and it is not to be guessed."""
+        return self._cursor.played_ms(self._clock()) if guess or self._cursor.reported else None
 
     def _tell_words(self, words: tuple[Word, ...]) -> None:
         fresh = words[max(0, self._words_told - len(self._words)) :]

@@ -170,6 +170,28 @@ def test_while_nothing_is_played_the_far_end_is_silent() -> None:
     assert far.take(640) == bytes(640)
 
 
+@pytest.mark.parametrize("n_seconds", [1, 60])
+def test_of_a_client_that_does_not_report_nothing_is_known(n_seconds: int) -> None:
+    far = FarEnd(guesses=False)
+    far.begin(16_000, lambda: None)
+    for _ in range(n_seconds):
+        far.add(b"\1\0" * 16_000)
+    assert far.silent
+    assert far.take(640) == bytes(640)
+    assert len(far._sent) + len(far._pcm) <= 5 * 32_000
+
+
+def test_what_was_sent_before_the_first_report_is_known_after_it() -> None:
+    far = FarEnd(guesses=False)
+    played_ms: float | None = None
+    far.begin(16_000, lambda: played_ms)
+    far.add(b"\1\0" * 16_000)
+    assert far.silent
+    played_ms = 500.0
+    assert not far.silent
+    assert far.take(640).count(b"\1") == 320
+
+
 def test_a_far_end_that_no_microphone_asks_for_keeps_what_was_played_lately() -> None:
     far, played_ms = FarEnd(), 0.0
     far.begin(16_000, lambda: played_ms)
