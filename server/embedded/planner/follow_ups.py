@@ -225,7 +225,9 @@ def _varied_act(said: str, before: Sequence[Act]) -> str:
     corrected = _CORRECTED.fullmatch(said)
     if corrected is not None and _if_clear(corrected["that"]):
         return corrected["that"]
-    if corrected is None and not (_AND_ALSO.match(said) or (_MERE_PHRASE.fullmatch(said) and _takes_a_phrase(before[-1]))):
+    if corrected is None and not (
+        _AND_ALSO.match(said) or (_MERE_PHRASE.fullmatch(said) and _takes_a_phrase(before[-1]))
+    ):
         return ""
     that = _AND.fullmatch(corrected["that"] if corrected else _ALSO.sub("", said, count=1))
     rest = that["that"] if that is not None else ""
