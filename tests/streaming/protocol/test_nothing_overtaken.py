@@ -24,7 +24,7 @@ def results(data: list[str | bytes]) -> list[str]:
 
 
 def last_seq(data: list[str | bytes]) -> int:
-    return max(json.loads(text).get("seq", 0) for text in data if isinstance(text, str))
+    return max(int(json.loads(text).get("seq", 0)) for text in data if isinstance(text, str))
 
 
 def flooded(server: ServerConnection, command: dict[str, Any]) -> int:
