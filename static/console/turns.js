@@ -10,7 +10,7 @@ const MOST_TURNS = 50;
 
 export class TurnsView {
 	picked = null;
-	/** Key and version of the turn shown in detail. */ shownTurn = null;
+	/** In detail, and its version. */ shownTurn = null;
 
 	constructor(session) {
 		this.session = session;
@@ -115,22 +115,20 @@ export class TurnsView {
 		drawWaterfall(this.bars, turn, this.session.source === this.session.trace ? this.session.trace.now : turn.marks.done ?? 0, (span) => this.#toWire(span.end));
 		const stages = Object.entries(turn.latency ?? {});
 		fill(this.server, turn.id && turn.channel !== 'openai' && [h('dt', 'x-request-id of its calls'), h('dd', button(turn.id, () => copy(turn.id), { selector: 'button.foot.mono', title: 'Copy: services get it as x-request-id, and the audit log names it' }))], stages.length > 0 ? h('dt', 'The gateway’s own measure') : null, stages.map(([name, value]) => h('dd', `${name.replace('_', ' ')} `, h('b', ms(value)))));
-		if (this.shownTurn?.[0] === turn.key && this.shownTurn[1] === turn.version) return;
-		this.shownTurn = [turn.key, turn.version];
+		if (this.shownTurn?.[0] === turn && this.shownTurn[1] === turn.version) return;
+		this.shownTurn = [turn, turn.version];
 		this.#card(turn);
 		this.#facts(turn);
 	}
 
 	/** The turn's entry in the conversation: results, screenshots and streamed output. */
 	#card(turn) {
-		if (this.cardKey !== turn.key) {
-			this.cardKey = turn.key;
+		if (this.card?.log.list[0] !== turn) {
 			this.card?.leave();
-			const log = { list: [turn], listeners: new Set() };
-			this.card = new Conversation(log, (...answer) => this.session.confirm(...answer));
+			this.card = new Conversation({ list: [turn], listeners: new Set() }, (...answer) => this.session.confirm(...answer));
 			fill(this.holder, h('section.card', this.card.list));
 		}
-		this.card?.listener(turn);
+		this.card.listener(turn);
 	}
 
 	#facts(turn) {

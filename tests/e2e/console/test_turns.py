@@ -268,3 +268,20 @@ async def test_what_was_cleared_stays_so(console: Console, gateway: GatewayProce
         await page.fill("input[type=search]", "no such row")
         await page.click("text=Show everything")
         await see(page, ".vrow .type >> text=session.ready")
+
+
+async def test_a_turn_is_never_shown_with_the_work_of_another_session(
+    console: Console, gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    """Both are the first of their sessions."""
+    recorded = {"type": "channel.open", "channel": 1, "kind": "turn", "params": {"text": "recorded words"}}
+    file = session_file(tmp_path / "other.jsonl", [{"at_ms": 0, "direction": "out", "message": recorded}])
+    async with console(gateway) as page:
+        await in_writing(page)
+        await say(page, "what time is it")
+        await turns_are_over(page, 1)
+        await open_recording(page, file)
+        await page.click("text=See it in Turns and Wire")
+        await see(page, ".one-turn .you >> text=recorded words")
+        await page.select_option("[aria-label=Turns] select", "0")
+        await expect(page.locator(".one-turn .you")).to_have_text("what time is it")
