@@ -213,9 +213,9 @@ export class TurnLog {
 
 	/** Typed without a socket; sent when there is one. */
 	'on typed.waiting'(line, message, at) {
-		line.typed = this.#begin(line, 'text');
+		line.typed = this.#channels.get(message.before)?.typed ?? this.#begin(line, 'text');
 		line.typed.mark('typed', at);
-		Object.assign(line.typed, { text: message.text, isFinal: true, waits: true });
+		Object.assign(line.typed, { channel: line.channel, text: message.text, isFinal: true, waits: true });
 		this.#changed(line.typed);
 	}
 

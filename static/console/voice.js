@@ -56,13 +56,13 @@ export class Voice extends EventTarget {
 		return { language, reply, ...(voice && { voice }), ...(speed !== '1' && { speed: Number(speed) }), ...(zone && { time_zone: zone }) };
 	}
 
-	/** `again`: it waits already. */
-	async say(text, again = false) {
+	/** `before`: the channel of a lost session in which it waited. */
+	async say(text, before) {
 		const reply = await this.loud().then(() => settings.reply, () => 'text'); // offline
 		if (settings.dialect === 'openai') return (await this.#openai()).say(text);
 		const waits = this.client.state !== 'online';
 		const channel = this.client.open('turn', { ...this.#params(), reply, text });
-		if (waits && !again) this.trace.note({ type: 'typed.waiting', channel: channel.number, text });
+		if (waits) this.trace.note({ type: 'typed.waiting', channel: channel.number, before, text });
 		this.#follow(channel, waits ? text : '');
 		if (reply !== 'text') this.hear(channel);
 	}
@@ -84,7 +84,7 @@ export class Voice extends EventTarget {
 		on(channel, 'closed', (told) => {
 			const words = this.#texts.get(channel);
 			this.#texts.delete(channel);
-			if (words && told.code === 'SESSION_LOST') this.say(words, true); // in the next session
+			if (words && told.code === 'SESSION_LOST') this.say(words, channel.number); // in the next session
 			else if (words) this.trace.note(told);
 			this.#become();
 		});

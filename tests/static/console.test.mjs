@@ -507,3 +507,17 @@ test('after a reload, speech that comes fast is reported every 400 ms and at its
   came(0);
   assert.equal(channel.told.at(-1), 0, 'the next utterance');
 });
+
+test('a text that waits longer than its session lives can still be stopped, at once', async () => {
+  const opened = [];
+  const open = () => opened[opened.push(Object.assign(new EventTarget(), { number: 2 * opened.length + 1, cancel() {} })) - 1];
+  const trace = new Trace('t', 'live');
+  const voice = new Voice({ state: 'waiting', open }, trace, {});
+  await voice.say('list files');
+  const closed = new CustomEvent('closed', { detail: { type: 'channel.closed', channel: 1, status: 'error', code: 'SESSION_LOST' } });
+  opened[0].dispatchEvent(closed);
+  while (opened.length < 2) await new Promise(setImmediate);
+  assert.deepEqual(trace.turns.list.map(({ text, waits, channel }) => [text, waits, channel]), [['list files', true, 3]]);
+  voice.hush();
+  assert.deepEqual(trace.turns.list.map(({ status, waits }) => [status, waits]), [['cancelled', false]]);
+});
