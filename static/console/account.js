@@ -113,7 +113,7 @@ export class Account {
 		this.#tell();
 	}
 
-	/** A ticket for one socket, because a token in an address would end up in logs. */
+	/** For one socket: a token in an address would end up in logs. */
 	async ticket() {
 		const asked = (token) => this.#post('/api/v1/auth/ticket', undefined, token);
 		const { ticket } = await asked(await this.fresh()).catch(async (error) => {

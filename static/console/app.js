@@ -82,7 +82,7 @@ export class Session extends EventTarget {
 		return this.client.ready?.user.user_id ?? '';
 	}
 
-	/** Show the socket's events as rows of the Wire, because browsers show no handshake. */
+	/** The socket's events, for the Wire: browsers show no handshake. */
 	#noteSocket() {
 		const note = (type, fields) => this.trace.note({ type, ...fields });
 		const { client } = this;
@@ -217,7 +217,7 @@ class Shell {
 		if (state === 'connecting') this.slow = setTimeout(() => this.#banner(h('span', h('strong', 'Still connecting.'), ' The gateway does not answer yet. What you say or type is kept, and sent then.')), SLOW_MS);
 	}
 
-	/** Show services that are down, on every view. */
+	/** Services that are down, on every view. */
 	#showTroubled(troubled) {
 		const shown = $('services');
 		shown.hidden = troubled.length === 0;

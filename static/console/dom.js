@@ -1,4 +1,4 @@
-// Elements without markup, as the page's policy requires: text is set as text, styles through the object model.
+// Elements without markup, as the page's policy requires: text as text, styles by the object model.
 
 import { tried } from './settings.js';
 
@@ -43,7 +43,7 @@ export function fill(parent, ...children) {
 	return parent;
 }
 
-/** Set the text only if it differs, so that an unchanged page is not laid out again. */
+/** Only if it differs: an unchanged page is not laid out again. */
 export function text(element, value) {
 	if (element.textContent !== value) element.textContent = value;
 }
@@ -95,7 +95,7 @@ export function pictureButton(picture, label, onclick, props = {}) {
 	return button('', onclick, { selector: 'button.quiet.square', aria: label, title: label, ...props }, picture);
 }
 
-/** Buttons of which one is pressed, the one of `value`. */
+/** Buttons; the one of `value` is pressed. */
 export function segments(label, options, value, onpick) {
 	const press = (chosen) => [...made.children].forEach((each, at) => each.setAttribute('aria-pressed', options[at][0] === chosen));
 	const made = h('div.segments', { role: 'group', aria: label, press }, options.map(([each, words]) => button(words, (event) => { press(each); onpick(each, event); })));
@@ -118,7 +118,7 @@ export function select(options, value, onchange, props = {}) {
 	return made;
 }
 
-/** Which trace is shown: of this session, an observed one, or a recording. */
+/** Of this session, an observed one, or a recording. */
 export function sourcePicker(session) {
 	const box = h('div.source');
 	const draw = () => {
@@ -159,7 +159,7 @@ export function sketch(canvas) {
 	return { pen, width, height, ratio, colour };
 }
 
-/** A part that scrolls: the keyboard reaches it, and a screen reader names it. */
+/** It scrolls: the keyboard reaches it, a screen reader names it. */
 export const region = (selector, label, ...children) => h(selector, { tabIndex: 0, role: 'region', aria: label }, ...children);
 
 export function onceAFrame(draw) {
@@ -171,7 +171,7 @@ export function onceAFrame(draw) {
 	};
 }
 
-/** Listen to an event; `act` gets its detail. */
+/** `act` gets the event's detail. */
 export const on = (target, type, act, options = {}) => target.addEventListener(type, ({ detail }) => act(detail), options);
 
 export function toast(message, tone = '') {

@@ -4,7 +4,7 @@
 const ENDLESS = /\([^)]*[*+{|][^)]*\)+[*+{]/;
 const TERM = /(-?)(?:(type|channel|way):(\S+)|\/((?:[^/\\]|\\.)+)\/|(\S+))/g;
 
-/** A test of records; its `types` are those asked for by name. Throws a SyntaxError for an invalid regular expression. */
+/** A test of records; its `types`: those asked for by name. Throws a SyntaxError for a bad regular expression. */
 export function compiled(words) {
 	const terms = [...words.matchAll(TERM)];
 	const tests = terms.map(([, not, key, value, pattern, word]) => {

@@ -42,7 +42,7 @@ export const pretty = (value) => JSON.stringify(value, null, 2);
 /** Quoted for a shell. */
 export const quoted = (value) => `'${value.replaceAll("'", "'\\''")}'`;
 
-/** The value below which this share of the values lies. */
+/** Below which this share of the values lies. */
 export function percentile(values, share) {
 	if (values.length === 0) return null;
 	const sorted = [...values].sort((a, b) => a - b);

@@ -18,7 +18,7 @@ export function observe(client, sessionId, onEnd) {
 		const { direction, source_channel: source, encoding, sample_rate: rate } = message;
 		const [of, format] = [`${direction} ${source}`, `${encoding} ${rate}`];
 		if (formats.get(of) === format) return;
-		formats.set(of, format); // formats announced before the observation began
+		formats.set(of, format); // announced before the observation began
 		trace.note({ type: 'observe.audio', channel: source, direction, encoding, sample_rate: rate });
 	});
 	on(channel, 'observe.dropped', (message) => trace.note({ ...message, channel: undefined }));

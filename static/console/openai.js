@@ -94,7 +94,7 @@ export class Realtime extends EventTarget {
 		this.#update({ input: { format: FORMAT, transcription: { language: settings.language }, turn_detection: detects ? { type: 'server_vad' } : null } });
 	}
 
-	// --- what Voice, Microphone and Playout do with a channel ---
+	// --- what Voice, Microphone and Playout do with a channel
 
 	sendAudio(pcm) {
 		this.#send('input_audio_buffer.append', { audio: toBase64(pcm) });

@@ -19,7 +19,7 @@ export function parse(document) {
 
 export const sum = (metrics, name) => (metrics.get(name) ?? []).reduce((total, { value }) => total + value, 0);
 
-/** The histograms of a metric, grouped by some of their labels: `labels`, `count`, `quantile(share)`. */
+/** Of a metric, grouped by some labels: `labels`, `count`, `quantile(share)`. */
 export function histograms(metrics, name, by) {
 	const groups = new Map();
 	for (const { labels, value } of metrics.get(`${name}_bucket`) ?? []) {
@@ -36,7 +36,7 @@ export function histograms(metrics, name, by) {
 	});
 }
 
-/** Linear interpolation inside the bucket, like Prometheus' histogram_quantile. */
+/** Linear inside the bucket, like histogram_quantile. */
 function quantile(edges, share) {
 	const total = edges.at(-1)?.[1] ?? 0;
 	if (total === 0) return null;

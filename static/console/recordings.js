@@ -56,7 +56,7 @@ export class RecordingsView {
 		this.scrub.lastChild.data = `Scrub ${what}`;
 	}
 
-	// --- files ---
+	// --- files
 
 	#save() {
 		const { client, source: trace } = this.session;
@@ -87,7 +87,7 @@ export class RecordingsView {
 		this.draw();
 	}
 
-	// --- position ---
+	// --- position
 
 	get positionMs() {
 		return this.audio.currentTime * 1000;
@@ -136,7 +136,7 @@ export class RecordingsView {
 		while (records[this.told - forgotten]?.at <= position) this.log?.take(records[this.told++ - forgotten]);
 	}
 
-	// --- picture ---
+	// --- picture
 
 	#draw() {
 		if (!this.trace || !this.sound || !this.canvas.isConnected) return;

@@ -30,7 +30,7 @@ export class RestView {
 		this.abort?.abort();
 	}
 
-	/** A link to one operation: `#rest/agent.intent`. */
+	/** To one operation: `#rest/agent.intent`. */
 	openLink(id) {
 		this.linked = id;
 		if (this.document) this.#pickLinked();

@@ -6,7 +6,7 @@ export const settings = {
 	theme: 'auto', mode: 'open', voice: '', speed: '1', language: 'en-US', reply: 'audio', device: '', rate: 'device', output: '', dialect: 'jarvis',
 };
 
-/** Undefined if it throws, as a browser does that stores nothing for this page. */
+/** Undefined if it throws, as browsers do that store nothing. */
 export function tried(act) {
 	try {
 		return act();

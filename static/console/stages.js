@@ -55,7 +55,7 @@ function speechEnd(turn, now) {
 	return turn.marks.interrupted ?? turn.marks.silent ?? turn.marks.done ?? now;
 }
 
-/** Wait for the answer's first sound, or its text if not spoken, without the user's own time to say yes. */
+/** For the first sound, or the text if not spoken, without the user's own time to say yes. */
 export function waited({ marks, askedAt, steps }) {
 	const answered = marks.first_sound ?? (marks.done === undefined ? undefined : marks.reply);
 	if (answered === undefined) return null;

@@ -27,7 +27,7 @@ function picture(result) {
 	return h('img.screenshot', { src: `data:${type};base64,${data}`, alt: 'The page as the browser executor sees it', ...(width > 0 && height > 0 && { width, height }) }); // nothing below jumps
 }
 
-/** The result. `output`: already shown as it streamed. */
+/** `output`: already shown as it streamed. */
 function outcome(result, output) {
 	if (!result || Object.keys(result).length === 0) return null;
 	if (Array.isArray(result.results)) return results(result.results);

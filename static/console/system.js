@@ -6,8 +6,8 @@ import { EVERY_MS, KEPT_MS, get } from './health.js';
 import { observe } from './observe.js';
 import { histograms, sum } from './prometheus.js';
 
-const SHORTEST_MS = 60_000; // a line covers at least this; a few seconds would mean little
-const STATS_EVERY = 3; // polls, because that request counts towards the rate limit
+const SHORTEST_MS = 60_000; // that a line covers: a few seconds mean little
+const STATS_EVERY = 3; // polls: it counts towards the rate limit
 const WIDE = ['Services', 'Failed in this session', 'Live sessions'];
 const NARROW = ['REST requests', 'Calls to services', 'Turns, by stage', 'Limits and closes'];
 const CIRCUITS = { closed: 'good', open: 'bad', down: 'bad', half_open: 'warn' };
@@ -141,7 +141,7 @@ export class SystemView {
 
 const badge = (words, tone) => h('span.badge', { 'data-tone': tone }, words);
 
-/** Maps times of a list to 0 to 100, over the last ten minutes or the time covered so far. */
+/** Maps times to 0 to 100, over the last ten minutes or what there is of them. */
 function places(list) {
 	const now = list.at(-1)?.at ?? 0;
 	const span = Math.min(KEPT_MS, Math.max(SHORTEST_MS, now - (list[0]?.at ?? now)));

@@ -38,7 +38,7 @@ export class TalkView {
 		this.#showVoice();
 	}
 
-	// --- the conversation and what is below it ---
+	// --- the conversation and what is below it
 
 	#history() {
 		const examples = h('div.examples', EXAMPLES.map((words) => button(words, () => this.#say(words), { selector: 'button.chip' })));
@@ -99,7 +99,7 @@ export class TalkView {
 		this.drawPanel?.();
 	}
 
-	// --- beside it ---
+	// --- beside it
 
 	#panel() {
 		this.choices = new Choices(this.session, ['voice', 'speed', 'reply', 'dialect', 'device', 'rate']);

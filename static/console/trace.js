@@ -4,10 +4,10 @@ import { LAST, LOST, decodeFrame } from '../jarvis/codec.js';
 import { fromBase64, toBase64 } from './format.js';
 import { TurnLog } from './turnlog.js';
 
-/** Fields of OpenAI's dialect with sound in base64, which is kept as bytes. */
+/** Fields of OpenAI's dialect: sound in base64, kept as bytes. */
 const SOUND = { 'input_audio_buffer.append': 'audio', 'response.output_audio.delta': 'delta' };
 const MOST_RECORDS = 60_000;
-const FORGET_RECORDS = 10_000; // at once: single ones from the front of a long array are slow
+const FORGET_RECORDS = 10_000; // at once: one by one is slow
 const MOST_AUDIO_BYTES = 96 * 1024 * 1024; // a quarter of an hour in both directions
 
 /**

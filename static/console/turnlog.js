@@ -7,7 +7,7 @@ const MOST_OUTPUT_CHARS = 200_000;
 /** What ears decided: the voice detector, the recogniser, the end of turn. */
 const DECISION = /^(stt\..*|turn\.(eager_end|resumed|end))$/;
 
-/** Messages about one turn, and the moments that some of them mark. */
+/** Messages about one turn, and what moments some mark. */
 const OF_TURN = /^(turn|task|tts)\.|^error$/;
 const MARKS = { 'turn.intent': 'intent', 'turn.plan': 'plan', 'turn.safety': 'safety', 'turn.reply': 'reply', 'turn.done': 'done', 'turn.interrupted': 'interrupted', 'tts.started': 'tts', 'tts.audio': 'first_byte' };
 
@@ -32,7 +32,7 @@ export class Turn {
 	/** Sounds during the reply: `from`, `to`; `words`: it was speech. */ pauses = [];
 	/** As measured by the server. */ latency = null;
 	status = '';
-	/** True if it was typed without a socket and not sent yet. */ waits = false;
+	/** Typed without a socket, not sent yet. */ waits = false;
 	errors = [];
 	version = 0;
 
@@ -56,7 +56,7 @@ export class Turn {
 		return this.status !== '';
 	}
 
-	/** True if a sound stopped the reply, and it is not known yet whether words follow. */
+	/** A sound stopped the reply; whether words follow is not known yet. */
 	get isPaused() {
 		return !this.isOver && this.pauses.at(-1)?.to === null;
 	}
@@ -122,7 +122,7 @@ export class TurnLog {
 		this.#changed(turn);
 	}
 
-	/** A new session: turns of the earlier one have ended; inputs not sent yet are sent in this one. */
+	/** Turns of the earlier session have ended; inputs not sent yet are sent in this one. */
 	#onSession() {
 		this.#channels.clear();
 		for (const turn of this.list.filter((each) => !each.isOver)) {
@@ -146,7 +146,7 @@ export class TurnLog {
 		return this.list.findLast((turn) => (id ? turn.id === id : turn.channel === channel && at >= Math.min(...Object.values(turn.marks))));
 	}
 
-	/** True if that channel was opened with text, so it has no microphone. */
+	/** Opened with text, so without a microphone? */
 	isTyped(channel) {
 		return this.list.some((turn) => turn.channel === channel && !turn.isOver && turn.source === 'text');
 	}
@@ -165,7 +165,7 @@ export class TurnLog {
 		for (const listener of this.listeners) listener(turn);
 	}
 
-	/** The turn of a message. At its first message, the oldest words that wait for a turn become it. */
+	/** Of a message. At its first, the oldest words that wait for a turn become it. */
 	#turn(line, message) {
 		const id = message.turn_id;
 		if (!id) return line.hearing ?? line.last ?? this.#begin(line, 'voice');
@@ -178,7 +178,7 @@ export class TurnLog {
 		return turn;
 	}
 
-	// --- what this side sends ---
+	// --- what this side sends
 
 	#onCommand(line, message, at) {
 		if (message.type === 'channel.open') this.#onOpen(line, message, at);
@@ -251,7 +251,7 @@ export class TurnLog {
 		}
 	}
 
-	// --- hearing ---
+	// --- hearing
 
 	#onDecision(line, message, at) {
 		const { type, at_ms: about, end_ms: end, text = '' } = message;
@@ -300,13 +300,13 @@ export class TurnLog {
 		else line.waiting.push(turn);
 	}
 
-	/** Remove a turn without words, such as a cough or a door. */
+	/** Without words: a cough, a door. */
 	#drop(turn) {
 		turn.status = 'no words';
 		this.list = this.list.filter((each) => each !== turn);
 	}
 
-	// --- understanding ---
+	// --- understanding
 
 	'on turn.intent'(turn, message) { turn.intent = { intent: '', confidence: 0, entities: {}, ...message }; }
 
@@ -319,7 +319,7 @@ export class TurnLog {
 
 	'on turn.safety'(turn, message) { turn.safety = message; }
 
-	// --- doing ---
+	// --- doing
 
 	'on task.started'(turn, message, at, line) {
 		const step = this.#begun(turn, message, at);
@@ -367,7 +367,7 @@ export class TurnLog {
 		this.#changed(answer);
 	}
 
-	// --- answering ---
+	// --- answering
 
 	'on turn.reply'(turn, message) {
 		const { text = '', more } = message;
@@ -439,7 +439,7 @@ export class TurnLog {
 		}
 	}
 
-	// --- failing ---
+	// --- failing
 
 	'on error'(turn, { code, message }) {
 		if (!turn.errors.some((error) => error.code === code && error.message === message)) turn.errors.push({ code, message, hint: hint(code) });

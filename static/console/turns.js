@@ -52,7 +52,7 @@ export class TurnsView {
 		this.draw();
 	}
 
-	/** A link to one turn: `#turns/3`. */
+	/** To one turn: `#turns/3`. */
 	openLink(key) {
 		const turn = this.log?.list.find((each) => each.key === Number(key));
 		if (turn) this.picked = turn;
@@ -68,7 +68,7 @@ export class TurnsView {
 		return this.picked ?? this.turns[0];
 	}
 
-	/** To the first message of the turn, or to what ended one of its stages. */
+	/** To its first message, or to what ended one of its stages. */
 	#toWire(at) {
 		const turn = this.#chosen;
 		const own = this.session.source.records.filter((record) => record.channel === turn.channel && record.at >= (turn.askedAt ?? 0));
@@ -121,7 +121,7 @@ export class TurnsView {
 		this.#facts(turn);
 	}
 
-	/** The turn's entry in the conversation: results, screenshots and streamed output. */
+	/** Its entry in the conversation: results, screenshots, output. */
 	#card(turn) {
 		if (this.card?.log.list[0] !== turn) {
 			this.card?.leave();

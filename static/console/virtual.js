@@ -4,7 +4,7 @@ import { h, on, onceAFrame, set } from './dom.js';
 
 const SPARE_ROWS = 6;
 
-/** Events: `pick` (detail: index). Rows come from `count` and `render`, and all have the same height. */
+/** Events: `pick` (detail: index). Rows come from `count` and `render`, all of one height. */
 export class VirtualList extends EventTarget {
 	count = 0;
 	picked = -1;
@@ -67,7 +67,7 @@ export class VirtualList extends EventTarget {
 		if (this.follow) this.element.scrollTop = this.count * this.rowHeight;
 		const first = Math.max(0, Math.floor(this.element.scrollTop / this.rowHeight) - SPARE_ROWS);
 		const last = Math.min(this.count, Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.rowHeight) + SPARE_ROWS);
-		const spare = []; // rows are used again: making elements is what costs frames
+		const spare = []; // rows are used again: new elements cost frames
 		for (const [index, row] of this.#shown) {
 			if (index >= first && index < last && !this.#stale) continue;
 			spare.push(row);

@@ -4,7 +4,7 @@ import { Microphone, Speaker } from '../jarvis-client.js';
 import { on } from './dom.js';
 import { settings } from './settings.js';
 
-const FILE_TAIL_MS = 1_200; // silence after a recording, so that its last word is recognised
+const FILE_TAIL_MS = 1_200; // silence after a file, for its last word
 const SCOPE_FRAMES = 320;
 
 /** Events: `change` (microphone, mode, or speaking), `fault` (an Error). */
@@ -17,7 +17,7 @@ export class Voice extends EventTarget {
 	analyser = null;
 	sounding = 0;
 	stats = { queuedMs: 0, targetMs: 60, underruns: 0, droppedMs: 0 };
-	/** The microphone's peak levels of the last seconds, one per 20 ms. */ heard = new Float32Array(SCOPE_FRAMES);
+	/** The microphone's latest peak levels, one per 20 ms. */ heard = new Float32Array(SCOPE_FRAMES);
 
 	constructor(client, trace, account) {
 		super();
@@ -45,7 +45,7 @@ export class Voice extends EventTarget {
 		if (settings.output) await this.route();
 	}
 
-	/** Answers sound where the settings say, in browsers that let a page choose. */
+	/** To where the settings say, in browsers that let a page choose. */
 	async route() {
 		await this.speaker.context?.setSinkId?.(settings.output).catch((error) => this.#fault(error));
 	}
@@ -67,7 +67,7 @@ export class Voice extends EventTarget {
 		if (reply !== 'text') this.hear(channel);
 	}
 
-	/** The session of OpenAI's dialect; its code comes when it is first used. */
+	/** Of OpenAI's dialect; its code comes when it is first used. */
 	async #openai() {
 		const { Realtime } = await import('./openai.js');
 		if (this.realtime && !this.realtime.isClosed) return this.realtime;
@@ -126,7 +126,7 @@ export class Voice extends EventTarget {
 		on(playout, 'underrun', (stats) => note('playout.underrun', stats));
 	}
 
-	// --- microphone ---
+	// --- microphone
 
 	get isOn() {
 		return this.state !== 'off';

@@ -20,7 +20,7 @@ const LOOK_EVERY = 256; // records between two clock checks
 export class WireView {
 	filter = { words: '', audio: false, housekeeping: false };
 	/** Indexes of records that pass the filter, as shown. */ passing = [];
-	/** The same of the newest filter, which is shown when all records have been looked at. */ found = this.passing;
+	/** Of the newest filter: shown when all records have been seen. */ found = this.passing;
 	seen = 0;
 	/** The number of the first record that a pause does not show; null: no pause. */ pausedAt = null;
 	test = compiled('');
@@ -46,7 +46,7 @@ export class WireView {
 		this.#attach();
 	}
 
-	// --- filter ---
+	// --- filter
 
 	#tools() {
 		const change = (name) => (value) => { this.filter[name] = value; this.#restart(); };
@@ -118,7 +118,7 @@ export class WireView {
 		this.draw();
 	}
 
-	/** Is that type asked for by name? Then what is usually left out is shown. */
+	/** What is asked for by name is never left out. */
 	#named(type) {
 		return this.test.types.some((each) => type.startsWith(each));
 	}
@@ -163,7 +163,7 @@ export class WireView {
 		fill(this.words, choices([...OFFERED, ...kinds].sort().map((word) => [word])));
 	}
 
-	// --- rows ---
+	// --- rows
 
 	#record(index) {
 		return this.trace.records[this.passing[index]];
@@ -201,7 +201,7 @@ export class WireView {
 		this.list.element.focus();
 	}
 
-	/** A link to one message: `#wire/123`. */
+	/** To one message: `#wire/123`. */
 	openLink(number) {
 		const at = this.trace.records.findIndex(({ n }) => n === Number(number));
 		if (at < 0) {
@@ -221,7 +221,7 @@ export class WireView {
 		this.list.pick(row);
 	}
 
-	// --- time and channels ---
+	// --- time and channels
 
 	#strips() {
 		this.timeline.draw(this.trace, Math.max(0, this.trace.cleared - this.trace.forgotten));
@@ -238,7 +238,7 @@ export class WireView {
 		rows(this.table, head, list, caption, caption);
 	}
 
-	// --- by hand ---
+	// --- by hand
 
 	#composer() {
 		const words = h('textarea', { rows: 7, spellcheck: false, onkeydown: (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) send(); }, value: pretty({ type: 'call', op: 'agent.intent', params: { text: 'what time is it' } }), aria: 'Message as JSON' });
@@ -256,7 +256,7 @@ export class WireView {
 		return h('details.composer', { ontoggle: load }, h('summary', 'Send a message by hand'), h('div.stack', h('div.line', h('label.line', h('span.soft', 'Template'), template), button('Send', send, { selector: 'button.primary', title: 'Ctrl+Enter' }, 'send'), fault), words));
 	}
 
-	/** Channels are opened through the client, which assigns the number; everything else is sent unchanged. */
+	/** The client opens channels, as it numbers them; all else is sent unchanged. */
 	#send(message) {
 		const { client, voice } = this.session;
 		if (message.type === 'channel.open') this.#open(client, voice, message);
@@ -278,7 +278,7 @@ export class WireView {
 	}
 }
 
-/** One of each command, as `/asyncapi.json` has them; what the client numbers by itself is left out. */
+/** One of each command in `/asyncapi.json`, without what the client numbers. */
 async function examples() {
 	const answer = await fetch('/asyncapi.json').then((found) => found.json()).catch(() => ({ components: { messages: {} } }));
 	const commands = Object.entries(answer.components.messages).filter(([key]) => key.startsWith('client.'));

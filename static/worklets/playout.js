@@ -4,7 +4,7 @@ const FIRST_TARGET_MS = 60; // buffered before an utterance starts to sound, aga
 const TARGET_STEP_MS = 40; // added after each underrun
 const HIGHEST_TARGET_MS = 300;
 const REPORT_MS = 100;
-const FADE_SAMPLES = 128; // fade-out at an interruption, because a cut wave clicks
+const FADE_SAMPLES = 128; // at an interruption: a cut wave clicks
 
 class Playout extends AudioWorkletProcessor {
 	constructor() {
@@ -32,7 +32,7 @@ class Playout extends AudioWorkletProcessor {
 		this.sinceReport = 0;
 	}
 
-	// --- messages ---
+	// --- messages
 
 	begin({ rate, generation }) {
 		this.rate = rate;
@@ -70,7 +70,7 @@ class Playout extends AudioWorkletProcessor {
 		this.complete = true;
 	}
 
-	// --- sound ---
+	// --- sound
 
 	get queuedMs() {
 		return Math.max(0, ((this.queued - this.position) * 1000) / this.rate);
@@ -98,7 +98,7 @@ class Playout extends AudioWorkletProcessor {
 		return this.last;
 	}
 
-	/** One output sample, by Hermite interpolation of the four surrounding input samples. */
+	/** One output sample: Hermite interpolation of four input samples. */
 	next(step) {
 		const head = this.frames[0];
 		if (!head) return this.dry();
