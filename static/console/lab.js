@@ -12,7 +12,7 @@ import { drawWaterfall, stageTables } from './waterfall.js';
 import { drawMarks, drawSpectrum, drawWave, peaks } from './wave.js';
 
 const AROUND_MS = 400; // of a turn, in its picture
-const LEAD_MS = 300; // of silence before what is said again: a voice detector wants a beginning
+const LEAD_MS = 300; // of silence before it: a voice detector wants a beginning
 const LONGEST_MS = 60_000;
 const QUIET_MS = 4_000; // after the sound: nothing was heard in it
 const NETWORK = [
@@ -100,7 +100,7 @@ export class LabView {
 		new ResizeObserver(() => this.draw()).observe(this.element);
 	}
 
-	/** Turns of all that is looked at, newest first, by a name of theirs. */
+	/** All turns looked at, newest first, by a name of theirs. */
 	get #byName() {
 		const each = this.session.traces.flatMap((trace, index) => trace.turns.list.map((turn) => [`${index}/${turn.key}`, { trace, turn }]));
 		return new Map(each.filter(([, { turn }]) => turn.source === 'text' || turn.source === 'speech').reverse());
@@ -131,7 +131,7 @@ export class LabView {
 		rows(this.difference, ['', 'A', 'B', 'B − A'], [...words, ...times]);
 	}
 
-	// --- again ---
+	// --- again
 
 	async #run(list) {
 		this.running = true;
@@ -180,20 +180,22 @@ export class LabView {
 		this.session.voice.playSound(buffer);
 	}
 
-	// --- network and numbers ---
+	// --- network and numbers
 
 	#slider([name, title, max, unit, hint]) {
-		const shown = h('output', `0 ${unit}`);
-		const input = h('input', { type: 'range', min: 0, max, value: 0, aria: title, id: `network-${name}` });
-		input.oninput = () => {
+		const shown = h('output');
+		const input = h('input', { type: 'range', max, value: network[name], aria: title, id: `network-${name}` });
+		const set = () => {
 			network[name] = input.valueAsNumber;
 			text(shown, `${input.value} ${unit}`);
 			if (name === 'cut') {
-				clearInterval(this.cutting);
-				if (network.cut) this.cutting = setInterval(() => this.session.client.cut(), network.cut * 1000);
+				clearInterval(network.cutting);
+				if (network.cut) network.cutting = setInterval(() => this.session.client.cut(), network.cut * 1000);
 			}
 			document.getElementById('network').hidden = NETWORK.every(([each]) => !network[each]);
 		};
+		input.oninput = set;
+		set();
 		return field(title, h('span.line', input, shown), hint);
 	}
 

@@ -1,8 +1,8 @@
-// A bad network, made in this page: a socket whose messages are held up, both ways.
+// A bad network: a socket whose messages are held up, both ways.
 
-/** In milliseconds, and percent of messages. */
-export const network = { delay: 0, jitter: 0, loss: 0 };
-const RESENT_AFTER_MS = 200; // the shortest time after which TCP sends a lost packet again
+/** In milliseconds, percent of messages, and seconds. */
+export const network = { delay: 0, jitter: 0, loss: 0, cut: 0 };
+const RESENT_AFTER_MS = 200; // TCP's shortest wait for a lost packet
 
 /** When what leaves now arrives. TCP keeps the order: all behind a lost packet waits for it. `before`: its arrival. */
 export function arrival(now, before, { delay, jitter, loss }, random = Math.random) {

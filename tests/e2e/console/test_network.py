@@ -225,3 +225,17 @@ async def test_what_waits_for_the_connection_can_be_stopped(console: Console, ga
         await say(page, "what time is it")
         await turns_are_over(page, 4)
         await expect(page.locator(".talk .turn[data-status=ok]")).to_have_count(2)
+
+
+async def test_a_bad_network_is_shown_as_it_is_to_who_signs_in_next(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway, token=gateway.own_token()) as page:
+        await go(page, "lab")
+        await page.fill("#network-delay", "30")
+        await page.click("[aria-label='Sign out']")
+        await page.click("text=Use a token")
+        await page.fill("#sign-in textarea", gateway.own_token())
+        await page.click("text=/^Continue$/")
+        await see(page, "#status[data-state=online]")
+        await expect(page.locator("#network-delay")).to_have_value("30")
+        await page.fill("#network-delay", "0")
+        await expect(page.locator("#network")).to_be_hidden()
