@@ -97,7 +97,7 @@ class TurnCard {
 	}
 }
 
-/** The list, following its newest entry unless the reader has scrolled up. */
+/** Follows its newest entry unless the reader has scrolled up. */
 export class Conversation {
 	cards = new Map();
 	changed = new Set();
@@ -126,7 +126,9 @@ export class Conversation {
 	#draw() {
 		const box = this.list.parentElement;
 		const follow = this.follows = box ? box.scrollHeight - box.scrollTop - box.clientHeight < 60 : false;
-		for (const turn of this.changed) this.#show(turn);
+		for (const turn of this.changed) {
+			try { this.#show(turn); } catch (error) { reportError(error); } // the others are shown
+		}
 		this.changed.clear();
 		this.#trim();
 		if (follow) this.toEnd();

@@ -24,7 +24,7 @@ export function save(trace, about) {
 	return new Blob(lines, { type: 'application/jsonl' });
 }
 
-/** Remove credentials, because recordings are passed on. */
+/** Recordings are passed on. */
 export function withoutSecrets(message) {
 	const { token, resume_token, ...rest } = message;
 	return rest;
@@ -47,13 +47,17 @@ function parsed(line, number) {
 	throw new Error(`Line ${number} is no JSON object: the file is damaged, or no recording.`);
 }
 
+/** Of fields that are not drawn otherwise; what was sent by hand may be anything. */
+const SHAPES = { text: String, entities: Object, reasons: Array };
+const fits = (message) => Object.entries(SHAPES).every(([name, shape]) => message[name] === undefined || message[name]?.constructor === shape);
+
 function addLine(trace, { at_ms: at, direction, message, frame }, number) {
 	const isFine = typeof at === 'number' && at <= LATEST_MS && ['in', 'out', 'local'].includes(direction) && (typeof frame === 'string' || message);
 	if (!isFine) throw new Error(`Line ${number} is no message of a recording.`);
-	if (!tried(() => trace.add(typeof frame === 'string' ? { direction, bytes: fromBase64(frame) } : { direction, message }, at))) throw new Error(`Line ${number} is damaged: its message lacks something.`);
+	if ((message && direction === 'in' && !fits(message)) || !tried(() => trace.add(typeof frame === 'string' ? { direction, bytes: fromBase64(frame) } : { direction, message }, at))) throw new Error(`Line ${number} is damaged: its message lacks something.`);
 }
 
-// --- sound ---
+// --- sound
 
 /** In Hz. */
 export const toRate = (hz) => (hz >= 8_000 && hz <= 48_000 ? hz : 16_000);
@@ -116,7 +120,7 @@ function spoken(line, { payload, ptsMs }, at) {
 	return [{ at: place, run: line.run, rate: line.rate, samples, until: Infinity }];
 }
 
-/** If no report says when it was played, it is assumed to be played on arrival. */
+/** Without a report of playing: played on arrival. */
 function answered({ utterance }, { payload, ptsMs = utterance?.came }, at) {
 	if (!utterance?.plain) return [];
 	utterance.start ??= at;
@@ -141,7 +145,7 @@ function laid(list, from, length, hz) {
 	return track;
 }
 
-/** A stereo file: you on the left, the agent on the right. */
+/** Stereo: you on the left, the agent on the right. */
 export function toWav({ you, agent }) {
 	const data = new DataView(new ArrayBuffer(44 + you.length * 4));
 	const put = (at, words) => [...words].forEach((sign, index) => data.setUint8(at + index, sign.charCodeAt(0)));

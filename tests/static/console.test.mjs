@@ -345,6 +345,14 @@ for (const [what, words] of [['nothing', ''], ['a page', '<!doctype html>'], ['a
   test(`${what} is no recording, and it is said why`, () => assert.throws(() => load(words, 'file'), /recording|Line|version/));
 }
 
+test('a line whose fields cannot be drawn is told when the file is opened', () => {
+  const head = '{"type":"jarvis.recording","version":1}\n';
+  const line = (type, fields) => JSON.stringify({ at_ms: 1, direction: 'in', message: on(type, { turn_id: 't', ...fields }) });
+  for (const [type, fields] of [['turn.reply', { text: 5 }], ['turn.reply', { text: null }], ['stt.partial', { text: {} }], ['turn.intent', { entities: null }], ['turn.safety', { reasons: 'abc' }], ['tts.words', { words: 5 }]]) {
+    assert.throws(() => load(`${head}${line('turn.reply', { text: 'fine' })}\n${line(type, fields)}`, 'file'), /Line 3 is damaged/, type);
+  }
+});
+
 test('whatever was sent by hand, and however long ago, the session can be opened again', async () => {
   const opened = (rate) => ({ type: 'channel.open', channel: 1, kind: 'stt', params: { sample_rate: rate } });
   const sent = [{}, { type: 5 }, { type: null }, { type: 'call', op: 5, params: 'x' }, opened(0), opened(1e9), opened('many'), { type: 'tts.started', channel: 1, encoding: 'pcm_s16le', sample_rate: 'many' }];

@@ -140,6 +140,17 @@ async def test_a_damaged_file_is_told_and_harms_no_view(
             await see(page, ".toast[data-tone=bad]")
 
 
+async def test_a_turn_that_cannot_be_drawn_hides_no_later_one(
+    console: Console, gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    lines = hostile_turn(0, "words") + hostile_turn(1, "later")
+    next(line for line in lines if line["message"]["type"] == "task.progress")["message"]["percent"] = "much"
+    async with console(gateway, pardon=("non-finite",)) as page:
+        await open_recording(page, session_file(tmp_path / "odd.jsonl", lines))
+        await page.press("canvas.track", "End")
+        await see(page, ".recordings .turn .agent >> text=later")
+
+
 async def unharmed(page: Page) -> bool:
     strange = (
         "main :is(script, iframe, object, embed, [onerror], [onload], [onfocus], img[src='x'], a[href^='javascript'])"
