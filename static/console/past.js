@@ -1,8 +1,8 @@
 // Earlier sessions kept by this browser: search, open and delete them.
 
-import { button, fill, h, text, toast } from './dom.js';
+import { button, fill, h, on, text, toast } from './dom.js';
 import { bytes, counted, ms } from './format.js';
-import { forget, past, recall } from './store.js';
+import { forget, past, recall, running } from './store.js';
 
 export class PastSessions {
 	constructor(session, onOpen) {
@@ -15,6 +15,7 @@ export class PastSessions {
 		this.element = h('section.card.stack', { aria: 'Past sessions' }, h('div.line', h('h2', 'Past sessions'), this.words, h('span.end'), this.all), this.list, this.note);
 		this.found = [];
 		this.asked = 0;
+		on(session.client, 'ready', () => this.load()); // whose they are was unknown
 	}
 
 	async load() {
@@ -22,9 +23,9 @@ export class PastSessions {
 		const asked = ++this.asked;
 		try {
 			await keeper.flush();
-			const found = await past(userId, this.words.value);
+			const [found, live] = await Promise.all([past(userId, this.words.value), running()]);
 			if (asked !== this.asked) return; // a newer search has started
-			this.found = found.filter((each) => each.id !== keeper.id);
+			this.found = found.filter(({ id }) => id !== keeper.id && !live.has(id));
 			this.#draw();
 		} catch (error) {
 			text(this.note, `This browser keeps no sessions (${error.message}).`);

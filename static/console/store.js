@@ -9,9 +9,10 @@ const FLUSH_MS = 1_000;
 const CHUNKS = 20; // read at once: each is what was kept between two flushes
 const PATIENCE_MS = 3_000;
 const MOST_SESSIONS = 50;
-const MOST_BYTES = 256 * 1024 * 1024; // for all sessions together; the oldest are deleted first
+const MOST_BYTES = 256 * 1024 * 1024; // of all sessions; the oldest go first
 const PRUNE_BYTES = 1024 * 1024; // between two looks at all sessions
 const MOST_WORDS = 8_000; // searchable characters per session
+const { locks } = globalThis.navigator ?? {}; // none without https
 const PARKED = 'jarvis.parked';
 const MOST_PARKED_BYTES = 1_000_000; // of frames that a reload leaves no time to store
 
@@ -80,7 +81,7 @@ export async function past(userId, words = '') {
 	return (await sessions()).filter((each) => each.userId === userId && wanted.every((word) => `${each.sessionId} ${each.words}`.toLowerCase().includes(word)));
 }
 
-/** Some seconds of a session at a time: meanwhile its socket is not kept waiting. */
+/** Some seconds at a time: its socket is not kept waiting. */
 async function read(id, tell) {
 	const store = (await database()).transaction('lines').objectStore('lines');
 	const keys = await answer(store.index('id').getAllKeys(id));
@@ -103,6 +104,12 @@ export async function recall(kept) {
 	return trace;
 }
 
+/** Ids of those that go on, in any tab: each holds a lock of that name. */
+export async function running() {
+	const { held = [] } = (await locks?.query()) ?? {};
+	return new Set(held.map(({ name }) => name));
+}
+
 export async function forget(ids) {
 	const transaction = await toWrite();
 	for (const id of ids) {
@@ -115,7 +122,7 @@ export async function forget(ids) {
 
 const asLine = (n, { at, direction, message, bytes }) => ({ n, at, direction, ...(message ? { message: withoutSecrets(message) } : { bytes }) });
 
-/** Stores a trace as it grows. The event `fault` (an Error) is sent once, if the browser cannot store it. */
+/** Stores a trace as it grows. Event `fault` (an Error): once, if the browser cannot. */
 export class Keeper extends EventTarget {
 	#waiting;
 	/** Being written to the database. */ #leaving = [];
@@ -135,6 +142,8 @@ export class Keeper extends EventTarget {
 		this.next = next;
 		this.#waiting = tail;
 		this.listener = (event) => this.#take(event.detail);
+		const left = new Promise((resolve) => { this.unlock = resolve; });
+		locks?.request(this.id, () => left).catch(() => undefined);
 		if (!trace.held) this.#listen();
 	}
 
@@ -172,7 +181,7 @@ export class Keeper extends EventTarget {
 		return [...this.#leaving, ...this.#waiting, ...(this.trace.held ?? []).map((each, index) => asLine(this.next + index, each))];
 	}
 
-	/** Resolves when everything so far is in the database. */
+	/** Resolves when all so far is in the database. */
 	flush() {
 		this.#writing = this.#writing.then(() => this.#write());
 		return this.#writing;
@@ -215,17 +224,19 @@ export class Keeper extends EventTarget {
 		if (this.bytes < this.#pruneAt) return;
 		this.#pruneAt = this.bytes + PRUNE_BYTES;
 		let total = 0;
-		const gone = (await sessions()).filter((each, index) => { total += each.bytes; return each.id !== this.id && (index >= MOST_SESSIONS || total > MOST_BYTES); });
+		const live = await running();
+		const gone = (await sessions()).filter((each, index) => { total += each.bytes; return each.id !== this.id && !live.has(each.id) && (index >= MOST_SESSIONS || total > MOST_BYTES); });
 		if (gone.length > 0) await forget(gone.map((each) => each.id));
 	}
 
 	leave() {
 		clearTimeout(this.#timer);
+		this.unlock();
 		this.trace.removeEventListener('record', this.listener);
 	}
 }
 
-// --- reloads: state in sessionStorage, which is private to this tab, like the token ---
+// --- reloads: state in sessionStorage, which is private to this tab, like the token
 
 /** `client`: what its `park()` gave; `sounding`: replies. */
 export function park(client, keeper, sounding) {

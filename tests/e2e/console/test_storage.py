@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -267,3 +268,26 @@ async def test_a_link_to_what_is_not_there_says_so(console: Console, gateway: Ga
         await page.wait_for_timeout(50)
         assert await page.inner_text("#nav [aria-current=page]") == shown
         assert await page.locator(".toast >> text=main").count() == 0
+
+
+async def test_the_past_is_there_at_once_and_without_what_still_runs(console: Console, gateway: GatewayProcess) -> None:
+    """To forget it must not destroy what another tab needs for a reload."""
+    token = gateway.own_token(f"past-{uuid.uuid4().hex[:6]}")
+    async with console(gateway, token=token) as page:
+        await in_writing(page)
+        await say(page, "what time is it")
+        await turns_are_over(page, 1)
+        await _kept(page, gateway, 1)
+        tab = await page.context.new_page()
+        await tab.goto(f"{gateway.base}/console#token={token}")
+        await see(tab, "#status[data-state=online]")
+        await go(tab, "recordings")
+        await see(tab, "text=None yet")
+        await page.close()  # now it is past
+        await tab.close()
+        tab = await page.context.new_page()
+        await tab.goto(f"{gateway.base}/console#recordings")
+        await tab.click("text=Use a token")
+        await tab.fill("#sign-in textarea", token)
+        await tab.click("text=/^Continue$/")
+        await see(tab, ".past-open >> text=what time is it")
