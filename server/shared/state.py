@@ -164,6 +164,8 @@ class RedisState:
         if not only_new:  # Redis may have an older one
             self._unwritten[key] = time.time() + ttl_s
             self._untaken.discard(key)
+            if len(self._unwritten) > MAX_ENTRIES:
+                del self._unwritten[next(iter(self._unwritten))]
         return await self._local.put(key, value, ttl_s, only_new=only_new, owner=owner)
 
     async def get(self, key: str) -> str | None:
@@ -186,7 +188,9 @@ class RedisState:
 
         with contextlib.suppress(*AWAY):
             found = await (self._link.patiently(ask, PATIENCE_S) if here is None else ask())
-            return here if here is not None or found is None or key in self._untaken else str(found, "utf-8")
+            taken_before = key in self._untaken
+            self._untaken.discard(key)
+            return here if here is not None or found is None or taken_before else str(found, "utf-8")
         if len(self._untaken) < MAX_ENTRIES:
             self._untaken.add(key)
         return here

@@ -58,12 +58,8 @@ _LOOSE = re.compile(
 )
 
 
-_MIND = re.compile(r"if you (?:don't mind|do not mind|can|could|would|have (?:a|one) \w+)\Z", re.IGNORECASE)
-_MIND = re.compile(
-    r"(?:(?:would|do) you )?mind (?!telling me)(?=\w+ing\b)", re.IGNORECASE
-)  # "would you mind opening …"
-
-
+# "would you mind opening …"
+_MIND = re.compile(r"(?:(?:would|do) you )?mind (?!telling me)(?=\w+ing\b)", re.IGNORECASE)
 _TRAILING = frozenset({"then", "again", "already", "though", "quickly", "anyway", "exactly"})  # behind a request
 
 
