@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from streaming.protocol import messages
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.limits import Limits
+from streaming.protocol.server import ServerConnection
 from streaming.protocol.unacknowledged import UnacknowledgedBuffer
 from tests.streaming.protocol.test_server import NOW, attached
-
-if TYPE_CHECKING:
-    from streaming.protocol.server import ServerConnection
 
 
 def results(data: list[str | bytes]) -> list[str]:
@@ -71,6 +69,21 @@ def test_a_long_answer_waits_until_it_fits_beside_what_is_not_acknowledged() -> 
     assert results(again) == ["second"]
     server.receive_text(json.dumps({"type": "ack", "seq": last_seq(again)}), NOW)
     assert results(server.data_to_send(NOW, 1 << 20)) == ["third"]
+
+
+def test_after_a_move_no_more_is_sent_than_is_kept() -> None:
+    limits = Limits(replay_bytes=1_000)
+    server = attached(limits)
+    for number in range(4):
+        server.send_message(messages.Result(id=str(number), data="x" * 300))
+    server.detach(NOW)
+    moved = ServerConnection.restore(server.save({}), 0, NOW, limits)
+    assert moved is not None
+    assert moved.resume(0, NOW)
+    assert results(moved.data_to_send(NOW, 1 << 20)) == ["0", "1"]
+    moved.detach(NOW)
+    assert moved.resume(0, NOW)
+    assert results(moved.data_to_send(NOW, 1 << 20)) == ["0", "1"]
 
 
 def test_an_answer_is_kept_that_is_longer_than_all_that_is_kept() -> None:
