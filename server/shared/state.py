@@ -157,9 +157,10 @@ class RedisState:
         command = ("SET", PREFIX + key, value, "PX", _ms(ttl_s), *condition)
         with contextlib.suppress(*AWAY):
             stored = await self._link.call(*command, patient=True) is not None
-            if not only_new:
+            if not only_new:  # what was stored here meanwhile is older
                 self._unwritten.pop(key, None)
                 self._untaken.discard(key)
+                await self._local.take(key)
             return stored
         if not only_new:  # Redis may have an older one
             self._unwritten[key] = time.time() + ttl_s

@@ -186,6 +186,17 @@ async def test_values_go_to_memory_when_redis_is_full(own_redis: RedisServer) ->
         assert link.up
 
 
+async def test_a_value_in_redis_replaces_an_older_one_in_memory(own_redis: RedisServer) -> None:
+    async with running_link(own_redis.url) as link:
+        state = RedisState(link)
+        await link.call("CONFIG", "SET", "maxmemory", "1", patient=True)
+        await state.put("k", "older", 60)
+        await link.call("CONFIG", "SET", "maxmemory", "0", patient=True)
+        await state.put("k", "newer", 60)
+        assert await state.take("k") == "newer"
+        assert await state.get("k") is None
+
+
 async def test_values_go_to_memory_when_redis_takes_no_writes(own_redis: RedisServer) -> None:
     async with running_link(own_redis.url) as link:
         state = RedisState(link)
