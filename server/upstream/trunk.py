@@ -46,6 +46,7 @@ TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
 NEXT_INSTANCE_S: Final = 30.0  # after this long, look whether the service has got another process
 SOON_S: Final = 0.05  # after a trunk was opened, look whether it is ready
+GREETING_S: Final = 5.0  # a process that has not greeted by then is given up for now: another one may
 MOST_TRUNKS: Final = 64  # of one service, in case it names itself anew each time
 
 
@@ -69,8 +70,8 @@ class Carried(Protocol):
 class Trunk:
     """One call with many streams. `ready`: the service's greeting has arrived. `over`: the call has ended.
 
-    `retired`: it takes no new streams, and ends with the last one that it has. `heard_at`: when the newest message arrived, on the
-    loop's clock.
+    `retired`: it takes no new streams, and ends with the last one that it has. `given_up`: no greeting came.
+    `heard_at`: when the newest message arrived, on the loop's clock.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Trunk:
         self._background = background
         self.heard_at = asyncio.get_running_loop().time()
         self._hung: ServiceError | None = None
-        self.ready = self.over = self.retired = False
+        self.ready = self.over = self.retired = self.given_up = False
         self._on_ready: Callable[[], None] | None = on_ready
         self.greeting: Any = None  # the first response, once ready
         self.offered = True  # False: the service has no trunks
@@ -163,6 +164,12 @@ class Trunk:
             self.ready = False
             self._call.cancel()
         return self._hung is not None
+
+    def give_up_if_silent(self) -> None:
+        """End the call if the greeting has not come in time."""
+        if self._call is not None and asyncio.get_running_loop().time() - self.heard_at >= GREETING_S:
+            self.given_up = True
+            self._call.cancel()
 
     # --- the call ---
 
@@ -299,6 +306,7 @@ class Trunks(Generic[TrunkT]):
         self._clock = clock or line.now
         self._trunks: list[TrunkT] = []
         self._try_at = 0.0
+        self._gave_up = False  # on the newest trunk that ended
         self.enabled = True
 
     def usable(self) -> list[TrunkT]:
@@ -316,8 +324,8 @@ class Trunks(Generic[TrunkT]):
     @property
     def unanswered(self) -> bool:
         """True while the service has neither greeted nor refused a trunk."""
-        opened = [trunk for trunk in self._trunks if not trunk.over]
-        return bool(opened) and not any(trunk.ready for trunk in opened)
+        opened = [trunk for trunk in self._trunks if trunk.given_up or not trunk.over]
+        return (bool(opened) or self._gave_up) and not any(trunk.ready for trunk in opened)
 
     def open(self) -> None:
         """Open a trunk if there is none, or to find another process; wait for a moment if one has just ended."""
@@ -327,9 +335,12 @@ class Trunks(Generic[TrunkT]):
         lost = [trunk for trunk in self._trunks if trunk.over and not trunk.retired]
         self._trunks = [trunk for trunk in self._trunks if not trunk.over]
         if lost:
+            self._gave_up = lost[-1].given_up
             self._try_at = now + (TRY_AGAIN_S if all(trunk.offered for trunk in lost) else NOT_OFFERED_S)
-        elif not all(trunk.ready for trunk in self._trunks if not trunk.retired):
+        elif waiting := [trunk for trunk in self._trunks if not (trunk.ready or trunk.retired)]:
             self._try_at = now + SOON_S
+            for trunk in waiting:  # a process that does not greet must not hide the others
+                trunk.give_up_if_silent()
         elif self._retire_twins() or len(self._trunks) >= MOST_TRUNKS:
             self._try_at = now + NEXT_INSTANCE_S
         else:

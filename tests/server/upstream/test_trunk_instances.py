@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 
 from server.embedded.stt.trunk import RecognizeManyCall
@@ -17,7 +18,7 @@ from server.upstream.trunk import NEXT_INSTANCE_S
 from streaming.ports import SynthesisConfig
 from tests.server.upstream.observing import CALLER
 from tests.server.upstream.test_stt import CONFIG, Taken
-from tests.support.services import UNHURRIED_MS, FakeServices
+from tests.support.services import UNHURRIED_MS, FakeServices, Fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -45,6 +46,10 @@ async def endless(requests: AsyncIterator[Any], _context: Any) -> None:
 async def silent(requests: AsyncIterator[Any], _context: Any) -> AsyncIterator[Any]:
     await endless(requests, _context)
     yield
+
+
+async def never_greet(_call: Call) -> None:
+    await asyncio.Event().wait()
 
 
 def process(kind: str, instance: str) -> FakeServices:
@@ -99,6 +104,10 @@ def own_addresses(kind: str, *addresses: str) -> ServiceEndpoint:
     return ServiceEndpoint(kind, ",".join(addresses), UNHURRIED_MS)
 
 
+def opened(service: FakeService) -> int:
+    return sum(call.method == METHODS[service.name] for call in service.calls)
+
+
 @pytest.mark.parametrize("kind", CALLS)
 @pytest.mark.parametrize("service", [one_name, own_addresses])
 async def test_streams_are_shared_among_all_processes(kind: str, service: Callable[..., ServiceEndpoint]) -> None:
@@ -129,16 +138,48 @@ async def test_a_process_that_comes_later_gets_the_next_streams(service: Callabl
                 stream.cancel()
 
 
+@pytest.mark.plain_python("replaces a constant")
+async def test_a_process_that_does_not_greet_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.upstream.trunk.GREETING_S", 0.05)
+
+    async with FakeServices("stt") as hanging, process("stt", "one") as one, process("stt", "two") as two:
+        hanging.stt.on("RecognizeMany", never_greet)
+        addresses = (one.stt.address, hanging.stt.address, two.stt.address)
+        async with upstream_of(own_addresses("stt", *addresses)) as upstream:
+            client: Any = upstream.services.stt
+            while sorted(trunk.greeting.instance for trunk in client._trunks.usable()) != ["one", "two"]:
+                client._trunks._try_at = 0.0  # no pause between attempts
+                await asyncio.sleep(0.005)
+            assert opened(hanging.stt) > 0
+
+
+@pytest.mark.plain_python("replaces a constant")
+async def test_a_service_that_never_greets_stays_one_that_has_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trunk that was given up is no answer, and a refusal is one."""
+    monkeypatch.setattr("server.upstream.trunk.GREETING_S", 0.05)
+    async with FakeServices("stt") as hanging, hanging.upstream() as upstream:
+        hanging.stt.on("RecognizeMany", never_greet)
+        client: Any = upstream.services.stt
+        answers = set()
+        while opened(hanging.stt) < 3:
+            client._trunks._try_at = 0.0
+            client._trunks.usable()
+            answers.add(client._trunks.unanswered)
+            await asyncio.sleep(0.005)
+        assert answers == {True}
+        hanging.stt.faults.append(Fault(grpc.StatusCode.UNIMPLEMENTED))
+        while client._trunks.unanswered:
+            client._trunks._try_at = 0.0
+            client._trunks.usable()
+            await asyncio.sleep(0.005)
+
+
 async def test_a_process_has_a_trunk_for_each_of_its_connections() -> None:
     async with (
         process("stt", "one") as one,
         upstream_of(ServiceEndpoint("stt", one.stt.address, UNHURRIED_MS, None, 3)) as up,
     ):
         assert [trunk.greeting.instance for trunk in await until_known(up, "stt", trunks=3)] == ["one"] * 3
-
-
-def opened(service: FakeService) -> int:
-    return sum(call.method == METHODS[service.name] for call in service.calls)
 
 
 async def test_processes_without_a_name_have_a_trunk_for_each_connection_and_are_not_looked_for() -> None:
