@@ -7,7 +7,7 @@ import { Trace } from './trace.js';
 
 const FORM = 'jarvis.recording';
 const VERSION = 1;
-/** Of the mix: enough for speech, and small enough for half an hour. */
+/** Of the mix: enough for speech. */
 export const MIX_HZ = 16_000;
 const LONGEST_MS = 3_600_000;
 const LATEST_MS = 3e9; // a tab may stay open for weeks
@@ -33,10 +33,11 @@ export function withoutSecrets(message) {
 /** Throws an Error whose message is for people. */
 export function load(words, name) {
 	const [first, ...lines] = words.split('\n');
-	const head = parsed(first, 1);
-	if (head.type !== FORM) throw new Error(`${name} is no recording of this console: choose a .jsonl file that it saved.`);
-	if (head.version !== VERSION) throw new Error(`${name} is of version ${head.version}; this console reads ${VERSION}.`);
-	const trace = new Trace(name, 'recording', Date.parse(head.started_at) || 0);
+	const { type, version, protocol, started_at, ...about } = parsed(first, 1);
+	if (type !== FORM) throw new Error(`${name} is no recording of this console: choose a .jsonl file that it saved.`);
+	if (version !== VERSION) throw new Error(`${name} is of version ${version}; this console reads ${VERSION}.`);
+	const trace = new Trace(name, 'recording', Date.parse(started_at) || 0);
+	trace.about = about; // if saved again
 	lines.forEach((line, index) => { if (line) addLine(trace, parsed(line, index + 2), index + 2); });
 	return trace;
 }

@@ -60,10 +60,9 @@ export class RecordingsView {
 
 	#save() {
 		const { client, source: trace } = this.session;
-		const { user } = client.ready ?? {};
 		const own = trace === this.session.trace;
-		const blob = save(trace, own ? { session_id: client.sessionId, user_id: user?.user_id ?? '' } : { name: trace.name });
-		download(own ? `${client.sessionId}.jsonl` : `${trace.name.replace(/[^\w.-]+/g, '-').replace(/\.jsonl$/, '')}.jsonl`, blob);
+		const blob = save(trace, own ? { session_id: client.sessionId, user_id: client.ready?.user.user_id ?? '' } : trace.about ?? { name: trace.name });
+		download(`${own ? client.sessionId : trace.name.replace(/\.jsonl$/, '').replace(/[^\w.-]+/g, '-')}.jsonl`, blob);
 		toast(`Saved: ${counted(trace.records.length, 'message')}, ${bytes(blob.size)}.${trace.forgotten ? ` The first ${count(trace.forgotten)} were no longer kept.` : ''}`, 'good');
 	}
 

@@ -335,6 +335,7 @@ test('a recording comes back as it was, without what lets people in', async () =
   const words = await save(trace, { session_id: 's' }).text();
   assert.doesNotMatch(words, /secret/);
   const again = load(words, 'file');
+  assert.deepEqual(again.about, { session_id: 's' });
   assert.deepEqual(again.records.map(({ at, type, direction }) => [at, type, direction]), trace.records.map(({ at, type, direction }) => [at, type, direction]));
   assert.deepEqual(again.records[2].bytes, trace.records[2].bytes);
 });
