@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from handlers.operation import OperationHandler
 from handlers.problem import as_api_error, problem_json
-from server.errors import ApiError, to_service_error
+from server.errors import ApiError, timed_out, to_service_error
 from server.operations.validation import invalid
 from server.shared.idempotency import IdempotencyKey, StoredAnswer, fingerprint
 from streaming.ports import ServiceError, run_once
@@ -69,6 +69,8 @@ class EffectHandler(OperationHandler):
             return await work()
         except ServiceError as error:
             raise error.settling("Idempotency-Key") from None
+        except TimeoutError:
+            raise timed_out().settling("Idempotency-Key") from None
 
     async def outcome(self, operation: Operation, caller: Caller, request: RequestModel) -> Any:
         """Run the operation and return its response model; None if it has none."""

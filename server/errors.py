@@ -100,6 +100,11 @@ def to_service_error(error: ApiError) -> ServiceError:
     )
 
 
+def timed_out() -> ServiceError:
+    """A wait of the gateway's own was too long. What it waited for may have happened."""
+    return ServiceError("DEADLINE_EXCEEDED", ERRORS["DEADLINE_EXCEEDED"].title)
+
+
 def retry_after(seconds: float) -> str:
     """The header's value: whole seconds, rounded up, at least one."""
     return str(max(1, math.ceil(seconds)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from server.errors import ApiError, to_service_error
+from server.errors import ApiError, timed_out, to_service_error
 from server.operations import BY_NAME, invoke
 from server.shared.once import call_once
 
@@ -33,6 +33,8 @@ class GatewayDesk:
             return await invoke(self._gateway, identity, context, op, params)
         except ApiError as error:
             raise to_service_error(error) from None
+        except TimeoutError:
+            raise timed_out() from None
 
     async def identify(self, token: str) -> Identity:
         """Verify an access token."""

@@ -116,8 +116,10 @@ async def call_once(
 
 
 def _answer_after(error: BaseException) -> dict[str, Any] | None:
-    if not isinstance(error, ServiceError):
+    if isinstance(error, asyncio.CancelledError):
         error = ServiceError("CANCELLED", "it was stopped, and may have run in part")
+    elif not isinstance(error, ServiceError):
+        error = ServiceError("INTERNAL", "something went wrong in the gateway")  # as its first answer says
     return None if error.nothing_ran else _refusal(error)
 
 

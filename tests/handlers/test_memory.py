@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from server.errors import ERRORS
 from streaming.ports import ConversationTurn, ServiceError
 from tests.support.rest import document, problem, running
 
@@ -176,3 +177,25 @@ async def test_an_error_that_its_key_keeps_says_so_the_first_time_too(tmp_path: 
     assert [answer.headers.get("Idempotency-Replayed") for answer in answers] == [None, "true"]
     assert without_a_key.headers["Retry-After"] == "2"
     assert "retryable" not in document(without_a_key)
+
+
+@pytest.mark.parametrize("code", sorted(code for code, kind in ERRORS.items() if kind.retryable))
+@pytest.mark.parametrize("of", ["memory", "gateway"])
+async def test_a_key_whose_request_failed_is_free_or_the_failure_is_final(tmp_path: Path, code: str, of: str) -> None:
+    await _fails_twice(tmp_path, ServiceError(code, "it failed", service=of))
+
+
+async def test_so_it_is_when_the_gateway_waited_in_vain(tmp_path: Path) -> None:
+    failed = await _fails_twice(tmp_path, TimeoutError())
+    assert (failed["code"], failed["retryable"]) == ("DEADLINE_EXCEEDED", False)
+
+
+async def _fails_twice(tmp_path: Path, failure: Exception) -> dict[str, Any]:
+    async with running(tmp_path) as gw:
+        gw.script.failing["memory"] = failure
+        body, key = {"key": "colour", "value": "blue"}, {"Idempotency-Key": "s-1"}
+        first, again = [await gw.fetch("POST", STORE, body, headers=key) for _ in range(2)]
+        kept = again.headers.get("Idempotency-Replayed") == "true"
+    assert kept == (document(first).get("retryable") is False)
+    assert document(again)["code"] == document(first)["code"]
+    return document(first)

@@ -297,3 +297,13 @@ def test_thousands_of_unknown_names_are_not_told_one_by_one(values: dict[str, An
     with pytest.raises(ApiError, match=detail) as refused:
         validated(BY_NAME["agent.safety.check"], values)
     assert (refused.value.status, [each["pointer"] for each in refused.value.errors or ()]) == (422, ["#"])
+
+
+async def test_a_call_for_which_the_gateway_waited_in_vain_is_refused_like_a_request(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        desk = GatewayDesk(gw.gateway)
+        gw.script.failing["memory"] = TimeoutError()
+        read = await refusal_of(desk, "memory.retrieve", {"key": "k"}, "c1")
+        assert (read.code, read.retryable) == ("DEADLINE_EXCEEDED", True)
+        stored = [await refusal_of(desk, "memory.store", {"key": "k", "value": 1}, "c2") for _ in range(2)]
+        assert [(refused.code, refused.retryable) for refused in stored] == [("DEADLINE_EXCEEDED", False)] * 2

@@ -289,3 +289,12 @@ async def test_a_call_that_was_stopped_is_not_run_again() -> None:
     with pytest.raises(ServiceError, match="CANCELLED"):
         await call_once(once, ADA, "executor.search", {}, operation)
     assert operation.runs == 1
+
+
+async def test_a_call_that_failed_here_is_answered_again_as_it_was_at_first() -> None:
+    once, operation = run_once_store(), Operation(KeyError("a fault of ours"), "done")
+    with pytest.raises(KeyError):
+        await call_once(once, ADA, "executor.search", {}, operation)
+    with pytest.raises(ServiceError, match="INTERNAL"):
+        await call_once(once, ADA, "executor.search", {}, operation)
+    assert operation.runs == 1
