@@ -73,7 +73,7 @@ class Outbox:
         self._slow_told = False
         self._kept_bytes = limits.detached_queue_bytes  # the most that the queue may have without a socket
         self._least_bytes = 0  # the queue's least since the socket came: what was kept for it, until it takes that
-        self._acknowledges = False  # a client that never acknowledges is not held back: it never resumes either
+        self._acknowledges = False  # a client that never acknowledges nor resumes is not held back
         self._held_since: float | None = None
         self._moved = 0  # sent by another replica, but not received
         self._socket: list[str] = []  # messages of the socket, sent first and without number
@@ -108,6 +108,7 @@ class Outbox:
         if missed is None:
             return False
         self._forget(last_seq)
+        self._acknowledges = True  # who resumes has kept count
         self.attach()
         self.put_for_socket(
             SessionResumed(epoch=epoch, replayed=len(missed) + self._moved, taken_seq=taken_seq, channels=next_frames)
@@ -220,11 +221,11 @@ class Outbox:
 
     @property
     def _full(self) -> bool:
-        """True if more could evict what the client has not received: the buffer of that is half full, or the next text does not fit in."""
+        """True if more could evict what the client has not received: the buffer of that is half full, or the next item does not fit in."""
         kept_bytes, most_bytes = self.unacknowledged.bytes, self._limits.replay_bytes
         if not self._acknowledges or not kept_bytes:
             return False
-        return kept_bytes * 2 >= most_bytes or kept_bytes + self.queue.next_text_bytes > most_bytes
+        return kept_bytes * 2 >= most_bytes or kept_bytes + self.queue.next_bytes(self.channels) > most_bytes
 
     @property
     def hold_ends_at(self) -> float | None:

@@ -200,21 +200,27 @@ class SendQueue:
         return item
 
     def _pop_media(self, channels: Mapping[int, Channel]) -> QueuedText | QueuedAudio | None:
-        for _ in range(len(self._turns)):
-            channel = self._turns[0]
-            media = self._media[channel]
-            item = media.items[0]
-            self._turns.append(self._turns.pop(0))
-            if isinstance(item, QueuedAudio):
-                window, price = channels[channel].send_window, _price(item, channels[channel])
-                if price > window.available:
-                    continue
-                window.consume(price)
-                media.audio_bytes -= len(item.payload)
-            media.items.popleft()
-            if not media.items:
-                self._forget(channel)
-            return item
+        channel = self._next_turn(channels)
+        if channel is None:
+            return None
+        turns = self._turns
+        after = turns.index(channel) + 1
+        turns[:] = turns[after:] + turns[:after]
+        media = self._media[channel]
+        item = media.items.popleft()
+        if isinstance(item, QueuedAudio):
+            channels[channel].send_window.consume(_price(item, channels[channel]))
+            media.audio_bytes -= len(item.payload)
+        if not media.items:
+            self._forget(channel)
+        return item
+
+    def _next_turn(self, channels: Mapping[int, Channel]) -> int | None:
+        """The channel whose turn it is among those with something to send; None if all wait for credit."""
+        for channel in self._turns:
+            head = self._media[channel].items[0]
+            if isinstance(head, QueuedText) or _price(head, channels[channel]) <= channels[channel].send_window.available:
+                return channel
         return None
 
     def _forget(self, channel: int) -> None:
@@ -223,18 +229,16 @@ class SendQueue:
 
     # --- state ---
 
-    @property
-    def next_text_bytes(self) -> int:
-        """The size of what `pop` would return; 0 if that is media, whose items are small."""
-        return self._control[0].size if self._control else 0
+    def next_bytes(self, channels: Mapping[int, Channel]) -> int:
+        """The size of what `pop` would return."""
+        if self._control:
+            return self._control[0].size
+        channel = self._next_turn(channels)
+        return 0 if channel is None else self._media[channel].items[0].size
 
     def sendable(self, channels: Mapping[int, Channel]) -> bool:
         """True if `pop` would return something."""
-        return bool(self._control) or any(
-            isinstance(head := media.items[0], QueuedText)
-            or _price(head, channels[channel]) <= channels[channel].send_window.available
-            for channel, media in self._media.items()
-        )
+        return bool(self._control) or self._next_turn(channels) is not None
 
     def audio_bytes(self, channel: int) -> int:
         """Payload bytes queued on a channel."""

@@ -92,3 +92,29 @@ def test_an_answer_is_kept_that_is_longer_than_all_that_is_kept() -> None:
     buffer.push("long", 1_000, NOW)
     assert [sent.data for sent in buffer.since(1) or []] == ["long"]
     assert buffer.since(0) is None
+
+
+def test_who_resumes_and_never_acknowledges_is_held_back_too() -> None:
+    server = attached(Limits(replay_bytes=1_000))
+    for number in range(2):
+        server.send_message(messages.Result(id=str(number), data="x" * 300))
+    server.data_to_send(NOW, 1 << 20)
+    server.detach(NOW)
+    assert server.resume(0, NOW)
+    for number in range(2, 6):
+        server.send_message(messages.Result(id=str(number), data="x" * 300))
+    assert results(server.data_to_send(NOW, 1 << 20)) == ["0", "1"]
+    server.detach(NOW)
+    assert server.resume(0, NOW)  # nothing of it has been dropped for what came later
+    assert results(server.data_to_send(NOW, 1 << 20)) == ["0", "1"]
+
+
+def test_a_long_message_behind_audio_waits_until_it_fits_too() -> None:
+    server = attached(Limits(replay_bytes=1_000), "tts")
+    server.receive_text(json.dumps({"type": "ack", "seq": server.last_seq}), NOW)
+    server.send_audio(1, bytes(300), 0, 20)
+    word = messages.Word(text="x" * 40, start_ms=0, end_ms=20)
+    server.send_message(messages.TtsWords(channel=1, words=(word,) * 10))
+    sent = server.data_to_send(NOW, 1 << 20)
+    assert [type(message) for message in sent] == [bytes]
+    assert not server.has_data
