@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OURS = ("JARVIS_TOKEN", "JARVIS_PASSWORD")  # of the commands
-LIKE = 0.6  # difflib's ratio of two names with the same first word: WS_QUEUE_SIZE is meant for WS_QUEUE_BYTES
+LIKE = 0.6  # more than this of difflib's ratio, for what follows the same first word: WS_QUEUE_SIZE is meant for WS_QUEUE_BYTES
 VERY_LIKE = 0.75  # of the first words, and of the names, if the first words differ: PROT is meant for PORT
+ADDED = frozenset({"MODE", "ENABLED", "NUMBER"})  # to a name of one word: DEBUG_MODE is meant for DEBUG
 
 _NAME = re.compile(r"[A-Za-z]\w{0,63}", re.ASCII)  # what else stands in a broken file may be a secret
 
@@ -34,10 +35,20 @@ def meant(name: str) -> str | None:
 def _likeness(name: str, setting: str) -> float:
     """0 to 1; 0 if nobody would confuse them."""
     ratio = SequenceMatcher(None, name, setting).ratio()
-    heads = name.partition("_")[0], setting.partition("_")[0]
-    if heads[0] == heads[1]:
-        return ratio if ratio >= LIKE else 0.0
-    return ratio if min(ratio, SequenceMatcher(None, *heads).ratio()) >= VERY_LIKE else 0.0
+    (head, _, rest), (our_head, _, our_rest) = name.partition("_"), setting.partition("_")
+    if head == our_head:
+        return ratio if _is_like(rest, our_rest) else 0.0
+    return ratio if min(ratio, SequenceMatcher(None, head, our_head).ratio()) >= VERY_LIKE else 0.0
+
+
+def _is_like(rest: str, our_rest: str) -> bool:
+    """True if one may be meant for the other after the same first word, which may be a product's: REDIS_PASSWORD is Redis' own."""
+    if not our_rest:
+        return rest in ADDED
+    words_left_out = bool(rest) and set(rest.split("_")) <= set(
+        our_rest.split("_")
+    )  # MEMORY_URL is meant for MEMORY_GRPC_URL
+    return words_left_out or SequenceMatcher(None, rest, our_rest).ratio() > LIKE
 
 
 def warning(names: Iterable[str]) -> str | None:
