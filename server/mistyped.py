@@ -45,10 +45,8 @@ def _is_like(rest: str, our_rest: str) -> bool:
     """True if one may be meant for the other after the same first word, which may be a product's: REDIS_PASSWORD is Redis' own."""
     if not our_rest:
         return rest in ADDED
-    words_left_out = bool(rest) and set(rest.split("_")) <= set(
-        our_rest.split("_")
-    )  # MEMORY_URL is meant for MEMORY_GRPC_URL
-    return words_left_out or SequenceMatcher(None, rest, our_rest).ratio() > LIKE
+    only_shorter = bool(rest) and set(rest.split("_")) <= set(our_rest.split("_"))  # MEMORY_URL: MEMORY_GRPC_URL
+    return only_shorter or SequenceMatcher(None, rest, our_rest).ratio() > LIKE
 
 
 def warning(names: Iterable[str]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from streaming.client.arguments import shown
 from streaming.client.errors import GatewayError
 
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
@@ -17,7 +18,7 @@ def socket_url(url: str) -> str:
     Raises GatewayError INVALID_URL, which names the mistake.
     """
     if not isinstance(url, str):  # such as None from an environment variable that is not set
-        raise GatewayError("INVALID_URL", f"the gateway's URL must be a string, not {url!r:.40}")
+        raise GatewayError("INVALID_URL", f"the gateway's URL must be a string, not {shown(url)}")
     given = url.strip()
     if not given:
         raise GatewayError("INVALID_URL", "the gateway's URL is empty")

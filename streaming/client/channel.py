@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
 
-from streaming.client.arguments import check_frame, wrong
+from streaming.client.arguments import check_frame, check_position, wrong
 from streaming.client.errors import GatewayError
 from streaming.protocol import events, messages
 from streaming.protocol.errors import LocalProtocolError
@@ -32,9 +32,7 @@ class GatewayChannel:
 
     def send_audio(self, frame: bytes, pts_ms: int = 0) -> None:
         """Queue a microphone frame."""
-        if not isinstance(pts_ms, int) or not 0 <= pts_ms < 2**32:
-            raise wrong("pts_ms", pts_ms, "Pass whole milliseconds.")
-        self._do(self._connection.send_audio, check_frame(frame), pts_ms)
+        self._do(self._connection.send_audio, check_frame(frame), check_position("pts_ms", pts_ms))
 
     def send_text(self, text: str) -> None:
         """Queue a piece of text to speak."""
@@ -58,8 +56,9 @@ class GatewayChannel:
 
     def played(self, frame: bytes, played_ms: int) -> None:
         """Return the credit of a frame that was played or discarded, and report the position in the utterance."""
-        self._do(self._connection.played, len(check_frame(frame)))
-        self._do(self._connection.report_playback, played_ms)
+        n_bytes, position_ms = len(check_frame(frame)), check_position("played_ms", played_ms)
+        self._do(self._connection.played, n_bytes)
+        self._do(self._connection.report_playback, position_ms)
 
     def _do(self, what: Callable[..., None], *arguments: Any) -> None:
         """Do it to this channel. A lost one's number may be another's in the next session. Raises GatewayError."""

@@ -7,10 +7,9 @@ import inspect
 import wave
 from dataclasses import dataclass, field
 from functools import partial
-from os import PathLike
 from typing import TYPE_CHECKING
 
-from streaming.client.arguments import SAMPLE_BYTES, wrong
+from streaming.client.arguments import SAMPLE_BYTES, check_path, shown
 from streaming.client.errors import GatewayError
 from streaming.client.sound import SINK_ADVICE, SOURCE_ADVICE
 from streaming.protocol import messages
@@ -50,16 +49,15 @@ class Reply:
 
     def save(self, path: str | Path) -> None:
         """Write the spoken reply to a WAV file. Raises GatewayError."""
-        if not isinstance(path, str | PathLike):  # a number would be an open file of the program's
-            raise wrong("path", path, "Name a file.")
+        name = check_path(path)
         try:
-            with open(path, "wb") as opened, wave.open(opened, "wb") as file:  # noqa: PTH123 - a path may be a string
+            with open(name, "wb") as opened, wave.open(opened, "wb") as file:  # noqa: PTH123 - a path may be a string
                 file.setnchannels(1)
                 file.setsampwidth(SAMPLE_BYTES)
                 file.setframerate(self.sample_rate or 16_000)
                 file.writeframes(self.audio)
         except OSError as error:
-            raise GatewayError("NOT_SAVED", f"{path}: {error.strerror}", "Name a file that can be written.") from None
+            raise GatewayError("NOT_SAVED", f"{name}: {error.strerror}", "Name a file that can be written.") from None
 
     def add(self, event: Message | AudioReceived) -> None:
         """Add an event of the turn."""
@@ -124,7 +122,7 @@ class Dialogue:
         try:
             frames = source.frames()
             if not hasattr(frames, "__aiter__"):  # a plain generator would halt the session while it waits
-                raise GatewayError("INVALID_ARGUMENT", f"frames() of the source gave {frames!r:.40}", SOURCE_ADVICE)  # noqa: TRY301 - told like any failure
+                raise GatewayError("INVALID_ARGUMENT", f"frames() of the source gave {shown(frames)}", SOURCE_ADVICE)  # noqa: TRY301 - told like any failure
             async for frame in frames:
                 self.channel.send_audio(frame, sent * 1000 // (SAMPLE_BYTES * source.sample_rate))
                 sent += len(frame)
@@ -181,7 +179,7 @@ class Dialogue:
             said = self._approve(question)
             approved = await said if inspect.isawaitable(said) else said
             if not isinstance(approved, bool):
-                raise TypeError(f"it returned {approved!r:.40}, neither True nor False")  # noqa: TRY301 - told like any failure
+                raise TypeError(f"it returned {shown(approved)}, neither True nor False")  # noqa: TRY301 - told like any failure
         except Exception as broken:  # noqa: BLE001 - told by the iteration
             self._broken = _failure("approve", broken)
             return False

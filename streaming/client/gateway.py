@@ -158,7 +158,7 @@ class GatewayClient:
             raise GatewayError("INVALID_ARGUMENT", f"{op}: {wrong}", "Parameters are what JSON can hold.") from None
         except ValidationError:
             advice = "Its name is a string, such as 'agent.intent'."
-            raise GatewayError("INVALID_ARGUMENT", f"no operation is called {op!r:.40}", advice) from None
+            raise GatewayError("INVALID_ARGUMENT", f"no operation is called {arguments.shown(op)}", advice) from None
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 return await self._answer(command_id)

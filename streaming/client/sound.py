@@ -10,7 +10,7 @@ import importlib
 import wave
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streaming.client.arguments import SAMPLE_BYTES, check_rate
+from streaming.client.arguments import SAMPLE_BYTES, check_path, check_rate
 from streaming.client.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -63,8 +63,9 @@ class WavFile:
     """A WAV file of 16-bit mono PCM, played in real time and followed by a second of silence. Raises GatewayError."""
 
     def __init__(self, path: str | Path) -> None:
+        name = check_path(path)
         try:
-            with wave.open(str(path), "rb") as file:
+            with wave.open(name, "rb") as file:
                 if file.getsampwidth() != SAMPLE_BYTES or file.getnchannels() != 1:
                     raise GatewayError(
                         "NO_SOUND", f"{path} is not 16-bit mono", "Convert it: ffmpeg -i IN -ac 1 OUT.wav"
@@ -72,7 +73,7 @@ class WavFile:
                 self.sample_rate = file.getframerate()
                 self.pcm = file.readframes(file.getnframes())
         except (OSError, EOFError, wave.Error) as error:
-            raise GatewayError("NO_SOUND", f"{path}: {error}", "Name a WAV file of 16-bit mono PCM.") from None
+            raise GatewayError("NO_SOUND", f"{name}: {error}", "Name a WAV file of 16-bit mono PCM.") from None
 
     def frames(self) -> AsyncIterator[bytes]:
         """The frames in real time."""
@@ -94,8 +95,7 @@ class Microphone:
     """The machine's microphone. `device`: as in sounddevice; None: the default."""
 
     def __init__(self, sample_rate: int = MICROPHONE_RATE_HZ, device: int | str | None = None) -> None:
-        check_rate(sample_rate)
-        self.sample_rate = sample_rate
+        self.sample_rate = check_rate(sample_rate)
         self._device = device
 
     async def frames(self) -> AsyncIterator[bytes]:

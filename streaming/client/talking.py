@@ -63,13 +63,13 @@ class AsyncJarvisClient(GatewayClient):
         """A conversation, for `async with` and `async for`. `params` are those of TurnParams. Raises GatewayError."""
         if source is not None:
             if not (hasattr(source, "frames") and hasattr(source, "sample_rate")):
-                raise GatewayError("INVALID_ARGUMENT", f"no source of speech: {source!r:.40}", SOURCE_ADVICE)
+                raise GatewayError("INVALID_ARGUMENT", f"no source of speech: {arguments.shown(source)}", SOURCE_ADVICE)
             params.setdefault("sample_rate", source.sample_rate)
         if sink is not None and not all(hasattr(sink, name) for name in ("begin", "play", "stop", "close")):
-            raise GatewayError("INVALID_ARGUMENT", f"no sink of speech: {sink!r:.40}", SINK_ADVICE)
+            raise GatewayError("INVALID_ARGUMENT", f"no sink of speech: {arguments.shown(sink)}", SINK_ADVICE)
         arguments.check_callback("approve", approve)
-        if source is not None:
-            arguments.check_rate(params["sample_rate"])
+        if "sample_rate" in params:
+            params["sample_rate"] = arguments.check_rate(params["sample_rate"])
         try:
             checked = TurnParams(**params)
         except ValidationError as wrong:
@@ -88,7 +88,7 @@ class AsyncJarvisClient(GatewayClient):
     ) -> Reply:
         """Send text and return the answer. Raises GatewayError."""
         if not isinstance(text, str):  # None would open a spoken turn, which nobody speaks into
-            raise GatewayError("INVALID_ARGUMENT", f"say takes text, not {text!r:.40}", "Pass a string.")
+            raise GatewayError("INVALID_ARGUMENT", f"say takes text, not {arguments.shown(text)}", "Pass a string.")
         return await self._answer_to(self.turn(text=text, reply=reply, approve=approve), timeout_s)
 
     async def say_audio(
@@ -101,7 +101,7 @@ class AsyncJarvisClient(GatewayClient):
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Reply:
         """Send speech as 16-bit mono PCM and return the answer. Raises GatewayError."""
-        source = _Recording(arguments.check_pcm(pcm, sample_rate), sample_rate)
+        source = _Recording(arguments.check_pcm(pcm), arguments.check_rate(sample_rate))
         return await self._answer_to(self.turn(source, reply=reply, approve=approve), timeout_s)
 
     async def _answer_to(self, turn: Dialogue, timeout_s: float) -> Reply:
@@ -112,7 +112,7 @@ class AsyncJarvisClient(GatewayClient):
                 async for event in turn:
                     answer.add(event)
         except TimeoutError:
-            raise GatewayError("TIMEOUT", f"no answer within {timeout_s:g} s") from None
+            raise GatewayError("TIMEOUT", f"no answer within {limit_s:g} s") from None
         return answer
 
 

@@ -25,6 +25,8 @@ PATIENCE_S = 45.0  # for the gateway to end it
 NO_ROOM = 4096  # bytes of answers that a client's kernel takes
 CUT = "cut"  # the connection ended without a word
 OPEN = "open"  # it was never ended
+CONTROL = "nothing"  # no flood: what is measured beside it is the machine
+CONTROL_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,14 @@ def batches(make: Callable[[int], bytes]) -> Iterator[bytes]:
     return map(make, range(MAX_BATCHES))
 
 
+async def nothing(target: Target, name: str) -> Ended:
+    """The control: a client as in the floods, which sends nothing and leaves."""
+    client = await Client.entered(target, name)
+    await asyncio.sleep(CONTROL_S)
+    client.writer.transport.abort()
+    return Ended(OPEN, CONTROL_S)
+
+
 async def pings(target: Target, name: str) -> Ended:
     client = await Client.entered(target, name)
     return await client.ended(until_refused(client, itertools.repeat(frame(PING, b"x") * BATCH)))
@@ -328,6 +338,7 @@ class Flood:
 
 
 FLOODS = {
+    CONTROL: Flood(nothing, (OPEN,), CONTROL_S),
     "pings": Flood(pings, ("1008",), 5),
     "tiny frames": Flood(tiny_frames, ("1008",), 5),
     "empty frames": Flood(empty_frames, ("1002", "1008"), 5),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from streaming.client import (
@@ -16,12 +17,22 @@ from streaming.client import (
     SttParams,
     TtsParams,
     TurnParams,
+    WavFile,
 )
+from streaming.client.arguments import check_seconds
 from streaming.client.dialogue import REPORT_MS, Dialogue
 from streaming.protocol.events import AudioReceived
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class Silent:
+    """Has no `repr`."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
 
 NOWHERE = "http://127.0.0.1:1"
 WHO: dict[str, Any] = {"user_id": "u"}
@@ -34,6 +45,9 @@ WHO: dict[str, Any] = {"user_id": "u"}
         ({"session_id": None}, "INVALID_ARGUMENT: session_id: None"),
         ({"session_id": "a b"}, "INVALID_ARGUMENT: session_id: 'a b'"),
         ({"user_id": 7}, "INVALID_ARGUMENT: user_id: 7"),
+        ({"user_id": "\ud800"}, r"INVALID_ARGUMENT: user_id: '\\ud800'"),
+        ({"record": 10**5_000}, "INVALID_ARGUMENT: record: <int>"),
+        ({"session_id": Silent()}, "INVALID_ARGUMENT: session_id: <Silent>"),
         ({"record": "yes"}, "INVALID_ARGUMENT: record: 'yes'"),
         ({"token": 7}, "UNAUTHENTICATED: the token must be a string, not 7"),
         ({"token": None}, "UNAUTHENTICATED: the token must be a string, not None"),
@@ -42,7 +56,7 @@ WHO: dict[str, Any] = {"user_id": "u"}
         ({"user_id": ""}, "UNAUTHENTICATED: neither a token nor a user_id"),
         ({"url": 7}, "INVALID_URL"),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else next(iter(given)),
 )
 @pytest.mark.parametrize("client", [GatewayClient, AsyncJarvisClient, JarvisClient])
 async def test_a_client_that_cannot_be_is_not_made(client: Any, given: dict[str, Any], told: str) -> None:
@@ -69,6 +83,9 @@ async def wrong_turn(client: AsyncJarvisClient) -> None:
         (lambda client: client.say("x", timeout_s=-1), "timeout_s: -1"),
         (lambda client: client.say("x", timeout_s=float("nan")), "timeout_s: nan"),
         (lambda client: client.say("x", timeout_s=True), "timeout_s: True"),
+        (lambda client: client.say("x", timeout_s=10**400), "timeout_s: 1000"),
+        (lambda client: client.say("x", timeout_s=10**5_000), "timeout_s: <int>"),
+        (lambda client: client.say_audio(bytes(2), np.zeros(2, np.int16)), "sample_rate: array"),
         (lambda client: client.say_audio("x"), "say_audio takes bytes"),
         (lambda client: client.say_audio(bytes(2), "16000"), "sample_rate: '16000'"),
         (lambda client: client.say_audio(bytes(2), 16_000.0), "sample_rate: 16000.0"),
@@ -88,6 +105,23 @@ def test_devices_and_files() -> None:
             Microphone(rate)  # type: ignore[arg-type]
     with pytest.raises(GatewayError, match="INVALID_ARGUMENT: path: 7"):
         Reply().save(7)  # type: ignore[arg-type]
+    for path in ("a\0b", "\ud800", 7, None, b"a.wav"):
+        with pytest.raises(GatewayError, match="INVALID_ARGUMENT: path: "):
+            WavFile(path)  # type: ignore[arg-type]
+        with pytest.raises(GatewayError, match="INVALID_ARGUMENT: path: "):
+            Reply().save(path)  # type: ignore[arg-type]
+
+
+async def test_numbers_of_numpy_are_numbers() -> None:
+    assert Microphone(np.int64(16_000)).sample_rate == 16_000  # type: ignore[arg-type]
+    turn = AsyncJarvisClient(NOWHERE, **WHO).turn(sample_rate=np.int32(8_000))
+    assert (turn._params.sample_rate, type(turn._params.sample_rate)) == (8_000, int)
+    assert check_seconds("timeout_s", np.float32(0.5)) == 0.5
+    assert check_seconds("timeout_s", np.int64(2)) == 2
+    client = await connected()
+    speech = client.open(SttParams())
+    speech.send_audio(b"xx", np.int64(20))  # type: ignore[arg-type]
+    speech.played(b"", np.int64(20))  # type: ignore[arg-type]
 
 
 async def connected() -> GatewayClient:
