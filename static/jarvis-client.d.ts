@@ -116,7 +116,7 @@ export class JarvisClient extends JarvisClient_base {
      * ORIGIN_REFUSED (it answers, but not to this page), REFUSED (it answers, but opens no socket), INVALID_URL, NO_WEBSOCKET, or a code from
      * the gateway, such as UNAUTHENTICATED. A session that was ready once keeps trying; what waits for it longer than the gateway keeps a
      * session (a minute) ends with SESSION_LOST.
-     * @param {{keepTrying?: boolean}} [options] `keepTrying`: wait for a gateway that cannot be reached yet; `disconnected` reports each attempt
+     * @param {{keepTrying?: boolean}} [options] `keepTrying`: wait for a gateway that cannot be reached yet
      * @returns {Promise<SessionReady>} `session.ready`
      */
     connect({ keepTrying }?: {
@@ -173,7 +173,7 @@ export class Microphone extends Microphone_base {
     };
     /** If true, frames are still reported but not sent; for push-to-talk. */
     isMuted: boolean;
-    /** Time from the last frame's completion until it was sent or waited for credit, in whole milliseconds. */
+    /** From the last frame's completion until it was sent or waited for credit, in ms. */
     delayMs: number;
     /** The frames' rate in Hz; known after `start`. */
     get sampleRate(): number;

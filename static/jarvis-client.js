@@ -2,8 +2,7 @@
  * A client of the Jarvis gateway: `jarvis.v1` over one WebSocket, for browsers and Node. No dependencies: install the package, or
  * copy this file, `jarvis/codec.js` and `worklets/`.
  *
- * It reconnects and resumes the session: commands and microphone frames that the server has not taken are sent again, and missed
- * messages arrive in order, each once. The protocol: `streaming/protocol/PROTOCOL.md`.
+ * It reconnects and resumes the session: nothing is lost, or comes twice. The protocol: `streaming/protocol/PROTOCOL.md`.
  *
  * @module jarvis-client
  */
@@ -15,7 +14,7 @@ const PROBE_MS = 3_000;
 /** The gateway waits 10 s for a token, and then says so. */
 const GREETING_MS = 15_000;
 const LONGEST_DELAY_MS = 10_000;
-/** PROTOCOL section 3: a client acknowledges every 32 messages, 64 KiB, or second. */
+/** PROTOCOL section 3. */
 const ACK_EVERY_MESSAGES = 32;
 const ACK_EVERY_BYTES = 65_536;
 const ACK_AFTER_MS = 1_000;
@@ -27,7 +26,7 @@ const MICROPHONE_KEEP_BYTES = 2_097_152;
 const HEARTBEAT_MS = 20_000;
 const RESUME_WINDOW_MS = 60_000;
 const SOUND_MS = 3_000;
-/** Close codes after which a new attempt would be refused as well; so are 4500 and above. */
+/** Close codes after which a new attempt would be refused; so are 4500 and above. */
 const FINAL_CODES = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
 /** A ticket is valid for seconds: if refused, another is requested. */
 const REFUSED = 4501;
@@ -151,6 +150,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 
 	/** Send the next piece of text on a `tts` channel. @param {string} text */
 	sendText(text) {
+		if (typeof text !== 'string') throw wrong(`text: ${text}`);
 		this.#say('tts.text', { text });
 	}
 
@@ -186,7 +186,7 @@ export class JarvisChannel extends /** @type {TellingOf<ChannelEvents>} */ (Tell
 	 * @param {number} bytes @param {number} [playedMs] of the current utterance @param {number} [generation] of that audio
 	 */
 	played(bytes, playedMs, generation = this.generation) {
-		if (!(bytes >= 0)) throw wrong(`bytes: ${bytes}`);
+		if (!(bytes >= 0 && (playedMs ?? 0) >= 0)) throw wrong(`bytes: ${bytes}, playedMs: ${playedMs}`);
 		this.#heardBytes += bytes;
 		if (this.#heardBytes * 2 >= SPEAKER_WINDOW_BYTES) {
 			this.#say('credit', { bytes: this.#heardBytes });
@@ -367,7 +367,11 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		/** @type {any} the last session.ready */ this.ready = null;
 		/** @type {ClientState} */ this.state = 'idle';
 		/** @type {number | null} round trip of the last ping, in milliseconds */ this.rttMs = null;
-		if (options.resume) this.#unpark(options.resume);
+		try {
+			if (options.resume) this.#unpark(options.resume);
+		} catch {
+			throw wrong('resume: not what park() gave');
+		}
 	}
 
 	/** With this another page, or a reload, continues the session; null outside one. @returns {Parked | null} */
@@ -381,6 +385,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 
 	/** @param {Parked} parked */
 	#unpark({ ready, resumeToken, lastSeq, nextCommand, nextChannel, commands, channels }) {
+		if (!(resumeToken && lastSeq >= 0 && nextCommand * nextChannel > 0)) throw Error();
 		this.ready = ready;
 		this.#resumeToken = resumeToken;
 		this.#lastSeq = this.#acknowledged = lastSeq;
@@ -420,7 +425,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 	 * ORIGIN_REFUSED (it answers, but not to this page), REFUSED (it answers, but opens no socket), INVALID_URL, NO_WEBSOCKET, or a code from
 	 * the gateway, such as UNAUTHENTICATED. A session that was ready once keeps trying; what waits for it longer than the gateway keeps a
 	 * session (a minute) ends with SESSION_LOST.
-	 * @param {{keepTrying?: boolean}} [options] `keepTrying`: wait for a gateway that cannot be reached yet; `disconnected` reports each attempt
+	 * @param {{keepTrying?: boolean}} [options] `keepTrying`: wait for a gateway that cannot be reached yet
 	 * @returns {Promise<SessionReady>} `session.ready`
 	 */
 	connect({ keepTrying = false } = {}) {
@@ -480,7 +485,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 	/** What is wrong with the arguments. */
 	get #fault() {
 		const { token, userId, getTicket } = this.#options;
-		if (!this.#Socket) return new JarvisError('NO_WEBSOCKET', 'this runtime has no WebSocket: npm install ws, and pass { webSocket: WebSocket } of it');
+		if (typeof this.#Socket !== 'function') return new JarvisError('NO_WEBSOCKET', 'this runtime has no WebSocket: npm install ws, and pass { webSocket: WebSocket } of it');
 		if (!ADDRESS.test(this.#url) || !URL.canParse(this.#url)) return new JarvisError('INVALID_URL', `"${this.#given}" is no address of a gateway: write http://HOST:PORT or https://HOST, with at most a path behind it`);
 		if (!SESSION_ID.test(this.sessionId)) return wrong(`sessionId "${this.sessionId}": 1 to 128 letters, digits, and _ . : -`);
 		if (getTicket ? typeof getTicket !== 'function' : !token && !userId) return new JarvisError('UNAUTHENTICATED', 'pass a token, a userId, or a function getTicket');
@@ -661,7 +666,8 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 			return;
 		}
 		const numbered = { ...command, seq: this.#nextCommand };
-		const text = JSON.stringify(numbered); // may throw: then the number is not used up
+		let text; // if there is none, the number is not used up
+		try { text = JSON.stringify(numbered); } catch (error) { throw wrong(`${error}`); }
 		this.#nextCommand++;
 		this.#commands.push({ command: numbered, after });
 		if (this.connected && !this.#held) this.#write(numbered, text);
@@ -769,7 +775,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		tell(this, 'draining', message);
 	}
 
-	/** Leave a draining gateway where nothing is disturbed; at the latest it closes the socket itself. */
+	/** Leave a draining gateway in a pause; at last it closes the socket itself. */
 	#leaveInPause() {
 		if (this.#leaving && this.#answers.size === 0 && this.channels.every((channel) => channel.underWay.size === 0)) this.cut(0);
 	}
@@ -806,7 +812,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		this.#become('online');
 	}
 
-	/** Send commands and frames again, in their original order. */
+	/** In the original order. */
 	#sendAgain() {
 		for (const { command, after } of [...this.#commands]) {
 			if (after !== undefined) this.#channels.get(command.channel)?.flush(after);
@@ -815,7 +821,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		for (const channel of this.channels) channel.flush();
 	}
 
-	/** Detect a dead network by silence: browsers show no WebSocket pings. @param {number} heartbeat in milliseconds */
+	/** A dead network is silent: browsers show no pings. @param {number} heartbeat in ms */
 	#beat(heartbeat) {
 		const silent = Date.now() - this.#lastHeardAt;
 		if (silent >= 2 * heartbeat) this.cut();
@@ -899,7 +905,7 @@ export class Microphone extends /** @type {TellingOf<Record<string, any>>} */ (T
 		this.options = options;
 		/** If true, frames are still reported but not sent; for push-to-talk. */
 		this.isMuted = false;
-		/** Time from the last frame's completion until it was sent or waited for credit, in whole milliseconds. */
+		/** From the last frame's completion until it was sent or waited for credit, in ms. */
 		this.delayMs = 0;
 	}
 
@@ -916,7 +922,7 @@ export class Microphone extends /** @type {TellingOf<Record<string, any>>} */ (T
 		await this.#context.audioWorklet.addModule(this.options.worklet ?? CAPTURE());
 		const node = new AudioWorkletNode(this.#context, 'jarvis-capture', { numberOfInputs: 1, channelCount: 1, channelCountMode: 'explicit' });
 		node.port.onmessage = ({ data }) => this.#onFrame(data);
-		node.connect(this.#context.destination); // silent, but some browsers only run connected nodes
+		node.connect(this.#context.destination); // silent; some browsers run no others
 		const source = recorded ? this.#recording(/** @type {AudioBuffer} */ (input)) : this.#context.createMediaStreamSource(/** @type {MediaStream} */ (this.#stream));
 		source.connect(node);
 		await this.#context.resume();
@@ -932,7 +938,7 @@ export class Microphone extends /** @type {TellingOf<Record<string, any>>} */ (T
 		const context = new AudioContext({ sampleRate: this.options.sampleRate, latencyHint: 'interactive' });
 		if (context.sampleRate <= 48_000) return context;
 		context.close();
-		return new AudioContext({ sampleRate: 48_000, latencyHint: 'interactive' }); // the device's rate is higher than the gateway accepts
+		return new AudioContext({ sampleRate: 48_000, latencyHint: 'interactive' }); // more than the gateway accepts
 	}
 
 	/** @param {AudioBuffer} buffer */

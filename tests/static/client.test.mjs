@@ -364,8 +364,8 @@ test('an expired token is final, a ticket is asked for again', async () => {
 
 test('a command that JSON cannot hold uses no number up', async () => {
   const { client, network } = await online();
-  await assert.rejects(client.call('agent.intent', { text: 1n }), TypeError);
-  assert.throws(() => client.open('turn', { text: 1n }), TypeError);
+  await assert.rejects(client.call('agent.intent', { text: 1n }), { code: 'INVALID_ARGUMENT' });
+  assert.throws(() => client.open('turn', { text: 1n }), { code: 'INVALID_ARGUMENT' });
   assert.deepEqual(client.channels, []);
   client.call('agent.intent', { text: 'x' }).catch(() => undefined);
   assert.equal(network.last.sent.at(-1).seq, 1);
@@ -386,6 +386,27 @@ test('a session id or a token that none can be', async () => {
   const { FakeSocket: webSocket } = fakeNetwork();
   await assert.rejects(new JarvisClient('ws://gateway', { webSocket, sessionId: 'a/b' }).connect(), { code: 'INVALID_ARGUMENT', message: /a\/b.*1 to 128 letters/ });
   await assert.rejects(new JarvisClient('ws://gateway', { webSocket, token: 'eyJ.x.y\n' }).connect(), ({ code, message }) => code === 'UNAUTHENTICATED' && !message.includes('eyJ'));
+});
+
+test('what no park() gave, and no WebSocket', async () => {
+  const { FakeSocket: webSocket } = fakeNetwork();
+  const { client } = await online();
+  const parked = client.park();
+  for (const resume of [{}, 'parked', 7, { ...parked, resumeToken: '' }, { ...parked, lastSeq: undefined }, { ...parked, nextChannel: 'x' }, { ...parked, channels: 7 }, { ...parked, commands: null }]) {
+    assert.throws(() => new JarvisClient('ws://gateway', { webSocket, token: 't', resume }), { name: 'JarvisError', code: 'INVALID_ARGUMENT', message: /park\(\)/ });
+  }
+  await assert.rejects(new JarvisClient('ws://gateway', { webSocket: 7, token: 't' }).connect(), { code: 'NO_WEBSOCKET' });
+});
+
+test('what is no JSON, no text and no position', async () => {
+  const { client, network } = await online();
+  const circle = {};
+  circle.circle = circle;
+  for (const value of [10n, circle]) await assert.rejects(client.call('memory.store', { value }), { name: 'JarvisError', code: 'INVALID_ARGUMENT' });
+  const channel = client.open('tts', {});
+  for (const text of [undefined, 7, null, ['x']]) assert.throws(() => channel.sendText(text), { code: 'INVALID_ARGUMENT' });
+  for (const playedMs of [NaN, -1, 'x']) assert.throws(() => channel.played(0, playedMs), { code: 'INVALID_ARGUMENT' });
+  assert.deepEqual(network.last.sent.map(({ seq }) => seq).filter(Boolean), [1]);
 });
 
 test('nobody to be: no socket is opened only to wait for a token', async () => {
