@@ -17,7 +17,7 @@ ResultT = TypeVar("ResultT")
 
 KEEPALIVE = b":\n\n"  # an SSE comment: proxies see traffic, clients ignore it
 KEEPALIVE_S = 15.0  # proxies close connections that are silent for 30 to 60 seconds
-# A client slower than its task loses the oldest progress events, but never the result.
+# A client slower than its task loses the oldest progress events, but never the result, nor words of a transcript.
 MAX_WAITING = 1000
 MAX_WAITING_BYTES = 1024 * 1024
 
@@ -40,9 +40,13 @@ def progress_event(progress: TaskProgress) -> bytes:
 
 
 class WaitingEvents:
-    """Queue of progress events between a task and a client that may be slower."""
+    """Queue of events between a task and a client that may be slower.
 
-    def __init__(self) -> None:
+    `drops`: the oldest are dropped if too much waits. Not those of a transcript, which clients join: a file has ten minutes of words.
+    """
+
+    def __init__(self, *, drops: bool) -> None:
+        self._drops = drops
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -55,9 +59,14 @@ class WaitingEvents:
         """Queue an encoded event; never waits."""
         self._waiting.append(event)
         self._bytes += len(event)
-        while len(self._waiting) > MAX_WAITING or (self._bytes > MAX_WAITING_BYTES and len(self._waiting) > 1):
+        while self._drops and self._too_much:
             self._bytes -= len(self._waiting.popleft())
         self._wake.set()
+
+    @property
+    def _too_much(self) -> bool:
+        n_waiting = len(self._waiting)
+        return n_waiting > MAX_WAITING or (self._bytes > MAX_WAITING_BYTES and n_waiting > 1)
 
     def wake(self) -> None:
         """Let `take` return, even if nothing is queued."""

@@ -25,7 +25,7 @@ class TaskHandler(EffectHandler):
         """Run the task and send its progress. Nothing is sent before the first event, so a refusal keeps its status."""
         if not self.wants_events():
             return await super().outcome(operation, caller, request)
-        waiting = WaitingEvents()
+        waiting = WaitingEvents(drops=True)
         run = self._outcome_or_error(operation, replace(caller, progress=waiting.put), request)
         ended = await relayed(run, f"task of {operation.name}", waiting, self.send_events)
         if isinstance(ended, Exception):

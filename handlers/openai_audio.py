@@ -156,7 +156,7 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
     async def _stream(self, caller: Caller, request: OpenAiTranscriptionRequest, file: IO[bytes]) -> None:
         """Send utterances as they are heard, then the whole text. A refusal before the first event keeps its status."""
         self._tell_version()
-        waiting = WaitingEvents()
+        waiting = WaitingEvents(drops=False)
         begun = False
 
         def heard(spoken: FinalTranscript) -> None:

@@ -108,7 +108,7 @@ class TranscribeHandler(OperationHandler):
 
     async def _transcribe_with_events(self, caller: Caller, request: TranscribeRequest, file: IO[bytes]) -> None:
         """Send utterances as they are heard, then the transcript. A refusal before the first event keeps its status."""
-        waiting = WaitingEvents()
+        waiting = WaitingEvents(drops=False)
         work = self._transcribed(replace(caller, progress=waiting.put), request, file)
         ended = await relayed(work, "transcription", waiting, self.send_events)
         if isinstance(ended, Exception):
