@@ -16,7 +16,7 @@ import grpc.aio
 
 from protos import memory_pb2, memory_pb2_grpc
 from server.embedded.fairness import FairThreads
-from server.embedded.memory.store import MemoryStore
+from server.embedded.memory.store import MAX_USER_BYTES, MemoryStore, NoRoomError
 from server.embedded.memory.words import key_form
 from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
 
@@ -37,6 +37,7 @@ DEFAULT_LIMIT, MAX_LIMIT = 10, 100
 MAX_ANSWER_CHARS = 2 * 1024 * 1024
 OTHERS_COUNT = 8
 ROLES = ("user", "assistant")
+NO_ROOM = f"a user's items may have {MAX_USER_BYTES >> 20} MiB in all: delete some first"
 DISK_FULL = "the disk is full, so nothing new can be remembered"
 NO_WRITES = "the disk takes no writes, so nothing new can be remembered"
 # Details of SQLITE_IOERR when only writing failed, as over a quota or a limit of the file's size.
@@ -183,6 +184,8 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         assert store is not None, "calls are refused until start() is done"
         try:
             return await self._thread.run(lambda: work(store))
+        except NoRoomError:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, NO_ROOM)
         except sqlite3.Error as error:
             primary = error.sqlite_errorcode & PRIMARY_CODE
             if primary == sqlite3.SQLITE_FULL:

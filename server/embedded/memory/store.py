@@ -29,16 +29,51 @@ CREATE TABLE IF NOT EXISTS turns (
   user_id TEXT NOT NULL, session_id TEXT NOT NULL, turn_id TEXT NOT NULL, number INTEGER NOT NULL, role TEXT NOT NULL,
   text TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (user_id, session_id, turn_id));
 CREATE INDEX IF NOT EXISTS turns_order ON turns (user_id, session_id, number);
+CREATE INDEX IF NOT EXISTS turns_oldest ON turns (user_id, at);
 """
 WORDS = (  # marks are parts of words: in Hindi and Thai, vowels are marks
     "CREATE VIRTUAL TABLE words USING fts5 "
     """(owner, text, tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co'")"""
 )
+# Of the items of one user, and as much again of the conversations: a thousand of the longest. What is indexed takes two to three times
+# as much of the disk.
+MAX_USER_BYTES = 64 * 1024 * 1024
+ROW_BYTES = 512  # that each item or turn counts more than its texts: the row in its table and indexes
+FORGOTTEN_AT_ONCE = 64  # turns
+# What each user has stored, kept by triggers so that no way of storing or deleting is left out.
+STORED = "CREATE TABLE stored (user_id TEXT PRIMARY KEY, item_bytes INTEGER NOT NULL, turn_bytes INTEGER NOT NULL) WITHOUT ROWID;"
+_ITEM_TEXTS = ("key", "value", "session_id", "tags", "metadata")
+_TURN_TEXTS = ("session_id", "turn_id", "text")
 MOST_MATCHES = 10_000  # of one word that are compared, the newest: a user may have any number of items
 PURGE_S = 60.0  # expired items are invisible at once, and deleted this often
 
 _LIVE = "items.user_id = ? AND (items.expires_at IS NULL OR items.expires_at > ?)"
 _TAGGED = " AND EXISTS (SELECT 1 FROM json_each(items.tags) WHERE value = ?)"
+
+
+def _size(row: str, texts: tuple[str, ...]) -> str:
+    """SQL for the bytes of a row: `new`, `old` or a table."""
+    return " + ".join([str(ROW_BYTES), *(f"length(CAST({row}.{text} AS BLOB))" for text in texts)])
+
+
+def _counting(table: str, counter: str, texts: tuple[str, ...]) -> str:
+    """SQL for the triggers that count a table's rows in `stored`, and for what it has already."""
+    new, old, each = _size("new", texts), _size("old", texts), _size(table, texts)
+    known = "INSERT INTO stored VALUES (new.user_id, 0, 0) ON CONFLICT DO NOTHING;"
+    added = f"{known} UPDATE stored SET {counter} = {counter} + {new} WHERE user_id = new.user_id;"  # noqa: S608 - constants
+    removed = f"UPDATE stored SET {counter} = {counter} - ({old}) WHERE user_id = old.user_id;"  # noqa: S608 - constants
+    so_far = f"SELECT sum({each}) FROM {table} WHERE {table}.user_id = stored.user_id"  # noqa: S608 - constants
+    return (
+        f"CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN {added} END;"  # noqa: S608 - constants
+        f"CREATE TRIGGER {table}_removed AFTER DELETE ON {table} BEGIN {removed} END;"
+        f"CREATE TRIGGER {table}_changed AFTER UPDATE ON {table} BEGIN {removed} {added} END;"
+        f"INSERT INTO stored SELECT DISTINCT user_id, 0, 0 FROM {table} WHERE true ON CONFLICT DO NOTHING;"
+        f"UPDATE stored SET {counter} = coalesce(({so_far}), 0);"
+    )
+
+
+class NoRoomError(Exception):
+    """The user has stored as much as one may."""
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -86,6 +121,7 @@ class MemoryStore:
             self._db.row_factory = sqlite3.Row
             self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + TABLES)
             self._make_words()
+            self._count_stored()
         except sqlite3.Error:
             self._db.close()
             raise
@@ -104,6 +140,17 @@ class MemoryStore:
                 self._index(row["id"], row["user_id"], searchable(row["key"], row["value"], json.loads(row["tags"])))
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
+    def _count_stored(self) -> None:
+        """Count what users have stored, if a database of an earlier release does not do it yet."""
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'stored'").fetchone() is None:
+            counting = _counting("items", "item_bytes", _ITEM_TEXTS) + _counting("turns", "turn_bytes", _TURN_TEXTS)
+            self._db.executescript(f"BEGIN IMMEDIATE;{STORED}{counting}COMMIT;")
+
+    def stored_bytes(self, user_id: str) -> tuple[int, int]:
+        """Of the user's items, including expired ones not yet deleted, and of the turns."""
+        row = self._db.execute("SELECT item_bytes, turn_bytes FROM stored WHERE user_id = ?", (user_id,)).fetchone()
+        return (0, 0) if row is None else (row["item_bytes"], row["turn_bytes"])
+
     def close(self) -> None:
         """Close the database. Everything that was answered is on disk."""
         self._db.close()
@@ -111,7 +158,7 @@ class MemoryStore:
     # --- items ---
 
     def put(self, request: memory_pb2.StoreRequest, key: str) -> float:
-        """Store or replace an item; returns when. The item is on disk when this returns."""
+        """Store or replace an item; returns when. The item is on disk when this returns. Raises NoRoomError."""
         now = self._clock()
         tags = list(dict.fromkeys(request.tags))
         row = {
@@ -125,14 +172,16 @@ class MemoryStore:
             "expires_at": now + request.ttl_seconds if request.ttl_seconds else None,
         }
         text = searchable(key, request.value_json, tags)
+        self._purge(now)
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._purge(now)
             self._remove(request.user_id, key)
             columns = ", ".join(row)
             values = ", ".join(f":{name}" for name in row)
             cursor = self._db.execute(f"INSERT INTO items ({columns}) VALUES ({values})", row)  # noqa: S608 - names above
             self._index(cursor.lastrowid, request.user_id, text)
+            if self.stored_bytes(request.user_id)[0] > MAX_USER_BYTES:
+                raise NoRoomError  # nothing of it is stored
         return now
 
     def _index(self, item_id: int | None, user_id: str, text: str) -> None:
@@ -141,8 +190,12 @@ class MemoryStore:
     def _purge(self, now: float) -> None:
         if abs(now - self._purged_at) >= PURGE_S:
             self._purged_at = now
-            self._db.execute("DELETE FROM words WHERE rowid IN (SELECT id FROM items WHERE expires_at <= ?)", (now,))
-            self._db.execute("DELETE FROM items WHERE expires_at <= ?", (now,))
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute(
+                    "DELETE FROM words WHERE rowid IN (SELECT id FROM items WHERE expires_at <= ?)", (now,)
+                )
+                self._db.execute("DELETE FROM items WHERE expires_at <= ?", (now,))
 
     def _remove(self, user_id: str, key: str) -> bool:
         row = self._db.execute("SELECT id FROM items WHERE user_id = ? AND key = ?", (user_id, key)).fetchone()
@@ -229,7 +282,10 @@ class MemoryStore:
     # --- conversations ---
 
     def put_turn(self, request: memory_pb2.PutTurnRequest) -> float:
-        """Append a turn, or replace its text; returns when it was first stored."""
+        """Append a turn, or replace its text; returns when it was first stored.
+
+        The user's oldest turns are forgotten when there is no room: nobody can delete them to make some.
+        """
         conversation = (request.user_id, request.session_id)
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
@@ -243,6 +299,11 @@ class MemoryStore:
                 "SELECT at FROM turns WHERE user_id = ? AND session_id = ? AND turn_id = ?",
                 (*conversation, request.turn_id),
             ).fetchone()
+            while self.stored_bytes(request.user_id)[1] > MAX_USER_BYTES:
+                self._db.execute(
+                    "DELETE FROM turns WHERE rowid IN (SELECT rowid FROM turns WHERE user_id = ? ORDER BY at LIMIT ?)",
+                    (request.user_id, FORGOTTEN_AT_ONCE),
+                )
         return float(row["at"])
 
     def turns(self, user_id: str, session_id: str, limit: int) -> list[sqlite3.Row]:

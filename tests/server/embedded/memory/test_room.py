@@ -1,0 +1,105 @@
+"""One user's items and conversations do not fill the disk of all."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+
+from protos import memory_pb2 as pb
+from server.embedded.memory import store as store_module
+from server.embedded.memory.store import MAX_USER_BYTES, ROW_BYTES, MemoryStore, NoRoomError
+from server.upstream.breaker import FAULTS
+from tests.server.embedded.memory.remembering import item, memory
+from tests.server.embedded.serving import refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROOM_BYTES = 10_000
+LONG = '"' + "x" * 3_000 + '"'
+
+
+@pytest.fixture
+def _little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MAX_USER_BYTES", ROOM_BYTES)
+
+
+def turn(number: int, text: str = "hello", session: str = "s1") -> pb.PutTurnRequest:
+    return pb.PutTurnRequest(user_id="ada", session_id=session, turn_id=f"t{number}", role="user", text=text)
+
+
+@pytest.mark.usefixtures("_little_room")
+async def test_who_has_stored_much_stores_no_more_until_something_is_deleted(tmp_path: Path) -> None:
+    told = (grpc.StatusCode.RESOURCE_EXHAUSTED, "a user's items may have 64 MiB in all: delete some first")
+    assert MAX_USER_BYTES == 64 << 20
+    async with memory(tmp_path) as stub:
+        for number in range(2):
+            await stub.Store(item(LONG, key=f"k{number}"))
+        assert await refusal(stub.Store(item(LONG, key="k2"))) == told
+        assert await refusal(stub.Store(item('"' + "x" * 9_000 + '"', key="k1"))) == told
+        kept = await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key="k1"))
+        assert kept.value_json == LONG  # what was to be replaced is still there
+        await stub.Store(item(LONG, key="k1"))  # the same again takes no more room
+        await stub.Store(item(LONG, key="k2", user_id="eve"))
+        await stub.Delete(pb.DeleteRequest(user_id="ada", key="k0"))
+        await stub.Store(item(LONG, key="k2"))
+    assert told[0].name not in FAULTS
+
+
+@pytest.mark.usefixtures("_little_room")
+def test_thousands_of_tiny_items_count_what_their_rows_take(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path / "m.sqlite3")
+    with suppress(NoRoomError):
+        for number in range(ROOM_BYTES):
+            store.put(item("1", key=str(number)), str(number))
+    assert ROOM_BYTES // ROW_BYTES - 2 <= store.count() <= ROOM_BYTES // ROW_BYTES
+    store.close()
+
+
+@pytest.mark.usefixtures("_little_room")
+def test_old_turns_make_room_for_new_ones(tmp_path: Path) -> None:
+    now = 1_000.0
+    store = MemoryStore(tmp_path / "m.sqlite3", clock=lambda: now)
+    for number in range(200):
+        now += 1
+        store.put_turn(turn(number, "x" * 100))
+        store.put_turn(turn(number, "said again"))
+    turns = store.turns("ada", "s1", 100)
+    assert 0 < store.stored_bytes("ada")[1] <= ROOM_BYTES
+    assert turns[-1]["turn_id"] == "t199"
+    assert store.stored_bytes("ada")[1] == sum(ROW_BYTES + len(f"s1{row['turn_id']}{row['text']}") for row in turns)
+    store.close()
+
+
+def test_what_expires_makes_room(tmp_path: Path) -> None:
+    now = 1_000.0
+    store = MemoryStore(tmp_path / "m.sqlite3", clock=lambda: now)
+    store.put(item(ttl_seconds=10), "colour")
+    assert store.stored_bytes("ada")[0] == ROW_BYTES + len('colour"blue"[]{}')
+    now += 120
+    store.put(item(user_id="eve"), "colour")
+    assert store.stored_bytes("ada") == (0, 0)
+    store.close()
+
+
+def test_a_database_of_an_earlier_release_is_counted_when_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "m.sqlite3"
+    store = MemoryStore(path)
+    store.put(item(), "colour")
+    store.put(item('"ä"', user_id="eve"), "colour")
+    store.put_turn(turn(1))
+    counted = [store.stored_bytes(user) for user in ("ada", "eve", "bob")]
+    store.close()
+    with sqlite3.connect(path) as old:
+        for (trigger,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            old.execute(f"DROP TRIGGER {trigger}")
+        old.execute("DROP TABLE stored")
+    old.close()
+    store = MemoryStore(path)
+    assert [store.stored_bytes(user) for user in ("ada", "eve", "bob")] == counted
+    assert counted[2] == (0, 0)
+    store.close()
