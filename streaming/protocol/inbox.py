@@ -391,8 +391,9 @@ class Inbox:
         return self._fail(channel, flaw) if flaw else self._take_last(channel, odd)
 
     def _refuse_frame(self, message: str, code: str, now: float) -> list[Event]:
-        if not self._rate.take(1.0, now):
-            self._lose_patience(now)
+        price = min(self._limits.command_burst, self._limits.stray_price)
+        if not self._rate.take(price, now):
+            self._lose_patience(now, price)
             return []  # answering every frame of a flood would be a flood too
         return self._refuse(_NO_COMMAND, code, message)
 

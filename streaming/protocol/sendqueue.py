@@ -219,7 +219,10 @@ class SendQueue:
         """The channel whose turn it is among those with something to send; None if all wait for credit."""
         for channel in self._turns:
             head = self._media[channel].items[0]
-            if isinstance(head, QueuedText) or _price(head, channels[channel]) <= channels[channel].send_window.available:
+            if (
+                isinstance(head, QueuedText)
+                or _price(head, channels[channel]) <= channels[channel].send_window.available
+            ):
                 return channel
         return None
 

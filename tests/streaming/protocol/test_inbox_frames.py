@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 
@@ -210,7 +211,7 @@ def test_what_keeps_a_session_going_is_taken_over_the_rate_too() -> None:
 
 
 def test_stray_frames_are_a_flood_too() -> None:
-    server = attached(Limits(commands_per_s=1.0, command_burst=2.0, refusals=2.0))
+    server = attached(Limits(commands_per_s=1.0, command_burst=2.0, stray_price=1.0, refusals=2.0))
     stray = frame.encode(9, b"x")
     for _ in range(2):
         assert server.receive_binary(stray, NOW) == [events.CommandRefused("UNKNOWN_CHANNEL")]
@@ -219,6 +220,17 @@ def test_stray_frames_are_a_flood_too() -> None:
     assert [error["code"] for error in sent(server)] == ["UNKNOWN_CHANNEL"] * 2
     with pytest.raises(RemoteProtocolError):
         server.receive_binary(stray, NOW)
+
+
+@pytest.mark.parametrize(("frames_per_s", "most_frames"), [(50, 150), (1_000_000, 101)])
+def test_who_sends_audio_that_nobody_opened_a_channel_for_is_closed_soon(frames_per_s: int, most_frames: int) -> None:
+    server, taken = attached(), 0
+    with suppress(RemoteProtocolError):
+        while taken <= most_frames:
+            server.receive_binary(frame.encode(9, b"x"), NOW + taken / frames_per_s)
+            taken += 1
+    assert taken < most_frames
+    assert 0 < len(sent(server)) <= 2 * most_frames // 3  # not every one is answered
 
 
 @pytest.mark.parametrize(("last_bytes", "taken"), [(10_000, True), (10_001, False)])
