@@ -14,6 +14,7 @@ from tornado.util import ObjectDict
 from handlers.admission import Admission
 from handlers.handshake import HandshakeHandler
 from handlers.writer import SocketWriter
+from server.net.websocket.fall_back import CheckedProtocol
 from server.net.websocket.socket import FrameSocket
 from server.telemetry.traceparent import next_traceparent, trace_id
 from streaming.rfc6455 import (
@@ -112,7 +113,7 @@ class SocketHandler(HandshakeHandler):
 
     def finish_within(self, farewell: str, code: int, reason: str) -> None:
         """Send what waits and the farewell, then close. Cut the connection if that takes longer than CLOSE_TIMEOUT_S."""
-        if code in self.broken_rules and isinstance(self.ws_connection, FrameSocket):
+        if code in self.broken_rules and isinstance(self.ws_connection, FrameSocket | CheckedProtocol):
             self.ws_connection.ignore()
         self._writer.finish(farewell, code, reason)
         self._start_timer(CLOSE_TIMEOUT_S, self.cut)

@@ -58,7 +58,7 @@ export interface ClientOptions {
    * taken for a network failure, and the client tries again.
    */
   getTicket?: () => Promise<string>;
-  /** Instead of a token, if the gateway runs with DEBUG. */
+  /** Instead of a token, if the gateway runs with DEBUG; any, if a proxy adds the token to each handshake, as a token goes before it. */
   userId?: string;
   /** The result of `park()` from an earlier page: continues that session with its open channels. */
   resume?: Parked;

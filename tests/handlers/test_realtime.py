@@ -58,6 +58,12 @@ async def test_a_token_in_the_header(gateway: GatewayProcess) -> None:
     assert (await first(socket))["user"]["user_id"] == "developer"
 
 
+async def test_with_a_token_in_the_header_a_user_id_beside_it_is_nobody(gateway: GatewayProcess) -> None:
+    """So clients whose token a proxy adds may pass any: they refuse to connect with neither."""
+    socket = await opened(gateway, "/ws/door-1b?user_id=eve", {"Authorization": f"Bearer {gateway.token}"})
+    assert (await first(socket))["user"]["user_id"] == "developer"
+
+
 async def test_a_token_in_the_subprotocol_is_not_echoed(gateway: GatewayProcess) -> None:
     bearer = f"jarvis.bearer.{gateway.token}"
     for offered, chosen in (

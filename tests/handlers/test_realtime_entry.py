@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from handlers.realtime import RealtimeHandler
+from server.net.websocket.fall_back import CheckedProtocol
 from server.net.websocket.socket import FrameSocket
 from streaming.jarvis.entry import CloseCode
 
@@ -58,6 +59,7 @@ def test_whatever_comes_is_a_sign_of_life() -> None:
 
 
 @pytest.mark.plain_python("replaces a method of a compiled class")
+@pytest.mark.parametrize("protocol", [FrameSocket, CheckedProtocol])
 @pytest.mark.parametrize(
     ("code", "ignored"),
     [
@@ -69,13 +71,13 @@ def test_whatever_comes_is_a_sign_of_life() -> None:
     ],
 )
 def test_whoever_floods_or_breaks_a_rule_is_not_read_on(
-    monkeypatch: pytest.MonkeyPatch, code: CloseCode, ignored: bool
+    monkeypatch: pytest.MonkeyPatch, protocol: type[Any], code: CloseCode, ignored: bool
 ) -> None:
     calls: list[None] = []
-    monkeypatch.setattr(FrameSocket, "ignore", lambda _socket: calls.append(None))
+    monkeypatch.setattr(protocol, "ignore", lambda _socket: calls.append(None))
     handler: Any = object.__new__(RealtimeHandler)
     handler._ending, handler._start_timer = None, lambda *_: None
     handler._writer = SimpleNamespace(finish=lambda *_: None)
-    handler.ws_connection = object.__new__(FrameSocket)
+    handler.ws_connection = object.__new__(protocol)
     handler.end(code, "because")
     assert bool(calls) is ignored

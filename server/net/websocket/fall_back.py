@@ -42,6 +42,7 @@ def checked(
         return tornados
     protocol = CheckedProtocol(handler, False, tornados.params)
     protocol.turns, protocol.share = turns, Share()
+    protocol.reader = FrameReader(tornados.params.max_message_size)
     return protocol
 
 
@@ -50,26 +51,29 @@ class CheckedProtocol(WebSocketProtocol13):
 
     turns: LoopTurns
     share: Share
+    reader: FrameReader
     _pings = 0  # since the interval began
     _pings_since = 0.0  # on the loop's clock
     _frames = 0  # and pieces of frames, since the count began
     _frames_since = 0.0
     _unfinished = 0  # number of the newest message that did not come in one piece
     _unfinished_since = 0.0
+    _ignored = False  # nothing more is read from the client
 
     async def _receive_frame_loop(self) -> None:
         """Read until either side ends the connection."""
-        reader = FrameReader(self.params.max_message_size)
+        reader = self.reader
         self._frames_since = asyncio.get_running_loop().time()
         try:
             while not self.client_terminated:
                 data = await self._read()
+                if self._ignored:
+                    continue
                 later = self.share.spent or len(data) > LONG_READ_BYTES
                 await self._take_all(reader.feed(data, 0 if later else FIRST_MESSAGES), reader)
                 await self._check_progress(reader)
                 while reader.crowded and not self.client_terminated:
                     await self._take_all(reader.more(await self._turn()), reader)
-                await asyncio.sleep(0)  # buffered data is read without waiting, so let others run
         except StreamClosedError:
             self._abort()
         finally:
@@ -102,13 +106,29 @@ class CheckedProtocol(WebSocketProtocol13):
         elif now - self._unfinished_since > 2 * PING_INTERVAL_S and not self.client_terminated:
             await self._refuse(Violated(POLICY_VIOLATION, "a message was not finished in time"))
 
+    def ignore(self) -> None:
+        """The client broke the rules, and is about to be told so. What it still sends is only read so that no reset overtakes that."""
+        self._ignored = True
+        self.reader.end()
+
+    def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Close; our half too if the client is ignored, as its own close frame is not read."""
+        super().close(code, reason)
+        if self._ignored and not self.stream.closed():
+            self.stream.write(b"").add_done_callback(lambda _written: self._shut_down())
+
+    def _shut_down(self) -> None:
+        with suppress(OSError, AttributeError):  # it has gone meanwhile
+            self.stream.socket.shutdown(socket.SHUT_WR)
+
     async def _read(self) -> bytes:
+        await asyncio.sleep(0)  # data that is there is read without waiting, so let others run
         data = await self.stream.read_bytes(READ_BYTES, partial=True)
         self._wire_bytes_in += len(data)
         return data
 
     async def _take(self, event: SocketEvent) -> None:
-        if self.client_terminated:
+        if self.client_terminated or self._ignored:
             return
         if isinstance(event, bytes | str | bytearray):
             began = time.thread_time()
@@ -151,7 +171,6 @@ class CheckedProtocol(WebSocketProtocol13):
         """Close, then read what still comes: dropping the connection at once could lose the close frame in a reset."""
         self.close(code, reason or None)  # Tornado drops the connection some seconds later in any case
         await self.stream.write(b"")  # done when everything before it is written
-        with suppress(OSError):
-            self.stream.socket.shutdown(socket.SHUT_WR)
+        self._shut_down()
         while True:
             await self._read()

@@ -18,7 +18,7 @@ from server.net.websocket import fall_back
 from server.net.websocket.fall_back import checked
 from server.net.websocket.limits import FRAMES_BURST, PINGS
 from tests.server.net.websocket.client import HANDSHAKE, Client
-from tests.server.net.websocket.client_frames import BINARY, CONTINUATION, PING, PONG, TEXT, frame
+from tests.server.net.websocket.client_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 from tests.server.net.websocket.echo import LARGE, Echo
 from tests.server.net.websocket.test_conformance import RUN, answers, send
 
@@ -160,6 +160,50 @@ async def test_an_error_comes_before_the_close() -> None:
         client.send(frame(TEXT, b"executed?", mask=None))
         assert await client.frame() == (TEXT, b"because of 1002")
         assert await client.close_code() == 1002
+
+
+async def test_nothing_more_is_read_of_who_is_ignored_and_it_is_still_told_why() -> None:
+    taken: list[bytes] = []
+
+    class Impatient(Echo):
+        def on_message(self, message: str | bytes) -> None:
+            taken.append(bytes(message))  # type: ignore[arg-type]
+            socket = self.ws_connection
+            assert isinstance(socket, fall_back.CheckedProtocol)
+            socket.ignore()
+            self.write_message(b"enough", binary=True)
+            self.close(4029, "too many")
+
+    async with connected(Impatient) as client:
+        bad = frame(TEXT, b"\xff")
+        client.send(frame(BINARY, b"first"), bad * 2_000, frame(CLOSE, b"\x03\xe8"), bad * 2_000)
+        assert await client.frame() == (BINARY, b"enough")
+        assert await client.frame() == (CLOSE, b"\x0f\xbdtoo many")
+        assert await client.reader.read() == b""  # our half is closed: what the client still sends meets no reset
+    assert taken == [b"first"]
+
+
+async def test_others_run_while_it_is_read_what_an_ignored_client_still_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data that is there is read without waiting, and one that floods has always some there."""
+    reads = turns = 0
+
+    class Endless(fall_back.CheckedProtocol):
+        async def _read(self) -> bytes:
+            nonlocal reads
+            reads += 1
+            if 1 < reads < 1_000:
+                self.stream._read_buffer[:0] = b"x" * 100  # as if it had come meanwhile
+                self.stream._read_buffer_size += 100
+            return await super()._read()
+
+    monkeypatch.setattr(fall_back, "CheckedProtocol", Endless)
+    async with connected() as client:
+        client.send(frame(TEXT, b"executed?", mask=None))
+        assert await client.close_code() == 1002
+        while reads < 100:
+            turns += 1
+            await asyncio.sleep(0)
+    assert turns > 50
 
 
 async def test_a_message_has_to_be_finished_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
