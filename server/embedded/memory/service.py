@@ -37,7 +37,7 @@ DEFAULT_LIMIT, MAX_LIMIT = 10, 100
 MAX_ANSWER_CHARS = 2 * 1024 * 1024
 OTHERS_COUNT = 8
 ROLES = ("user", "assistant")
-NO_ROOM = f"a user's items may have {MAX_USER_BYTES >> 20} MiB in all: delete some first"
+NO_ROOM = f"you have stored as much as one user may, {MAX_USER_BYTES // 10**6} megabytes: delete something first"
 DISK_FULL = "the disk is full, so nothing new can be remembered"
 NO_WRITES = "the disk takes no writes, so nothing new can be remembered"
 # Details of SQLITE_IOERR when only writing failed, as over a quota or a limit of the file's size.

@@ -37,7 +37,7 @@ WORDS = (  # marks are parts of words: in Hindi and Thai, vowels are marks
 )
 # Of the items of one user, and as much again of the conversations: a thousand of the longest. What is indexed takes two to three times
 # as much of the disk.
-MAX_USER_BYTES = 64 * 1024 * 1024
+MAX_USER_BYTES = 64_000_000
 ROW_BYTES = 512  # that each item or turn counts more than its texts: the row in its table and indexes
 FORGOTTEN_AT_ONCE = 64  # turns
 # What each user has stored, kept by triggers so that no way of storing or deleting is left out.

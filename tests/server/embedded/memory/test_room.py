@@ -11,7 +11,8 @@ import pytest
 
 from protos import memory_pb2 as pb
 from server.embedded.memory import store as store_module
-from server.embedded.memory.store import MAX_USER_BYTES, ROW_BYTES, MemoryStore, NoRoomError
+from server.embedded.memory.service import NO_ROOM
+from server.embedded.memory.store import ROW_BYTES, MemoryStore, NoRoomError
 from server.upstream.breaker import FAULTS
 from tests.server.embedded.memory.remembering import item, memory
 from tests.server.embedded.serving import refusal
@@ -34,8 +35,8 @@ def turn(number: int, text: str = "hello", session: str = "s1") -> pb.PutTurnReq
 
 @pytest.mark.usefixtures("_little_room")
 async def test_who_has_stored_much_stores_no_more_until_something_is_deleted(tmp_path: Path) -> None:
-    told = (grpc.StatusCode.RESOURCE_EXHAUSTED, "a user's items may have 64 MiB in all: delete some first")
-    assert MAX_USER_BYTES == 64 << 20
+    told = (grpc.StatusCode.RESOURCE_EXHAUSTED, NO_ROOM)
+    assert NO_ROOM == "you have stored as much as one user may, 64 megabytes: delete something first"
     async with memory(tmp_path) as stub:
         for number in range(2):
             await stub.Store(item(LONG, key=f"k{number}"))
