@@ -35,8 +35,8 @@ WORDS = (  # marks are parts of words: in Hindi and Thai, vowels are marks
     "CREATE VIRTUAL TABLE words USING fts5 "
     """(owner, text, tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co'")"""
 )
-# Of the items of one user, and as much again of the conversations: a thousand of the longest. What is indexed takes two to three times
-# as much of the disk.
+# Of the items of one user, and as much again of the conversations: nearly a thousand of the longest. What is indexed takes more of
+# the disk than it counts here.
 MAX_USER_BYTES = 64_000_000
 ROW_BYTES = 512  # that each item or turn counts more than its texts: the row in its table and indexes
 FORGOTTEN_AT_ONCE = 64  # turns
