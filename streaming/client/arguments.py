@@ -123,7 +123,7 @@ def _whole(given: object) -> int | None:
 def check_seconds(name: str, given: object) -> float | None:
     """The seconds; None for endless ones. Raises GatewayError."""
     try:
-        seconds = float(given) if isinstance(given, Real) and type(given) is not bool else math.nan
+        seconds = float(given) if not isinstance(given, bool) and isinstance(given, Real) else math.nan
     except OverflowError:
         seconds = math.nan
     if not seconds >= 0:

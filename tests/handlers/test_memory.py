@@ -198,4 +198,5 @@ async def _fails_twice(tmp_path: Path, failure: Exception) -> dict[str, Any]:
         kept = again.headers.get("Idempotency-Replayed") == "true"
     assert kept == (document(first).get("retryable") is False)
     assert document(again)["code"] == document(first)["code"]
-    return document(first)
+    failed: dict[str, Any] = document(first)
+    return failed
