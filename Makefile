@@ -1,4 +1,8 @@
 # The two main commands are `make run` and `make test`. Both create .venv on first use and reinstall only if pyproject.toml changed.
+
+# Some images forbid Python to keep what it compiles. Then each of the many processes here compiles all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
 VENV ?= .venv
 PY := $(VENV)/bin/python
