@@ -29,6 +29,7 @@ BLOCK = SERVICE_RATE_HZ // 100  # samples: AEC3 works on 10 ms
 # In blocks:
 LOOK_EVERY, LOOK_SELDOM = 5, 20  # the latter where it is known for some time whether there is an echo
 SURE = 300  # of the far end without an echo
+WAITS = 40  # for an echo to be found, or not: 200 ms until it is back, and as much to look at
 HELD = 25  # a soft consonant is up to 200 ms before what AEC3 lets through
 STILL_MUTED = 25  # after that, AEC3 still suppresses some; with 15, "cancel" is heard as "can no"
 TAIL = 40  # for which an echo may come back after the far end fell silent
@@ -38,6 +39,8 @@ SELDOM = 200  # between two fits of a room that cannot be told
 VOICE, VOICE_OF = 2, 3  # blocks with a voice, of so many
 VOICE_ENERGY = 1e4  # mean square of a sample, -50 dB of full scale: the rest of an echo is weaker
 VOICE_SHARE = 0.06  # of the microphone's energy: of an echo, AEC3 leaves less
+EXPLAINED = 0.4  # of the microphone's energy, left by the room: with an echo alone up to 0.2, with a voice from 0.8
+LATELY, FAINT = 40, 0.25  # blocks; of the loudest one's energy: reflections while the room is not known well
 WORSE = 2.0  # times as much of the echo left as when the room was fitted: it has changed
 SILENCE = np.zeros(BLOCK, np.int16)
 # Of a new echo: some may be heard, and AEC3 still learns, so that it lets some through.
@@ -45,11 +48,11 @@ APPEARS, LEARNS = 100, 150
 
 
 class Canceller:
-    """Its calls block. `expected`: an echo is taken out until it is certain that there is none; else not until one is found."""
+    """Its calls block. The beginning of the first speech is held back until it is known whether it comes back."""
 
-    def __init__(self, *, expected: bool = True) -> None:
-        self._path = EchoPath(found=None if expected else False)
-        self._aec3: Any = _aec3() if expected else None
+    def __init__(self) -> None:
+        self._path = EchoPath(found=None)
+        self._aec3: Any = None  # made when an echo is found
         kept = HISTORY + (LEARNT + HELD + 1) * BLOCK  # with the newest block
         self._near = self._far = np.zeros(kept, np.int16)
         self._held: deque[Block] = deque()
@@ -63,13 +66,13 @@ class Canceller:
         self._room: Room | None = None
         self._left_share = 0.0  # of the echo that it was fitted to
         self._learnt = 0  # blocks of that
-        self._sounded = 0 if expected else LEARNS  # blocks of the far end since an echo appeared
+        self._sounded = 0  # blocks of the far end since an echo appeared
         self._unheard = 0  # blocks of the far end that did not come back
 
     @property
     def cancels(self) -> bool:
         """False while the microphone is passed on as it is."""
-        return self._path.found is not False
+        return self._path.found is True
 
     @property
     def appears(self) -> bool:
@@ -103,6 +106,9 @@ class Canceller:
             self._speaks, self._alone = False, 0
             return [*self._released(), near]
         self._look()
+        if self._path.found is None:
+            self._held.append(near)
+            return [self._held.popleft()] if len(self._held) > WAITS else []
         if not self.cancels:
             self._unheard += 1
             return [*self._released(), near]
@@ -119,17 +125,17 @@ class Canceller:
             self._restored += 1
             return self._released(restored=self._restored <= STILL_MUTED)
         self._alone += 1
-        if sum(self._voices) >= VOICE:
+        if sum(self._voices) >= VOICE and not self._explained():
             if self._room is None:
                 self._learn()
             self._speaks, self._alone, self._restored = True, 0, 0
             return self._released(restored=True)
         if self._alone % LEARNT_AT_LEAST == HELD:
             self._learn()  # now, and not when somebody waits for the voice
-        if len(self._held) <= HELD:
-            return []
-        self._held.popleft()
-        return [SILENCE]  # what is left of the echo would sometimes be heard as a voice
+        echoes = max(0, len(self._held) - HELD)
+        for _ in range(echoes):
+            self._held.popleft()
+        return [SILENCE] * echoes  # what is left of the echo would sometimes be heard as a voice
 
     def _look(self) -> None:
         """See now and then whether there is an echo."""
@@ -141,19 +147,23 @@ class Canceller:
         self._since_look, before = 0, self._path.found
         near, far = self._near[-LOOK:], self._far[-LOOK - HISTORY :]
         self._path.look(*_floats(near, far), every * 10)
-        if self._path.found and before is False:
+        if self._path.found and not before:
             self._begin()
-        elif before is not False and self._path.found is False:
+        elif before and self._path.found is False:
             begin = len(self._near) - (len(self._held) + 1) * BLOCK  # the newest block is still to come
             self._held = deque(self._near[begin:-BLOCK].reshape(-1, BLOCK))
 
     def _begin(self) -> None:
-        """An echo has appeared: let AEC3 learn it from what was recorded so far."""
-        self._aec3, self._room, self._sounded, self._unheard = _aec3(), None, 0, 0
-        self._alone, self._speaks = LOOK // BLOCK, False
+        """An echo has appeared: let AEC3 learn it from what was recorded so far, and take it out of what is held."""
+        self._aec3, self._room = _aec3(), None
+        self._learnt = self._sounded = self._unheard = 0
+        self._speaks, n_held = False, len(self._held)
+        self._alone = max(LOOK // BLOCK, n_held)
         self._voices.clear()
-        for start in range(len(self._near) - LOOK, len(self._near) - BLOCK, BLOCK):  # the newest block is still to come
-            self._aec3.process(self._near[start : start + BLOCK], self._far[start : start + BLOCK])
+        begin = len(self._near) - (self._alone + 1) * BLOCK
+        sides = (side[begin:-BLOCK].reshape(-1, BLOCK) for side in (self._near, self._far))  # the newest block is still to come
+        clean = [self._aec3.process(*pair) for pair in zip(*sides, strict=True)]
+        self._held = deque(clean[len(clean) - n_held :])
 
     def _released(self, *, restored: bool = False) -> list[Block]:
         """All that is held; `restored`: from the microphone, if the room is known."""
@@ -164,6 +174,15 @@ class Canceller:
         n_samples = len(blocks) * BLOCK
         residual = self._room.residual(*_floats(self._near[-n_samples:], self._far[-n_samples - HISTORY :]))
         return [np.clip(np.rint(residual), -32_768, 32_767).astype("<i2")]
+
+    def _explained(self) -> bool:
+        """True if what AEC3 lets through is the echo: of a large room, it lets the last reflections through."""
+        n_samples = VOICE_OF * BLOCK
+        near, far = _floats(self._near[-n_samples:], self._far[-n_samples - HISTORY :])
+        if self._room is not None and _left(self._room, near, far) < EXPLAINED:
+            return True
+        lately = self._near[-LATELY * BLOCK : -n_samples].reshape(-1, BLOCK)
+        return self._learnt < LEARNT and _energy(near) < FAINT * max(map(_energy, lately))
 
     def _learn(self) -> None:
         """Fit the room to the echo before what is held, if it is not known well. If there was too little, it stays as it was."""
@@ -200,5 +219,5 @@ def _left(room: Room, near: Samples, far: Samples) -> float:
     return float(left @ left / (near @ near + 1))
 
 
-def _energy(block: Block) -> float:
+def _energy(block: Block | Samples) -> float:
     return float(np.mean(np.square(block, dtype=np.float64)))

@@ -129,7 +129,6 @@ class EchoFilter(AudioFilter):
             words = "echo cancellation is not installed here: the extra `echo` brings it"
             raise ServiceError("UNIMPLEMENTED", words)
         super().__init__(send)
-        self._expected = expected
         self._canceller: Canceller | None = None  # made by the first audio
         self._far_end = far_end
         self._resting = True  # audio may pass by the canceller
@@ -184,12 +183,12 @@ class EchoFilter(AudioFilter):
 
     def _filtered(self, near: bytes, far: bytes) -> bytes:
         if self._canceller is None:
-            self._canceller = _new_canceller(expected=self._expected)
+            self._canceller = _new_canceller()
         return self._canceller.process(near, far)
 
 
-def _new_canceller(*, expected: bool) -> Canceller:
+def _new_canceller() -> Canceller:
     """Loading the libraries takes 0.1 s the first time."""
     from streaming.sound.canceller import Canceller  # noqa: PLC0415 - needs the extra `echo`
 
-    return Canceller(expected=expected)
+    return Canceller()

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float64]
 
 MAX_DELAY = 5_120  # samples: 320 ms, of the client's buffers and the way through the room
-TAPS = 1_024  # 64 ms of the room's reflections
+TAPS = 4_096  # 256 ms of the room's reflections, at most: those of a large one are still heard in pauses
+SAMPLES_PER_TAP = 5  # of the recording, at least; with fewer, the fit explains that recording and no other
 HISTORY = MAX_DELAY + TAPS  # samples of the loudspeaker that sound in a sample of the microphone
 LEAD = 32  # samples before the strongest reflection, which need not be the first
 ROUNDS = 3  # of least squares, each on what the one before left; the last ones correct for the ends of the recording
@@ -40,15 +41,16 @@ class Room:
         if far @ far < SILENCE or near @ near < SILENCE:
             return None
         delay = max(0, strongest(near, far)[0] - LEAD)
-        room = cls(delay, np.zeros(TAPS))
-        size = power_of_two(len(near) + TAPS)
+        n_taps = min(TAPS, power_of_two(len(near) // SAMPLES_PER_TAP + 1) // 2)
+        room = cls(delay, np.zeros(n_taps))
+        size = power_of_two(len(near) + n_taps)
         played = far[HISTORY - delay : HISTORY - delay + len(near)]
         spectrum = np.fft.rfft(played, size).conj()
-        alike = np.fft.irfft(np.abs(spectrum) ** 2, size)[:TAPS]
+        alike = np.fft.irfft(np.abs(spectrum) ** 2, size)[:n_taps]
         alike[0] *= 1 + STIFFNESS
         left = near
         for _ in range(ROUNDS):
-            more = _solved(alike, np.fft.irfft(np.fft.rfft(left, size) * spectrum, size)[:TAPS])
+            more = _solved(alike, np.fft.irfft(np.fft.rfft(left, size) * spectrum, size)[:n_taps])
             room = cls(delay, room.taps + more)
             left = room.residual(near, far)
         return room if left @ left < LEFT_SHARE * (near @ near) else None
