@@ -30,14 +30,22 @@ class SoundingSpeech(Protocol):
     def so_far(self) -> str:
         """Its text, up to the last word that may have sounded."""
 
+    @property
+    def by_clock(self) -> str:
+        """The same if the client's reports are wrong, else ""."""
+
 
 class SaidWords(NamedTuple):
-    """What was said in one utterance, for `played_ms`. `ended` is infinite while it sounds; `stopped`: before its end."""
+    """What was said in one utterance, for `played_ms`. `ended` is infinite while it sounds; `stopped`: before its end.
+
+    `by_clock`: the text if the client's reports are wrong, as they seem to be; else "".
+    """
 
     text: str
     played_ms: int
     ended: float
     stopped: bool = False
+    by_clock: str = ""
 
 
 class Sounding:
@@ -58,7 +66,8 @@ class Sounding:
             return
         del self._sounding[utterance]
         self._silent_since = now
-        self._said.append(SaidWords(utterance.so_far[-KEPT_CHARS:], utterance.played_ms, now, utterance.stopped))
+        texts = (text[-KEPT_CHARS:] for text in (utterance.so_far, utterance.by_clock))
+        self._said.append(SaidWords(next(texts), utterance.played_ms, now, utterance.stopped, next(texts)))
         while self._said[0].ended < now - KEPT_S or sum(len(said.text) for said in self._said) > KEPT_CHARS:
             self._said.popleft()
 
@@ -77,4 +86,4 @@ class Sounding:
     def said_since(self, at: float) -> list[SaidWords]:
         """What a microphone may have heard of the gateway since that time, oldest first: the echo of the last words comes late."""
         ended = [said for said in self._said if at <= said.ended + ECHO_S]
-        return [*ended, *(SaidWords(one.so_far, one.played_ms, inf) for one in self._sounding)]
+        return [*ended, *(SaidWords(one.so_far, one.played_ms, inf, by_clock=one.by_clock) for one in self._sounding)]

@@ -6,12 +6,13 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from streaming.agent.overheard import BEGINNING_MS, ECHO_LASTS_S, Overheard, Sureness, overheard, without_echo
+from streaming.sound.echo import EchoState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streaming.agent.turns import Turn
-    from streaming.sounding import Sounding
+    from streaming.sounding import SaidWords, Sounding
 
 TAIL_WORDS = 3  # of what was said, that can come back after its end
 _CERTAINTY = (Overheard.ECHO, Overheard.UNCLEAR, Overheard.BACKCHANNEL, Overheard.WORDS)  # of several, the first counts
@@ -27,17 +28,17 @@ class OwnVoice:
         self._since = inf
         self._late = False  # the current utterance began just after our last words were played
         self.audible = False  # the current utterance may be ours, or have something of ours
-        self._appeared = False  # an echo, at the last utterance
+        self._echo = EchoState.NOT_FOUND  # when the last utterance began
         self.came_back = False  # it was ours, or an earlier one was
 
-    def speech_began(self, s_ago: float, reply: Turn | None, *, appears: bool = False) -> None:
+    def speech_began(self, s_ago: float, reply: Turn | None, *, echo: EchoState = EchoState.NOT_FOUND) -> None:
         """An utterance began so many seconds ago, into `reply` if one is playing or paused.
 
-        `appears`: an echo has just begun, of which some may be heard. Afterwards it is taken out.
+        What came back before `echo` changed tells nothing of what is heard now: an echo is heard until it is found, and then taken out.
         """
-        if appears or self._appeared:
-            self.came_back = appears
-        self._appeared = appears
+        if echo is EchoState.APPEARS or echo is not self._echo:
+            self.came_back = echo is EchoState.APPEARS
+        self._echo = echo
         now, self._reply = self._clock(), reply
         silent_since = now - self._sounding.silent_s(now)
         self._since = min(now - s_ago, silent_since) if self._silent else now - s_ago
@@ -74,7 +75,13 @@ class OwnVoice:
     def _ours(self) -> list[tuple[str, str]]:
         """What may have come back, the newest words last, and of that what had only just begun; for each channel that speaks."""
         said = self._sounding.said_since(self._since)
+        by_clock = [
+            one._replace(text=one.by_clock, played_ms=BEGINNING_MS, by_clock="") if one.by_clock else one for one in said
+        ]
+        return [*self._told(said), *(self._told(by_clock) if by_clock != said else ())]
+
+    def _told(self, said: list[SaidWords]) -> list[tuple[str, str]]:
         ended = [one for one in said if one.ended < inf]
         before = " ".join(" ".join(one.text.split()[-TAIL_WORDS:]) if self._late else one.text for one in ended)
-        begun = next((one.text for one in said if one.played_ms < BEGINNING_MS), "")
+        begun = next((one.text for one in said if one.played_ms < BEGINNING_MS and not one.by_clock), "")
         return [(f"{before} {one.text}", begun) for one in said if one.ended == inf] or [(before, begun)]

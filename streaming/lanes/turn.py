@@ -161,7 +161,7 @@ class TurnLane(Lane):
             case SpeechStarted(at_ms=at_ms):
                 self._somebody_speaks = True
                 self._over, self._begun = self._stage.replying, self._moment(ended_s_ago(at_ms))
-                self._own_voice.speech_began(ended_s_ago(at_ms), self._over, appears=self._microphone.echo_appears)
+                self._own_voice.speech_began(ended_s_ago(at_ms), self._over, echo=self._microphone.echo)
                 if self._turn is not None and not self._own_voice.came_back:
                     self._turn.pause()
             case InterimTranscript(text=text) if text:

@@ -68,6 +68,7 @@ class Canceller:
         self._learnt = 0  # blocks of that
         self._sounded = 0  # blocks of the far end since an echo appeared
         self._unheard = 0  # blocks of the far end that did not come back
+        self._surprised = False  # the echo was heard before it was found
 
     @property
     def cancels(self) -> bool:
@@ -77,7 +78,7 @@ class Canceller:
     @property
     def appears(self) -> bool:
         """True if there is a new echo, of which some may be heard."""
-        return self.cancels and self._sounded < APPEARS
+        return self.cancels and self._surprised and self._sounded < APPEARS
 
     @property
     def _learns(self) -> bool:
@@ -148,6 +149,7 @@ class Canceller:
         near, far = self._near[-LOOK:], self._far[-LOOK - HISTORY :]
         self._path.look(*_floats(near, far), every * 10)
         if self._path.found and not before:
+            self._surprised = before is False
             self._begin()
         elif before and self._path.found is False:
             begin = len(self._near) - (len(self._held) + 1) * BLOCK  # the newest block is still to come

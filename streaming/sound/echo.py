@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,17 @@ BLOCK_BYTES = SERVICE_RATE_HZ // 100 * BYTES_PER_SAMPLE  # AEC3 works on blocks 
 MAX_DRIFT_MS = 120
 BYTES_PER_MS = SERVICE_RATE_HZ // 1000 * BYTES_PER_SAMPLE
 MOST_SENT_MS = 5_000  # of audio that no microphone has asked for
+KEPT_SENT_MS = 4_000  # of it, where nobody knows what is played: more than a client is ahead
+AHEAD_MS = 40  # of what was played, as reports may be late: no echo comes before its sound
 LATE_BYTES = 1_000 * BYTES_PER_MS  # of audio that was played and may be asked for once more
+
+
+class EchoState(Enum):
+    """Of the loudspeaker's sound at the microphone."""
+
+    NOT_FOUND = "not found"
+    APPEARS = "appears"  # a moment ago: some of it may be heard
+    TAKEN_OUT = "taken out"
 
 
 class FarEnd:
@@ -41,7 +52,7 @@ class FarEnd:
         self._sent = bytearray()  # not resampled yet
         self._pcm = bytearray()
         self._dropped = 0  # bytes that were before `_pcm`
-        self._read = 0
+        self._read: int | None = None
         self._played_ms: Callable[[], float | None] | None = None
         self._resampler: Resampler | None = None
         self._rate_hz = 0
@@ -54,7 +65,7 @@ class FarEnd:
     def begin(self, rate_hz: int, played_ms: Callable[[], float | None]) -> None:
         """Start an utterance; `played_ms` returns how much of it the client has played, None if nobody knows."""
         self._forget()
-        self._read = self._dropped = 0
+        self._read, self._dropped = None, 0
         self._rate_hz, self._played_ms = rate_hz, played_ms
 
     def add(self, pcm: bytes) -> None:
@@ -63,8 +74,10 @@ class FarEnd:
         if len(self._sent) <= MOST_SENT_MS * self._rate_hz // 1000 * BYTES_PER_SAMPLE:
             return
         played_ms = self._played_ms() if self._played_ms is not None else None
-        if played_ms is None:
-            self.end()  # the client does not report
+        if played_ms is None:  # the client has not reported yet
+            old_ms = MOST_SENT_MS - KEPT_SENT_MS
+            del self._sent[: old_ms * self._rate_hz // 1000 * BYTES_PER_SAMPLE]
+            self._dropped += old_ms * BYTES_PER_MS
         else:
             self._resample(played_ms)  # nobody reads: keep what was played lately
 
@@ -79,13 +92,15 @@ class FarEnd:
         if played_ms is None:
             return bytes(n_bytes)
         self._resample(played_ms)
-        end = round(played_ms) * BYTES_PER_MS
-        if abs(end - (self._read + n_bytes)) > MAX_DRIFT_MS * BYTES_PER_MS:
+        if played_ms <= 0:
+            return bytes(n_bytes)
+        end = round(played_ms + AHEAD_MS) * BYTES_PER_MS
+        if self._read is None or abs(end - (self._read + n_bytes)) > MAX_DRIFT_MS * BYTES_PER_MS:
             self._read = max(self._dropped, end - n_bytes)
         start = self._read - self._dropped
         taken = bytes(self._pcm[start : start + n_bytes])
-        self._read += n_bytes if end > 0 else 0
-        return taken.ljust(n_bytes, b"\0") if end > 0 else bytes(n_bytes)
+        self._read += n_bytes
+        return taken.ljust(n_bytes, b"\0")
 
     def _resample(self, played_ms: float) -> None:
         if self._sent:
@@ -96,7 +111,7 @@ class FarEnd:
             self._pcm += self._resampler.feed_pcm(bytes(self._sent), self._rate_hz)
             self._sent.clear()
             played = round(played_ms) * BYTES_PER_MS
-            old = min(played, max(self._read, played - LATE_BYTES)) - LATE_BYTES - self._dropped
+            old = min(played, max(self._read or 0, played - LATE_BYTES)) - LATE_BYTES - self._dropped
             if old > LATE_BYTES:
                 del self._pcm[:old]
                 self._dropped += old
@@ -136,9 +151,11 @@ class EchoFilter(AudioFilter):
         self._far = bytearray()  # for it, and for all that waits
 
     @property
-    def appears(self) -> bool:
-        """True if an echo has just appeared: some of it may be heard."""
-        return self._canceller is not None and self._canceller.appears
+    def state(self) -> EchoState:
+        """Whether an echo comes back."""
+        if self._canceller is None or not self._canceller.cancels:
+            return EchoState.NOT_FOUND
+        return EchoState.APPEARS if self._canceller.appears else EchoState.TAKEN_OUT
 
     def feed(self, pcm: bytes) -> None:
         """Add a frame that was just recorded."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from streaming.domain import Trouble
 from streaming.ports import RecognitionConfig
 from streaming.sound.codecs import SERVICE_RATE_HZ, PassThrough, microphone_decoder, pcm_duration_ms
-from streaming.sound.echo import EchoFilter
+from streaming.sound.echo import EchoFilter, EchoState
 from streaming.sound.kept import KeptAudio
 from streaming.sound.listening import Listening, along_trail
 from streaming.sound.pcm import BYTES_PER_SAMPLE
@@ -73,9 +73,9 @@ class MicrophoneInput:
         return tuple(one for one in (self._echo, self._gate) if one is not None)
 
     @property
-    def echo_appears(self) -> bool:
-        """True if the loudspeaker's sound has just begun to come back, so that some of it may be heard."""
-        return self._echo is not None and self._echo.appears
+    def echo(self) -> EchoState:
+        """Whether the loudspeaker's sound comes back."""
+        return self._echo.state if self._echo is not None else EchoState.NOT_FOUND
 
     @property
     def received_ms(self) -> float:

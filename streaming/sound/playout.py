@@ -59,9 +59,13 @@ class PlayoutCursor:
         if self._started_at is None:
             return 0.0
         if self._reported_ms is None:
-            return min(self.sent_ms, (now - self._started_at) * 1000)
+            return self.by_clock_ms(now)
         since_report_ms = min((now - self._reported_at) * 1000, REPORT_TRUST_MS)
         return min(self.sent_ms, self._reported_ms + since_report_ms)
+
+    def by_clock_ms(self, now: float) -> float:
+        """What a client would have played that plays all it gets at once, whatever it reports."""
+        return 0.0 if self._started_at is None else min(self.sent_ms, (now - self._started_at) * 1000)
 
     def known_ms(self, now: float) -> float:
         """Like `played_ms`, but for a client that reports, without the estimate since its last report."""

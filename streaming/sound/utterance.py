@@ -24,6 +24,7 @@ LOOK_AGAIN_S = 0.01  # minimum wait: the clock may stand still, and the remainin
 UNCONFIRMED_S = 30.0  # how long to wait for a client that listens but neither acknowledges nor answers a ping
 # Words after the last one heard to its middle that may have sounded too: one just begun, and those played while the report was under way.
 STARTED_WORDS = 4
+WRONG_MS = 1_000  # between what a client reports and the clock: it buffers less, and stalls seldom
 
 
 class Utterance:
@@ -122,9 +123,17 @@ class Utterance:
     @property
     def so_far(self) -> str:
         """The text, up to the last word that may have sounded."""
-        if self._played_out:
-            return self.text
-        heard = self.heard
+        return self.text if self._played_out else self._until(self.played_ms)
+
+    @property
+    def by_clock(self) -> str:
+        """The same for a client whose reports are wrong, or have stopped; "" if the clock agrees with them."""
+        by_clock_ms = self._cursor.by_clock_ms(self._now)
+        wrong = abs(by_clock_ms - self.played_ms) > WRONG_MS
+        return self._until(by_clock_ms) if wrong and not self._played_out else ""
+
+    def _until(self, played_ms: float) -> str:
+        heard = heard_text(self.text, self._words, played_ms)
         return " ".join([heard, *self.text[len(heard) :].split(maxsplit=STARTED_WORDS)[:STARTED_WORDS]])
 
     def report(self, played_ms: int) -> None:

@@ -14,6 +14,7 @@ class Speech:
     played_ms: int = 2000
     stopped: bool = False
     playing: bool = True
+    by_clock: str = ""
 
 
 def texts(sounding: Sounding, at: float) -> list[str]:

@@ -25,6 +25,7 @@ from streaming.ports import (
     SpeechStarted,
     SpeechStopped,
 )
+from streaming.sound.echo import EchoState
 from streaming.sound.microphone import MicrophoneInput
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
@@ -408,18 +409,18 @@ def test_an_echo_that_appears_does_not_pause_the_reply_and_a_voice_after_it_does
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The headphones are unplugged: some of the first echo is heard, and then it is taken out."""
-    appears = True
-    monkeypatch.setattr(MicrophoneInput, "echo_appears", property(lambda _microphone: appears))
+    state = EchoState.APPEARS
+    monkeypatch.setattr(MicrophoneInput, "echo", property(lambda _microphone: state))
 
     async def body() -> None:
-        nonlocal appears
+        nonlocal state
         world = World()
         async with replying(world, 0.45) as it:
             echo = FinalTranscript("", 0.0, 2000, 2200)
             it.microphone.push(SpeechStarted(2000), SpeechStopped(2200), echo)
             await asyncio.sleep(0.2)
             assert it.outlet.of(TurnPaused) == []
-            appears = False
+            state = EchoState.TAKEN_OUT
             it.microphone.push(SpeechStarted(2400))
             await it.until(TurnPaused)
 
