@@ -299,11 +299,12 @@ class MemoryStore:
                 "SELECT at FROM turns WHERE user_id = ? AND session_id = ? AND turn_id = ?",
                 (*conversation, request.turn_id),
             ).fetchone()
-            while self.stored_bytes(request.user_id)[1] > MAX_USER_BYTES:
-                self._db.execute(
+            forgotten = -1
+            while forgotten and self.stored_bytes(request.user_id)[1] > MAX_USER_BYTES:
+                forgotten = self._db.execute(
                     "DELETE FROM turns WHERE rowid IN (SELECT rowid FROM turns WHERE user_id = ? ORDER BY at LIMIT ?)",
                     (request.user_id, FORGOTTEN_AT_ONCE),
-                )
+                ).rowcount
         return float(row["at"])
 
     def turns(self, user_id: str, session_id: str, limit: int) -> list[sqlite3.Row]:
