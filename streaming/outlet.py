@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from streaming.open_questions import OpenQuestions
 from streaming.sounding import Sounding
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Outlet(Protocol):
 class LaneSetup:
     """What a lane is built from. `clock` is monotonic, in seconds; `listening_clock` stops while the client is away, when nothing is played.
 
-    All lanes of a session share its `sounding`.
+    All lanes of a session share its `sounding` and `questions`.
     """
 
     outlet: Outlet
@@ -66,6 +67,7 @@ class LaneSetup:
     clock: Callable[[], float]
     listening_clock: Callable[[], float]
     sounding: Sounding = field(default_factory=Sounding)
+    questions: OpenQuestions = field(default_factory=OpenQuestions)
 
 
 @dataclass(frozen=True, slots=True)

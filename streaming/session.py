@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from streaming.open_questions import OpenQuestions
 from streaming.outlet import LaneSetup, Outlet
 from streaming.ports import CallContext, ServiceError
 from streaming.sound.pcm import AudioFormatError
@@ -57,7 +58,7 @@ class Session:
         self._group = group
         self._clock = clock
         self._listening_clock = listening_clock or clock
-        self._sounding = Sounding()
+        self._sounding, self._questions = Sounding(), OpenQuestions()
         self._running: dict[int, _Running] = {}
         self._closed = False
 
@@ -89,7 +90,8 @@ class Session:
             traceparent=span.traceparent,
         )
         try:
-            setup = LaneSetup(outlet, self._provided, context, self._clock, self._listening_clock, self._sounding)
+            clocks = self._clock, self._listening_clock
+            setup = LaneSetup(outlet, self._provided, context, *clocks, self._sounding, self._questions)
             lane = build(setup)
         except Exception as refused:
             span.end(refused)

@@ -72,7 +72,7 @@ class ConfirmationStore:
         self._deferred: asyncio.Queue[tuple[str, float]] = asyncio.Queue()  # id, and expiry on the loop's clock
         self._life_s = life_s
         self._waiting: dict[str, asyncio.Future[None]] = {}  # waiting lanes, by confirmation id
-        self._asked_in: dict[str, tuple[str, str, Confirmation]] = {}  # user, session and question, while a lane waits
+        self._lanes: set[str] = set()  # questions for which a lane of this process waits
         self._here: dict[str, Question] = {}  # asked by this process; they can be settled even if the state lost them
         self._decided_here: dict[
             str, bool
@@ -91,15 +91,8 @@ class ConfirmationStore:
         sentence = sentence_for(action, description, by_voice=asked.by_voice)
         asked = replace(asked, sentence=sentence, explanation=explanation(action, verdict, sentence))
         self._await_news(asked.confirmation_id)
-        self._asked_in[asked.confirmation_id] = context.user_id, context.session_id, asked
+        self._lanes.add(asked.confirmation_id)
         return asked
-
-    def asked_in(self, context: CallContext) -> Confirmation | None:
-        """The newest question that a lane of this session is still waiting on."""
-        for user_id, session_id, asked in reversed(self._asked_in.values()):
-            if (user_id, session_id) == (context.user_id, context.session_id):
-                return asked
-        return None
 
     async def defer(
         self, action: Action, verdict: Verdict, context: CallContext, timeout_ms: int | None
@@ -156,7 +149,7 @@ class ConfirmationStore:
         finally:
             self._waiting.pop(confirmation_id, None)
             self._here.pop(confirmation_id, None)
-            self._asked_in.pop(confirmation_id, None)
+            self._lanes.discard(confirmation_id)
             if self._decided_here.get(confirmation_id) is False:
                 del self._decided_here[confirmation_id]  # leave an unheard approval for its approver to find
             await self._close(confirmation_id, "withdrawn")
@@ -289,7 +282,7 @@ class ConfirmationStore:
         """Tell the lane that asked; False if it is gone. If in doubt, whoever takes the decision's record first settles which."""
         heard = self._approving[confirmation_id] = asyncio.get_running_loop().create_future()
         try:
-            if confirmation_id in self._asked_in:
+            if confirmation_id in self._lanes:
                 self._decided_here[confirmation_id] = approve
             else:
                 await self._state.put(_decided(confirmation_id), "yes" if approve else "no", self._life_s)
@@ -318,7 +311,7 @@ class ConfirmationStore:
         """
         key = _key(confirmation_id)
         recorded = await self._state.get(key)
-        asked_here = confirmation_id in self._here or confirmation_id in self._asked_in
+        asked_here = confirmation_id in self._here or confirmation_id in self._lanes
         if recorded is not None or self._epoch is None or asked_here or await self._was_answered(confirmation_id):
             return recorded
         try:

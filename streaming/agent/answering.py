@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streaming.ports import Confirmation, Intent, IntentGuess
 
 APPROVALS = {"yes": True, "no": False, "stop": False}
@@ -41,22 +43,29 @@ class Answer(StrEnum):
     WAITS = "waits"  # "one moment, please"
     REFUSES = "refuses"
     APPROVES = "approves"
+    WHICH = "There is more than one question."
     TOO_EARLY = "You spoke before my question was out. Please answer again."
     UNSURE = "I am not sure that I heard a yes. Please answer again."
     NOT_BY_VOICE = "I need a click, or a typed yes, for that."
 
 
-def answer(intent: Intent, question: Confirmation | None, given: Moment, *, by_voice: bool) -> Answer:
-    """Judge words with that intent, which began at that moment. A refusal always counts, because it has no effects."""
+def answer(intent: Intent, asked: Sequence[Confirmation], given: Moment, *, by_voice: bool) -> Answer:
+    """Judge words with that intent, which began at that moment, and may be about one of these questions.
+
+    A refusal always counts, because it has no effects.
+    """
     meant = _meant(intent, by_voice=by_voice)
-    if question is None or meant is None:
+    if not asked or meant is None:
         return Answer.NONE
+    question = asked[0]
     if meant.intent in ASKS_BACK:
         return Answer(ASKS_BACK[meant.intent])
     if meant.intent == "stop" and "pause" in meant.entities:
         return Answer.WAITS
     if meant.intent != "yes":
         return Answer.REFUSES
+    if len(asked) > 1:
+        return Answer.WHICH
     if given.question is None or given.question.confirmation_id != question.confirmation_id:
         return Answer.TOO_EARLY
     if by_voice and given.over_our_voice:
@@ -70,7 +79,9 @@ def answer(intent: Intent, question: Confirmation | None, given: Moment, *, by_v
 
 def reply_to(given: Answer, question: Confirmation) -> str:
     """What is replied to such words where the question itself is not asked again."""
-    return {Answer.EXPLAINS: question.explanation, Answer.REPEATS: question.sentence}.get(given, str(given))
+    which = f"{Answer.WHICH} {question.sentence}"
+    told = {Answer.EXPLAINS: question.explanation, Answer.REPEATS: question.sentence, Answer.WHICH: which}
+    return told.get(given, str(given))
 
 
 def goes_on(intent: Intent) -> bool:

@@ -1,4 +1,4 @@
-"""Asks the questions of one turn aloud, one after the other, until they are answered."""
+"""Asks the questions of one turn aloud, one after the other, until they are answered; and settles questions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,28 @@ from streaming.agent.questions import REMIND_AFTER_S, reminder_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from streaming.outlet import LaneSetup
     from streaming.ports import Confirmation
 
 
-class Asker:
-    """`say` speaks a sentence to its end or until it is interrupted; `hush` silences it; `on_open` gets the open question, or None.
+async def settle(setup: LaneSetup, question: Confirmation, *, approve: bool, by_voice: bool) -> bool:
+    """Answer a question of the session. False if it is not open any more. Raises ServiceError."""
+    settled = await setup.provided.confirmations.settle(
+        question.confirmation_id,
+        setup.context,
+        approve=approve,
+        action_hash=question.action_hash,
+        via="voice" if by_voice else "message",
+    )
+    if settled:
+        setup.questions.over(question)
+    return settled
 
-    An answer may come by another way while the question is still being spoken, which is then silenced at once.
+
+class Asker:
+    """`say` speaks a sentence to its end or until it is interrupted; `hush` silences it.
+
+    `on_open` gets the open question each time it is put, and None behind it. An answer may come by another way while the question is still being spoken, which is then silenced at once.
     """
 
     def __init__(
@@ -46,19 +61,21 @@ class Asker:
             deciding = group.create_task(decision, name="wait for an answer")
             async with self._one_at_a_time:
                 self.open = True
-                self._on_open(question)
                 try:
-                    await self._put(sentence, group, deciding)
+                    await self._put(question, sentence, group, deciding)
                 finally:
                     self.open = False
                     self._on_open(None)
         return deciding.result()
 
-    async def _put(self, sentence: str, group: asyncio.TaskGroup, deciding: asyncio.Task[bool | None]) -> None:
+    async def _put(
+        self, question: Confirmation, sentence: str, group: asyncio.TaskGroup, deciding: asyncio.Task[bool | None]
+    ) -> None:
         reminded = False
         words = sentence
         while not deciding.done():
             self._again.clear()
+            self._on_open(question)
             saying = group.create_task(self._say(words), name="ask aloud")
             await asyncio.wait([saying, deciding], return_when=asyncio.FIRST_COMPLETED)
             if deciding.done():

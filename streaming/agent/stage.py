@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from streaming.agent.turns import Turn
     from streaming.ports import Confirmation
@@ -29,7 +29,6 @@ class Stage(Generic[WordsT]):
         self.floor = asyncio.Lock()  # held by the turn that speaks
         self._beneath: list[Turn] = []  # those whose question waits meanwhile
         self._questions: dict[str, Confirmation] = {}  # by turn, oldest first
-        self.answered: Confirmation | None = None  # the last one, which may still seem open for a moment
         self._changed = asyncio.Event()  # a question was asked or settled
 
     @property
@@ -50,10 +49,9 @@ class Stage(Generic[WordsT]):
             self._questions[turn_id] = question
         self._changed.set()
 
-    def settled(self, question: Confirmation) -> None:
-        """Take note that a question was answered, before its turn does: what was said besides the answer is for after that turn."""
-        self.answered = question
-        for turn_id in [turn_id for turn_id, open_one in self._questions.items() if open_one == question]:
+    def settled(self, questions: Sequence[Confirmation]) -> None:
+        """Take note that they were answered, before their turns do: what was said besides the answer is for after those turns."""
+        for turn_id in [turn_id for turn_id, open_one in self._questions.items() if open_one in questions]:
             self.on_question(turn_id, None)
 
     def ask_again(self, words: str = "") -> bool:

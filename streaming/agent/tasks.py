@@ -117,7 +117,14 @@ class TaskRun:
             )
         )
         decision = confirmations.decision(question.confirmation_id)
-        approved = await (decision if self._asker is None else self._asker.ask(question, question.sentence, decision))
+        try:
+            if self._asker is None:
+                self._setup.questions.put(question, in_words=False)
+                approved = await decision
+            else:
+                approved = await self._asker.ask(question, question.sentence, decision)
+        finally:
+            self._setup.questions.over(question)
         self._unanswered = approved is None
         return bool(approved) and hash_of(self._action) == question.action_hash
 

@@ -87,7 +87,8 @@ class Turn:
             self._interrupted,
             floor,
         )
-        self._asker = Asker(self._delivery.say_aside, self._delivery.hush, on_question)
+        self._on_question = on_question
+        self._asker = Asker(self._delivery.say_aside, self._delivery.hush, self._asks)
         self._company = Company(
             setup.listening_clock,
             setup.sounding.played_since,
@@ -354,6 +355,11 @@ class Turn:
     def acting(self) -> bool:
         """True while steps are running. A turn that waits for an answer does not count: it can ask again elsewhere."""
         return self._steps_running and not self._asker.open
+
+    def _asks(self, question: Confirmation | None) -> None:
+        if question is not None:
+            self._setup.questions.put(question, in_words=self._format.audio)
+        self._on_question(question)
 
     def ask_again(self, words: str = "") -> None:
         """Repeat the open question, or say these words about it."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from streaming.agent.answering import Answer, Moment, answer, goes_on, reply_to
+from streaming.agent.asking import settle
 from streaming.agent.eager import EarlyPlan
 from streaming.agent.heard import MAX_WAITING, Heard
 from streaming.agent.overheard import CLEAR_WORDS, Overheard, Sureness, overheard, sureness_of
@@ -107,7 +108,7 @@ class TurnLane(Lane):
     async def _take_text_turn(self, text: str) -> None:
         await self._finish_saved_turn()
         heard, intent = Heard(text, self._stopwatch(), begun=self._moment()), None
-        if heard.begun.question is not None and not self._turn_begun:
+        if self._asked and not self._turn_begun:
             intent = await self._recognised(heard)
             told = await self._answered(heard, intent) if intent is not None and not self._turn_begun else None
             if intent is not None and told is not None:
@@ -119,7 +120,8 @@ class TurnLane(Lane):
     def _moment(self, s_ago: float = 0.0) -> Moment:
         """The moment of words that begin now, or began `s_ago` seconds ago."""
         sounded = self._setup.sounding.sounded_at(self._listening_clock() - s_ago)
-        return Moment(self._open_question, over_our_voice=sounded, meanwhile=self._stage.meanwhile)
+        question = self._asked[0] if len(self._asked) == 1 else None
+        return Moment(question, over_our_voice=sounded, meanwhile=self._stage.meanwhile)
 
     def _in_conversation(self) -> bool:
         return self._somebody_speaks or self.answering or self.asking
@@ -132,10 +134,9 @@ class TurnLane(Lane):
         return self._stage.turn
 
     @property
-    def _open_question(self) -> Confirmation | None:
-        """This lane's question, else the session's newest."""
-        question = self._stage.question or self._provided.confirmations.asked_in(self._context)
-        return question if question is None or question != self._stage.answered else None
+    def _asked(self) -> tuple[Confirmation, ...]:
+        """What a yes or no is about now: one question, or several if it cannot be told which."""
+        return self._setup.questions.meant(self._stage.question, by_voice=self._microphone is not None)
 
     def _stopwatch(self, began_s_ago: float = 0.0) -> Stopwatch:
         return Stopwatch(self._clock, self._clock() - began_s_ago)
@@ -187,7 +188,7 @@ class TurnLane(Lane):
         Interrupts the reply, or lets it go on, as soon as that is clear. An echo of a reply's last words is recognised after its end.
         """
         listens = overheard(text, "") is Overheard.BACKCHANNEL
-        if listens and self._stage.thinks and self._open_question is None:
+        if listens and self._stage.thinks and not self._asked:
             return False
         if not self._own_voice.audible:
             self._settle_pause(words_followed=True)
@@ -281,29 +282,26 @@ class TurnLane(Lane):
 
     async def _answered(self, heard: Heard, intent: Intent) -> str | None:
         """The same, for words that answer a question."""
-        question, by_voice = self._open_question, self._microphone is not None
-        given = answer(intent, question, heard.begun, by_voice=by_voice)
-        if question is None or given is Answer.NONE:
+        asked, by_voice = self._asked, self._microphone is not None
+        given = answer(intent, asked, heard.begun, by_voice=by_voice)
+        if given is Answer.NONE:
             return None
         if given in {Answer.REFUSES, Answer.APPROVES}:
-            via: Literal["message", "voice"] = "voice" if by_voice else "message"
-            settled = await self._provided.confirmations.settle(
-                question.confirmation_id,
-                self._context,
-                approve=given is Answer.APPROVES,
-                action_hash=question.action_hash,
-                via=via,
-            )
-            if settled:
-                self._stage.settled(question)
+            yes = given is Answer.APPROVES
+            settled = [each for each in asked if await settle(self._setup, each, approve=yes, by_voice=by_voice)]
+            self._stage.settled(settled)
             return "" if settled and not goes_on(intent) else None
         if goes_on(intent):
             return None  # the rest is done; after it, the question is asked again
         if given is Answer.WAITS:
             return ""
-        # the question itself says how to approve it
-        asked = self._stage.ask_again(question.explanation if given is Answer.EXPLAINS else "")
-        return "" if asked else reply_to(given, question)
+        question = asked[0]
+        if question == self._stage.question:  # which itself says how to approve it
+            self._stage.ask_again(question.explanation if given is Answer.EXPLAINS else "")
+            return ""
+        if question.sentence in (told := reply_to(given, question)):
+            self._setup.questions.put(question, in_words=True)
+        return told
 
     # --- turns, one at a time ---
 
@@ -318,8 +316,8 @@ class TurnLane(Lane):
 
     async def _take_turn(self, heard: Heard, intent: Intent | None, told: str | None = None) -> None:
         turn = self._new_turn(uuid.uuid4().hex, heard.text, heard.stopwatch)
-        if (question := self._open_question) is not None:
-            turn.beside_question = "" if question == self._stage.question else question.sentence
+        if asked := self._asked:
+            turn.beside_question = "" if asked[0] == self._stage.question else asked[0].sentence
         if heard in self._waiting:
             self._waiting.remove(heard)
         if intent is not None and told is not None:

@@ -52,9 +52,6 @@ class Confirmations(Protocol):
     ) -> Confirmation:
         """Ask for approval. `description`: the plan's words for the action."""
 
-    def asked_in(self, context: CallContext) -> Confirmation | None:
-        """The newest question that a lane of this session is still waiting on."""
-
     async def decision(self, confirmation_id: str) -> bool | None:
         """Wait for the answer; None if it expired."""
 

@@ -70,4 +70,4 @@ def frame_for(world: World, outlet: RecordingOutlet) -> LaneSetup:
     provided = LaneServices(world.services(), lent, lent, lent, lent, lent)
     context = CallContext(user_id="u1", roles=("admin",), session_id="s1", request_id="r1")
     clock = asyncio.get_running_loop().time
-    return LaneSetup(outlet, provided, context, clock, clock, world.sounding)
+    return LaneSetup(outlet, provided, context, clock, clock, world.sounding, world.open_questions)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from server.shared.confirmations import CONFIRMATION_S
 from streaming.agent.actions import hash_of
 from streaming.agent.questions import explanation, sentence_for
+from streaming.open_questions import OpenQuestions
 from streaming.ports import (
     ActionInfo,
     Confirmation,
@@ -164,6 +165,7 @@ class World:
     conversations: list[list[str]] = field(default_factory=list)  # the texts passed to each `plan`
     questions: dict[str, asyncio.Future[bool | None]] = field(default_factory=dict)
     sounding: Sounding = field(default_factory=Sounding)  # all lanes belong to one session
+    open_questions: OpenQuestions = field(default_factory=OpenQuestions)
     confirmations: dict[str, Confirmation] = field(default_factory=dict)
 
     def _check(self, service: str) -> None:
@@ -275,11 +277,6 @@ class World:
         if not question.done():
             question.set_result(None)
         return question.result()
-
-    def asked_in(self, context: CallContext) -> Confirmation | None:
-        return next(
-            (self.confirmations[each] for each in reversed(self.questions) if not self.questions[each].done()), None
-        )
 
     async def settle(
         self,
