@@ -120,9 +120,8 @@ class SendQueue:
         """Queue a message of `channel`; `closes` names the channel whose last message it is. Returns its text."""
         if isinstance(message, TaskProgress):
             return self._put_progress(message)
-        step = getattr(message, "step_id", None)
-        if channel is not None and self._progress:
-            self._progress.pop((channel, step), None)  # progress after a result belongs to another run
+        if channel is not None and self._progress:  # progress after a result belongs to another run
+            self._progress.pop((channel, getattr(message, "step_id", None)), None)
         item = QueuedText(serialise(message), closes, channel if isinstance(message, TtsStarted) else None)
         self.put_text(item, channel if message.follows_audio else None)
         return item.text

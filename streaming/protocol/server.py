@@ -209,7 +209,7 @@ class ServerConnection:
         if not isinstance(message, messages.NumberedEvent):
             self._out.put_for_socket(message)
             return
-        channel = getattr(message, "channel", None)
+        channel = message.channel if isinstance(message, messages.ChannelEvent) else None
         if isinstance(message, messages.Error) and channel is not None and not self.is_open(channel):
             message, channel = message.model_copy(update={"channel": None}), None
         if channel is not None:
