@@ -105,7 +105,7 @@ export class JarvisClient extends JarvisClient_base {
     /** With this another page, or a reload, continues the session; null outside one. @returns {Parked | null} */
     park(): Parked | null;
     get connected(): boolean;
-    /** The number of the newest message received. */
+    /** Of the newest message received. */
     get lastSeq(): number;
     /** Commands that the server has not acknowledged. */
     get pendingCommands(): number;
@@ -122,7 +122,7 @@ export class JarvisClient extends JarvisClient_base {
     connect({ keepTrying }?: {
         keepTrying?: boolean;
     }): Promise<SessionReady>;
-    /** Try again now instead of waiting. */
+    /** Try again now. */
     retryNow(): void;
     /** End the session. */
     close(): void;

@@ -405,7 +405,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		return this.#socket?.readyState === 1;
 	}
 
-	/** The number of the newest message received. */
+	/** Of the newest message received. */
 	get lastSeq() {
 		return this.#lastSeq;
 	}
@@ -551,7 +551,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		tell(this, 'disconnected', { code, reason: this.#parting?.message ?? reason, retry_in_ms: wait });
 	}
 
-	/** Try again now instead of waiting. */
+	/** Try again now. */
 	retryNow() {
 		if (this.state === 'waiting') this.#open();
 	}
@@ -703,7 +703,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 		}
 	}
 
-	/** What the server sent; nothing, and it is left, if that is not the protocol. @template T @param {() => T} decode */
+	/** What the server sent; null, and it is left, if that is no jarvis.v1. @template T @param {() => T} decode */
 	#read(decode) {
 		try {
 			return decode();
