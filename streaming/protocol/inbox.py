@@ -31,7 +31,6 @@ UNIT_VALUES = 64  # a reader spends more on values than on plain text
 # Each of these starts a task or a lane. Any other message only changes the state of what runs.
 STARTS_WORK = frozenset({"call", "channel.open", "task.confirm", "auth.refresh", "session.resume"})
 
-
 # The reports of a listener: several a second, as all clients of ours spell them. Any other spelling is read in the general way. No
 # number here can be beyond its field's limit.
 _REPORT = re.compile(
