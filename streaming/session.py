@@ -58,7 +58,7 @@ class Session:
         self._group = group
         self._clock = clock
         self._listening_clock = listening_clock or clock
-        self._sounding, self._questions = Sounding(), OpenQuestions()
+        self._shared: tuple[Sounding, OpenQuestions] | None = None  # by all lanes; made for the first one
         self._running: dict[int, _Running] = {}
         self._closed = False
 
@@ -91,7 +91,8 @@ class Session:
         )
         try:
             clocks = self._clock, self._listening_clock
-            setup = LaneSetup(outlet, self._provided, context, *clocks, self._sounding, self._questions)
+            self._shared = self._shared or (Sounding(), OpenQuestions())
+            setup = LaneSetup(outlet, self._provided, context, *clocks, *self._shared)
             lane = build(setup)
         except Exception as refused:
             span.end(refused)
