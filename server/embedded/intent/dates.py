@@ -1,172 +1,154 @@
 """Questions about other days and times than now: `what day is it in 3 days`, `how long until Friday`, `what time was it an hour ago`.
 
-The entity `when` is one of: "+3 days", "-2 hours", "weekday 4" (0 is Monday; "weekday -4" for the last one, "this weekday 4" if it may be today), "12-25", "2030-01-31",
-"day 15" (of this month or the next), "17:30". `ask` is "date", "time" or "until".
+The entity `when` is described in `moments`, and `end` is another one. `ask` is "date", "was" (the last such day), "time", "until", "since", "between" (`when` and
+`end`), "age" (of who was born then), "leap" (whether that year is one) or "length" (the days of a month). `measure` is the unit that was asked for.
 """
 
 from __future__ import annotations
 
-import calendar
 import re
 from typing import TYPE_CHECKING, Any
 
-from server.embedded.intent.sums import number_in
+from server.embedded.intent.figures import in_figures
+from server.embedded.intent.moments import MONTHS, SHORT, WEEKDAYS, clock_named, day_named, feast_named, offset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 MAX_CHARS = 100  # nobody asks longer
-MAX_AMOUNT = 100_000  # further away, the calendar ends
 
-_MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_name) if number}
-_MONTHS |= {name.lower(): number for number, name in enumerate(calendar.month_abbr) if number}
-_WEEKDAYS = {name.lower(): number for number, name in enumerate(calendar.day_name)}
-_FEASTS = {
-    "christmas eve": "12-24", "christmas": "12-25", "christmas day": "12-25", "boxing day": "12-26",
-    "new year": "01-01", "new years": "01-01", "new year's": "01-01", "new year's day": "01-01", "new year's eve": "12-31",
-    "new year is day": "01-01", "new year is eve": "12-31", "valentine is day": "02-14",  # "'s" was made whole
-    "halloween": "10-31", "valentine's day": "02-14", "valentines day": "02-14",
-}  # fmt: skip
-_NEAR = {
-    "the day after tomorrow": "+2 days",
-    "the day before yesterday": "-2 days", "after tomorrow": "+2 days", "before yesterday": "-2 days", "next week": "+7 days", "next month": "+1 months", "next year": "+1 years",
-    "last week": "-7 days", "last month": "-1 months", "last year": "-1 years",
-}  # fmt: skip
 _NEXT_TO_TODAY = frozenset({"today", "tomorrow", "yesterday"})
-_CLOCK_TIMES = {"noon": "12:00", "midday": "12:00", "midnight": "00:00"}
+_MEASURE = r"(?P<measure>second|minute|hour|day|night|sleep|week|month|year)s?"
+_HOW_LONG = rf"how (?:long|much (?:time|longer)|many (?:more )?{_MEASURE})"
+_FILLER = r"(?: (?:more|away|off|left|remain|remaining|is|are|it|there|do|does|we|i|have|got|still|to go|will|be|now|from now))*"
+_MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
+_WEEKDAY = "|".join(WEEKDAYS)
 
-_LONG, _SHORT = "day|week|month|year", "hour|minute|second"
-_AFTER = r"(?:in|after) (?P<{0}>.+?) (?P<{0}_unit>{1})s?(?:'? time)?"
-_FROM_NOW = r"(?P<{0}>.+?) (?P<{0}_unit>{1})s? (?:from now|from today|later|hence)"
-_AGO = r"(?P<{0}>.+?) (?P<{0}_unit>{1})s? ago"
-_OFFSET = {
-    units: re.compile(
-        f"{_AFTER.format('after', units)}|{_FROM_NOW.format('from_now', units)}|{_AGO.format('ago', units)}"
-    )
-    for units in (_LONG, _SHORT)
-}
-_HALF_MORE = re.compile(rf"({_LONG}|{_SHORT})s? and a half\b")  # `an hour and a half`
-_PARTS = {
-    "a": 1, "an": 1, "one": 1, "half a": 0.5, "half an": 0.5, "a half": 0.5, "a quarter of an": 0.25, "a quarter": 0.25,
-    "three quarters of an": 0.75, "a couple of": 2, "a couple": 2,
-}  # fmt: skip
-_SMALLER = {"week": (7, "day"), "year": (12, "month"), "hour": (60, "minute"), "minute": (60, "second")}
-_WEEKDAY = re.compile(
-    rf"(?:on )?(?P<which>next|this|this coming|last|the next|the last)? ?(?P<day>{'|'.join(_WEEKDAYS)})"
-)
-_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
-_DATE = re.compile(
-    rf"(?:on )?(?:(?P<month>{_MONTH})\.? (?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?"
-    rf"|(?:the )?(?P<day2>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<month2>{_MONTH}))(?:,? (?P<year>\d{{4}}))?"
-)
-_DAY_OF_MONTH = re.compile(r"(?:on )?the (?P<day>[1-9]|[12]\d|3[01])(?:st|nd|rd|th)")
-_ISO = re.compile(r"(?:on )?(?P<iso>\d{4}-\d\d-\d\d)")
-_CLOCK = re.compile(r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?: ?(?P<half>[ap])\.?m\.?)?(?: ?o'clock)?")
-
-_IS = r"(?:is it|will it be|was it|is|was|will be|does|falls)"
+_IS = r"(?:is it|will it be|was it|would it be|is|was|were|will be|will|would|does|did|do|falls)"
 _ASKS_DATE = re.compile(
-    rf"(?:(?:what|which) (?:day|date|day of the week|weekday) {_IS}(?: on)?|(?:what|when) (?:is|was|will be)(?: the (?:date|day)(?: of| on)?)?"
-    rf"|tell me (?:the )?(?:date|day)(?: of| on)?|what will (?:the )?(?:day|date) be) (?P<when>.+?)(?: (?:on|fall on|be))?"
+    rf"(?:(?:on )?(?:what|which) (?:day|date|day of the week|day of the month|weekday) {_IS}(?: on)?"
+    r"|(?:what|when) (?:is|was|will be)(?: the (?:date|day)(?: of| on)?)?"
+    r"|tell me (?:the )?(?:date|day)(?: of| on)?|what will (?:the )?(?:day|date) be) (?P<when>.+?)"
+    r"(?: (?:fall|land|be|celebrated))?(?: on)?(?P<year> (?:this|next|last) year| in [12]\d{3})?"
+)
+_DATE_LAST = re.compile(rf"(?P<when>.+?),? (?:(?:is|will be|was|would be) what|what) (?:day|date)(?: {_IS}(?: that)?)?")
+_FALLS_ON = re.compile(
+    r"(?:what|which) (?:day|day of the week|weekday) (?P<when>.+?) (?:falls|lands|is|was|will be)(?: on)?"
 )
 _ASKS_YEAR = re.compile(rf"(?:what|which) (?:year|month) {_IS} (?P<when>.+)")
-_ASKS_UNTIL = re.compile(
-    r"how (?:long|much time|many days|many weeks|many hours|many minutes)(?: is it| is left| are left| are there| do (?:we|i) have)? (?:until|till|to|before) (?P<when>.+)"
+_WHETHER = re.compile(
+    rf"(?:is|was|will) (?P<when>.+?)(?: be)?(?: on)?(?: an?| the)? (?:weekends?|weekdays?|work ?days?|working days?|{_WEEKDAY})"
 )
-_ASKS_TIME = re.compile(r"(?:what time (?:is it|will it be|was it|is)|what (?:will|was) the time(?: be)?) (?P<when>.+)")
+_ASKS_UNTIL = (
+    re.compile(rf"(?:{_HOW_LONG}|how (?:far|soon|close)){_FILLER} (?:until|till|til|to|before) (?P<when>.+)"),
+    re.compile(r"how (?:far|soon|close)(?: (?:away|off))? (?:is|are we from) (?P<when>.+?)(?: (?:away|off|from now))?"),
+    re.compile(rf"{_HOW_LONG} (?:away|off) is (?P<when>.+)"),
+    re.compile(r"(?:is it|are we) (?:long|far) (?:until|till|til|to|from|off) (?P<when>.+)"),
+    re.compile(rf"(?:(?:the )?(?:time|count ?down|{_MEASURE})) (?:left )?(?:until|till|to) (?P<when>.+)"),
+)
+_ASKS_LEFT = re.compile(
+    rf"(?:{_HOW_LONG}|how much){_FILLER}(?: (?:in|of))? (?P<when>(?:the|this) (?:year|month))(?: (?:is|are) left| left| remains?)?"
+)
+_LEFT = re.compile(r"\b(?:left|remain|remaining|remains)\b")
+_ASKS_SINCE = (
+    re.compile(rf"{_HOW_LONG}(?: (?:is|has|have|it|been|passed|gone|by|are|there))* since (?P<when>.+)"),
+    re.compile(rf"{_HOW_LONG} ago (?:was|is) (?P<when>.+)"),
+)
+_ASKS_BETWEEN = re.compile(
+    rf"{_HOW_LONG}(?: (?:is|are|there|it))* (?:between|from) (?P<when>.+?) (?:and|to|until|till) (?P<end>.+)"
+)
+_ASKS_TIME = (
+    re.compile(
+        r"(?:what time (?:is it|will it be|was it|would it be|is)|what (?:will|was|would) the time(?: be)?) (?P<when>.+)"
+    ),
+    re.compile(
+        r"(?P<when>.+?),? (?:(?:is|will be|was|would be) what|what) time(?: (?:is|will|was|would) (?:it|that)(?: be)?)?"
+    ),
+)
+_ASKS_LEAP = re.compile(
+    r"(?:is|was|will) (?P<year>[12]\d{3}|this year|next year|last year|it)(?: be)? a leap ?year(?: (?P<when>this year))?"
+)
+_ASKS_LENGTH = re.compile(
+    rf"how many days (?:(?:are|were|is)(?: there)? in|does|did|do|in|has) (?:the month of )?(?P<month>{_MONTH})(?: have)?(?:,?(?: in| of)? (?P<year>[12]\d{{3}}))?"
+)
+_ASKS_AGE = re.compile(
+    r"(?:how old (?:is|would|will|am|are|was) (?:i|you|he|she|we|they|someone|somebody|a person|a man|a woman)(?: be)?(?: now| today)?"
+    r"(?: if (?:i|you|he|she|we|they) (?:was|were|am|is|are|had been)| who (?:was|is|were))?) born (?:in|on) (?P<when>.+?)(?: be)?(?: now| today)?"
+)
+_YEAR = re.compile(r"[12]\d{3}")
+
+Asked = tuple[str, dict[str, Any]]
 
 
-def date_asked(text: str) -> tuple[str, dict[str, Any]] | None:
+def date_asked(text: str) -> Asked | None:
     """The intent, `get_date` or `get_time`, and its entities; None if no other day or time is asked for."""
-    said = " ".join(text.lower().replace("?", " ").split()).rstrip(".! ")
-    if len(said) > MAX_CHARS:
+    if len(text) > MAX_CHARS:
         return None
-    if said.removeprefix("what is ") in _FEASTS:  # which day it is, or what is celebrated
-        return None
-    for pattern, read, intent, ask in _QUESTIONS:
+    said = in_figures(text.replace("?", " ")).rstrip(".!, ")
+    if said.startswith("what is ") and feast_named(said.removeprefix("what is ")):
+        return None  # what is celebrated
+    return next((asked for read in _READERS for asked in read(said)), None)
+
+
+def _measure(found: re.Match[str]) -> dict[str, str]:
+    return {"measure": f"{found['measure']}s"} if found.groupdict().get("measure") else {}
+
+
+def _times(said: str) -> Iterator[Asked]:
+    for pattern in _ASKS_TIME:
         found = pattern.fullmatch(said)
-        words = found["when"].removeprefix("it ") if found else ""
-        if words in _NEXT_TO_TODAY and intent == "get_date" and ask == "date":
-            return intent, {"day": words} if words != "today" else {}
-        when = read(words)
-        if when:
-            return intent, {"when": when, "ask": ask}
-    return None
+        if found and (when := offset(found["when"].strip(","), SHORT)):
+            yield "get_time", {"when": when, "ask": "time"}
 
 
-def _day(words: str) -> str:
-    """`when` for the words of a day; empty if they are none."""
-    if day := _DAY_OF_MONTH.fullmatch(words):
-        return f"day {day['day']}"
-    named = _NEAR.get(words) or _FEASTS.get(words) or _FEASTS.get(words.removeprefix("the next ").removeprefix("next "))
-    if not named and words.endswith(" this year"):
-        return _day(words.removesuffix(" this year"))
-    return named or _offset(words, _LONG) or _weekday(words) or _date(words)
+def _untils(said: str) -> Iterator[Asked]:
+    for pattern in _ASKS_UNTIL:
+        found = pattern.fullmatch(said)
+        if found and (when := clock_named(found["when"])):
+            yield "get_time", {"when": when, "ask": "until", **_measure(found)}
+        if found and (when := day_named(found["when"].removeprefix("it is "))):
+            yield "get_date", {"when": when, "ask": "until", **_measure(found)}
+    left = _ASKS_LEFT.fullmatch(said) if _LEFT.search(said) else None
+    if left and (when := day_named(left["when"])):
+        yield "get_date", {"when": when, "ask": "until", **_measure(left)}
 
 
-def _time(words: str) -> str:
-    return _offset(words, _SHORT)
+def _spans(said: str) -> Iterator[Asked]:
+    for pattern in _ASKS_SINCE:
+        found = pattern.fullmatch(said)
+        if found and (when := day_named(found["when"])):
+            yield "get_date", {"when": when, "ask": "since", **_measure(found)}
+    between = _ASKS_BETWEEN.fullmatch(said)
+    if between and (when := day_named(between["when"])) and (end := day_named(between["end"])):
+        yield "get_date", {"when": when, "end": end, "ask": "between", **_measure(between)}
 
 
-def _clock(words: str) -> str:
-    """`when` for a time of the day; without a.m. and p.m., from 1 to 12, it is whatever comes next."""
-    bare = words.removeprefix("it is ")
-    found = _CLOCK.fullmatch(bare)
-    if found is None or not (found["half"] or found["minute"] or "o'clock" in bare):
-        return _CLOCK_TIMES.get(bare, "")
-    hour, minute = int(found["hour"]), int(found["minute"] or 0)
-    if found["half"]:
-        hour = hour % 12 + (12 if found["half"] == "p" else 0)
-    return f"{hour:02d}:{minute:02d}" if hour < 24 and minute < 60 else ""
+def _calendar(said: str) -> Iterator[Asked]:
+    """What a year or a month is like, and the age of who was born then."""
+    if leap := _ASKS_LEAP.fullmatch(said):
+        relative = {"next year": "+1 years", "last year": "-1 years"}.get(leap["year"], "+0 days")
+        when = f"{leap['year']}-01-01" if _YEAR.fullmatch(leap["year"]) else relative
+        yield "get_date", {"when": when, "ask": "leap"}
+    if length := _ASKS_LENGTH.fullmatch(said):
+        first = f"{MONTHS[length['month']]:02d}-01"
+        yield "get_date", {"when": f"{length['year']}-{first}" if length["year"] else first, "ask": "length"}
+    age = _ASKS_AGE.fullmatch(said)
+    if age and (when := f"{age['when']}-12-31" if _YEAR.fullmatch(age["when"]) else day_named(age["when"])):
+        yield "get_date", {"when": when, "ask": "age"} | ({"part": "year"} if _YEAR.fullmatch(age["when"]) else {})
 
 
-def _offset(words: str, units: str) -> str:
-    found = _OFFSET[units].fullmatch(_HALF_MORE.sub(r"and a half \1", words))
-    if found is None:
-        return ""
-    name = next(name for name in ("after", "from_now", "ago") if found[name])
-    number, unit = _amount(found[name]), found[f"{name}_unit"]
-    if number is None or not 0 <= number <= MAX_AMOUNT:
-        return ""
-    if unit in _SMALLER and (unit == "week" or number != int(number)):
-        times, unit = _SMALLER[unit]
-        number *= times
-    if number != int(number):
-        return ""
-    return f"{'-' if name == 'ago' else '+'}{int(number)} {unit}s"
+def _dates(said: str) -> Iterator[Asked]:
+    for pattern in (_ASKS_YEAR, _ASKS_DATE, _FALLS_ON, _DATE_LAST, _WHETHER):
+        found = pattern.fullmatch(said)
+        if found is None:
+            continue
+        words = found["when"].removeprefix("it ").strip(",") + (found.groupdict().get("year") or "")
+        if words in _NEXT_TO_TODAY:
+            if pattern is not _ASKS_YEAR:
+                yield "get_date", {"day": words} if words != "today" else {}
+        elif when := day_named(words):
+            past = re.search(r"\b(?:was|were|did)\b", said)
+            yield "get_date", {"when": when, "ask": "was" if past else "date"}
 
 
-def _amount(words: str) -> float | None:
-    """`3`, `an`, `half an`, `two and a half`, `a couple of`; None if it is no number."""
-    bare = words.removesuffix(" and a half")
-    amount = _PARTS[bare] if bare in _PARTS else number_in(bare)
-    return amount if amount is None or bare == words else amount + 0.5
-
-
-def _weekday(words: str) -> str:
-    found = _WEEKDAY.fullmatch(words)
-    if found is None:
-        return ""
-    which = found["which"] or ""
-    return f"{'this ' if which == 'this' else ''}weekday {'-' if 'last' in which else ''}{_WEEKDAYS[found['day']]}"
-
-
-def _date(words: str) -> str:
-    iso = _ISO.fullmatch(words)
-    if iso is not None:
-        return iso["iso"]
-    found = _DATE.fullmatch(words)
-    if found is None:
-        return ""
-    month, day = _MONTHS[found["month"] or found["month2"]], int(found["day"] or found["day2"])
-    if not 1 <= day <= calendar.monthrange(2000, month)[1]:  # a leap year
-        return ""
-    return f"{found['year'] + '-' if found['year'] else ''}{month:02d}-{day:02d}"
-
-
-_QUESTIONS: tuple[tuple[re.Pattern[str], Callable[[str], str], str, str], ...] = (
-    (_ASKS_TIME, _time, "get_time", "time"),
-    (_ASKS_UNTIL, _clock, "get_time", "until"),
-    (_ASKS_UNTIL, _day, "get_date", "until"),
-    (_ASKS_YEAR, _day, "get_date", "date"),
-    (_ASKS_DATE, _day, "get_date", "date"),
-)
+_READERS: tuple[Callable[[str], Iterator[Asked]], ...] = (_times, _untils, _spans, _calendar, _dates)
