@@ -48,9 +48,19 @@ _WAVERS = re.compile(
     r"|stop|cancel|maybe|perhaps|later|don't|do not|never mind|forget (?:it|that))\b",
     re.IGNORECASE,
 )
-_ASKED_BACK = re.compile(r"\?[?!\s]*\Z(?<!why not\?)", re.IGNORECASE)  # "right?", "sure?", "go ahead?": no consent
+_ASKED_BACK = re.compile(r"\?[?!\s]*\Z")  # "right?", "sure?", "go ahead?": no consent
+_NEGATION = re.compile(r"(?:.*\b)?(?:don't|do not|never|not)\Z", re.IGNORECASE)
 _FIRST = re.compile(r"\Afirst\b|\bfirst\W*\Z", re.IGNORECASE)
-_POINTS = re.compile(r"(?:it|that|this|them|me)\b", re.IGNORECASE)  # to something: "make that, call it off"
+# To something: "make that, call it off", "the other one".
+_POINTS = re.compile(
+    r"(?:it|that|this|them|me|(?:the |an)?other\b|(?:something|anything) else|the (?:first|second|third|last) one)\b",
+    re.IGNORECASE,
+)
+# A request of its own: "delete the other one instead".
+_COMMANDS = re.compile(
+    r"(?:please )?(?:delete|remove|erase|open|close|list|show|read|run|search|find|look|move|copy|rename|create|tell|play|send|write|go|stop|cancel|click|type|forget|remember|do)\b",
+    re.IGNORECASE,
+)
 # A value does not begin with these, nor does it have them: "no, that's stupid", "no because I don't like it".
 _NO_VALUE = frozenset(
     {
@@ -121,6 +131,11 @@ class Parted(NamedTuple):
         return self.joint in _COORDINATES and len(self.lead.split()) > MAX_MERE_WORDS
 
     @property
+    def negates(self) -> bool:
+        """True for a "don't" that is about the rest: `don't take that as a yes`."""
+        return not self.joined and _NEGATION.match(self.lead) is not None
+
+    @property
     def opens(self) -> bool:
         """True if the lead may only be the beginning of a sentence."""
         return _MERE_OPENING.match(self.lead) is not None
@@ -168,7 +183,7 @@ def value_of(rest: str, *, bare: bool) -> str:
     value = _INSTEAD.sub("", left).rstrip(_MARKS + " ")
     if _POINTS.match(value):
         return ""
-    if changes or value != left:
+    if changes or (value != left and _is_value(words_of(value)) and not _COMMANDS.match(value)):
         return value
     return value if bare and _is_value(words_of(value)) else ""
 

@@ -30,6 +30,7 @@ SMALL = frozenset(
     | {"that", "the", "this", "to", "what's", "with", "you"}
 )
 _SMALL_WEIGHT = 0.4
+OWN = "my"  # small, but "the capital of Mongolia" is nothing that the user has told
 # Words that turn a request into something else: a sentence without them is never like one with them.
 TURNS = frozenset({"don't", "not", "never", "no", "nobody", "cannot", "can't", "won't", "without", "nothing"})
 TURNS |= {"did", "why", "if", "should", "took", "would", "was", "were", "shouldn't", "didn't", "wouldn't"}
@@ -106,7 +107,7 @@ def _worth_aligning(said: Sequence[str]) -> list[tuple[str, tuple[str, ...], flo
     turns = TURNS & there
     found = []
     for intent, words, fixed, whole in _known():
-        if turns - fixed:
+        if turns - fixed or (OWN in fixed and OWN not in there):
             continue
         shared = fixed & there
         if sum(map(weight, shared)) < SHARED * whole or len(words) > len(said) + MAX_LENGTH_GAP:

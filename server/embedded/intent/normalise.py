@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from server.embedded.intent.mending import imperative
 from server.embedded.intent.words import (
+    SaidWord,
     keys_of,
     with_contractions_whole,
     with_signs_said,
@@ -21,18 +22,20 @@ from server.embedded.intent.words import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from server.embedded.intent.words import SaidWord
-
 _POLITE_END = re.compile(
-    r"(?:\A|\s)(?:please|instead|thank you|thanks|jarvis|computer|for me|if you please)\Z",
+    r"(?:\A|\s)(?:please|instead|thank you|thanks|jarvis|computer|for me|if you please|(?:would|will|could|can) you"
+    r"|if you (?:don't|do not|wouldn't) mind|if (?:that's|it's|that is|it is) (?:possible|okay|ok|all right|alright)|if possible|when you (?:can|get a (?:chance|moment|minute))"
+    r"|real quick|by the way)\Z",
     re.IGNORECASE,
 )
 # Where these words belong to the one before them, or to what is told rather than asked for, they are no courtesy.
 _NO_COURTESY = re.compile(
     r"(?:\A|\s)(?:(?:wait|pray|vote|look|search|ask|call|sing|cry|care|speak|made|meant|written|only|just|all|not|good|bad|best|enough|much"
-    r"|room|time|place) for me|(?:says?|said|saying|pretty|word|words|phrase|title|called|named) (?:please|thank you|thanks)"
+    r"|room|time|place|is|are|was|were|it's|that's) for me|(?:says?|said|saying|pretty|word|words|phrase|title|called|named) (?:please|thank you|thanks)"
     r"|(?:no|many|of|with) (?:thanks|thank you))\Z"
-    r"|\A(?:please )?(?:remember|note|keep in mind|don't forget|do not forget|write down|make a note)\b.* for me\Z",
+    r"|\A(?:please )?(?:remember|note|keep in mind|don't forget|do not forget|write down|make a note|take a note|echo|say)\b.* (?:for me|you|can|could|may|might|mind|possible|okay|ok"
+    r"|all ?right|chance|moment|minute)\Z"
+    r"|\A(?:who|what|how|which|where)\b.*\b(?:would|will|could|can|are|is) you\Z",
     re.IGNORECASE,
 )
 _POLITE_START = re.compile(
@@ -48,15 +51,46 @@ _OPENING = re.compile(
 )
 # What may stand before a request, and is no courtesy of one word. After these, words approve nothing: "let's go", "no, do it".
 _LOOSE = re.compile(
-    r"\A(?:(?:i want|i need|i would like|i'd like)(?: you)? to(?: (?:know|see|have|hear))?|let's|let us"
+    r"\A(?:(?:i want|i need|i would like|i'd like)(?: you)? to(?: (?:know|see|have|hear)(?! about\b))?|let's|let us"
+    r"|i (?:want|need|would like)(?= (?:the|a|an)\b)|(?:do you have |have you got |got )?any idea|(?:do|would) you know|(?:can|could|may) i (?:just )?ask(?: you)?|any chance you know"
+    r"|(?:could|can) you (?:please )?tell me|tell me|yeah|quick question|question|by the way|also|listen"
     r"|would you mind(?: telling me)?|(?:would you )?be so (?:kind|good)(?: and| as to)|kindly|i (?:was wondering|wonder)"
     r"|do you happen to know|do you (?:think|suppose) you (?:can|could)|(?:is there )?any chance you (?:can|could)|i(?: would|'d) (?:appreciate it if|love it if)"
     r" you (?:can|could|would)|(?:is it|would it be) possible (?:for you )?to|go on and|(?:can|could|may|might) (?:i|we)(?: please)? (?:have|get|see|know|hear)"
     r"|maybe|perhaps|possibly|quickly|just|like|no|nope|wait|sorry|thanks|thank you|great|good|perfect|wrong|i meant|i said"
-    r"|excuse me|you (?:can|may|could)|lets|let me(?: see)?|go ahead and|i (?:wanna|gotta)|i'd love to|gimme)\s+(?=\w)",
+    r"|excuse me|you (?:can|may|could)|lets|let me(?: see)?|go ahead and|i (?:wanna|gotta)|i'd love to|gimme|do me a favou?r and|(?:can|could|shall) we|over there(?= in\b)|so|hey|ok|okay|one (?:more )?(?:thing|question)|then|next|look)\s+(?=\w)",
     re.IGNORECASE,
 )
-
+# `what time it is`, `how far Paris is`, as one says behind "do you know". "It'd be" is not the question's either.
+_SUBJECT = r"(?:the|my|a|an|your) \w+(?: \w+){0,3}?"
+_INDIRECT = re.compile(
+    r"\A(?:(?P<asks>(?:what|which) (?:time|hour|day|date|week|month|year)|(?:what|which) day of the week|what|who) (?P<who>it|"
+    rf"{_SUBJECT})|(?P<asks_how>how (?:far|long) (?:off|away)|how many \w+|how (?!many|much)\w+|where|when) (?P<whom>{_SUBJECT}|\w+))"
+    r"(?:(?: (?P<verb>is|are|was|were|will be|would be))|(?P<short>'d|'ll) be|(?P<is>'s))(?P<rest>(?: (?:in|at|on|over|right|now|from|until|till|to|for)\b.*)?)\Z",
+    re.IGNORECASE,
+)
+_VERBS = frozenset(
+    {
+        "is",
+        "are",
+        "was",
+        "were",
+        "do",
+        "does",
+        "did",
+        "will",
+        "would",
+        "can",
+        "could",
+        "should",
+        "has",
+        "have",
+        "to",
+        "much",
+        "many",
+    }
+)
+_WHOLE_VERB = {"'d": "would be", "'ll": "will be"}
 
 # "would you mind opening …"
 _MIND = re.compile(r"(?:(?:would|do) you )?mind (?!telling me)(?=\w+ing\b)", re.IGNORECASE)
@@ -93,7 +127,34 @@ def loosely(words: Sequence[SaidWord]) -> list[SaidWord]:
         left = [imperative(rest[0]), *rest[1:]]
     while len(shorter := without_courtesy(_without_start(left, _LOOSE))) < len(left):
         left = shorter
-    return left
+    return _asked_directly(left) if left else left
+
+
+def _asked_directly(words: Sequence[SaidWord]) -> list[SaidWord]:
+    """`what time it is in Rome` as `what time is it in Rome`."""
+    found = _INDIRECT.match(keys_of(words))
+    asks, who = (found["asks"] or found["asks_how"], found["who"] or found["whom"]) if found else ("", "")
+    if found is None or who.split()[0].lower() in _VERBS:
+        return list(words)
+    first, *more = (found["verb"] or _WHOLE_VERB.get(found["short"] or "", "is")).split()
+    order = [*asks.split(), first, *who.split(), *more]
+    rest = len(found["rest"].split())
+    return [*(SaidWord(word, word) for word in order), *words[len(words) - rest :]]
+
+
+_TOLD_FIRST = re.compile(
+    r"(?P<fact>(?:i|i'm|i've|my|our|we|we're|he|she|they|the|his|her|their|there's|it's)\b.+?)"
+    r"(?:[,.;!]|,? by the way,?|,? btw,?| [-–—]|,? so|,? and|,? please)(?: so| and| please| can you| could you)*"
+    r" (?:(?:please )?(?:remember|don't forget|do not forget|note|save|keep) (?:that|it|this)(?: down| in mind)?|(?:write|note|jot) (?:that|it|this) down)"
+    r"(?: for (?:me|later))?(?:,? please)?[.!]*\Z",
+    re.IGNORECASE,
+)
+
+
+def told_last(text: str) -> str:
+    """`I live in Berlin, remember that` as `remember that I live in Berlin`; empty for anything else."""
+    found = _TOLD_FIRST.fullmatch(" ".join(text.split()))
+    return f"remember that {found['fact']}" if found else ""
 
 
 def readings(words: Sequence[SaidWord]) -> list[list[SaidWord]]:

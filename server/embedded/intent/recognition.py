@@ -23,7 +23,7 @@ from server.embedded.intent.dates import date_asked
 from server.embedded.intent.entities import NoEntityError, clean, url_of
 from server.embedded.intent.likeness import NEVER, nearest
 from server.embedded.intent.mending import misheard, mistyped
-from server.embedded.intent.normalise import loosely, readings, without_courtesy
+from server.embedded.intent.normalise import loosely, readings, told_last, without_courtesy
 from server.embedded.intent.several import FREE, requests_of
 from server.embedded.intent.sums import sum_of
 from server.embedded.intent.words import (
@@ -55,7 +55,8 @@ GREETINGS = frozenset({"greeting", "how_are_you"})  # behind a yes, these are sa
 SMALL_TALK = frozenset({"greeting", "thanks", "how_are_you"})  # before a request
 SURE, OPEN, GUESSED = 0.95, 0.9, 0.6  # confidence: all words named by the template; with open slots; an open question
 _DECLINED = re.compile(
-    r"(?:don't|do not|never|you (?:must|should) not|i (?:don't|do not) want you to) (?!(?:ever )?forget\b)(?P<rest>.+)",
+    r"(?:(?:no|please|wait|actually|sorry) )*(?:don't|do not|never|you (?:must|should) not|i (?:don't|do not) (?:want|need)(?: you)?(?: to(?: know)?)?)"
+    r" (?!(?:ever )?forget\b|let me forget\b)(?P<rest>.+)",
     re.IGNORECASE,
 )
 _HOW_TO = re.compile(r"(?:how|why|when|whether|what|ways?) ", re.IGNORECASE)  # a query that may name several acts
@@ -137,16 +138,20 @@ def _as_said(repaired: Sequence[str], words: Sequence[SaidWord]) -> list[SaidWor
 
 def _judged(text: str, *, mend: bool) -> list[IntentCandidate]:
     ways = readings(words_of(text))
+    if (named := keys_of(loosely(words_of(text))).lower()) in templates.document()["sites"] and " " in named:
+        return [IntentCandidate("open_page", OPEN, {"url": url_of(named)})]  # "Google Maps" is no search for maps
     guesses: list[IntentCandidate] = []
     for way in ways:
         fitting = by_template(way)
         if fitting and fitting[0].confidence > GUESSED:
             return fitting
         guesses = guesses or fitting
+    asked: list[IntentCandidate] = []
     for loose in dict.fromkeys(tuple(loosely(words)) for words in (words_of(text), *ways[-1:])):
         fitting = by_template(loose)
         if fitting and fitting[0].confidence > GUESSED and not _risky(fitting[0]):
             return fitting
+        asked = asked or [guess for guess in fitting if guess.intent == "web_search" and guess.confidence == GUESSED]
     if not mend:
         return [address] if not guesses and (address := _address(text)) else guesses
     # Repairing keeps only letters. A sentence with digits or signs was typed, and nothing in it is misheard.
@@ -157,7 +162,7 @@ def _judged(text: str, *, mend: bool) -> list[IntentCandidate]:
     if not guesses and not likely and (address := _address(text)):
         return [address]
     near = [guess for guess in likely if not guesses or guess.confidence >= CLOSER * NEARLY]
-    return _each_once([*near, *guesses])
+    return _each_once([*near, *guesses]) or asked
 
 
 def _risky(guess: IntentCandidate) -> bool:
@@ -222,6 +227,8 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
             return rest if _asks(rest[0]) else (lead,) if rest[0].intent in ANSWERS else found
         if lead.intent == "no" and part.shares_verb:
             continue
+        if lead.intent == "no" and part.negates and lead.confidence >= OPEN:
+            return found if answers else (found[0], IntentCandidate("no", OPEN), *found[1:])
         if lead.intent in ANSWERS and lead.confidence >= OPEN:
             rest = _requests(part.rest)
             better = part.joined and _asks(rest[0]) and (answers or rest[0].confidence > found[0].confidence)
@@ -236,6 +243,7 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
 
 
 def _requests(text: str) -> tuple[IntentCandidate, ...]:
+    text = told_last(text) or text
     whole = _one_request(text)
     aside = whole[0].confidence >= OPEN and whole[0].intent in ASIDE
     if not aside and whole[0].entities.get("command") != "echo":

@@ -45,6 +45,7 @@ _JOINERS = re.compile("[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]")  # variants and ski
 _BEFORE_IS = frozenset(
     ["what", "where", "who", "when", "how", "why", "which", "that", "this", "it", "he", "she", "there", "here"]
 )
+_NAMING = frozenset({"what", "which", "how"})  # "what day's tomorrow"
 _VERBS = frozenset(
     [
         "is",
@@ -191,7 +192,13 @@ def _asks(before: Sequence[str]) -> bool:
 
 def with_contractions_whole(words: Sequence[SaidWord]) -> list[SaidWord]:
     """`where's` is `where is`, `i'm` is `i am`, with or without the apostrophe; not `my dad's`."""
-    return [whole for word in words for whole in ([word] if _possessive(word) else _whole(word))]
+    return [
+        whole
+        for at, word in enumerate(words)
+        for whole in (
+            [word] if _possessive(word) and not (at and words[at - 1].key.lower() in _NAMING) else _whole(word)
+        )
+    ]
 
 
 def _possessive(word: SaidWord) -> bool:

@@ -19,7 +19,7 @@ SAID: list[tuple[str, str, dict[str, Any]]] = [
     ("current time", "get_time", {}),
     ("what's the current time over in Sydney?", "get_time", {"place": "Sydney"}),
     ("What time do you have?", "get_time", {}),
-    ("what day is christmas this year", "get_date", {"when": "12-25", "ask": "date"}),
+    ("what day is christmas this year", "get_date", {"when": "12-25 in +0 year", "ask": "date"}),
     ("what month are we in", "get_date", {"part": "month"}),
     ("what year is this", "get_date", {"part": "year"}),
     ("what week are we in", "get_date", {"part": "week"}),
