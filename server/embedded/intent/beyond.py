@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from server.embedded.intent.entities import is_file, written
-from server.embedded.intent.normalise import without_courtesy
+from server.embedded.intent.normalise import loosely, without_courtesy
 from server.embedded.intent.words import keys_of, said_by, with_contractions_whole, without_hesitations, words_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ TABS = "reload pages, go forward, or open and close tabs"
 TYPING = "type into pages"
 WRITING = "write into files"
 EVERYTHING = "forget everything at once"
+BUYING = "order, buy or book things"
 LISTS = "keep lists. Say, for example: remember to buy milk"
 
 _CLOCK = r"(?:timers?|alarms?|alarm clock|stop ?watch|reminders?|count ?down)"
@@ -89,11 +90,18 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = (
         TABS,
     ),
     (re.compile(r"(?:open|new) (?:an? |the )?(?:new |another )?(?:tab|window)\Z"), TABS),
+    (
+        re.compile(
+            r"(?:order|buy|book|reserve|get) (?:me|us) (?:an? |some |the |two )?(?:\w+ )?(?:pizza|food|taxi|cab|uber|flight|ticket|table|room|hotel|coffee)s?\b"
+        ),
+        BUYING,
+    ),
+    (re.compile(r"(?:order|buy|book|reserve) (?:(?:me|us) )?(?:an?|some|the|two|three|four) \w"), BUYING),
     (re.compile(r"type .+ (?:in|into) "), TYPING),
     (re.compile(r"(?:write|append|save|put|add) .+ (?:to|into|in) (?:the |my )?file\b"), WRITING),
     (
         re.compile(
-            r"(?:forget|delete) (?:everything|all)(?: (?:about me|you (?:know|remember)(?: about me)?|of it))?\Z|(?:forget|delete) (?:all )?my notes\Z"
+            r"(?:forget|delete|wipe|erase|clear|remove) (?:everything|it all|all)(?: (?:about me|you (?:know|remember)(?: about me)?|of it))?\Z|(?:forget|delete) (?:all )?my notes\Z"
         ),
         EVERYTHING,
     ),
@@ -106,10 +114,10 @@ _DELETED = re.compile(r"(?:delete|remove|erase|trash|get rid of|throw away|wipe)
 def beyond(text: str) -> str:
     """What is asked for and cannot be done, to be said after "I cannot"; empty for anything else."""
     words = with_contractions_whole(without_courtesy(without_hesitations(words_of(text))))
-    key = keys_of(words).lower()
-    for pattern, cannot in _ASKED:
-        if pattern.match(key):
-            return cannot
+    for key in dict.fromkeys(keys_of(way).lower() for way in (words, with_contractions_whole(loosely(words)))):
+        for pattern, cannot in _ASKED:
+            if pattern.match(key):
+                return cannot
     written_to = _WRITTEN.fullmatch(said_by(words).rstrip(".?!, "))
     if written_to and is_file(written(written_to["name"])):
         return WRITING

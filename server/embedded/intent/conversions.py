@@ -36,6 +36,7 @@ def _patterns() -> tuple[Pattern[str], ...]:
         re.compile(pattern)
         for pattern in (
             rf"{_LEAD}{given} (?:in|into|to|as) {into}\Z",
+            rf"(?:i'm|i am|it's|it is|i weigh|i have|that's|that is|if (?:it's|it is|i'm|i am))? ?(?P<given>.+?),? (?:what|how (?:much|many|tall|long|far)) (?:is|are) (?:that|it|they) (?:in|into|as) {into}\Z",
             rf"how (?:many|much) {into} (?:are|is) (?:there )?(?:in )?{given}\Z",
             rf"how (?:many|much) {into} (?:are )?(?:in|per|to) {given}\Z",
             rf"how (?:many|much) {into} (?:do|does) {given} (?:have|make|contain)\Z",

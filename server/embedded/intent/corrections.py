@@ -32,6 +32,7 @@ _CERTAIN_AFTER_MARK = "i mean|i meant|correction"  # "by boss I mean Ada", "erro
 _CUE = re.compile(
     rf"(?:(?P<certain>{_CERTAIN})|(?P<after_mark>{_CERTAIN_AFTER_MARK})|no|nope|nah|wait|hang on|hold on|sorry|excuse me|oops|actually|rather)(?= |\Z)"
 )
+_IT_IS = re.compile(r"(?:that )?(?:it's|it is|he's|he is|she's|she is|they're|they are)(?= )")
 _JOINING = re.compile(r"(?:oh|well|but)(?= )")  # beside cues: "oh no", "no, well, rather"
 _NO_CUE_AFTER = frozenset({"do", "did", "what", "when", "which", "you", "if"})  # "what do I mean by"
 _SAID_TWICE = frozenset(
@@ -249,7 +250,8 @@ def _cue_at(words: Sequence[SaidWord], start: int) -> _Cue | None:
 
 def _means_it(words: Sequence[SaidWord], cue: _Cue) -> bool:
     before = words[cue.start - 1].key.lower()
-    if before in _SAID_TWICE or words[cue.end].key.lower() in _NO_REPAIR or _in_quotes(words[: cue.start]):
+    repair = _without_subject(list(words[cue.end :]))[0].key.lower()
+    if before in _SAID_TWICE or repair in _NO_REPAIR or _in_quotes(words[: cue.start]):
         return False
     if _QUOTING & _keys(words[max(0, cue.start - QUOTED_WORDS) : cue.start]):
         return False
@@ -263,7 +265,10 @@ def _candidates(words: Sequence[SaidWord], cue: _Cue) -> Iterator[str]:
     before, after = list(words[: cue.start]), list(words[cue.end :])
     if len(after) > 1 and after[0].key.lower() in _ONLY:
         del after[0]
+    if not before[-1].key and len(before) > 1:  # a dash
+        del before[-1]
     before[-1] = replace(before[-1], said=before[-1].said.rstrip(_MARKS) or before[-1].said)
+    after = _without_subject(after)
     repair = after[: next((at for at, word in enumerate(after, 1) if word.said.endswith((",", ";"))), len(after))]
     certain = cue.certain or cue.set_off
     if certain and len(repair) > 1:
@@ -275,6 +280,13 @@ def _candidates(words: Sequence[SaidWord], cue: _Cue) -> Iterator[str]:
     if certain and len(repair) <= MAX_REPAIR_WORDS:
         yield said_by([*before[: _phrase(before, len(repair))], *after])
         yield said_by([*before[: max(1, len(before) - len(repair))], *after])
+
+
+def _without_subject(after: list[SaidWord]) -> list[SaidWord]:
+    """`that it's Dr Jones` as `Dr Jones`."""
+    keys = " ".join(word.key.lower() for word in after[:3])
+    found = _IT_IS.match(keys)
+    return after[len(found[0].split()) :] if found and len(after) > len(found[0].split()) else after
 
 
 def _retraced(before: Sequence[SaidWord], after: Sequence[SaidWord]) -> Iterator[str]:

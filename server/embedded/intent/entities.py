@@ -31,7 +31,7 @@ _SET_OFF_BY_QUOTES = frozenset(
         "source",
         "named_source",
     }
-    | {"target", "searched", "named_searched"}
+    | {"target", "searched", "named_searched", "line_file", "counted_file", "pattern_file", "measured", "measured_file"}
 )
 _QUOTED = frozenset({'""', "''", "«»", "»«", '„"', "‚'", "‹›", "「」"})  # “” and ‘’ are straight by then
 _FINAL_IN_QUOTES = ".,;:"  # American typesetters put these inside: click on "Next."
@@ -72,7 +72,7 @@ _POINTING = re.compile(
     re.IGNORECASE,
 )  # to what is asked for
 _ABOUT_NOTHING = re.compile(
-    r"(?:it|that|this|there|up|you|yours?|i|me|my|mine|he|she|they|we|going|wrong|happening)(?: .*)?\Z|(?:the|a|an)\Z",
+    r"(?:it|that|this|there|up|more|you|yours?|i|me|my|mine|he|she|they|we|going|wrong|happening)(?: .*)?\Z|(?:the|a|an)\Z",
     re.IGNORECASE,
 )
 _NO_FIRST_NAME = re.compile(
@@ -82,6 +82,10 @@ _NO_FIRST_NAME = re.compile(
     re.IGNORECASE,
 )
 _FIGURE = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?")
+
+_TELLS_NOTHING = re.compile(
+    r"(?:(?:of|about) )?(?:me|it|us|him|her|them|that|this|things|stuff|something)|when (?:we|you|i)\b.*", re.IGNORECASE
+)
 
 Cleaned = tuple[dict[str, Any], bool]
 """The entities, and whether they are a guess."""
@@ -255,7 +259,56 @@ def _source(entities: dict[str, Any]) -> bool:
     source = entities.pop("named_source", "")
     if source and not is_file(written(source)):
         raise NoEntityError  # `move on to the next`
-    entities["args"] = [written(source or entities.pop("source")), written(entities.pop("target"))]
+    target = _without_its_kind(entities.pop("target"))
+    entities["args"] = [written(source or entities.pop("source")), written(target)]
+    return False
+
+
+def _without_its_kind(folder: str) -> str:
+    """`the archive folder` is archive."""
+    return re.sub(r"(?<=\S) (?:folder|directory)\Z", "", re.sub(r"\Athe (?=.+ (?:folder|directory)\Z)", "", folder))
+
+
+def _a_file(words: str) -> str:
+    """Raises NoEntityError for what does not look like the name of one."""
+    name = written(_PRECEDES_FILE.sub("", words))
+    if not is_file(name):
+        raise NoEntityError
+    return name
+
+
+def _line_file(entities: dict[str, Any]) -> bool:
+    """The first or last lines of a file."""
+    entities["args"] = ["-n", str(entities.pop("line_count", 1)), _a_file(entities.pop("line_file"))]
+    return False
+
+
+def _counted_file(entities: dict[str, Any]) -> bool:
+    entities["args"] = [entities.pop("counted"), _a_file(entities.pop("counted_file"))]
+    return False
+
+
+def _pattern_file(entities: dict[str, Any]) -> bool:
+    name = _a_file(entities.pop("pattern_file"))
+    words = _as_meant("label", entities.pop("pattern"))
+    if words.startswith("-"):
+        raise NoEntityError  # it would be a flag
+    entities["args"] = ["-i", words, name]
+    return False
+
+
+def _measured(entities: dict[str, Any]) -> bool:
+    entities["args"] = ["-s", "-h", written(_without_its_kind(entities.pop("measured")))]
+    return False
+
+
+def _measured_file(entities: dict[str, Any]) -> bool:
+    entities["args"] = ["-s", "-h", _a_file(entities.pop("measured_file"))]
+    return False
+
+
+def _kind_of_file(entities: dict[str, Any]) -> bool:
+    entities["args"] = [".", "-name", entities.pop("kind_of_file")]
     return False
 
 
@@ -293,8 +346,8 @@ def _number(name: str) -> Callable[[dict[str, Any]], bool]:
 
 
 def _fact(entities: dict[str, Any]) -> bool:
-    """Refuse `remember me` and `remember it`, which tell nothing."""
-    if entities["fact"].lower() in {"me", "it", "us", "him", "her", "them", "things", "stuff", "something"}:
+    """Refuse `remember me`, `make a note of it` and `remember when we met`, which tell nothing."""
+    if _TELLS_NOTHING.fullmatch(entities["fact"]):
         raise NoEntityError
     return False
 
@@ -321,6 +374,12 @@ _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "new_file": _new_file,
     "source": _source,
     "named_source": _source,
+    "line_file": _line_file,
+    "counted_file": _counted_file,
+    "pattern_file": _pattern_file,
+    "measured": _measured,
+    "measured_file": _measured_file,
+    "kind_of_file": _kind_of_file,
     "searched": _searched,
     "named_searched": _searched,
     "query": _query,

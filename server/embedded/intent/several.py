@@ -22,6 +22,13 @@ _JOINT = re.compile(
     re.IGNORECASE,
 )
 
+_MAKES = r"(?P<make>(?:create|make|add) (?:me )?(?:an? |the )?(?:new |empty )*(?P<kind>folder|directory|file) (?:called|named) )"
+# "create a folder called one and another called two"
+_ANOTHER = re.compile(
+    rf"\b{_MAKES}(?P<first>.+?),? (?:and|plus) (?:another|an?other one|a second|one|one more)(?: one| (?P=kind))? (?:called|named) ",
+    re.IGNORECASE,
+)
+
 Clear = str
 """The intent of a clear request; empty for anything else."""
 # What is remembered or echoed may have the words of a request: only "then" or the end of a sentence divides it from the next,
@@ -42,7 +49,7 @@ def requests_of(text: str, clear: Callable[[str], Clear]) -> list[str]:
         return seen[part]
 
     parts: list[str] = []
-    rest = text.strip()
+    rest = _ANOTHER.sub(r"\g<make>\g<first> and \g<make>", text.strip())
     while len(parts) < MAX_PARTS - 1 and (divided := _divided(rest, judged)):
         parts.append(divided[0])
         rest = divided[1]

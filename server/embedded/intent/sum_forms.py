@@ -14,8 +14,10 @@ _FORMS: tuple[tuple[str, str, str | int, str | int], ...] = (
     ("add A and|to B", "plus", "A", "B"),
     ("sum A and B", "plus", "A", "B"),
     ("sum of A and B", "plus", "A", "B"),
-    ("take|subtract|deduct A from|off B", "minus", "B", "A"),
+    ("take|subtract|deduct|knock A from|off B", "minus", "B", "A"),
     ("take away A from B", "minus", "B", "A"),
+    ("take A away from B", "minus", "B", "A"),
+    ("how many times does|do A go into|in B", "divided by", "B", "A"),
     ("difference between|of A and B", "minus", "A", "B"),
     ("multiply A by|and|with B", "times", "A", "B"),
     ("product of A and B", "times", "A", "B"),
@@ -36,6 +38,10 @@ _FORMS: tuple[tuple[str, str, str | int, str | int], ...] = (
     ("A to the power of B", "power", "A", "B"),
     ("A to the power B", "power", "A", "B"),
     ("A to the B", "power", "A", "B"),
+    *(
+        (f"A to the {nth} power", "power", "A", n)
+        for n, nth in enumerate(("second", "third", "fourth", "fifth", "sixth"), 2)
+    ),
     ("A ^ B", "power", "A", "B"),
     ("square root of|from A", "root", "A", 2),
     ("square root A", "root", "A", 2),
@@ -51,7 +57,7 @@ _FORMS: tuple[tuple[str, str, str | int, str | int], ...] = (
     ("B and|with A percent more", "plus percent", "B", "A"),
     ("A percent more than B", "plus percent", "B", "A"),
     ("A percent less than B", "minus percent", "B", "A"),
-    ("subtract|take|deduct A percent from|off B", "minus percent", "B", "A"),
+    ("subtract|take|deduct|knock A percent from|off B", "minus percent", "B", "A"),
     ("decrease|reduce|lower B by A percent", "minus percent", "B", "A"),
     ("B minus|less|-|−|– A percent", "minus percent", "B", "A"),
     ("A percent off|discount|from B", "minus percent", "B", "A"),

@@ -19,9 +19,15 @@ MAX_GLUED_DIGITS = 3  # `7-2` is a sum, `555-1234` a telephone number
 
 _LEAD = re.compile(
     r"(?:(?:so|and|ok|okay|well|then|now),? )?(?P<lead>(?:what is|what's|what’s|whats|how much is|what would|how much would|what does|tell me what|do you know what"
-    r"|calculate|compute|work out|tell me how much|tell me|what do (?:you|i|we) get (?:if|when) (?:you|i|we))\b)? ?"
+    r"|calculate|compute|work out|tell me how much|tell me|what do (?:you|i|we) get (?:if|when) (?:you|i|we)"
+    r"|what(?=.* (?:is|makes?|equals?)\W*\Z)|how many is|how many are|if (?:you|i|we))\b)? ?"
 )
 _END_MARKS = "=?.!, "
+_WHAT_EACH_PAYS = re.compile(
+    r",? (?:how much|what) (?:is that|do we each (?:pay|get|owe)|does (?:each|everyone|everybody|each of us|each person|one) (?:pay|get|owe|have))(?: each)?\Z"
+)
+_DOZENS = re.compile(r"(?P<count>.+?) (?P<of>dozens?|scores?|gross)\Z")
+_IN_ONE = {"dozen": 12, "score": 20, "gros": 144}
 _END_WORDS = (
     "equals",
     "equal",
@@ -219,6 +225,10 @@ def sum_of(text: str) -> Sum | None:
     body = _without_end(spaced[found.end() if found else 0 :], factorial=lead)
     if not body or body in _NAMES or _DATED.match(body) or _TIME.match(body) or not (lead or _may_stand_alone(body)):
         return None
+    if lead and body == "half a dozen":
+        return Sum({"first": 12, "operation": "divided by", "second": 2})
+    if (dozens := _DOZENS.match(body)) and (count := number_in(dozens["count"])) is not None:
+        return Sum({"first": count, "operation": "times", "second": _IN_ONE[dozens["of"].removesuffix("s")]})
     tokens = _tokens(_without_currency(body))
     read = _read(tokens, asked=lead) if tokens else None
     beyond = read is None and len(body) <= MAX_FIGURES and _FIGURES.match(body)
@@ -229,7 +239,7 @@ def _without_end(body: str, *, factorial: bool) -> str:
     """`5 + 3 equals?` as `5 + 3`. `factorial`: the sign of `what is 5!` belongs to the sum."""
     if factorial and _FACTORIAL.match(body):
         return body.rstrip("?=., ")
-    left = body.rstrip(_END_MARKS)
+    left = _WHAT_EACH_PAYS.sub("", body.rstrip(_END_MARKS))
     for word in _END_WORDS:
         left = left.removesuffix(f" {word}").rstrip(_END_MARKS)
     return left

@@ -173,12 +173,32 @@ def _processors(facts: Facts, lines: list[str]) -> str:
     return "run_nproc"
 
 
+def _counted_in(facts: Facts, lines: list[str]) -> str:
+    """Facts of `wc -l notes.txt`."""
+    number, _, name = lines[0].strip().partition(" ")
+    noun = next((noun for flag, noun in _COUNTED.items() if flag in str(facts.get("args", ""))), "")
+    if len(lines) != 1 or not noun or not number.isdecimal() or not name:
+        return ""
+    facts |= {"count": counted(int(number), noun), "target": name}
+    return "run_wc"
+
+
+def _size(facts: Facts, lines: list[str]) -> str:
+    """Facts of `du -s -h photos`."""
+    size, _, name = lines[0].partition("\t")
+    if len(lines) != 1 or not name:
+        return ""
+    facts |= {"size": spoken_size(size), "target": name}
+    return "run_du"
+
+
 def _found_files(facts: Facts, lines: list[str]) -> str:
     names = [line.removeprefix("./") for line in lines]
     facts |= {"count": counted(len(names), "file"), "names": spoken_names(names)}
     return "run_find"
 
 
+_COUNTED = {"-l": "line", "-w": "word", "-m": "character"}
 _COMMANDS: dict[str, Callable[[Facts, list[str]], str]] = {
     "df": _disk,
     "free": _memory,
@@ -187,6 +207,8 @@ _COMMANDS: dict[str, Callable[[Facts, list[str]], str]] = {
     "pwd": _one_line("run_pwd"),
     "hostname": _one_line("run_hostname"),
     "nproc": _processors,
+    "wc": _counted_in,
+    "du": _size,
     "echo": _one_line("run_echo", as_told),
     "find": _found_files,
 }
