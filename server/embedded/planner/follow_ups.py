@@ -6,12 +6,16 @@ Each is turned into the whole request, as if the user had said it, in view of th
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from server.embedded.intent.answers import value_of
 from server.embedded.intent.corrections import corrections
+from server.embedded.intent.figures import in_figures
+from server.embedded.intent.moments import MONTHS
 from server.embedded.intent.recognition import ANSWERS, ASIDE, GUESSED, OPEN, SEVERAL, UNKNOWN, recognise
 from server.embedded.planner.acts import OF_FILES, Act, outcome_of
+from server.embedded.planner.recipes import points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -61,10 +65,31 @@ _MERE_PHRASE = re.compile(
     r"(?:(?:in|on|at|for|until|till|to|from) \S+(?: \S+){0,2}|today|tomorrow|yesterday)", re.IGNORECASE
 )  # "in Lima?"
 _NOBODY = re.compile(r"(?:you|me|him|her|them|us|now|then|so|why|how)\b", re.IGNORECASE)
-_CORRECTED = re.compile(r"(?:(?:no|sorry|wrong|wait|oh)[,.]? )*i (?:meant|mean|said) (?P<that>.+)", re.IGNORECASE)
+_CORRECTED = re.compile(
+    r"(?:(?:no|sorry|wrong|wait|oh|actually|oops)[,.]? )*i (?:meant|mean|said) (?P<that>.+)", re.IGNORECASE
+)
+# "no, that it's queen", "sorry, at four": what was told is corrected
+_RETOLD = re.compile(
+    r"(?:(?:(?P<no>no|nope|wrong|not that|actually|i (?:mean|meant)|correction|rather)|sorry|oops|wait|oh)[,.:]? )+(?:that )?(?P<it>(?:it|that|he|she)(?:'s| is| was) |they(?:'re| are) )?"
+    r"(?:actually |rather )?(?P<value>.+)",
+    re.IGNORECASE,
+)
+_NO_VALUE = re.compile(
+    r"(?:not\b|\w+ing\b|(?:fine|okay|ok|good|right|true|wrong|nothing|enough|late|time|all|that|it|you|me|i|we)\b)",
+    re.IGNORECASE,
+)
+MAX_RETOLD_WORDS = 5
+TOLD = frozenset({"remember", "remember_fact"})
 _AGAIN = re.compile(r"(?:please )?(?:do (?:it|that|the same) )?(?:again|once more|one more time)", re.IGNORECASE)
 _RESULT = re.compile(r"(?:\bis|\bare|That is)(?: about)? (?P<number>-?\d+(?:\.\d+)?)\b[^\d]*\Z")
 _THAT = re.compile(r"\b(?:that|it|the result)\b", re.IGNORECASE)
+_THEN = re.compile(r"\b(?:then|that day|that date|that time)\b", re.IGNORECASE)
+_MONTH = "|".join(month for month in MONTHS if len(month) > len("jan"))
+_MOMENT = re.compile(
+    rf"(?:{_MONTH}|may) \d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?|(?:the )?\d{{1,2}}(?:st|nd|rd|th) (?:of )?(?:{_MONTH}|may)(?:,? \d{{4}})?|\d{{1,2}}:\d\d ?[ap]m\b"
+)
+_QUANTITY = re.compile(r"-?\d+(?:\.\d+)? (?:degrees )?[a-z]+(?: per hour)?", re.IGNORECASE)
+_INTO_THERE = re.compile(r"(?<=\s)there\Z", re.IGNORECASE)
 _IT = re.compile(r"\b(?:it|this|that(?: (?:one|file|folder|page))?|the (?:file|folder|page)\Z)\b", re.IGNORECASE)
 _MAKE = re.compile(r"(?:no,? )?make (?:it|that)\b", re.IGNORECASE)
 _THERE = re.compile(r"\b(?:in |over )?there\b", re.IGNORECASE)
@@ -80,8 +105,9 @@ def whole_request(text: str, intent: str, turns: Sequence[planner_pb2.Turn]) -> 
         return None
     earlier = turns_before(turns, text)
     asked = next((turn.text for turn in reversed(earlier) if turn.role == "assistant"), "").strip()
-    whole = _in_full(text, asked, acts(earlier))
-    return recognise(whole)[0] if whole else None
+    before = acts(earlier)
+    whole = _in_full(text, asked, before)
+    return _replacing(recognise(whole)[0], text.strip(), asked, before) if whole else None
 
 
 def turns_before(turns: Sequence[planner_pb2.Turn], text: str) -> Sequence[planner_pb2.Turn]:
@@ -94,8 +120,11 @@ def acts(turns: Iterable[planner_pb2.Turn]) -> list[Act]:
     """What was asked in these turns, oldest first. What somebody else has answered, a language model, is not known here."""
     found: list[Act] = []
     for said, asked, reply in _exchanges(turns):
-        whole = _in_full(said, asked, found) or said
+        completed = _in_full(said, asked, found)
+        whole = completed or said
         guess = recognise(whole)[0]
+        if completed:
+            guess = _replacing(guess, said, asked, found)
         if guess.intent == SEVERAL:
             requests = [str(request) for request in guess.entities["requests"]]
             found += [Act(request, recognise(request)[0], reply) for request in requests]
@@ -130,7 +159,11 @@ def _exchanges(turns: Iterable[planner_pb2.Turn]) -> Iterator[tuple[str, str, st
 
 def _stands_alone(guess: IntentCandidate, text: str) -> bool:
     """True for a clear request that cannot be about what was said before. A bare `python` is a site, or an answer."""
-    if guess.intent in _OPEN | _POINTING or (guess.intent == "open_page" and " " not in text.strip()):
+    if (
+        guess.intent in _OPEN | _POINTING
+        or points(guess.entities)
+        or (guess.intent == "open_page" and " " not in text.strip())
+    ):
         return "cannot" in guess.entities
     return guess.confidence > GUESSED
 
@@ -151,11 +184,15 @@ def _in_full(text: str, asked: str, before: Sequence[Act]) -> str:
     if _stands_alone(guess, text):
         return ""
     unknown = guess.intent == UNKNOWN or guess.confidence < GUESSED
-    whole = (_if_clear(_answer(said, asked)) if unknown else "") or (
-        _of_the_result(said, asked) if _THAT.search(said) else ""
+    whole = (
+        (_if_clear(_answer(said, asked)) if unknown else "")
+        or _of_what_was_told(said, asked, before)
+        or (_of_the_result(said, asked) if _THAT.search(said) else "")
     )
     if whole or not before:
         return whole
+    if retold := _retold(said, before[-1]):
+        return retold
     if before[-1].done and not _MAKE.match(said):  # what was made is renamed; what was not gets another name
         return _pointed(said, guess, before[-1]) or _varied_act(said, before)
     return _varied_act(said, before) or _pointed(said, guess, before[-1])
@@ -194,6 +231,20 @@ def _of_the_result(said: str, asked: str) -> str:
     return whole if guess.intent == "calculate" and guess.confidence >= OPEN else ""
 
 
+def _of_what_was_told(said: str, asked: str, before: Sequence[Act]) -> str:
+    """`how long until then` of the day or time that was told last, `how many weeks is that` of the quantity."""
+    told = [asked, *([before[-1].said] if before else [])]
+    if _THEN.search(said):
+        moments = (day[0] for text in told for day in reversed([*_MOMENT.finditer(in_figures(text))]))
+        ways = (_THEN.sub(moment, _ALSO.sub("", said, count=1), count=1) for moment in moments)
+        return next((way for way in ways if recognise(way)[0].entities.get("ask")), "")
+    if not _THAT.search(said):
+        return ""
+    quantities = reversed([*_QUANTITY.finditer(asked)])
+    ways = (_THAT.sub(quantity[0], _ALSO.sub("", said, count=1), count=1) for quantity in quantities)
+    return next((way for way in ways if recognise(way)[0].intent == "convert"), "")
+
+
 def _pointed(said: str, guess: IntentCandidate, last: Act) -> str:
     """`undo that`, `open it`, `delete it`, `the second one`, `and the date there?`, said of the last act."""
     if guess.intent == "undo":
@@ -205,7 +256,10 @@ def _pointed(said: str, guess: IntentCandidate, last: Act) -> str:
     of_it = last.name in OF_FILES or (last.name == "open_page" and not last.done)
     if guess.intent in _POINTING and (guess.entities or not of_it):
         return ""
-    ways = [_IT.sub(last.its.replace("\\", r"\\"), said, count=1)] if last.its and _IT.search(said) else []
+    its = last.its.replace("\\", r"\\")
+    ways = [_IT.sub(its, said, count=1)] if its and _IT.search(said) else []
+    if its and points(guess.entities):
+        ways.append(_INTO_THERE.sub(its, said))
     if last.place and _THERE.search(said):
         ways.append(_THERE.sub(last.place.replace("\\", r"\\"), said, count=1))
     ways += [_ALSO.sub("", way, count=1) for way in ways if _ALSO.match(way)]
@@ -239,6 +293,29 @@ def _varied_act(said: str, before: Sequence[Act]) -> str:
     frames = (form.format(value) for form in _FRAMES.get(last.guess.intent, ()) for value in (bare, rest))
     replaced = (way for value in (bare, rest) for way in corrections(f"{last.said}, I mean {value}"))
     return _first_like(last.guess, [*replaced, *frames, f"{last.said} {rest}"])
+
+
+def _retold(said: str, last: Act) -> str:
+    """What the user told, corrected: `no, that it's queen`. By a mere "sorry", only a number, a day or the like takes another's place."""
+    found = _RETOLD.fullmatch(said) if last.name in TOLD else None
+    value = found["value"] if found else ""
+    if found is None or len(value.split()) > MAX_RETOLD_WORDS or _NO_VALUE.match(value) or _answers(value):
+        return ""
+    if found["no"] and found["it"] and last.name == "remember":
+        return f"remember that my {last.guess.entities['attribute']} is {value}"
+    ways = corrections(f"{last.said}, I mean {value}" if found["no"] else f"{last.said}, sorry {value}")
+    kept = (way for way in ways if recognise(way)[0].entities.get("fact") != value)
+    return _first_like(last.guess, [*kept, *ways])  # rather "we need brakes" than mere "brakes"
+
+
+def _replacing(guess: IntentCandidate, said: str, asked: str, before: Sequence[Act]) -> IntentCandidate:
+    """The note that takes the place of the one it corrects."""
+    last = before[-1] if before else None
+    corrects = _CORRECTED.fullmatch(said) or _RETOLD.fullmatch(said) or _MAKE.match(said)
+    if last is None or not corrects or asked in ASKED or {last.name, guess.intent} != {"remember_fact"}:
+        return guess
+    kept = last.guess.entities
+    return replace(guess, entities=guess.entities | {"in_place_of": kept.get("in_place_of", kept["fact"])})
 
 
 def _takes_a_phrase(act: Act) -> bool:

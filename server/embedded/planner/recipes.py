@@ -36,6 +36,7 @@ _IN_WORDS = {
     "mv": "Move",
     "ln": "Link",
 }
+MOVES = frozenset({"mv", "cp"})
 NAMED = frozenset({"mkdir", "touch"})  # commands that need a name
 _ABOUT_SELF = frozenset({"me", "myself", "us"})
 
@@ -140,6 +141,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
             "site",
             "attribute",
             "fact",
+            "in_place_of",
             "topic",
             "command",
             "path",
@@ -149,6 +151,8 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
             "day",
             "when",
             "ask",
+            "end",
+            "measure",
             "part",
             "cannot",
             "unit",
@@ -187,9 +191,17 @@ def missing(intent: str, entities: Entities) -> str:
     recipe = RECIPES.get(intent)
     if recipe is not None and recipe.unless in entities:
         return ""
-    if intent == "run_command" and entities.get("command") in NAMED and not entities.get("args"):
+    if intent == "run_command" and (
+        points(entities) or (entities.get("command") in NAMED and not entities.get("args"))
+    ):
         return "args"
     return next((name for name in recipe.needs if entities.get(name) in ("", None)), "") if recipe else ""
+
+
+def points(entities: Entities) -> bool:
+    """True if a file is moved or copied to what only the conversation tells: "move a.txt into it"."""
+    to = [str(arg).lower() for arg in entities.get("args") or [] if isinstance(arg, str)]
+    return entities.get("command") in MOVES and bool(to) and to[-1] in {"it", "there", "that", "this"}
 
 
 def key_of(attribute: str) -> str:
@@ -216,8 +228,16 @@ def _remember(entities: Entities) -> list[RecipeStep]:
     return [RecipeStep("memory", "store", given, f"Remember your {attribute}")]
 
 
+def key_of_note(fact: str) -> str:
+    """The same for the same words, so that a corrected note takes the place of the old one."""
+    words = "".join(sign if sign.isalnum() else " " for sign in folded(fact)).split()
+    return f"note.{hashlib.sha256(' '.join(words).encode()).hexdigest()[:24]}"
+
+
 def _remember_fact(entities: Entities) -> list[RecipeStep]:
-    return [RecipeStep("memory", "store", {"value": entities["fact"], "tags": [NOTE]}, "Remember a note")]
+    fact = entities["fact"]
+    given = {"key": key_of_note(entities.get("in_place_of") or fact), "value": fact, "tags": [NOTE]}
+    return [RecipeStep("memory", "store", given, "Remember a note")]
 
 
 def _recall(entities: Entities) -> list[RecipeStep]:

@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from server.embedded.planner.follow_ups import ASKED
+from server.embedded.planner.recipes import key_of_note
 from server.embedded.planner.replies import REPLIES_FILE
 from tests.server.embedded.planner.told import planned, told
 
@@ -54,7 +55,7 @@ def test_what_it_means_then(turns: Turns, text: str, words: str) -> None:
             asked("What should I remember?"),
             "the code is 1234",
             "store",
-            {"value": "the code is 1234", "tags": ["note"]},
+            {"key": key_of_note("the code is 1234"), "value": "the code is 1234", "tags": ["note"]},
         ),
         (asked("What should the folder be called?"), "demo", "mkdir", {"args": ["demo"]}),
         (asked("Did you mean: create a folder called demo?"), "Yeah, sure.", "mkdir", {"args": ["demo"]}),

@@ -36,11 +36,19 @@ def steps(made: planner_pb2.PlanResponse) -> list[tuple[str, dict[str, Any]]]:
         ("forget about my favorite color", []),
         ("forget that my favourite colour is blue", []),
         ("forget that", ["remember that my favourite colour is blue"]),
-        ("forget it", ["remember that i like tea", "what is my favourite colour", "what time is it"]),
+        ("forget that", ["remember that i like tea", "what is my favourite colour", "what time is it"]),
+        ("forget it", ["remember that i like tea", "remember that my favourite colour is blue"]),
     ],
 )
 def test_what_has_a_name_is_forgotten_by_it(text: str, said: list[str]) -> None:
     assert steps(planned(text, *said)) == [("delete", {"key": COLOUR[0]})]
+
+
+@pytest.mark.parametrize("said", [["what is my favourite colour"], ["remember that i like tea", "what time is it"]])
+@pytest.mark.parametrize("text", ["forget it", "Oh, forget it.", "forget about it"])
+def test_a_mere_idiom_forgets_nothing(text: str, said: list[str]) -> None:
+    made = planned(text, *said)
+    assert (made.intent, steps(made)) == ("stop", [])
 
 
 @pytest.mark.parametrize(

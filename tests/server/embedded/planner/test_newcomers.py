@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from google.protobuf.json_format import MessageToDict
 
+from server.embedded.planner.recipes import key_of_note
 from server.embedded.planner.replies import StepOutcome, reply
 from tests.server.embedded.planner.asking import NOON
 from tests.server.embedded.planner.told import planned, told
@@ -31,8 +32,12 @@ def test_what_they_are_told(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("text", "action", "parameters"),
     [
-        ("take a note: buy milk", "store", {"value": "buy milk", "tags": ["note"]}),
-        ("write down that the code is 1234", "store", {"value": "the code is 1234", "tags": ["note"]}),
+        ("take a note: buy milk", "store", {"key": key_of_note("buy milk"), "value": "buy milk", "tags": ["note"]}),
+        (
+            "write down that the code is 1234",
+            "store",
+            {"key": key_of_note("the code is 1234"), "value": "the code is 1234", "tags": ["note"]},
+        ),
         ("Read my notes.", "search", {"query": "", "limit": 5}),
         ("what's my dog called", "retrieve", {"key": "user.dog"}),
         ("search google for cats", "search", {"query": "cats", "max_results": 5}),

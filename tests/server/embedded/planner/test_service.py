@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from server.embedded.browser.actions import ACTIONS as BROWSER_ACTIONS
 from server.embedded.os.closed import ClosedPaths
 from server.embedded.os.commands import COMMANDS, checked
-from server.embedded.planner.recipes import NAMED, key_of
+from server.embedded.planner.recipes import NAMED, key_of, key_of_note
 from server.embedded.search.service import ACTIONS as SEARCH_ACTIONS
 from streaming.agent.references import fill
 from tests.server.embedded.serving import refusal
@@ -42,7 +42,10 @@ PLANS: list[tuple[str, list[tuple[str, str, dict[str, Any]]]]] = [
     ("how much disk space is left", [("os", "df", {"args": ["-h", "."]})]),
     ("run rm -rf /", [("os", "rm", {"args": ["-rf", "/"]})]),
     ("remember that my name is ada", [("memory", "store", STORED)]),
-    ("remember that i like tea", [("memory", "store", {"value": "i like tea", "tags": ["note"]})]),
+    (
+        "remember that i like tea",
+        [("memory", "store", {"key": key_of_note("i like tea"), "value": "i like tea", "tags": ["note"]})],
+    ),
     ("what is my name", [("memory", "retrieve", {"key": "user.name"})]),
     ("what did i say about tea", [("memory", "search", {"query": "tea", "limit": 5.0})]),
     ("what do you know about me", [("memory", "search", {"query": "", "limit": 5.0, "tags": ["about-user"]})]),
