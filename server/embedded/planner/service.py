@@ -1,6 +1,6 @@
 """M5, planner: turns an intent into steps, and the steps' outcomes into a reply. It keeps no state between calls.
 
-With a language model (LLM_BASE_URL), what the templates do not understand is left to it: the plan is open-ended, and Converse
+With a language model (LLM_BASE_URL), what the templates do not understand or only guess is left to it: the plan is open-ended, and Converse
 continues.
 """
 
@@ -22,13 +22,13 @@ from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
 from server.embedded.fairness import FairThreads
-from server.embedded.intent.recognition import SEVERAL, UNKNOWN, prepare, recognise, suggestion
+from server.embedded.intent.recognition import NEARLY, OPEN, SEVERAL, UNKNOWN, prepare, recognise, suggestion
 from server.embedded.mind.chat import Chat
 from server.embedded.mind.config import MindConfig, mind_config
 from server.embedded.mind.errors import MindError
 from server.embedded.mind.rounds import converse
 from server.embedded.planner.acts import outcome_of
-from server.embedded.planner.follow_ups import NOT_UNDERSTOOD, acts, turns_before, whole_request
+from server.embedded.planner.follow_ups import NOT_UNDERSTOOD, TOLD, acts, turns_before, whole_request
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.several import joined, replies
@@ -56,8 +56,11 @@ _ACKNOWLEDGED = re.compile(
     r"[.!, ]*)+",
     re.IGNORECASE,
 )
-_WHY = re.compile(r"\b(?:why|how come|what for)\b", re.IGNORECASE)
+_WHY = re.compile(r"\b(?:why|how come|what for|how (?:do|can|would) you know)\b", re.IGNORECASE)
+# An idiom. Only straight after something was told does it mean that.
+_NEVER_MIND = re.compile(r"(?:(?:oh|no|ah|well|please|just|ok|okay),? )*forget (?:about )?it[.!]*", re.IGNORECASE)
 ABOUT_ACTS = frozenset({"open_result", "forget", "undo", "explain"})  # may mean what was done before
+KNOWN = round(NEARLY * OPEN, 2)  # the least confidence of a template with a word mended; below it are guesses
 CONTEXT_TURNS = 20  # the newest turns considered, to understand "open the first one"
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -77,7 +80,8 @@ def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Tu
         query = next((str(act.guess.entities["query"]) for act in done if act.guess.entities.get("query")), "")
         return entities | ({"query": query} if query else {})
     if intent == "forget":
-        return entities | _last_remembered(done)
+        told = done[:1] if _NEVER_MIND.fullmatch(text.strip()) else done
+        return entities | _last_remembered([act for act in told if told is done or act.name in TOLD])
     if intent == "undo":
         return entities | ({"asked": done[0].said} if done else {})
     return entities | (_reasons(recent, done) if _WHY.search(text) else {})
@@ -144,7 +148,10 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
         )
     if intent == "yes" and _WHY.search(request.text):
         intent = "explain"  # "why not?", where no question waits
-    return intent, with_context(intent, entities, request.context, request.text)
+    known = with_context(intent, entities, request.context, request.text)
+    if intent == "forget" and not known and _NEVER_MIND.fullmatch(request.text.strip()):
+        return "stop", known
+    return intent, known
 
 
 def _not_understood(text: str, turns: Sequence[planner_pb2.Turn]) -> Entities:
@@ -165,6 +172,23 @@ def _answers(text: str, intent: str) -> bool:
     return intent in ANSWERS or any(
         "also" in guess.entities or "instead" in guess.entities for guess in recognise(text)
     )
+
+
+def _is_guess(request: planner_pb2.PlanRequest, made: planner_pb2.PlanResponse) -> bool:
+    """True if the templates only guess, as for `who was Ada Lovelace`, and neither the conversation nor another recogniser knows more."""
+    best = recognise(request.text)[0]
+    if best.intent != made.intent or best.confidence >= KNOWN or len(request.text) > MAX_TEXT_CHARS:
+        return False
+    given = _values(request.entities, "entities")
+    return (
+        given in ({}, _in_json(best.entities)) and whole_request(request.text, request.intent, request.context) is None
+    )
+
+
+def _in_json(entities: Entities) -> Entities:
+    struct = planner_pb2.PlanRequest().entities
+    struct.update(entities)
+    return _values(struct, "entities")
 
 
 def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:
@@ -271,6 +295,7 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
         intent = made.intent
         if (
             intent == UNKNOWN
+            or _is_guess(request, made)
             or (intent in ABOUT_ACTS and not made.steps)
             or (_answers(request.text, intent) and _asked(request.context))
         ):

@@ -78,6 +78,28 @@ async def test_what_templates_do_not_understand_is_open_ended(tmp_path: Path) ->
         assert (first.open_ended, list(first.steps), stop.open_ended) == (True, [], False)
 
 
+async def test_what_templates_only_guess_is_for_the_model(tmp_path: Path) -> None:
+    """What they know, the conversation or another recogniser tells, is not."""
+    note = [planner_pb2.Turn(role="user", text="open example.com"), planner_pb2.Turn(role="assistant", text="Opened.")]
+    guessed = ("who was ada lovelace", "what is the capital of mongolia", "open sesame", "how long is a marathon")
+    known = (
+        "search for ada lovelace",
+        "what is 2 plus 2",
+        "serach for cats",
+        "how long until christmas",
+        "open wikipedia",
+    )
+    async with planner(tmp_path, "http://127.0.0.1:9/v1") as stub:
+        for text in guessed:
+            assert (await stub.Plan(planner_pb2.PlanRequest(text=text))).open_ended, text
+            assert (await stub.Plan(planner_pb2.PlanRequest(text=text, context=note))).open_ended, text
+        for text in known:
+            assert not (await stub.Plan(planner_pb2.PlanRequest(text=text))).open_ended, text
+        other = planner_pb2.PlanRequest(text="who was ada lovelace", intent="web_search")
+        other.entities.update({"query": "Ada Lovelace, mathematician"})
+        assert not (await stub.Plan(other)).open_ended
+
+
 async def test_words_about_what_the_planner_does_not_know_are_for_the_model(tmp_path: Path) -> None:
     """It has answered what came before. What the planner itself has done, it knows better."""
     made = [("user", "create a folder called demo"), ("assistant", "I have made the folder demo.")]
