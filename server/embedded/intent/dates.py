@@ -44,7 +44,7 @@ _ASKS_UNTIL = (
     re.compile(r"how (?:far|soon|close)(?: (?:away|off))? (?:is|are we from) (?P<when>.+?)(?: (?:away|off|from now))?"),
     re.compile(rf"{_HOW_LONG} (?:away|off) is (?P<when>.+)"),
     re.compile(r"(?:is it|are we) (?:long|far) (?:until|till|til|to|from|off) (?P<when>.+)"),
-    re.compile(rf"(?:(?:the )?(?:time|count ?down|{_MEASURE})) (?:left )?(?:until|till|to) (?P<when>.+)"),
+    re.compile(rf"(?:count )?(?:(?:the )?(?:time|count ?down|{_MEASURE})) (?:left )?(?:until|till|to) (?P<when>.+)"),
 )
 _ASKS_LEFT = re.compile(
     rf"(?:{_HOW_LONG}|how much){_FILLER}(?: (?:in|of))? (?P<when>(?:the|this) (?:year|month))(?: (?:is|are) left| left| remains?)?"

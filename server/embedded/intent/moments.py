@@ -1,7 +1,7 @@
 """The day or time that words name, as the entity `when`: `in 3 days`, `the first Monday in December`, `two weeks after Easter`. Pure.
 
 `when` is one of: "+3 days", "-2 hours", "weekday 4" (0 is Monday; "weekday -4" for the last one, "this weekday 4" if it may be today), "12-25", "2030-01-31",
-"day 15" (of this month or the next), "1 weekday 0 of 12" (the first Monday in December; -1 is the last, and "of +0 month" is this month), "easter -2", "end of month",
+"day 15" (of this month or the next), "1 weekday 0 of 12" (the first Monday in December; -1 is the last, and "of +0 month" is this month), "easter -2", "02-end", "end of month",
 "17:30", "~07:30" (whichever half of the day comes next). What comes every year may be "12-25 in 2028" or "easter +0 in +1 year". Several of them, with "; "
 between, each count from the one before: "12-25; -3 days".
 """
@@ -69,6 +69,7 @@ _NTH_WEEKDAY = re.compile(
     rf"(?:on )?the (?P<nth>[1-5](?:st|nd|rd|th)|last) (?P<day>{_DAY}) (?:in|of) (?:the )?(?P<month>{_MONTH}|month|this month|next month)"
 )
 _OF_MONTH = {"month": "+0 month", "this month": "+0 month", "next month": "+1 month"}
+_END_OF = re.compile(rf"(?:on )?the (?:last day|end) (?:of|in) (?P<month>{_MONTH})")
 _DAY_OF_MONTH = re.compile(r"(?:on )?the (?P<day>[1-9]|[12]\d|3[01])(?:st|nd|rd|th)")
 _ISO = re.compile(r"(?:on )?(?P<iso>\d{4}-\d\d-\d\d)")
 _YEAR = re.compile(r"(?P<rest>.+?),?(?: in| of)? (?P<year>[12]\d{3}|this year|next year|last year)")
@@ -115,6 +116,8 @@ def _yearly(words: str) -> str:
         number = -1 if nth["nth"] == "last" else int(nth["nth"][0])
         month = _OF_MONTH.get(nth["month"]) or MONTHS[nth["month"]]
         return f"{number} weekday {WEEKDAYS[nth['day']]} of {month}"
+    if end := _END_OF.fullmatch(words):
+        return f"{MONTHS[end['month']]:02d}-end"
     found = _DATE.fullmatch(words)
     if found is None:
         return ""

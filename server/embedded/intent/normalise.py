@@ -58,13 +58,13 @@ _LOOSE = re.compile(
     r"|do you happen to know|do you (?:think|suppose) you (?:can|could)|(?:is there )?any chance you (?:can|could)|i(?: would|'d) (?:appreciate it if|love it if)"
     r" you (?:can|could|would)|(?:is it|would it be) possible (?:for you )?to|go on and|(?:can|could|may|might) (?:i|we)(?: please)? (?:have|get|see|know|hear)"
     r"|maybe|perhaps|possibly|quickly|just|like|no|nope|wait|sorry|thanks|thank you|great|good|perfect|wrong|i meant|i said"
-    r"|excuse me|you (?:can|may|could)|lets|let me(?: see)?|go ahead and|i (?:wanna|gotta)|i'd love to|gimme|do me a favou?r and|(?:can|could|shall) we|over there(?= in\b)|so|hey|ok|okay|one (?:more )?(?:thing|question)|then|next|look)\s+(?=\w)",
+    r"|excuse me|you (?:can|may|could)|lets|let me(?: see)?|go ahead and|i (?:wanna|gotta)|i'd love to|gimme|show me(?= (?:what|which|how|who|where|when)\b)|(?:could|can|may) i trouble you for|do me a favou?r and|(?:can|could|shall) we|over there(?= in\b)|so|hey|ok|okay|one (?:more )?(?:thing|question)|then|next|look)\s+(?=\w)",
     re.IGNORECASE,
 )
 # `what time it is`, `how far Paris is`, as one says behind "do you know". "It'd be" is not the question's either.
 _SUBJECT = r"(?:the|my|a|an|your) \w+(?: \w+){0,3}?"
 _INDIRECT = re.compile(
-    r"\A(?:(?P<asks>(?:what|which) (?:time|hour|day|date|week|month|year)|(?:what|which) day of the week|what|who) (?P<who>it|"
+    r"\A(?:(?P<asks>(?:what|which) (?:time|hour|day|date|week|month|year)|(?:what|which) day of the week|what|who|(?:what|which) \w+(?= there\b)) (?P<who>it|there|"
     rf"{_SUBJECT})|(?P<asks_how>how (?:far|long) (?:off|away)|how many \w+|how (?!many|much)\w+|where|when) (?P<whom>{_SUBJECT}|\w+))"
     r"(?:(?: (?P<verb>is|are|was|were|will be|would be))|(?P<short>'d|'ll) be|(?P<is>'s))(?P<rest>(?: (?:in|at|on|over|right|now|from|until|till|to|for)\b.*)?)\Z",
     re.IGNORECASE,

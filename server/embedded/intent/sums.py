@@ -19,7 +19,7 @@ MAX_GLUED_DIGITS = 3  # `7-2` is a sum, `555-1234` a telephone number
 
 _LEAD = re.compile(
     r"(?:(?:so|and|ok|okay|well|then|now),? )?(?P<lead>(?:what is|what's|what’s|whats|how much is|what would|how much would|what does|tell me what|do you know what"
-    r"|calculate|compute|work out|tell me how much|tell me|what do (?:you|i|we) get (?:if|when) (?:you|i|we)"
+    r"|calculate|compute|give me|work out|tell me how much|tell me|what do (?:you|i|we) get (?:if|when) (?:you|i|we)"
     r"|what(?=.* (?:is|makes?|equals?)\W*\Z)|how many is|how many are|if (?:you|i|we))\b)? ?"
 )
 _END_MARKS = "=?.!, "
@@ -199,6 +199,7 @@ class _Reader:
     def operator(self) -> str:
         for words, name in (
             (("divided", "by"), "divided by"),
+            (("take", "away"), "minus"),
             (("multiplied", "by"), "times"),
             (("percent", "of"), "percent of"),
         ):

@@ -17,6 +17,7 @@ _WEEKDAY = re.compile(r"(?P<this>this )?weekday (?P<last>-?)(?P<day>[0-6])")
 _DATE = re.compile(r"(?:(?P<year>\d{4})-)?(?P<month>\d\d)-(?P<day>\d\d)")
 _NTH = re.compile(r"(?P<nth>-1|[1-5]) weekday (?P<day>[0-6]) of (?:(?P<ahead>\+\d) month|(?P<month>\d{1,2}))")
 _EASTER = re.compile(r"easter (?P<by>[+-]\d{1,2})")
+_END = re.compile(r"(?P<month>\d\d)-end")
 _IN_YEAR = re.compile(r"(?P<yearly>.+) in (?:(?P<year>\d{4})|(?P<by>[+-]\d) year)")
 _CLOCK = re.compile(r"(?P<either>~?)(?P<hour>\d\d):(?P<minute>\d\d)")
 YEARS_LOOKED_AT = 9  # for the next 29 February
@@ -198,6 +199,8 @@ def _yearly(when: str, year: int, today: date) -> date:
             else date(year, int(nth["month"]), 1)
         )
         return _nth_weekday(int(nth["nth"]), int(nth["day"]), first)
+    if end := _END.fullmatch(when):
+        return _in_month(date(year, int(end["month"]), 1), 31)
     given = _DATE.fullmatch(when)
     if given is None:
         raise ValueError(when)

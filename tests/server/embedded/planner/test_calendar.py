@@ -41,6 +41,8 @@ def test_numbers_are_written_in_figures(text: str, figures: str) -> None:
         ("when's the last friday of the month", "That will be Friday, March 27th."),
         ("when is the fifth monday in april", "That will be Monday, April 30th, 2029."),
         ("when's easter this year", "That will be Sunday, April 5th."),
+        ("when's the last day of february in 2028", "That will be Tuesday, February 29th, 2028."),
+        ("count the days till easter", "There are 35 days until Sunday, April 5th."),
         ("when is good friday", "That will be Friday, April 3rd."),
         ("when is thanksgiving", "That will be Thursday, November 26th."),
         ("when was thanksgiving", "That was Thursday, November 27th, 2025."),
