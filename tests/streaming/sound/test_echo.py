@@ -8,6 +8,7 @@ import itertools
 import math
 import sys
 
+import numpy as np
 import pytest
 
 from server.embedded.stt.endpoint import SpeechBegan, SpeechEndpointer
@@ -62,6 +63,25 @@ async def filtered(microphone: array.array[int], reply_pcm: bytes, *, expected: 
     running.cancel()
     assert len(out) == len(near), "no sample is lost"
     return array.array("h", bytes(out))
+
+
+def reverberating(reply: array.array[int], delay_ms: int, weaker_db: float, lasts_s: float) -> array.array[int]:
+    """The same in a room whose reflections last so long, until they are 60 dB weaker; together they are as loud as the direct sound."""
+    n_samples = int(lasts_s * 16_000)
+    way = np.random.default_rng(1).normal(0, 1, n_samples) * 10 ** (-3 * np.arange(n_samples) / n_samples)
+    way[: 2 * 16] = 0
+    way /= np.sqrt(way @ way)
+    way[0] = 1
+    echo = np.convolve(np.array(reply, float), way)[: len(reply)] * 10 ** (-weaker_db / 20) / math.sqrt(2)
+    return array.array("h", bytes(2 * 16 * delay_ms) + echo.astype(np.int16).tobytes())
+
+
+def beginnings_ms(heard: array.array[int]) -> list[int]:
+    """Where the recogniser would notice a voice."""
+    endpointer = SpeechEndpointer(Silero().stream())
+    endpointer.push(heard.tobytes())
+    events = iter(endpointer.next, None)
+    return [event.at_ms for event in events if isinstance(event, SpeechBegan)]
 
 
 def db(samples: array.array[int]) -> float:
@@ -138,14 +158,32 @@ async def test_an_echo_that_appears_within_the_reply_goes(
     reply, unplugged_s = at_16_khz(reply_pcm), 3
     unplugged = room(reply, array.array("h"), 0, delay_ms, weaker_db, echo_from=unplugged_s * 16_000)
     heard = await filtered(unplugged, reply_pcm, expected=expected)
-    begins = list[int]()
-    endpointer = SpeechEndpointer(Silero().stream())
-    endpointer.push(heard.tobytes())
-    while (event := endpointer.next()) is not None:
-        begins += [event.at_ms] if isinstance(event, SpeechBegan) else []
     later = slice(5 * 16_000, len(unplugged))
     assert db(unplugged[later]) - db(heard[later]) >= 12
-    assert all(at_ms < unplugged_s * 1_000 + delay_ms + 200 for at_ms in begins)
+    assert all(at_ms < unplugged_s * 1_000 + delay_ms + 200 for at_ms in beginnings_ms(heard))
+
+
+@pytest.mark.parametrize("expected", [True, False])
+@pytest.mark.parametrize(("weaker_db", "delay_ms"), [(6, 20), (10, 200), (12, 80), (20, 140)])
+async def test_a_first_echo_is_never_taken_for_a_voice(
+    reply_pcm: bytes, weaker_db: int, delay_ms: int, *, expected: bool
+) -> None:
+    """It is held back until it is known to be one."""
+    heard = await filtered(
+        room(at_16_khz(reply_pcm), array.array("h"), 0, delay_ms, weaker_db), reply_pcm, expected=expected
+    )
+    assert beginnings_ms(heard) == []
+
+
+@pytest.mark.parametrize(
+    ("weaker_db", "delay_ms", "lasts_s"), [(8, 120, 0.35), (9, 140, 0.6), (12, 80, 0.6), (18, 60, 0.6)]
+)
+async def test_nor_are_the_reflections_of_a_large_room(
+    reply_pcm: bytes, weaker_db: int, delay_ms: int, lasts_s: float
+) -> None:
+    """AEC3 lets them through in the reply's pauses."""
+    microphone = reverberating(at_16_khz(reply_pcm), delay_ms, weaker_db, lasts_s)
+    assert beginnings_ms(await filtered(microphone, reply_pcm, expected=False)) == []
 
 
 async def test_without_the_package_the_channel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +227,15 @@ def test_what_was_sent_before_the_first_report_is_known_after_it() -> None:
     reports.append(500.0)
     assert (silent_before, far.silent) == (True, False)
     assert far.take(640).count(b"\1") == 320
+
+
+def test_a_report_that_comes_late_finds_what_sounds_then() -> None:
+    far, reports = FarEnd(guesses=False), list[float]()
+    far.begin(24_000, lambda: reports[-1] if reports else None)
+    for second in range(1, 13):
+        far.add(second.to_bytes(2, "little") * 24_000)
+    reports.append(9_500.0)
+    assert array.array("h", far.take(640)) == array.array("h", [10] * 320)
 
 
 def test_a_far_end_that_no_microphone_asks_for_keeps_what_was_played_lately() -> None:
