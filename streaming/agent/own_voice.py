@@ -76,7 +76,8 @@ class OwnVoice:
         """What may have come back, the newest words last, and of that what had only just begun; for each channel that speaks."""
         said = self._sounding.said_since(self._since)
         by_clock = [
-            one._replace(text=one.by_clock, played_ms=BEGINNING_MS, by_clock="") if one.by_clock else one for one in said
+            one._replace(text=one.by_clock, played_ms=BEGINNING_MS, by_clock="") if one.by_clock else one
+            for one in said
         ]
         return [*self._told(said), *(self._told(by_clock) if by_clock != said else ())]
 

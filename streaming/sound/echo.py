@@ -29,7 +29,7 @@ MAX_DRIFT_MS = 120
 BYTES_PER_MS = SERVICE_RATE_HZ // 1000 * BYTES_PER_SAMPLE
 MOST_SENT_MS = 5_000  # of audio that no microphone has asked for
 KEPT_SENT_MS = 4_000  # of it, where nobody knows what is played: more than a client is ahead
-AHEAD_MS = 40  # of what was played, as reports may be late: no echo comes before its sound
+AHEAD_MS = 20  # of what was played, as reports may be late: no echo comes before its sound
 LATE_BYTES = 1_000 * BYTES_PER_MS  # of audio that was played and may be asked for once more
 
 
@@ -44,57 +44,71 @@ class EchoState(Enum):
 class FarEnd:
     """What the client's loudspeaker plays, at the microphone's rate.
 
+    Reports and audio of the microphone come in the order in which the client sent them. So between two reports, what was recorded
+    tells how much was played: a clock here would also count what the network holds up.
     `guesses`: a client that does not report is taken to play as it receives. Else nothing is known of what it plays.
     """
 
     def __init__(self, *, guesses: bool = True) -> None:
-        self.guesses = guesses
+        self._guesses = guesses
         self._sent = bytearray()  # not resampled yet
         self._pcm = bytearray()
         self._dropped = 0  # bytes that were before `_pcm`
         self._read: int | None = None
-        self._played_ms: Callable[[], float | None] | None = None
+        self._heard = 0  # bytes of the microphone
+        self._reported: tuple[float, int] | None = None  # milliseconds played, and `_heard` then
         self._resampler: Resampler | None = None
         self._rate_hz = 0
 
     @property
     def silent(self) -> bool:
         """True while there is no utterance of which it is known how far it is played."""
-        return self._played_ms is None or self._played_ms() is None
+        return self._reported is None
 
-    def begin(self, rate_hz: int, played_ms: Callable[[], float | None]) -> None:
-        """Start an utterance; `played_ms` returns how much of it the client has played, None if nobody knows."""
-        self._forget()
-        self._read, self._dropped = None, 0
-        self._rate_hz, self._played_ms = rate_hz, played_ms
+    @property
+    def _played_ms(self) -> float:
+        if self._reported is None:
+            return 0.0
+        played_ms, heard = self._reported
+        return played_ms + (self._heard - heard) / BYTES_PER_MS
+
+    def begin(self, rate_hz: int) -> None:
+        """Start an utterance."""
+        self.end()
+        self._read, self._dropped, self._rate_hz = None, 0, rate_hz
+
+    def report(self, played_ms: float) -> None:
+        """Take how much of it the client has played. The same once more tells nothing: its reports may have got stuck."""
+        if self._reported is None or played_ms > self._reported[0]:
+            self._reported = played_ms, self._heard
 
     def add(self, pcm: bytes) -> None:
         """Add audio before it is sent."""
+        if self._guesses and self._reported is None:
+            self.report(0.0)
         self._sent += pcm
         if len(self._sent) <= MOST_SENT_MS * self._rate_hz // 1000 * BYTES_PER_SAMPLE:
             return
-        played_ms = self._played_ms() if self._played_ms is not None else None
-        if played_ms is None:  # the client has not reported yet
+        if self._reported is None:
             old_ms = MOST_SENT_MS - KEPT_SENT_MS
             del self._sent[: old_ms * self._rate_hz // 1000 * BYTES_PER_SAMPLE]
             self._dropped += old_ms * BYTES_PER_MS
         else:
-            self._resample(played_ms)  # nobody reads: keep what was played lately
+            self._resample()  # nobody reads: keep what was played lately
 
     def end(self) -> None:
         """The utterance ended or was stopped."""
-        self._forget()
-        self._played_ms = None
+        self._sent.clear()
+        self._pcm.clear()
+        self._resampler = self._reported = None
 
     def take(self, n_bytes: int) -> bytes:
         """What was played while `n_bytes` were recorded; silence if nothing was."""
-        played_ms = self._played_ms() if self._played_ms is not None else None
-        if played_ms is None:
+        if self._reported is None:
             return bytes(n_bytes)
-        self._resample(played_ms)
-        if played_ms <= 0:
-            return bytes(n_bytes)
-        end = round(played_ms + AHEAD_MS) * BYTES_PER_MS
+        self._heard += n_bytes
+        self._resample()
+        end = round(self._played_ms + AHEAD_MS) * BYTES_PER_MS
         if self._read is None or abs(end - (self._read + n_bytes)) > MAX_DRIFT_MS * BYTES_PER_MS:
             self._read = max(self._dropped, end - n_bytes)
         start = self._read - self._dropped
@@ -102,7 +116,7 @@ class FarEnd:
         self._read += n_bytes
         return taken.ljust(n_bytes, b"\0")
 
-    def _resample(self, played_ms: float) -> None:
+    def _resample(self) -> None:
         if self._sent:
             if self._resampler is None:
                 from streaming.sound import ffmpeg  # noqa: PLC0415 - see `codecs`
@@ -110,16 +124,11 @@ class FarEnd:
                 self._resampler = ffmpeg.Resampler(SERVICE_RATE_HZ)
             self._pcm += self._resampler.feed_pcm(bytes(self._sent), self._rate_hz)
             self._sent.clear()
-            played = round(played_ms) * BYTES_PER_MS
+            played = round(self._played_ms) * BYTES_PER_MS
             old = min(played, max(self._read or 0, played - LATE_BYTES)) - LATE_BYTES - self._dropped
             if old > LATE_BYTES:
                 del self._pcm[:old]
                 self._dropped += old
-
-    def _forget(self) -> None:
-        self._sent.clear()
-        self._pcm.clear()
-        self._resampler = None
 
 
 @cache

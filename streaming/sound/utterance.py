@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords
@@ -140,6 +139,8 @@ class Utterance:
         """Take the client's `playback` report."""
         now = self._clock()
         self._cursor.report(played_ms, now)
+        if self._far_end is not None and self._sounds:
+            self._far_end.report(self._cursor.known_ms(now))
         if not (self._holds_back and self._cursor.wait_s(now, REFILL_MS)):
             self._nudge.set()
 
@@ -212,14 +213,12 @@ class Utterance:
             self._encoding, self._sample_rate_hz or event.sample_rate_hz, event.sample_rate_hz
         )
         if self._far_end is not None:
-            self._far_end.begin(event.sample_rate_hz, partial(self._sounds_at, guess=self._far_end.guesses))
+            self._far_end.begin(event.sample_rate_hz)
+            if self._cursor.reported:
+                self._far_end.report(self._cursor.known_ms(self._now))
         if not self._begun:
             self._begun = True
             self._outlet.tell(SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._turn_id, self._aside))
-
-    def _sounds_at(self, *, guess: bool) -> float | None:
-        """How much was played; None if the client does not report it, and it is not to be guessed."""
-        return self._cursor.played_ms(self._clock()) if guess or self._cursor.reported else None
 
     def _tell_words(self, words: tuple[Word, ...]) -> None:
         fresh = words[max(0, self._words_told - len(self._words)) :]

@@ -26,7 +26,7 @@ REPLY = "The folder holds twelve files. The largest of them is the readme, and t
 def at_16_khz(pcm: bytes) -> array.array[int]:
     """From 24 kHz, by the filter's own resampler."""
     far = FarEnd()
-    far.begin(24_000, lambda: 0.0)
+    far.begin(24_000)
     far.add(pcm)
     far.take(0)
     return array.array("h", bytes(far._pcm))
@@ -49,14 +49,15 @@ async def filtered(microphone: array.array[int], reply_pcm: bytes, *, expected: 
     """Frame by frame, the client's playing told by the audio's own clock."""
     out, now_ms = bytearray(), 0.0
     far = FarEnd()
-    far.begin(24_000, lambda: now_ms)
+    far.begin(24_000)
     far.add(reply_pcm)
     echo = EchoFilter(far, out.extend, expected=expected)
     running = asyncio.get_running_loop().create_task(echo.run(), name="echo")
     near = microphone.tobytes()
     for start in range(0, len(near), FRAME_MS * BYTES_PER_MS):
-        now_ms += FRAME_MS
+        far.report(now_ms)
         echo.feed(near[start : start + FRAME_MS * BYTES_PER_MS])
+        now_ms += FRAME_MS
     done = asyncio.Event()
     echo.then(done.set)
     await done.wait()
@@ -197,12 +198,12 @@ async def test_without_the_package_the_channel_is_refused(monkeypatch: pytest.Mo
 
 
 def test_while_nothing_is_played_the_far_end_is_silent() -> None:
-    far, played_ms = FarEnd(), 0.0
+    far = FarEnd(guesses=False)
     assert far.take(640) == bytes(640)
-    far.begin(16_000, lambda: played_ms)
+    far.begin(16_000)
     far.add(b"\1\0" * 16_000)
     assert far.take(640) == bytes(640), "sent, and not yet played"
-    played_ms = 500.0
+    far.report(500.0)
     assert far.take(640).count(b"\1") == 320
     far.end()
     assert far.take(640) == bytes(640)
@@ -211,7 +212,7 @@ def test_while_nothing_is_played_the_far_end_is_silent() -> None:
 @pytest.mark.parametrize("n_seconds", [1, 60])
 def test_of_a_client_that_does_not_report_nothing_is_known(n_seconds: int) -> None:
     far = FarEnd(guesses=False)
-    far.begin(16_000, lambda: None)
+    far.begin(16_000)
     for _ in range(n_seconds):
         far.add(b"\1\0" * 16_000)
     assert far.silent
@@ -220,32 +221,58 @@ def test_of_a_client_that_does_not_report_nothing_is_known(n_seconds: int) -> No
 
 
 def test_what_was_sent_before_the_first_report_is_known_after_it() -> None:
-    far, reports = FarEnd(guesses=False), list[float]()
-    far.begin(16_000, lambda: reports[-1] if reports else None)
+    far = FarEnd(guesses=False)
+    far.begin(16_000)
     far.add(b"\1\0" * 16_000)
     silent_before = far.silent
-    reports.append(500.0)
+    far.report(500.0)
     assert (silent_before, far.silent) == (True, False)
     assert far.take(640).count(b"\1") == 320
 
 
 def test_a_report_that_comes_late_finds_what_sounds_then() -> None:
-    far, reports = FarEnd(guesses=False), list[float]()
-    far.begin(24_000, lambda: reports[-1] if reports else None)
+    far = FarEnd(guesses=False)
+    far.begin(24_000)
     for second in range(1, 13):
         far.add(second.to_bytes(2, "little") * 24_000)
-    reports.append(9_500.0)
+    far.report(9_500.0)
     assert array.array("h", far.take(640)) == array.array("h", [10] * 320)
 
 
+def counting(n_ms: int) -> FarEnd:
+    """It has played nothing yet of what tells the time: each sample is its millisecond."""
+    far = FarEnd(guesses=False)
+    far.begin(16_000)
+    far.add(b"".join(ms.to_bytes(2, "little") * 16 for ms in range(n_ms)))
+    far.report(0.0)
+    return far
+
+
+def test_reports_that_got_stuck_do_not_stop_the_far_end() -> None:
+    far, played = counting(4_000), list[int]()
+    for _ in range(100):
+        far.report(0.0)
+        played += array.array("h", far.take(640))
+    assert abs(played[-1] - 2_000) <= 50
+
+
+def test_what_the_network_held_up_is_played_on_as_it_was_recorded() -> None:
+    """Of a second without a frame, all comes at once: what was recorded goes with what was played then."""
+    far, played = counting(4_000), list[int]()
+    for now_ms in range(0, 3_000, 20):
+        if now_ms % 1_000 == 0:
+            far.report(float(now_ms))
+        played += array.array("h", far.take(640))
+    assert max(b - a for a, b in itertools.pairwise(played)) <= 1
+
+
 def test_a_far_end_that_no_microphone_asks_for_keeps_what_was_played_lately() -> None:
-    far, played_ms = FarEnd(), 0.0
-    far.begin(16_000, lambda: played_ms)
+    far = FarEnd()
+    far.begin(16_000)
     for second in range(60):
         far.add((second + 1).to_bytes(2, "little") * 16_000)
-        played_ms = max(0.0, second * 1_000 - 1_500)
+        far.report(max(0.0, second * 1_000 - 1_500))
         assert len(far._sent) + len(far._pcm) <= 12_000 * BYTES_PER_MS
-    played_ms = 57_500
-    assert array.array("h", far.take(640)) == array.array("h", [58] * 320)
-    played_ms = 57_520
-    assert array.array("h", far.take(640)) == array.array("h", [58] * 320)
+    for played_ms in (57_460, 57_520):
+        far.report(played_ms)
+        assert array.array("h", far.take(640)) == array.array("h", [58] * 320)
