@@ -26,6 +26,9 @@ PARTS = ("numpy", "pywebrtc_audio")
 BLOCK_BYTES = SERVICE_RATE_HZ // 100 * BYTES_PER_SAMPLE  # AEC3 works on blocks of 10 ms
 # Between what was read and what the client plays; less is jitter of its reports, and a jump costs AEC3 a second.
 MAX_DRIFT_MS = 120
+JUMP_AFTER_MS = (
+    300  # of such a drift: a busy client sends several reports at once, and then what was recorded meanwhile
+)
 BYTES_PER_MS = SERVICE_RATE_HZ // 1000 * BYTES_PER_SAMPLE
 MOST_SENT_MS = 5_000  # of audio that no microphone has asked for
 KEPT_SENT_MS = 4_000  # of it, where nobody knows what is played: more than a client is ahead
@@ -56,7 +59,10 @@ class FarEnd:
         self._dropped = 0  # bytes that were before `_pcm`
         self._read: int | None = None
         self._heard = 0  # bytes of the microphone
-        self._reported: tuple[float, int] | None = None  # milliseconds played, and `_heard` then
+        self._adrift = 0  # of them, since what is read differs much from what the client plays
+        self._reported: float | None = None  # milliseconds played, at the last report
+        self._known = 0.0, 0  # milliseconds played, and `_heard` then
+        self._sent_bytes = 0  # of the utterance
         self._resampler: Resampler | None = None
         self._rate_hz = 0
 
@@ -65,28 +71,31 @@ class FarEnd:
         """True while there is no utterance of which it is known how far it is played."""
         return self._reported is None
 
-    @property
     def _played_ms(self) -> float:
-        if self._reported is None:
-            return 0.0
-        played_ms, heard = self._reported
-        return played_ms + (self._heard - heard) / BYTES_PER_MS
+        played_ms, heard = self._known
+        played_ms += (self._heard - heard) / BYTES_PER_MS
+        sent_ms = self._sent_bytes / BYTES_PER_SAMPLE * 1000 / self._rate_hz
+        if played_ms > sent_ms:  # it waits for more, and plays that at once
+            self._known = sent_ms, self._heard
+        return min(played_ms, sent_ms)
 
     def begin(self, rate_hz: int) -> None:
         """Start an utterance."""
         self.end()
-        self._read, self._dropped, self._rate_hz = None, 0, rate_hz
+        self._read, self._rate_hz = None, rate_hz
+        self._dropped = self._sent_bytes = 0
 
     def report(self, played_ms: float) -> None:
         """Take how much of it the client has played. The same once more tells nothing: its reports may have got stuck."""
-        if self._reported is None or played_ms > self._reported[0]:
-            self._reported = played_ms, self._heard
+        if self._reported is None or played_ms > self._reported:
+            self._reported, self._known = played_ms, (played_ms, self._heard)
 
     def add(self, pcm: bytes) -> None:
         """Add audio before it is sent."""
         if self._guesses and self._reported is None:
             self.report(0.0)
         self._sent += pcm
+        self._sent_bytes += len(pcm)
         if len(self._sent) <= MOST_SENT_MS * self._rate_hz // 1000 * BYTES_PER_SAMPLE:
             return
         if self._reported is None:
@@ -108,9 +117,11 @@ class FarEnd:
             return bytes(n_bytes)
         self._heard += n_bytes
         self._resample()
-        end = round(self._played_ms + AHEAD_MS) * BYTES_PER_MS
-        if self._read is None or abs(end - (self._read + n_bytes)) > MAX_DRIFT_MS * BYTES_PER_MS:
-            self._read = max(self._dropped, end - n_bytes)
+        end = round(self._played_ms() + AHEAD_MS) * BYTES_PER_MS
+        drifts = self._read is not None and abs(end - (self._read + n_bytes)) > MAX_DRIFT_MS * BYTES_PER_MS
+        self._adrift = self._adrift + n_bytes if drifts else 0
+        if self._read is None or self._adrift > JUMP_AFTER_MS * BYTES_PER_MS:
+            self._read, self._adrift = max(self._dropped, end - n_bytes), 0
         start = self._read - self._dropped
         taken = bytes(self._pcm[start : start + n_bytes])
         self._read += n_bytes
@@ -124,7 +135,7 @@ class FarEnd:
                 self._resampler = ffmpeg.Resampler(SERVICE_RATE_HZ)
             self._pcm += self._resampler.feed_pcm(bytes(self._sent), self._rate_hz)
             self._sent.clear()
-            played = round(self._played_ms) * BYTES_PER_MS
+            played = round(self._played_ms()) * BYTES_PER_MS
             old = min(played, max(self._read or 0, played - LATE_BYTES)) - LATE_BYTES - self._dropped
             if old > LATE_BYTES:
                 del self._pcm[:old]

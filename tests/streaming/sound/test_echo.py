@@ -256,6 +256,25 @@ def test_reports_that_got_stuck_do_not_stop_the_far_end() -> None:
     assert abs(played[-1] - 2_000) <= 50
 
 
+def test_a_client_that_has_played_all_goes_on_with_what_it_gets_then() -> None:
+    far = counting(1_000)
+    for _ in range(200):
+        far.take(640)
+    far.add(b"".join(ms.to_bytes(2, "little") * 16 for ms in range(1_000, 2_000)))
+    played = [ms for _ in range(25) for ms in array.array("h", far.take(640))]
+    assert abs(played[-1] - 1_500) <= 50
+
+
+def test_several_reports_before_what_was_recorded_meanwhile_do_not_move_the_far_end() -> None:
+    """A busy client's: it sends what it has to say first."""
+    far, played = counting(4_000), list[int]()
+    for now_ms in range(0, 3_000, 20):
+        if now_ms % 200 == 0:
+            far.report(float(now_ms + 200))
+        played += array.array("h", far.take(640))
+    assert max(b - a for a, b in itertools.pairwise(played)) <= 1
+
+
 def test_what_the_network_held_up_is_played_on_as_it_was_recorded() -> None:
     """Of a second without a frame, all comes at once: what was recorded goes with what was played then."""
     far, played = counting(4_000), list[int]()
