@@ -11,8 +11,8 @@ from streaming.agent.own_voice import OwnVoice
 from streaming.sound.echo import EchoState
 from streaming.sounding import Sounding
 
-REPLY = (
 BEGINNING = "You can ask me for the time"
+REPLY = (
     "You can ask me for the time or the date, to search for something, to open a page and read it, or to list files."
 )
 
