@@ -61,6 +61,7 @@ class FarEnd:
         self._heard = 0  # bytes of the microphone
         self._adrift = 0  # of them, since what is read differs much from what the client plays
         self._reported: float | None = None  # milliseconds played, at the last report
+        self._guessed = False  # that it is played at once: no report has come
         self._known = 0.0, 0  # milliseconds played, and `_heard` then
         self._sent_bytes = 0  # of the utterance
         self._resampler: Resampler | None = None
@@ -87,13 +88,17 @@ class FarEnd:
 
     def report(self, played_ms: float) -> None:
         """Take how much of it the client has played. The same once more tells nothing: its reports may have got stuck."""
-        if self._reported is None or played_ms > self._reported:
-            self._reported, self._known = played_ms, (played_ms, self._heard)
+        if self._guessed:
+            self._guessed, self._read = False, None
+        elif self._reported is not None and played_ms <= self._reported:
+            return
+        self._reported, self._known = played_ms, (played_ms, self._heard)
 
     def add(self, pcm: bytes) -> None:
         """Add audio before it is sent."""
         if self._guesses and self._reported is None:
             self.report(0.0)
+            self._guessed = True
         self._sent += pcm
         self._sent_bytes += len(pcm)
         if len(self._sent) <= MOST_SENT_MS * self._rate_hz // 1000 * BYTES_PER_SAMPLE:
@@ -110,6 +115,7 @@ class FarEnd:
         self._sent.clear()
         self._pcm.clear()
         self._resampler = self._reported = None
+        self._guessed = False
 
     def take(self, n_bytes: int) -> bytes:
         """What was played while `n_bytes` were recorded; silence if nothing was."""

@@ -239,6 +239,16 @@ def test_a_report_that_comes_late_finds_what_sounds_then() -> None:
     assert array.array("h", far.take(640)) == array.array("h", [10] * 320)
 
 
+def test_the_first_report_replaces_the_guess() -> None:
+    far = FarEnd(guesses=True)
+    far.begin(16_000)
+    far.add(b"".join(ms.to_bytes(2, "little") * 16 for ms in range(4_000)))
+    for _ in range(50):
+        far.take(640)
+    far.report(20.0)  # it began a second later
+    assert abs(array.array("h", far.take(640))[-1] - 40) <= 30
+
+
 def counting(n_ms: int) -> FarEnd:
     """It has played nothing yet of what tells the time: each sample is its millisecond."""
     far = FarEnd(guesses=False)
