@@ -80,7 +80,7 @@ export interface TurnParams {
   reply_sample_rate?: number;
   /** IANA name of the user's time zone, for answers about time; empty: the gateway's own. */
   time_zone?: string;
-  /** Remove the reply's own sound from the microphone from the start, until it is certain that it does not come back. Else once it is found. */
+  /** Remove the reply's own sound from the microphone also if no `playback` is sent, as if it were played at once. Else by `playback` only. */
   echo_cancellation?: boolean;
   /** Hear nothing until this was said, and again when nobody has spoken for 8 s. Empty: hear everything. */
   wake_word?: "" | "hey_jarvis";

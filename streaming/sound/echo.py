@@ -26,9 +26,9 @@ PARTS = ("numpy", "pywebrtc_audio")
 BLOCK_BYTES = SERVICE_RATE_HZ // 100 * BYTES_PER_SAMPLE  # AEC3 works on blocks of 10 ms
 # Between what was read and what the client plays; less is jitter of its reports, and a jump costs AEC3 a second.
 MAX_DRIFT_MS = 120
-JUMP_AFTER_MS = (
-    300  # of such a drift: a busy client sends several reports at once, and then what was recorded meanwhile
-)
+# A busy client sends all its reports of some time, and then what was recorded in it. So a drift must last for so much of the
+# microphone's audio; reports that are earlier by still more mean that nothing was recorded.
+JUMP_AFTER_MS, MAX_EARLY_MS = 300, 900
 BYTES_PER_MS = SERVICE_RATE_HZ // 1000 * BYTES_PER_SAMPLE
 MOST_SENT_MS = 5_000  # of audio that no microphone has asked for
 KEPT_SENT_MS = 4_000  # of it, where nobody knows what is played: more than a client is ahead
@@ -61,6 +61,7 @@ class FarEnd:
         self._heard = 0  # bytes of the microphone
         self._adrift = 0  # of them, since what is read differs much from what the client plays
         self._reported: float | None = None  # milliseconds played, at the last report
+        self._early_from: int | None = None  # `_heard` when reports began to come before what was recorded meanwhile
         self._guessed = False  # that it is played at once: no report has come
         self._known = 0.0, 0  # milliseconds played, and `_heard` then
         self._sent_bytes = 0  # of the utterance
@@ -88,11 +89,19 @@ class FarEnd:
 
     def report(self, played_ms: float) -> None:
         """Take how much of it the client has played. The same once more tells nothing: its reports may have got stuck."""
+        fresh = self._reported is None or self._guessed
+        if not fresh and played_ms <= (self._reported or 0.0):
+            return
         if self._guessed:
             self._guessed, self._read = False, None
-        elif self._reported is not None and played_ms <= self._reported:
-            return
-        self._reported, self._known = played_ms, (played_ms, self._heard)
+        self._reported = played_ms
+        early_ms = played_ms - self._played_ms()
+        if fresh or not MAX_DRIFT_MS < early_ms <= MAX_EARLY_MS:
+            self._early_from = None
+        elif self._early_from is None:
+            self._early_from = self._heard
+        if self._early_from is None or self._heard - self._early_from > JUMP_AFTER_MS * BYTES_PER_MS:
+            self._known, self._early_from = (played_ms, self._heard), None
 
     def add(self, pcm: bytes) -> None:
         """Add audio before it is sent."""
@@ -114,7 +123,7 @@ class FarEnd:
         """The utterance ended or was stopped."""
         self._sent.clear()
         self._pcm.clear()
-        self._resampler = self._reported = None
+        self._resampler = self._reported = self._early_from = None
         self._guessed = False
 
     def take(self, n_bytes: int) -> bytes:
@@ -141,7 +150,7 @@ class FarEnd:
                 self._resampler = ffmpeg.Resampler(SERVICE_RATE_HZ)
             self._pcm += self._resampler.feed_pcm(bytes(self._sent), self._rate_hz)
             self._sent.clear()
-            played = round(self._played_ms()) * BYTES_PER_MS
+            played = round(max(self._played_ms(), self._reported or 0.0)) * BYTES_PER_MS
             old = min(played, max(self._read or 0, played - LATE_BYTES)) - LATE_BYTES - self._dropped
             if old > LATE_BYTES:
                 del self._pcm[:old]

@@ -114,7 +114,7 @@ class TurnParams(MicrophoneParams):
     time_zone: Annotated[str, StringConstraints(max_length=64)] = ""
     """IANA name of the user's time zone, for answers about time; empty: the gateway's own."""
     echo_cancellation: bool = False
-    """Remove the reply's own sound from the microphone from the start, until it is certain that it does not come back. Else once it is found."""
+    """Remove the reply's own sound from the microphone also if no `playback` is sent, as if it were played at once. Else by `playback` only."""
     wake_word: Literal["", "hey_jarvis"] = ""
     """Hear nothing until this was said, and again when nobody has spoken for 8 s. Empty: hear everything."""
 

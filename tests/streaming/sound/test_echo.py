@@ -275,13 +275,15 @@ def test_a_client_that_has_played_all_goes_on_with_what_it_gets_then() -> None:
     assert abs(played[-1] - 1_500) <= 50
 
 
-def test_several_reports_before_what_was_recorded_meanwhile_do_not_move_the_far_end() -> None:
-    """A busy client's: it sends what it has to say first."""
+@pytest.mark.parametrize("burst_ms", [200, 500, 750])
+def test_reports_before_what_was_recorded_meanwhile_do_not_move_the_far_end(burst_ms: int) -> None:
+    """A busy client's: it sends what it has to say first, and then all that was recorded."""
     far, played = counting(4_000), list[int]()
-    for now_ms in range(0, 3_000, 20):
-        if now_ms % 200 == 0:
-            far.report(float(now_ms + 200))
-        played += array.array("h", far.take(640))
+    for burst_at in range(0, 3_000, burst_ms):
+        for at_ms in range(burst_at + 20, burst_at + burst_ms, 20):
+            far.report(float(at_ms))
+        for _ in range(burst_ms // 20):
+            played += array.array("h", far.take(640))
     assert max(b - a for a, b in itertools.pairwise(played)) <= 1
 
 
