@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_DELAY = 5_120  # samples: 320 ms, of the client's buffers and the way through the room
 TAPS = 4_096  # 256 ms of the room's reflections, at most: those of a large one are still heard in pauses
 SAMPLES_PER_TAP = 5  # of the recording, at least; with fewer, the fit explains that recording and no other
+SEARCHED = MAX_DELAY + 1_024  # samples of the loudspeaker in which a delay is searched: more would hide it
 HISTORY = MAX_DELAY + TAPS  # samples of the loudspeaker that sound in a sample of the microphone
 LEAD = 32  # samples before the strongest reflection, which need not be the first
 ROUNDS = 3  # of least squares, each on what the one before left; the last ones correct for the ends of the recording
@@ -65,11 +66,12 @@ class Room:
 
 def strongest(near: Samples, far: Samples) -> tuple[int, float]:
     """The delay at which most frequencies agree, and how many times as much as usual. `far` begins HISTORY samples before `near`."""
+    far = far[HISTORY - SEARCHED :]
     size = power_of_two(len(far))
     cross = np.fft.rfft(near * np.hanning(len(near)), size) * np.fft.rfft(far, size).conj()
     level = np.abs(cross)
     agreement = np.abs(np.fft.irfft(cross / (level + FAINT * level.mean() + 1e-9), size))
-    found = agreement[size - HISTORY : size - HISTORY + MAX_DELAY + 1]
+    found = agreement[size - SEARCHED : size - SEARCHED + MAX_DELAY + 1]
     delay = int(np.argmax(found))
     return delay, float(found[delay] / (np.sqrt(np.mean(np.square(agreement))) + 1e-9))
 
