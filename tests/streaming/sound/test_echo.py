@@ -90,8 +90,13 @@ def db(samples: array.array[int]) -> float:
 
 
 @pytest.fixture(scope="module")
-def reply_pcm() -> bytes:
-    return Hibari().say(REPLY, "heart", 1.0, lambda: True).pcm
+def voice() -> Hibari:
+    return Hibari()
+
+
+@pytest.fixture(scope="module")
+def reply_pcm(voice: Hibari) -> bytes:
+    return voice.say(REPLY, "heart", 1.0, lambda: True).pcm
 
 
 @pytest.mark.parametrize("delay_ms", [20, 80, 200])
@@ -135,9 +140,9 @@ async def test_with_headphones_the_microphone_is_heard_as_it_is(reply_pcm: bytes
 
 
 @pytest.mark.parametrize("text", ["Stop.", "Wait.", "No."])
-async def test_the_voice_that_speaks_is_not_its_own_echo(reply_pcm: bytes, text: str) -> None:
+async def test_the_voice_that_speaks_is_not_its_own_echo(voice: Hibari, reply_pcm: bytes, text: str) -> None:
     """A synthetic voice's "s" is to the sample like another one that it has just said."""
-    reply, user = at_16_khz(reply_pcm), at_16_khz(Hibari().say(text, "heart", 1.0, lambda: True).pcm)
+    reply, user = at_16_khz(reply_pcm), at_16_khz(voice.say(text, "heart", 1.0, lambda: True).pcm)
     for user_at in (40_000, 67_000):
         alone = room(reply, user, user_at, 0, math.inf)
         assert (await filtered(alone, reply_pcm, expected=False)) == alone
