@@ -46,7 +46,8 @@ class Mallinfo(ctypes.Structure):
 class FreedMemory:
     """`free_bytes` tells what the C library keeps free, resident or not, `resident_bytes` the memory of the process; `give_back` gives back.
 
-    The C library does not tell how much of what is free is resident: at most as much as the process has grown since the last time.
+    The C library does not tell how much of what is free is resident. That was nothing right after the last time; since then it is what
+    more is free at least, and at most as much as the process has grown if what was in use then still is.
     """
 
     def __init__(
@@ -56,18 +57,21 @@ class FreedMemory:
         self._resident_bytes = resident_bytes
         self._give_back = give_back
         self._least_bytes = resident_bytes()  # since the last time
+        self._gone_bytes = free_bytes()  # what was free then
         self._unused_looks = 0  # in a row
 
     def look(self) -> None:
         """Give back what is worth it. Takes milliseconds then."""
         free_bytes, resident_bytes = self._free_bytes(), self._resident_bytes()
         self._least_bytes = min(self._least_bytes, resident_bytes)
-        kept_bytes = min(free_bytes, resident_bytes - self._least_bytes)
+        grown_bytes = min(free_bytes, resident_bytes - self._least_bytes)
+        # Who leaves after it was given back in the midst of a crowd makes the process no larger than it was then, but much free.
+        kept_bytes = max(grown_bytes, free_bytes - self._gone_bytes)
         little = kept_bytes >= max(LITTLE_BYTES, free_bytes * LEAST_SHARE)
         self._unused_looks = self._unused_looks + 1 if little else 0
         if kept_bytes >= MUCH_BYTES or self._unused_looks >= UNUSED_LOOKS:
             self._give_back()
-            self._least_bytes, self._unused_looks = self._resident_bytes(), 0
+            self._least_bytes, self._gone_bytes, self._unused_looks = self._resident_bytes(), self._free_bytes(), 0
 
     async def keep_looking(self) -> None:
         """Look every LOOK_S, in a thread, until cancelled."""

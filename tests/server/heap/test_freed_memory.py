@@ -76,6 +76,21 @@ def test_memory_that_was_used_between_two_looks_is_given_back_again() -> None:
         assert machine.resident_bytes() == machine.in_use_bytes
 
 
+def test_what_a_crowd_leaves_is_given_back_though_some_was_in_its_midst() -> None:
+    machine = Machine()
+    machine.in_use_bytes += 10 * MUCH_BYTES
+    memory = machine.memory()
+    machine.crowd(MUCH_BYTES)
+    memory.look()
+    assert machine.given == 1
+    machine.in_use_bytes -= 10 * MUCH_BYTES
+    machine.free_bytes += 10 * MUCH_BYTES
+    memory.look()
+    assert machine.resident_bytes() == machine.in_use_bytes
+    memory.look()
+    assert machine.given == 2, "it has been given back already"
+
+
 def test_memory_in_use_is_not_looked_for() -> None:
     machine = Machine()
     memory = machine.memory()
