@@ -39,8 +39,8 @@ ORDER_WITHIN_S = 400.0
 LAG_MS = 100  # busy; twice as much is very busy
 PROGRESS_S = 0.02
 STEP_S = 0.5  # between two looks at the load: some measurements of the lag
-UNACKNOWLEDGED = 100  # calls of one session; each answer has some 13 kB
-UPLOADS_AT_ONCE = 20
+UNACKNOWLEDGED = 25  # calls of one session; each answer has some 52 kB, of few parts, which cost little to make
+UPLOADS_AT_ONCE = 70  # they fill the memory, unless some have ended
 HELD_BYTES = 1000 * 1024  # of an upload that does not end; beyond 1 MiB it goes to a file
 
 
@@ -213,9 +213,9 @@ async def services() -> AsyncIterator[dict[str, str]]:
             await asyncio.sleep(PROGRESS_S)
 
     verdict = safety_pb2.Verdict(verdict="allow", risk="low", reasons=["harmless"])
-    info = executor_pb2.ActionInfo(name="work", description="x" * 200)
+    info = executor_pb2.ActionInfo(name="work", description="x" * 2_000)
     async with FakeServices("os", "safety") as fakes:
-        fakes.os.answer("ListActions", executor_pb2.ListActionsResponse(actions=[info] * 60))
+        fakes.os.answer("ListActions", executor_pb2.ListActionsResponse(actions=[info] * 26))
         fakes.safety.answer("Check", safety_pb2.CheckResponse(verdict=verdict, actions=[verdict]))
         fakes.os.on("Execute", work)
         yield {"OS_GRPC_URL": fakes.os.address, "SAFETY_GRPC_URL": fakes.safety.address}
@@ -273,7 +273,7 @@ async def unfinished_uploads(gateway: GatewayProcess) -> AsyncIterator[None]:
 
     try:
         async with asyncio.timeout(FULL_WITHIN_S):
-            # Many between two looks: the gateway gives an upload a minute, and on a busy machine each look takes a second.
+            # All at once: the gateway gives an upload a minute, and on a busy machine some a time would end before the last begin.
             while await status_of_a_newcomer(gateway) != (503, "2"):
                 async with asyncio.TaskGroup() as group:
                     for _ in range(UPLOADS_AT_ONCE):
@@ -326,7 +326,7 @@ async def another_session(gateway: GatewayProcess) -> AsyncIterator[None]:
     socket.close()
 
 
-MEMORY = {"OVERLOAD_MEMORY_MB": "180", "WS_RESUME_SECONDS": "1"}
+MEMORY = {"OVERLOAD_MEMORY_MB": "140", "WS_RESUME_SECONDS": "1"}
 SESSIONS = {"WS_MAX_SESSIONS": "3", "WS_RESUME_SECONDS": "1"}
 
 
