@@ -81,6 +81,12 @@ class LoopTurns:
         self._began = self._spent_s = 0.0  # in CPU time: its messages or its tasks; the first part of it
         self._not_before = 0.0  # the next one of those who wait, on the loop's clock
         self._timer: asyncio.TimerHandle | None = None
+        self._due = self._due_at = 0.0  # the next turn, on the loop's clock and in CPU time of this thread
+        self._stalled_s = 0.0
+
+    def time(self) -> float:
+        """The loop's clock, in seconds, without the time in which a turn was due and this process did not get the processor."""
+        return asyncio.get_running_loop().time() - self._stalled_s
 
     @property
     def crowd(self) -> int:
@@ -101,8 +107,10 @@ class LoopTurns:
         """Whoever goes ahead does not wait for the end of a pause."""
         if self._timer is not None:
             self._timer.cancel()
+        loop = asyncio.get_running_loop()
         at = 0.0 if self._goes_ahead() else self._not_before
-        self._timer = asyncio.get_running_loop().call_at(at, self._next)
+        self._due, self._due_at = max(at, loop.time()), time.thread_time()
+        self._timer = loop.call_at(at, self._next)
 
     def _goes_ahead(self) -> bool:
         """True if somebody does. Whose share is spent waits with the others."""
@@ -117,6 +125,7 @@ class LoopTurns:
         loop = asyncio.get_running_loop()
         loop.call_soon(self._begin_tasks)
         self._began = time.thread_time()
+        self._stalled_s += max(0.0, loop.time() - self._due - (self._began - self._due_at))
         try:
             go_on(share.most)
         finally:

@@ -24,7 +24,7 @@ class SocketLimits:
     frames_burst: int = FRAMES_BURST
     # So long a client may be behind with its frames: turns may be too rare to exceed a rate. While ten are behind, a second counts as
     # a tenth for each: after a cut, many honest clients have some seconds of audio to send. Audio is cheap, so in dear turns a second
-    # counts as half: else ten floods of dear messages would go on for 100 s.
+    # counts as half: else ten floods of dear messages would go on for 100 s. Time in which this process did not run does not count.
     crowded_s: float = 10.0
     pings: int = PINGS  # of the client's, in one ping interval
     # Of silence before a ping; after as long again without an answer, the socket is closed.

@@ -136,7 +136,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             return
         self._share.run(self._handle, self._reader.feed(data, 0 if later else FIRST_MESSAGES))
         if self._reader.crowded and not self._waits:
-            self.behind_since = self._turn_at = self._loop.time()
+            self.behind_since, self._turn_at = self._loop.time(), self._turns.time()
             self._crowded_s = max(0.0, self._crowded_s + self._caught_up - self._turn_at)
             self._wait()
 
@@ -158,7 +158,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._turns.wait(self._take_turn, self._share)
 
     def _take_turn(self, most: int) -> None:
-        self._waits, before, self._turn_at = False, self._turn_at, self._loop.time()
+        self._waits, before, self._turn_at = False, self._turn_at, self._turns.time()
         self._crowded_s += (self._turn_at - before) / min(self._turns.crowd, DEAR_CROWD if most == 1 else sys.maxsize)
         until, step = perf_counter() + TURN_S, 1  # it may be a dear one
         while self._reader.crowded and not self.client_terminated:
@@ -169,7 +169,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
                     self.fail(POLICY_VIOLATION, "too many frames")
                 self._wait()
                 return
-        self.behind_since, self._caught_up = None, self._loop.time()
+        self.behind_since, self._caught_up = None, self._turns.time()
         self._count_limit = min(self._frames + JOIN_FRAMES, self._limits.frames_burst)
         if not self.transport.is_closing() and (self._seat is None or self._seat.left):
             self.transport.resume_reading()  # else it has joined the rounds meanwhile

@@ -55,6 +55,27 @@ async def test_who_has_more_to_do_stands_in_line_again() -> None:
     assert seen == ["long", "long", "short", "long"]
 
 
+async def test_time_in_which_the_process_does_not_run_is_not_counted() -> None:
+    turns, loop = LoopTurns(), asyncio.get_running_loop()
+    had_turn = asyncio.Event()
+    cpu = time.thread_time()
+    turns.wait(lambda _: had_turn.set(), Share())
+    time.sleep(0.2)  # as if it was stopped
+    await had_turn.wait()
+    before = turns.time()
+    assert loop.time() - before >= 0.2 - (time.thread_time() - cpu)
+
+
+async def test_time_in_which_the_loop_works_for_others_is_counted() -> None:
+    turns = LoopTurns()
+    had_turn = asyncio.Event()
+    before = turns.time()
+    turns.wait(lambda _: had_turn.set(), Share())
+    busy(0.1)
+    await had_turn.wait()
+    assert turns.time() - before > 0.09
+
+
 def busy(seconds: float) -> None:
     """Hold the loop with work."""
     until = time.thread_time() + seconds
