@@ -130,7 +130,7 @@ class Admission:
     async def identify_token(self, token: str) -> Identity:
         """The token's identity. Raises RefusedError."""
         try:
-            return await self._gateway.authenticator.verify(token)
+            return await self._gateway.authenticator.admit(token)
         except ApiError as refused:
             raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_token") from None
 

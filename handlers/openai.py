@@ -141,8 +141,7 @@ class OpenAiSocketHandler(ForeignSocketHandler):
                     raise ApiError("FORBIDDEN", "a client secret opens a session of its own only")
                 identity, self._settings = await authenticator.client_secret(token)
             else:
-                identity = await authenticator.verify(token)
-                await authenticator.revocation(identity)
+                identity = await authenticator.admit(token)
         return identity
 
     @contextmanager

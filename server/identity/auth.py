@@ -99,7 +99,7 @@ class Authenticator:
         """The identity of an access token. Raises TokenError (401).
 
         Makes no round trip, so a revocation on another replica may not be known here yet. Await `revocation` as well before
-        acting in the user's name.
+        acting in the user's name, or use `admit`.
         """
         identity = self._verified.get(token)
         if identity is None:
@@ -108,6 +108,13 @@ class Authenticator:
         else:
             self._verified.move_to_end(token)
         self._check_alive(token, identity)
+        return identity
+
+    async def admit(self, token: str) -> Identity:
+        """The identity of an access token that no replica revoked, for a socket that begins or gets a new token. Raises TokenError (401)."""
+        identity = await self.verify(token)
+        await self.revocation(identity)
+        self._check_alive(token, identity)  # it may have expired while Redis was asked
         return identity
 
     def check_signed_in(self, identity: Identity) -> None:

@@ -43,7 +43,9 @@ async def invoke(gateway: Gateway, identity: Identity, context: CallContext, nam
         channel = _CHANNELS.get(operation.streaming)
         instead = f"open a channel of kind {channel} instead" if channel else "it is for HTTP only"
         raise ApiError("UNKNOWN_OPERATION", f"{name} cannot be called here: {instead}")
+    revocation = gateway.authenticator.revocation(identity)  # in the limit's round trip: news of a sign-out may be late
     require_room(await count(gateway, operation, identity.user_id, identity.roles, ""))
+    await revocation
     require_access(operation, identity)
     request = validated(operation, params)
     answer = await operation.run(gateway, caller_of(identity, context, request), request)

@@ -39,7 +39,7 @@ class GatewayDesk:
     async def identify(self, token: str) -> Identity:
         """Verify an access token."""
         try:
-            return await self._gateway.authenticator.verify(token)
+            return await self._gateway.authenticator.admit(token)
         except ApiError as error:
             raise to_service_error(error) from None
 

@@ -95,7 +95,10 @@ class State(Protocol):
         """True if any of them is known here to be revoked. No round trip; news from another replica may still be under way."""
 
     def revocation(self, *token_ids: str) -> Awaitable[bool]:
-        """The same, asked of Redis in the round trip that this tick of the event loop shares. Never raises."""
+        """The same, asked of Redis in the round trip that this tick of the event loop shares. Never raises.
+
+        Listeners of this process are told of a revocation that is found in this way.
+        """
 
     async def forget(self, key: str) -> None:
         """Remove a value."""
@@ -113,18 +116,20 @@ class State(Protocol):
 class _Revocation:
     """A pending answer of Redis. If none comes, what is known here counts."""
 
-    __slots__ = ("_known", "_reply")
+    __slots__ = ("_reply", "_state", "_token_ids")
 
-    def __init__(self, reply: asyncio.Future[Any], known: bool) -> None:
-        self._reply = reply
-        self._known = known
+    def __init__(self, state: RedisState, token_ids: tuple[str, ...]) -> None:
+        self._state = state
+        self._token_ids = token_ids
+        self._reply = state.ask_revoked(token_ids)
 
     def __await__(self) -> Generator[Any, None, bool]:
-        try:
-            scores = yield from self._reply.__await__()
-        except (RedisDownError, RedisRefusedError):
-            return self._known
-        return self._known or any(score is not None for score in scores)
+        with contextlib.suppress(RedisDownError, RedisRefusedError):
+            untils = yield from self._reply.__await__()
+            for token_id, until in zip(self._token_ids, untils, strict=True):
+                if until is not None:
+                    self._state.learn_revoked(token_id, float(until))
+        return self._state.revoked(*self._token_ids)
 
 
 class RedisState:
@@ -251,20 +256,29 @@ class RedisState:
         return self._local.revoked(*token_ids)
 
     def revocation(self, *token_ids: str) -> Awaitable[bool]:
-        known = self._local.revoked(*token_ids)
-        if known or not self._link.up:
+        if self._local.revoked(*token_ids) or not self._link.up:
             return self._local.revocation(*token_ids)
-        return _Revocation(self._link.submit("ZMSCORE", REVOKED, *token_ids), known)
+        return _Revocation(self, token_ids)
+
+    def ask_revoked(self, token_ids: tuple[str, ...]) -> asyncio.Future[Any]:
+        """Ask Redis until when each is revoked; None: it is not."""
+        return self._link.submit("ZMSCORE", REVOKED, *token_ids)
+
+    def learn_revoked(self, token_id: str, until: float) -> None:
+        """Another replica revoked it. News get lost and late, so whatever shows it first tells the listeners, who close its sockets."""
+        if not self._local.revoked(token_id):
+            self._local.note_revoked(token_id, until)
+            self._local.tell("revoked", {"token_id": token_id, "until": until})
 
     async def load_revoked(self) -> None:
-        """Load revocations made before we began to listen."""
+        """Load revocations made while we did not listen."""
         now, cursor = time.time(), b"0"
         with contextlib.suppress(*AWAY):
             while True:
                 cursor, found = await self._link.call("ZSCAN", REVOKED, cursor, "COUNT", SCAN_COUNT, patient=True)
                 for token_id, until in zip(found[::2], found[1::2], strict=True):
                     if float(until) > now:
-                        self._local.note_revoked(str(token_id, "utf-8"), float(until))
+                        self.learn_revoked(str(token_id, "utf-8"), float(until))
                 if int(cursor) == 0:
                     return
 
@@ -320,8 +334,9 @@ class RedisState:
             return
         kind, news = told["kind"], told["news"]
         if kind == "revoked":
-            self._local.note_revoked(news["token_id"], news["until"])
-        self._local.tell(kind, news)
+            self.learn_revoked(**news)
+        else:
+            self._local.tell(kind, news)
 
     async def ping(self) -> float | None:
         began = time.perf_counter()

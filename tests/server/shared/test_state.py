@@ -93,6 +93,20 @@ async def test_another_replica_s_revocation_is_seen_in_the_round_trip_even_witho
         assert await here.revocation("t")
 
 
+async def test_revocations_of_the_time_without_news_are_told_once(redis_url: str) -> None:
+    """By whatever shows them first: sockets of such tokens are open."""
+    async with running_link(redis_url) as link:
+        state = RedisState(link)
+        told: list[str] = []
+        state.subscribe(lambda _kind, news: told.append(news["token_id"]))
+        await link.call("ZADD", "jarvis:revoked", time.time() + 60, "t", time.time() + 60, "f")
+        assert await state.revocation("other", "f")
+        assert told == ["f"]
+        for _ in range(2):
+            await state.load_revoked()
+        assert told == ["f", "t"]
+
+
 async def test_news_reach_every_replica_once(redis_url: str) -> None:
     async with replica(redis_url) as here, replica(redis_url) as there:
         heard: list[tuple[str, str, str]] = []
