@@ -99,7 +99,7 @@ class Task:
         self._writing = asyncio.Lock()  # gRPC takes one message at a time, but a command has two output streams
 
     async def tell(self, message: str = "", *, percent: float | None = None, stream: str = "", data: str = "") -> None:
-        """Report progress. Waits while the caller does not read, which pauses output at its source."""
+        """Report progress. Waits while the caller does not read."""
         told = executor_pb2.Progress(message=message, percent=percent, stream=stream, data=data)
         async with self._writing:
             await self._context.write(executor_pb2.ExecuteEvent(progress=told))

@@ -47,7 +47,13 @@ class OsCommand:
     opens: bool = False  # reads the files' contents, not only their names
     copies: bool = False  # makes the second path of the first
     moves: bool = False  # renames the first path, with everything below it
+    alone: bool = False  # changes what names lead to: no other command may look up names meanwhile
     keeps: str | None = None  # pattern of the flag without which the command may remove or overwrite files
+
+    @property
+    def named(self) -> bool:
+        """True if it looks up names of files."""
+        return self.most > self.words
 
     def destroys(self, arguments: list[str]) -> bool:
         """True if data may be lost for good."""
@@ -110,8 +116,8 @@ COMMANDS: Mapping[str, OsCommand] = {
     "sha256sum": OsCommand("Tell the checksum of files", least=1, most=8, opens=True),
     "echo": OsCommand("Say something back", flags=r"-n", most=MAX_ARGUMENTS, words=MAX_ARGUMENTS),
     "sleep": OsCommand("Wait some seconds", least=1, most=1, words=1, word=r"\d{1,3}(\.\d{1,3})?"),
-    "mkdir": OsCommand("Make folders", "change", flags=r"-p|--parents", least=1, most=4),
-    "rmdir": OsCommand("Remove empty folders", "change", least=1, most=4, keeps=NEVER),
+    "mkdir": OsCommand("Make folders", "change", flags=r"-p|--parents", least=1, most=4, alone=True),
+    "rmdir": OsCommand("Remove empty folders", "change", least=1, most=4, alone=True, keeps=NEVER),
     "touch": OsCommand("Make empty files, or mark files as changed now", "change", flags=r"-c", least=1, most=4),
     "cp": OsCommand(
         "Copy a file",
@@ -130,6 +136,7 @@ COMMANDS: Mapping[str, OsCommand] = {
         least=2,
         most=2,
         moves=True,
+        alone=True,
         keeps=_NO_CLOBBER,
     ),
 }
@@ -155,6 +162,8 @@ def checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths) ->
     for operand, path in [*zip(named, paths, strict=True), *_goal(command, named, paths, root)]:
         if _holds_secrets(path, command, root, closed):
             raise RefusedArgumentError(f"args: {operand[:80]} may hold secrets")
+        if command.opens and _waits(path):
+            raise RefusedArgumentError(f"args: {operand[:80]} is no file")
     if command.moves and closed.is_below(paths[0]):
         raise RefusedArgumentError(f"args: {named[0][:80]} may hold secrets")
     if command.words:
@@ -220,6 +229,11 @@ def _resolved(operand: str, root: Path) -> Path:
     if operand == "" or not resolved.is_relative_to(root):
         raise RefusedArgumentError(f"args: {operand[:80]} lies outside of the folder that may be seen")
     return resolved
+
+
+def _waits(path: Path) -> bool:
+    """True if opening it may wait for another program: a pipe, a device."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _holds_secrets(path: Path, command: OsCommand, root: Path, closed: ClosedPaths) -> bool:

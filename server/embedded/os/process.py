@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
 MAX_OUTPUT_BYTES = 256 * 1024  # of both streams together; further output is read and dropped
@@ -28,8 +28,8 @@ END_GRACE_S = 0.5  # between SIGTERM and SIGKILL
 class Listener(Protocol):
     """Receives the output as it comes."""
 
-    async def __call__(self, *, stream: str, data: str) -> None:
-        """Take output of stdout or stderr."""
+    async def __call__(self, message: str = "", *, stream: str = "", data: str = "") -> None:
+        """Take output of stdout or stderr, or the message that the command has begun."""
 
 
 @dataclass(slots=True)
@@ -45,9 +45,10 @@ class Ended:
 
 @dataclass(slots=True)
 class _Kept:
-    """Both streams' text up to the limit; bytes that are not UTF-8 become U+FFFD."""
+    """Both streams' text up to the limit; bytes that are not UTF-8 become U+FFFD. `untold`: what the listener has still to get."""
 
     texts: dict[str, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
+    untold: asyncio.Queue[tuple[str, str] | None] = field(default_factory=asyncio.Queue)
     room_bytes: int = MAX_OUTPUT_BYTES
     truncated: bool = False
 
@@ -58,25 +59,58 @@ class _Kept:
         self.truncated |= len(taken) < len(data)
         return taken
 
+    def add(self, stream: str, text: str) -> None:
+        if text:
+            self.texts[stream].append(text)
+            self.untold.put_nowait((stream, text))
+
     def text(self, stream: str) -> str:
         return "".join(self.texts[stream])
 
 
-async def run(executable: str, name: str, arguments: Sequence[str], root: Path, listener: Listener) -> Ended:
-    """Run a command to its end; on cancellation, end its whole group. Raises OSError if it cannot start."""
+async def run(
+    executable: str,
+    name: str,
+    arguments: Sequence[str],
+    root: Path,
+    listener: Listener,
+    on_end: Callable[[], Awaitable[None]],
+) -> Ended:
+    """Run a command to its end; on cancellation, end its whole group. Raises OSError if it cannot start.
+
+    A listener that waits does not hold up the command. `on_end` is called when the command has ended; the listener may get the rest of
+    the output after that.
+    """
     began = time.monotonic()
     process = await _start(executable, name, arguments, root)
     kept = _Kept()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_tell(kept, name, listener), name=f"output of {name}")
+        code = await _finished(process, name, kept)
+        duration_ms = round((time.monotonic() - began) * 1000)
+        kept.untold.put_nowait(None)
+        await on_end()
+    return Ended(code, kept.text("stdout"), kept.text("stderr"), duration_ms, kept.truncated)
+
+
+async def _finished(process: Process, name: str, kept: _Kept) -> int:
+    """Read its output to the end; returns its exit code. None of its group is left then, nor after a cancel."""
     try:
         _limit_memory(process)
         async with asyncio.TaskGroup() as group:
-            group.create_task(_read("stdout", process.stdout, kept, listener), name=f"stdout of {name}")
-            group.create_task(_read("stderr", process.stderr, kept, listener), name=f"stderr of {name}")
-        code = await process.wait()
+            group.create_task(_read("stdout", process.stdout, kept), name=f"stdout of {name}")
+            group.create_task(_read("stderr", process.stderr, kept), name=f"stderr of {name}")
+        return await process.wait()
     finally:
         await _end_group(process)
-    duration_ms = round((time.monotonic() - began) * 1000)
-    return Ended(code, kept.text("stdout"), kept.text("stderr"), duration_ms, kept.truncated)
+
+
+async def _tell(kept: _Kept, name: str, listener: Listener) -> None:
+    """Tell the listener everything, as slowly as it likes."""
+    await listener(f"running {name}")
+    while (piece := await kept.untold.get()) is not None:
+        stream, text = piece
+        await listener(stream=stream, data=text)
 
 
 async def _start(executable: str, name: str, arguments: Sequence[str], root: Path) -> Process:
@@ -103,19 +137,13 @@ def _limit_memory(process: Process) -> None:
             resource.prlimit(process.pid, resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
 
 
-async def _read(stream: str, source: asyncio.StreamReader | None, kept: _Kept, listener: Listener) -> None:
-    """Read one stream to its end. While the listener waits nothing is read, so the command waits too."""
+async def _read(stream: str, source: asyncio.StreamReader | None, kept: _Kept) -> None:
+    """Read one stream to its end."""
     assert source is not None, "both streams are pipes"
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while data := await source.read(READ_BYTES):
-        await _hand_on(stream, decoder.decode(kept.take(data)), kept, listener)
-    await _hand_on(stream, "" if kept.truncated else decoder.decode(b"", final=True), kept, listener)
-
-
-async def _hand_on(stream: str, text: str, kept: _Kept, listener: Listener) -> None:
-    if text:
-        kept.texts[stream].append(text)
-        await listener(stream=stream, data=text)
+        kept.add(stream, decoder.decode(kept.take(data)))
+    kept.add(stream, "" if kept.truncated else decoder.decode(b"", final=True))
 
 
 async def _end_group(process: Process) -> None:
