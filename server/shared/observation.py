@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from collections import Counter
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from server.roles import ADMIN
 from server.shared.redis_errors import RedisDownError, RedisRefusedError
 from server.shared.state import PREFIX
-from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage
+from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 ASKED = "observe.asked"
 CONNECT_S = 2.0  # for a Redis that answers; a hanging one is not waited for
 ANSWER_S = 0.5  # a replica that has the session answers within this time
+MOST_ELSEWHERE = 16  # of one user at a time, as many as a socket has channels: each holds a connection to Redis
 SILENCE_S = 5.0  # after this long without a message, ask whether anybody is there
 FRAME_HEAD = 5  # bytes before a frame's payload: 1 if it is the last one, then its position in milliseconds
 HELLO = b"h"
@@ -44,6 +46,7 @@ class ReplicaObservation:
         self._tasks = tasks
         self._residents = residents
         self._watched: set[tuple[str, str]] = set()  # sessions watched at other replicas, with their channels
+        self._elsewhere: Counter[str] = Counter()  # subscriptions that each user has
 
     async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
         resident = self._here(session_id, context.user_id, admin=ADMIN in context.roles)
@@ -63,14 +66,20 @@ class ReplicaObservation:
     ) -> AsyncGenerator[Seen] | None:
         if self._link is None or not self._link.up:
             return None
+        user_id = context.user_id
+        if self._elsewhere[user_id] >= MOST_ELSEWHERE:
+            raise ServiceError(
+                "RESOURCE_EXHAUSTED", f"at most {MOST_ELSEWHERE} sessions at other replicas are observed at once"
+            )
         channel = f"{PREFIX}watch:{secrets.token_hex(12)}"
         subscription = self._link.subscription()
+        self._elsewhere[user_id] += 1
         try:
             await subscription.open(channel, CONNECT_S)
             await self._state.publish(
                 ASKED,
                 session_id=session_id,
-                user_id=context.user_id,
+                user_id=user_id,
                 admin=ADMIN in context.roles,
                 audio=audio,
                 channel=channel,
@@ -79,14 +88,16 @@ class ReplicaObservation:
                 while await subscription.next(SILENCE_S) != HELLO:
                     pass
         except (RedisDownError, TimeoutError):
-            await self._close(subscription)
+            await self._close(subscription, user_id)
             return None
         except BaseException:  # cancelled: the subscription holds a connection until it is closed
-            await self._close(subscription)
+            await self._close(subscription, user_id)
             raise
-        return self._seen_elsewhere(subscription, (session_id, channel))
+        return self._seen_elsewhere(subscription, user_id, (session_id, channel))
 
-    async def _seen_elsewhere(self, subscription: Subscription, watched: tuple[str, str]) -> AsyncGenerator[Seen]:
+    async def _seen_elsewhere(
+        self, subscription: Subscription, user_id: str, watched: tuple[str, str]
+    ) -> AsyncGenerator[Seen]:
         """Yield until the session ends or moves there, or Redis is lost."""
         self._watched.add(watched)
         try:
@@ -94,12 +105,18 @@ class ReplicaObservation:
                 yield each
         finally:
             self._watched.discard(watched)
-            await self._close(subscription)
+            await self._close(subscription, user_id)
 
-    async def _close(self, subscription: Subscription) -> None:
+    async def _close(self, subscription: Subscription, user_id: str) -> None:
         """Close in a task of its own, so that it completes even if the caller is cancelled."""
-        closing = self._tasks.create_task(subscription.close(CONNECT_S), name="close a subscription")
+        closing = self._tasks.create_task(self._give_back(subscription, user_id), name="close a subscription")
         await asyncio.shield(closing)
+
+    async def _give_back(self, subscription: Subscription, user_id: str) -> None:
+        await subscription.close(CONNECT_S)
+        self._elsewhere[user_id] -= 1
+        if not self._elsewhere[user_id]:
+            del self._elsewhere[user_id]
 
     def on_moved(self, session_id: str) -> None:
         """Tell local watchers of a session that it moved to another replica, so that they look for it there."""

@@ -55,4 +55,7 @@ class Observation(Protocol):
     """Live sessions on all replicas."""
 
     async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
-        """What the session receives and sends from now on; None if the caller (or, for an admin, anybody) has no such session."""
+        """What the session receives and sends from now on; None if the caller (or, for an admin, anybody) has no such session.
+
+        Raises ServiceError RESOURCE_EXHAUSTED if the caller observes too many that are not here.
+        """

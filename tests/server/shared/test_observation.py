@@ -13,7 +13,7 @@ from server.shared import observation as observing
 from server.shared.observation import ReplicaObservation
 from server.shared.redis_subscription import Subscription
 from server.shared.state import LocalState, RedisState
-from streaming.ports import CallContext
+from streaming.ports import CallContext, ServiceError
 from streaming.residents import Residents
 from tests.server.redis_support import running_link
 
@@ -79,6 +79,46 @@ async def test_whoever_is_cancelled_leaves_no_subscription(step: str) -> None:
         pubsub.go_on.set()
     assert watching.cancelled()
     assert pubsub.closed
+
+
+async def test_a_user_observes_so_many_sessions_at_other_replicas() -> None:
+    pubsubs: list[PubSub] = []
+
+    def pubsub() -> PubSub:
+        pubsubs.append(PubSub("seen"))
+        return pubsubs[-1]
+
+    client: Any = SimpleNamespace(pubsub=pubsub)
+    link: Any = SimpleNamespace(up=True, subscription=lambda: Subscription(client))
+    async with asyncio.TaskGroup() as group:
+        observation = ReplicaObservation(LocalState(), link, group, Residents())
+
+        async def watch(user_id: str, begun: asyncio.Event) -> None:
+            seen = await observation.watch("far", CallContext(user_id), audio=False)
+            assert seen is not None
+            begun.set()
+            async with aclosing(seen):
+                await anext(seen)
+
+        async def watching(user_id: str) -> asyncio.Task[None]:
+            begun = asyncio.Event()
+            task = group.create_task(watch(user_id, begun))
+            await begun.wait()
+            return task
+
+        tasks = [await watching("ada") for _ in range(observing.MOST_ELSEWHERE)]
+        with pytest.raises(ServiceError, match="at most 16 sessions at other replicas") as refused:
+            await observation.watch("far", CallContext("ada"), audio=False)
+        assert refused.value.code == "RESOURCE_EXHAUSTED"
+        assert len(pubsubs) == observing.MOST_ELSEWHERE
+        tasks.append(await watching("bob"))
+        tasks[0].cancel()
+        await asyncio.wait({tasks[0]})
+        tasks.append(await watching("ada"))
+        for task in tasks:
+            task.cancel()
+    assert all(each.closed for each in pubsubs)
+    assert not observation._elsewhere
 
 
 class HangingPubSub:
