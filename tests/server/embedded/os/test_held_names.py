@@ -93,8 +93,12 @@ async def test_no_command_opens_another_file_than_was_checked(
 
 async def test_who_looks_up_names_does_not_wait_for_others_who_do(tmp_path: Path) -> None:
     names = Names(tmp_path)
-    async with names.looked_up(), asyncio.timeout(5), names.looked_up():
-        pass
+    async with asyncio.TaskGroup() as group:
+        order = Order(group)
+        async with names.looked_up():
+            await order.start("look", names.looked_up())
+        order.log.append("the first ends")
+    assert order.log == ["look", "look ends", "the first ends"]
 
 
 class Order:
@@ -188,8 +192,10 @@ async def test_a_file_system_without_locks_of_folders_is_no_obstacle(
         raise OSError
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    async with Names(tmp_path).changed():
-        pass
+    async with asyncio.TaskGroup() as group:
+        order = Order(group)
+        order.start("change", Names(tmp_path).changed())
+    assert order.log == ["change", "change ends"]
 
 
 async def test_a_client_that_does_not_read_holds_no_names(tmp_path: Path) -> None:
