@@ -22,7 +22,7 @@ from server.embedded.service import MissingPartError
 from server.embedded.tts.alignment import origins
 from server.embedded.tts.engine import EngineVoice, Spoken, WordMark
 from server.embedded.tts.onnx_outputs import with_float_output
-from server.embedded.tts.word_edges import FRAME_MS, Edges, counted, heard
+from server.embedded.tts.word_edges import FRAME_MS, Edges, counted, heard, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,15 +157,12 @@ class Hibari:
         wave = self._dsp.synth(*(part[0] for part in spectrum), numpy.random.default_rng(SEED))
         ends_ms = (numpy.cumsum(durations.reshape(-1)) * UNIT_MS).tolist()
         loud = self._loud(wave)
-        first, last = loud.index(True) * FRAME_MS, (len(loud) - loud[::-1].index(True)) * FRAME_MS
-        start_ms, per_ms = max(0, first - LEAD_MS), self.sample_rate_hz // 1000
-        kept = wave[start_ms * per_ms : (last + TAIL_MS) * per_ms]
+        first_ms, last_ms = loud.index(True) * FRAME_MS, (len(loud) - loud[::-1].index(True)) * FRAME_MS
+        start_ms, per_ms = max(0, first_ms - LEAD_MS), self.sample_rate_hz // 1000
+        kept = wave[start_ms * per_ms : (last_ms + TAIL_MS) * per_ms]
         scaled = numpy.clip(kept * (GAIN * MAX_AMPLITUDE), -MAX_AMPLITUDE, MAX_AMPLITUDE)
-        edges = [
-            Edges(each.word, each.start_ms - start_ms, each.last_ms - start_ms, each.end_ms - start_ms)
-            for each in heard(counted(reading.words, ends_ms), loud, speed)
-        ]
-        return scaled.astype("<i2").tobytes(), edges
+        edges = within(heard(counted(reading.words, ends_ms), loud, speed), first_ms, last_ms)
+        return scaled.astype("<i2").tobytes(), [each.earlier_by(start_ms) for each in edges]
 
     def _loud(self, wave: Any) -> list[bool]:
         """For each frame, whether it has voice. At least one does, because with phonemes the network is never silent."""

@@ -33,20 +33,25 @@ class TimedWord:
 
 
 def timed_words(text: str, spoken: Spoken, duration_ms: float) -> list[TimedWord]:
-    """The whitespace-separated words. Each ends where the engine says, or at the next one; without marks, times are shared by letters."""
+    """The whitespace-separated words. Each ends where the engine says, or at the next one; without marks, times are shared by letters.
+
+    Whatever an engine tells, they lie within the audio, in order, and none ends before it begins.
+    """
     tokens = [(match.start(), match.end(), match[0]) for match in _TOKEN.finditer(text)]
-    if not spoken.marks:
-        return _shared_out(tokens, duration_ms)
     timed: list[tuple[str, float, float | None]] = []
     marks = iter(spoken.marks)
     mark = next(marks, None)
+    begun_ms = 0.0
     for _, end, token in tokens:
         first_ms = end_ms = None
         while mark is not None and mark.position < end:
             first_ms, end_ms = (mark.at_ms if first_ms is None else first_ms), mark.end_ms
             mark = next(marks, None)
         if first_ms is not None:
-            timed.append((token, first_ms, end_ms))
+            begun_ms = min(max(begun_ms, first_ms), duration_ms)
+            timed.append((token, begun_ms, end_ms))
+    if not timed:
+        return _shared_out(tokens, duration_ms)
     nexts = [start_ms for _, start_ms, _ in timed[1:]] + [duration_ms]
     return [
         TimedWord(token, start_ms, max(start_ms, next_ms if end_ms is None else min(end_ms, next_ms)))
@@ -90,7 +95,8 @@ class Speech:
         pcm, step = with_soft_edges(spoken.pcm, self._rate_hz), self._n_bytes(CHUNK_MS)
         for start in range(0, len(pcm), step):
             chunk_end_ms = self._ms(start + step)
-            begun = [word for word in waiting if word.start_ms < chunk_end_ms]
+            last = start + step >= len(pcm)
+            begun = [word for word in waiting if last or word.start_ms < chunk_end_ms]
             if begun:
                 waiting = waiting[len(begun) :]
                 yield self._words(begun, began_ms)

@@ -27,6 +27,10 @@ class Edges:
         """A moment within the word; slow speech begins slowly."""
         return self.start_ms + min(CORE_MS / min(1.0, speed), (self.end_ms - self.start_ms) / 2)
 
+    def earlier_by(self, ms: float) -> Edges:
+        """The same word, in audio whose first milliseconds were cut off."""
+        return Edges(self.word, self.start_ms - ms, self.last_ms - ms, self.end_ms - ms)
+
 
 def counted(words: Sequence[int | None], ends_ms: Sequence[float]) -> list[Edges]:
     """Each word, from the pause before its first phoneme to its last one; None is a pause.
@@ -63,6 +67,19 @@ def heard(edges: Sequence[Edges], loud: Sequence[bool], speed: float = 1.0) -> l
             found[index - 1] = replace(found[index - 1], end_ms=max(found[index - 1].start_ms, gap[0]))
         if index < len(found):
             found[index] = replace(found[index], start_ms=min(found[index].end_ms, gap[1]))
+    return found
+
+
+def within(edges: Sequence[Edges], first_ms: float, last_ms: float) -> list[Edges]:
+    """The same words in order, between the first and the last sound.
+
+    The durations of fast speech put a first word before all sound: the network still begins slowly.
+    """
+    found, begun_ms = list[Edges](), first_ms
+    for each in edges:
+        begun_ms = min(max(begun_ms, each.start_ms), last_ms)
+        end_ms = min(max(begun_ms, each.end_ms), last_ms)
+        found.append(Edges(each.word, begun_ms, min(max(begun_ms, each.last_ms), end_ms), end_ms))
     return found
 
 

@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 
 SENTENCE = "Your favourite colour is blue."
 PER_MS = 24
+FAST_SENTENCES = (
+    "The quick brown fox jumps over the lazy dog near the old barn.",
+    "It was the best concert that I have ever been to.",
+    "A a a a a a a a.",
+    "Oh, I see.",
+    "Yes.",
+    "Today is Monday, November 30th.",
+    "Could you tell me how to get to the nearest post office?",
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +129,19 @@ def test_what_it_cannot_say_is_no_sound(voice: Hibari, text: str) -> None:
 @pytest.mark.parametrize("text", ["9" * 60, "$" + "123," * 15 + "000", "٣" * 40, "①€", "⑴", "²:30", "x³ is 8"])
 def test_numbers_that_the_package_fails_at_are_said(voice: Hibari, text: str) -> None:
     assert words_of(voice, text)
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 1.25, 1.5, 1.75, 2.0])  # beyond these, the tempo filter scales the times
+def test_words_are_in_order_within_the_sound_at_every_speed(voice: Hibari, speed: float) -> None:
+    """Fast, the network's durations end some first words before any sound: `It` of a time of day, `The` of the fox."""
+    times_of_day = [f"It is {hour}:{hour * 4:02d} {half}." for hour in range(1, 13) for half in ("AM", "PM")]
+    for text in (*times_of_day, *FAST_SENTENCES):
+        said = say(voice, text, speed)
+        edges = [edge for mark in said.marks for edge in (mark.at_ms, mark.end_ms or 0.0)]
+        assert len(said.marks) == len(text.split()), text
+        assert edges == sorted(edges), text
+        assert edges[0] >= hibari.LEAD_MS, text
+        assert edges[-1] <= len(said.pcm) / 2 / PER_MS - hibari.TAIL_MS, text
 
 
 def test_loudness_is_that_of_the_other_voices(voice: Hibari) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import array
-from itertools import pairwise
+from itertools import pairwise, starmap
+from operator import itemgetter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.embedded.tts.engine import Spoken, WordMark
 from server.embedded.tts.level import volume_percent, with_soft_edges
@@ -69,6 +72,25 @@ def test_length_and_words_follow_the_tempo(tempo: float) -> None:
     ]
     assert responses[-1].done.duration_ms == pytest.approx(1000 / tempo, abs=2)
     assert sum(len(response.audio) for response in responses) == pytest.approx(2 * 22_050 / tempo, abs=100)
+
+
+@given(
+    marks=st.lists(st.tuples(st.integers(0, 12), st.floats(-500, 3_000), st.none() | st.floats(-500, 3_000)), max_size=6),
+    n_ms=st.integers(1, 1_500),
+    speed=st.floats(0.25, 4.0),
+)
+def test_whatever_an_engine_tells_words_are_in_order_within_the_audio(
+    marks: list[tuple[int, float, float | None]], n_ms: int, speed: float
+) -> None:
+    """A negative time is refused by the message itself, and ended the whole utterance."""
+    speech = Speech(Manner("v", 1.0, speed), 24_000)
+    spoken = Spoken(bytes(48 * n_ms), tuple(starmap(WordMark, sorted(marks, key=itemgetter(0)))))
+    responses = [*speech.responses(Piece("one, two 3 é", Boundary.SENTENCE), spoken), *speech.finish()]
+    words = [word for response in responses for word in response.words.words]
+    edges = [edge for word in words for edge in (word.start_ms, word.end_ms)]
+    assert edges == sorted(edges)
+    assert max(edges, default=0) <= responses[-1].done.duration_ms
+    assert len(words) == (len({"one, two 3 é"[: at + 1].count(" ") for at, _, _ in marks if at < 12}) or 4)
 
 
 async def test_words_end_where_the_engine_says() -> None:
