@@ -12,7 +12,7 @@ NOT_UNDERSTOOD_NOW = (
 )
 _PARTS = {
     "stt": "I can't hear you right now: speech recognition is not working.",
-    "tts": "I can't speak right now.",
+    "tts": "I can't say that aloud.",
     "intent": "I can't make out what you mean right now: intent recognition is not working.",
     "planner": "I can't work out what to do right now: the planner is not working.",
     "mind": "I can't think right now: my language model is not working.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from streaming.agent.apologies import apology
 from streaming.domain import TurnContinued, TurnInterrupted, TurnPaused, TurnReply
 from streaming.ports import ServiceError, SynthesisConfig
 from streaming.sound.utterance import Utterance
@@ -139,6 +141,7 @@ class Delivery:
         except ServiceError as broken:
             self._trouble(broken)  # the client has the words as text
             self.said, self.spoken = self.reply, True
+            await self._apologise(broken)
 
     async def _more_to_say(self) -> bool:
         """Wait for words that are not spoken yet. False if none will come."""
@@ -153,7 +156,7 @@ class Delivery:
     async def _speak(self) -> None:
         """Speak what there is of the reply, and what is added until `_rest`."""
         while not self.spoken:
-            utterance = await self._play(self.reply[len(self.said) :], growing=self._growing)
+            utterance = await self._play(self.reply[len(self.said) :], self._config, growing=self._growing)
             if not utterance.stopped:
                 self.said += utterance.text
                 break
@@ -184,15 +187,30 @@ class Delivery:
         if not self._format.audio:
             return
         self._rest()  # otherwise it would have to wait until the reply is complete
+        try:
+            await self._say_aside(words, self._config)
+        except ServiceError as broken:
+            self._trouble(broken)  # the client has the sentence as text
+            await self._apologise(broken)
+
+    async def _say_aside(self, words: str, config: SynthesisConfig) -> None:
         async with self._one_at_a_time:
             self.aside = words
             try:
-                while (utterance := await self._play(words)).stopped and not await self._words_follow():
+                while (utterance := await self._play(words, config)).stopped and not await self._words_follow():
                     self._tell(TurnContinued(self._turn_id, utterance.played_ms))
-            except ServiceError as broken:
-                self._trouble(broken)  # the client has the sentence as text
             finally:
                 self.aside, self._pause = "", None
+
+    async def _apologise(self, broken: ServiceError) -> None:
+        """Say that words cannot be spoken, unless the synthesiser is gone. It is the voice or the text that failed: use neither."""
+        if not broken.retryable:
+            with suppress(ServiceError):  # it was told already
+                await self._say_aside(apology(broken), SynthesisConfig())
+
+    @property
+    def _config(self) -> SynthesisConfig:
+        return SynthesisConfig(self._format.voice, self._format.speed, self._format.language)
 
     def abandon(self) -> None:
         """The rest of the reply is not wanted any more."""
@@ -207,8 +225,7 @@ class Delivery:
             self.pause()
             self.settle_pause(words_followed=True)
 
-    async def _play(self, text: str, *, growing: bool = False) -> Utterance:
-        config = SynthesisConfig(self._format.voice, self._format.speed, self._format.language)
+    async def _play(self, text: str, config: SynthesisConfig, *, growing: bool = False) -> Utterance:
         stream = self._setup.provided.services.tts.synthesize(config, self._context)
         stream.send_text(text)
         if growing:
@@ -234,6 +251,10 @@ class Delivery:
         try:
             await utterance.play()
             await utterance.played_out()
+        except ServiceError:
+            await utterance.played_out()  # what was made before it failed
+            if not utterance.stopped:
+                raise
         finally:
             self._utterance = self._takes_words = None
         return utterance

@@ -108,6 +108,7 @@ class ScriptedSynthesis:
         self.cancelled = False
         self.ended = asyncio.Event()
         self._fail = fail
+        self.stumbles_at: tuple[str, ServiceError] | None = None  # the beginning of a text, and how it fails
 
     def send_text(self, text: str) -> None:
         self.texts.append(text)
@@ -126,6 +127,8 @@ class ScriptedSynthesis:
         if self._fail:
             raise self._fail
         yield SynthesisStarted(RATE_HZ, "test")
+        if self.stumbles_at is not None and "".join(self.texts).startswith(self.stumbles_at[0]):
+            raise self.stumbles_at[1]
         words = "".join(self.texts).split()
         for index, word in enumerate(words):
             if self.cancelled:

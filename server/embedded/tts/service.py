@@ -6,6 +6,7 @@ is done, so a caller that does not read only holds back itself.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import grpc
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
     TrunkContext = grpc.aio.ServicerContext[tts_pb2.TrunkRequest, tts_pb2.TrunkResponse]
     ListContext = grpc.aio.ServicerContext[tts_pb2.ListVoicesRequest, tts_pb2.ListVoicesResponse]
 
+log = logging.getLogger(__name__)
+
 MAX_TEXT_CHARS = 100_000  # of one call: two hours of speech; more is a mistake
 STEP_CHARS = 4 * 1024  # cut at once, in a few milliseconds
 
 
 class UnsayableError(Exception):
-    """No installed engine can say the text; the error's message says so."""
+    """No installed engine can say the text, or all fail at it; the error's message says so."""
 
 
 class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
@@ -146,20 +149,36 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
         return standing_for(text, named, rate_hz)
 
     async def _say_run(self, text: str, manner: Manner, rate_hz: int, *, first: bool) -> Spoken:
-        """A text as PCM of that rate, by another engine if this one can say nothing of it; empty if none can."""
+        """A text as PCM of that rate, by another engine if this one can say nothing of it or fails; empty if none can.
+
+        Raises UnsayableError if this one fails and no other speaks its language.
+        """
         engine = self._catalogue.engine_of(manner.voice_id)
-        spoken = await self._booths[engine.name].say(text, manner.voice_id, manner.engine_speed, first=first)
-        if spoken.pcm:
-            return spoken
         language = probable_language(text)
+        try:
+            spoken = await self._booths[engine.name].say(text, manner.voice_id, manner.engine_speed, first=first)
+        except Exception:  # a library may fail with anything; the listener must hear the sentence, and those after it
+            log.exception("the voice %s failed at a text", manner.voice_id)
+            spoken, language = None, self._catalogue.language_of(manner.voice_id)
+        if spoken is not None and spoken.pcm:
+            return spoken
         other = self._catalogue.instead_of(manner.voice_id, language)
         if other is not None:
-            engine = self._catalogue.engine_of(other)
-            spoken = await self._booths[engine.name].say(
-                text, other, engine.speaking_rate(manner.engine_speed), first=first
-            )
-            return at_rate(spoken, engine.sample_rate_hz, rate_hz)
+            return await self._say_instead(other, text, manner, rate_hz, first=first)
+        if spoken is None:
+            raise UnsayableError(f"the voice {manner.voice_id} fails at {text.strip()[:40]!r}")
         return spoken
+
+    async def _say_instead(self, voice_id: str, text: str, manner: Manner, rate_hz: int, *, first: bool) -> Spoken:
+        """The same by the voice of another engine. Raises UnsayableError."""
+        engine = self._catalogue.engine_of(voice_id)
+        speed = engine.speaking_rate(manner.engine_speed)
+        try:
+            spoken = await self._booths[engine.name].say(text, voice_id, speed, first=first)
+        except Exception:
+            log.exception("the voice %s failed at a text", voice_id)
+            raise UnsayableError(f"the voice {voice_id} fails at {text.strip()[:40]!r}") from None
+        return at_rate(spoken, engine.sample_rate_hz, rate_hz)
 
 
 async def _config(requests: Requests) -> tts_pb2.SynthesizeConfig:

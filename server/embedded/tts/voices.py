@@ -58,6 +58,10 @@ class VoiceCatalogue:
         """The engine of a voice."""
         return self._homes[voice_id.partition("+")[0]]
 
+    def language_of(self, voice_id: str) -> str:
+        """The main language of a voice."""
+        return self._voices[voice_id.partition("+")[0]].language
+
     def resolve(self, name: str, language: str) -> str:
         """The id of the voice. A name takes precedence over a language. Raises UnknownVoiceError."""
         wanted = name.strip().replace("_", "-").lower()

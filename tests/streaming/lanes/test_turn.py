@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 
 from streaming.agent.format import ReplyFormat
 from streaming.domain import (
     SpeechEnds,
+    TaskNeedsConfirmation,
     Trouble,
     TurnDone,
     TurnLatency,
@@ -19,14 +22,18 @@ from streaming.ports import (
     Intent,
     ServiceError,
     SpeechStarted,
+    SynthesisConfig,
     TaskResult,
 )
 from streaming.sound.microphone_format import MicrophoneFormat
 from streaming.sound.playout import LEAD_MS
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
-from tests.support.talk import plan, step, talk
-from tests.support.world import World, broken
+from tests.support.talk import plan, risky, step, talk
+from tests.support.world import ScriptedSynthesis, World, broken
+
+if TYPE_CHECKING:
+    from streaming.ports import CallContext
 
 
 def test_a_turn_goes_from_speech_to_speech_and_says_how_long_each_stage_took() -> None:
@@ -125,6 +132,49 @@ def test_without_a_voice_the_words_still_come_as_text() -> None:
             await it.until(TurnDone)
         assert it.outlet.of(TurnReply)[0].text == "one two three four five hello"
         assert it.outlet.of(Trouble)[0].message.startswith("tts")
+
+    virtual_time.run(body())
+
+
+@dataclass
+class Stumbling(World):
+    """Its voice fails at words that begin so; it still says others."""
+
+    stumbles_at: str = "one two"
+    voices: list[SynthesisConfig] = field(default_factory=list)
+
+    def synthesize(self, config: SynthesisConfig, context: CallContext) -> ScriptedSynthesis:
+        self.voices.append(config)
+        stream = super().synthesize(config, context)
+        stream.stumbles_at = self.stumbles_at, ServiceError("INVALID_ARGUMENT", "the voice fails", service="tts")
+        return stream
+
+
+def test_a_reply_that_cannot_be_spoken_is_apologised_for_aloud() -> None:
+    async def body() -> None:
+        world = Stumbling()
+        async with talk(world, ReplyFormat(voice="odd", speed=2.0)) as it:
+            it.microphone.say("hello")
+            await it.until(TurnDone)
+        assert [stream.texts for stream in world.syntheses[1:]] == [["Sorry, I can't say that aloud."]]
+        assert it.outlet.frames
+        assert world.voices[1] == SynthesisConfig(), "the voice that failed says nothing more"
+        assert [trouble.code for trouble in it.outlet.of(Trouble)] == ["INVALID_ARGUMENT"]
+        assert it.outlet.of(TurnDone)[0].status == "failed"
+        assert ("assistant", "one two three four five hello") in world.turns.values()
+
+    virtual_time.run(body())
+
+
+def test_a_question_that_cannot_be_spoken_is_apologised_for_aloud() -> None:
+    async def body() -> None:
+        world = Stumbling(plans=risky().plans, verdicts=risky().verdicts, stumbles_at="Shall I")
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            it.microphone.say("no")
+            await it.until(TurnDone)
+        assert world.syntheses[1].texts == ["Sorry, I can't say that aloud."]
 
     virtual_time.run(body())
 
