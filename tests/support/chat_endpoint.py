@@ -21,7 +21,8 @@ class Scene:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None  # sent instead of the stream
     breaks_off: bool = False
-    ends: str = "stop"  # the finish_reason
+    ends: str = "stop"  # the finish_reason; empty: there is none
+    says_done: bool = True  # [DONE] follows it
 
 
 def words(*texts: str) -> Scene:
@@ -89,7 +90,13 @@ class ChatEndpoint:
         if not scene.breaks_off:
             ends = {"choices": [{"index": 0, "delta": {}, "finish_reason": scene.ends}]}
             usage = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
-            writer.write(_chunk(_sse(ends)) + _chunk(_sse(usage)) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+            if scene.ends:
+                writer.write(_chunk(_sse(ends)) + _chunk(_sse(usage)))
+            if scene.says_done:
+                writer.write(_chunk(b"data: [DO"))
+                await writer.drain()
+                writer.write(_chunk(b"NE]\n\n"))
+            writer.write(b"0\r\n\r\n")
             await writer.drain()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 CONNECT_S = 3.0
 MAX_RETRY_AFTER_S = 3_600.0
 MAX_ANSWER_CHARS = 100_000  # words and arguments of one answer; an endpoint that sends more is faulty
+_DONE = re.compile(rb"[\r\n]data: ?\[DONE\]")
+DONE_BYTES = 13  # of its longest form, which may come in two parts
 _REFUSALS = {
     400: ("FAILED_PRECONDITION", "does not take the request"),
     401: ("UNAUTHENTICATED", "refuses the API key"),
@@ -41,7 +44,9 @@ class ChatAnswer:
     """The tool calls of an answer, in order."""
 
     calls: list[ToolCall] = field(default_factory=list)
+    ended: bool = False  # the endpoint said that the answer is over: a lost connection may look like an end
     cut: bool = False  # the answer reached `max_tokens`
+    filtered: bool = False  # the endpoint's filter stopped it
     _by_index: dict[int, int] = field(default_factory=dict)  # position in `calls` by the deltas' index
 
     def add(self, delta: ChoiceDeltaToolCall) -> int:
@@ -124,6 +129,7 @@ class Chat:
             async with asyncio.timeout(self._config.stall_s):
                 opened = await client.chat.completions.create(**asked)
             chunks = cast("AsyncStream[ChatCompletionChunk]", opened)
+            _watch(chunks.response, answer)
             async with chunks, aclosing(self._pieces(chunks, answer)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -144,23 +150,45 @@ class Chat:
     async def _pieces(self, chunks: AsyncStream[ChatCompletionChunk], answer: ChatAnswer) -> AsyncGenerator[str, None]:
         """The answer's words, as `stream` has them. Raises TimeoutError after a silence, or if the whole answer takes too long."""
         loop = asyncio.get_running_loop()
-        over_at, chars = loop.time() + self._config.reply_s, 0
+        over_at, chars, begun = loop.time() + self._config.reply_s, 0, False
         arriving = aiter(chunks)
         while True:
             try:
                 async with asyncio.timeout_at(min(loop.time() + self._config.stall_s, over_at)):
                     chunk = await anext(arriving)
             except StopAsyncIteration:
+                if not begun:
+                    raise ValueError("there is no answer in it") from None
+                if not answer.ended:
+                    raise MindError("UNAVAILABLE", "the language model broke off") from None
                 return
+            begun = True
             if not chunk.choices:  # the last chunk may have the usage only
                 continue
-            answer.cut = answer.cut or chunk.choices[0].finish_reason == "length"
+            finish = chunk.choices[0].finish_reason
+            answer.ended = answer.ended or finish is not None
+            answer.cut, answer.filtered = answer.cut or finish == "length", answer.filtered or finish == "content_filter"
             delta = chunk.choices[0].delta
-            words = _text(delta.content)
+            words = _text(delta.content) + _text(delta.refusal)
             chars += len(words) + sum(answer.add(call) for call in delta.tool_calls or ())
             if chars > MAX_ANSWER_CHARS:
                 raise MindError("INTERNAL", "the language model's answer does not end")
             yield words
+
+
+def _watch(response: Any, answer: ChatAnswer) -> None:
+    """Note in the answer that the stream says that it is over. The client stops there, but does so too where the stream is cut."""
+    read = response.aiter_bytes
+
+    async def aiter_bytes() -> AsyncGenerator[bytes, None]:
+        tail = b"\n"
+        async for data in read():
+            tail += data
+            answer.ended = answer.ended or _DONE.search(tail) is not None
+            tail = tail[-DONE_BYTES:]
+            yield data
+
+    response.aiter_bytes = aiter_bytes
 
 
 def _text(content: object) -> str:

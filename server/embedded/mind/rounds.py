@@ -15,7 +15,7 @@ from server.embedded.mind.chat import ChatAnswer
 from server.embedded.mind.errors import MindError
 from server.embedded.mind.messages import CLIENT, Toolbox, ToolCall, answered, asked, conversation
 from server.embedded.mind.schemas import mistake
-from server.embedded.mind.sentences import SentenceCutter
+from server.embedded.mind.sentences import SentenceCutter, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -27,6 +27,8 @@ MAX_ROUNDS = 6  # rounds with tools in one turn; after that it must answer
 MAX_WRONG_ANSWERS = 2  # invalid calls per round that are returned to the model
 MAX_CALLS = 8  # per round
 LIFE_S = 5.0  # interval of signs of life while no sentence is complete: a model may think for longer than a caller waits in silence
+CUT = "My answer was cut off there."
+FILTERED = "I can't answer that: a filter of my language model stopped me."
 
 
 class WrongCallError(Exception):
@@ -57,6 +59,7 @@ async def converse(
                     yield planner_pb2.ConverseEvent()
         rest = cutter.rest()
         if not answer.calls:
+            rest = _ending(said, rest, answer)
             if not (said + rest).strip():
                 raise MindError("INTERNAL", "the language model said nothing")
             yield _words(rest, last=True, cut=answer.cut)
@@ -66,7 +69,7 @@ async def converse(
         if rest:
             said += rest + " "
             yield _words(rest + " ")
-        steps, wrong = _steps(answer.calls, box, len(request.rounds) + 1)
+        steps, wrong = _steps(answer, box, len(request.rounds) + 1)
         if not wrong:
             for step in steps:
                 yield planner_pb2.ConverseEvent(step=step)
@@ -79,13 +82,28 @@ def _words(text: str, *, last: bool = False, cut: bool = False) -> planner_pb2.C
     return planner_pb2.ConverseEvent(words=planner_pb2.Words(text=text, last=last, cut=cut))
 
 
-def _steps(calls: list[ToolCall], box: Toolbox, number: int) -> tuple[list[planner_pb2.Step], dict[int, str]]:
-    """The steps, or the mistake of each wrong call. Ids are unique in the turn."""
+def _ending(said: str, rest: str, answer: ChatAnswer) -> str:
+    """What to say of the words after the last whole sentence. Where an answer is cut, they are none, or the user is told so."""
+    if not (answer.cut or answer.filtered) or is_whole(rest):
+        return rest
+    if said.strip():
+        return ""
+    if rest.strip():
+        return f"{rest.rstrip()}… {CUT}"
+    return FILTERED if answer.filtered else ""
+
+
+def _steps(answer: ChatAnswer, box: Toolbox, number: int) -> tuple[list[planner_pb2.Step], dict[int, str]]:
+    """The steps, or the mistake of each wrong call. Ids are unique in the turn. The last call of a cut answer may lack arguments."""
+    calls = answer.calls
     steps: list[planner_pb2.Step] = []
     wrong: dict[int, str] = {}
     for at, call in enumerate(calls):
         if at >= MAX_CALLS:
             wrong[at] = f"at most {MAX_CALLS} calls at once"
+            continue
+        if (answer.cut or answer.filtered) and call is calls[-1]:
+            wrong[at] = "the answer was cut in this call"
             continue
         try:
             steps.append(_step(call, box, f"r{number}s{at + 1}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _END = re.compile(r"""[.!?…]+["'”’)\]]*\s+|[。！？]+["'”’」』）]*|\n+""")
+_WHOLE = re.compile(r"""[.!?…。！？]["'”’」』)\]]*\s*$""")
 # a full stop that does not end a sentence
 _SHORT = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e|approx|No)|^\s*\d{1,3}|\b[A-Z])\.\s+$")
 _THINKS, _THOUGHT = "<think>", "</think>"
@@ -47,6 +48,11 @@ class SentenceCutter:
                 return False
             self._open, self._thinking = answer.lstrip(), False
         return True
+
+
+def is_whole(text: str) -> bool:
+    """True if the text ends with a sentence."""
+    return _WHOLE.search(text) is not None
 
 
 def _sound(text: str) -> str:

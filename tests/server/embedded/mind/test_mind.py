@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
 from server.embedded.host import EmbeddedServices
-from server.embedded.mind.rounds import MAX_ROUNDS, MAX_WRONG_ANSWERS
+from server.embedded.mind.rounds import CUT, FILTERED, MAX_ROUNDS, MAX_WRONG_ANSWERS
 from server.embedded.service import EmbeddedConfig
 from tests.support.chat_endpoint import ChatEndpoint, Scene, call, chat_endpoint, words
 
@@ -365,6 +365,75 @@ async def test_what_is_no_answer_is_a_failure(tmp_path: Path, scene: Scene) -> N
 async def test_an_answer_that_breaks_off_is_a_failure(tmp_path: Path) -> None:
     async with chat_endpoint(lambda _n: Scene([{"content": "Well. "}], breaks_off=True)) as endpoint:
         assert (await failure_of(tmp_path, endpoint)).code in {"UNAVAILABLE", "INTERNAL"}
+
+
+async def test_an_answer_that_ends_early_is_no_whole_one(tmp_path: Path) -> None:
+    """A connection that closes is the end of some streams; what an answer's own end is, the wire format says."""
+    cut = Scene([{"content": "This is whole. This is cut in the mid"}], ends="", says_done=False)
+    async with chat_endpoint(lambda _n: cut) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        first, last = await events(stub)
+    assert first.words.text == "This is whole. "
+    assert last.failed.code == "UNAVAILABLE"
+    in_a_call = Scene(call("os__mkdir", "{}"), ends="", says_done=False)
+    async with chat_endpoint(lambda _n: in_a_call) as endpoint:
+        assert (await failure_of(tmp_path, endpoint)).code == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize("ending", [{"ends": ""}, {"says_done": False}])
+async def test_either_sign_of_the_end_is_enough(tmp_path: Path, ending: dict[str, Any]) -> None:
+    async with (
+        chat_endpoint(lambda _n: Scene([{"content": "It is whole"}], **ending)) as endpoint,
+        planner(tmp_path, endpoint.url) as stub,
+    ):
+        (last,) = await events(stub)
+    assert (last.words.text, last.words.last) == ("It is whole", True)
+
+
+@pytest.mark.parametrize("reason", ["stop", "content_filter"])
+async def test_a_refusal_is_said(tmp_path: Path, reason: str) -> None:
+    scene = Scene([{"refusal": "I cannot "}, {"refusal": "help with that."}], ends=reason)
+    async with chat_endpoint(lambda _n: scene) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        (last,) = await events(stub)
+    assert (last.words.text, last.words.last) == ("I cannot help with that.", True)
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("It scatters. And then the", "It scatters. "),
+        ("It scatters. That is all.", "It scatters. That is all."),
+        ("It scat", f"It scat… {CUT}"),
+    ],
+)
+async def test_a_cut_answer_ends_with_a_sentence_or_says_that_it_is_cut(
+    tmp_path: Path, reason: str, text: str, said: str
+) -> None:
+    async with (
+        chat_endpoint(lambda _n: Scene([{"content": text}], ends=reason)) as endpoint,
+        planner(tmp_path, endpoint.url) as stub,
+    ):
+        heard = await events(stub)
+    assert "".join(event.words.text for event in heard) == said
+    assert (heard[-1].words.last, heard[-1].words.cut) == (True, reason == "length")
+
+
+async def test_an_answer_that_a_filter_stops_at_once_is_told(tmp_path: Path) -> None:
+    async with (
+        chat_endpoint(lambda _n: Scene(ends="content_filter")) as endpoint,
+        planner(tmp_path, endpoint.url) as stub,
+    ):
+        (last,) = await events(stub)
+    assert last.words.text == FILTERED
+
+
+async def test_a_call_in_which_the_answer_was_cut_is_not_run(tmp_path: Path) -> None:
+    """No arguments yet are an empty object to the planner."""
+    scenes = [Scene(call("os__mkdir"), ends="length"), words("I could not.")]
+    async with chat_endpoint(lambda n: scenes[n]) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        (told,) = await events(stub)
+        assert told.words.text == "I could not."
+        assert "was cut" in endpoint.asked[1]["messages"][-1]["content"]
 
 
 async def test_a_cancelled_call_hangs_up_at_the_endpoint(tmp_path: Path) -> None:
