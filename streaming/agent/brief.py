@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from streaming.agent.answering import APPROVALS, ASKS_BACK
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streaming.ports import Plan, Round, Tool
+    from streaming.ports import Intent, Plan, Round, Tool
 
 NOT_UNDERSTOOD = "unknown"  # the intent of what no template fits
+# What these mean depends on what was said before, perhaps by a language model; of the second, only if they name nothing.
+_REPLIES = frozenset({NOT_UNDERSTOOD, *APPROVALS, *ASKS_BACK})
+_MAY_POINT_BACK = frozenset({"undo", "forget"})
 NO_MODEL = "I cannot use the functions of this app: no language model is set up here."
 
 
@@ -32,6 +37,11 @@ class Brief:
     def leaves(self, plan: Plan) -> bool:
         """True if the client is to do this. Plans without steps are answered by the agent itself."""
         return self.delegates and (bool(plan.steps) or plan.open_ended or plan.intent == NOT_UNDERSTOOD)
+
+    def needs_model(self, intent: Intent) -> bool:
+        """True if templates must not answer such words even where the language model does not."""
+        points_back = intent.intent in _REPLIES or (intent.intent in _MAY_POINT_BACK and not intent.entities)
+        return points_back or self.must_call or bool(self.rounds)
 
     @property
     def wants_model(self) -> bool:

@@ -57,6 +57,7 @@ class Thinking:
         self._steps: list[Step] = []
         self._left = asyncio.Event()  # set when the rest is not wanted any more
         self.complete = False  # True if the reply is complete
+        self.unanswered: ServiceError | None = None  # why the model said and did nothing at all
 
     def leave(self) -> None:
         """Ask the language model nothing more. Steps that are running are finished."""
@@ -68,7 +69,7 @@ class Thinking:
         return self._reading is not None and self._reading.cancel()
 
     async def run(self, prompt: Prompt) -> None:
-        """Run until the reply is complete or interrupted. A failure ends it with an apology."""
+        """Run until the reply is complete or interrupted. A failure ends it with an apology, or as `unanswered`."""
         for _ in range(MAX_ROUNDS):
             if not await self._round(prompt) or self.complete or self._left.is_set():
                 return
@@ -119,7 +120,10 @@ class Thinking:
                 steps = tuple(self._steps)  # at once, so that the client need not wait until the words have been played
                 self._speaker.hand_over(steps, (*prompt.rounds, Round(self._words, steps, ())))
         except ServiceError as broken:
-            self._fail(broken)
+            if self._words or prompt.rounds:
+                self._fail(broken)
+            else:
+                self.complete, self._steps, self.unanswered = True, [], broken
         finally:
             self._speaker.no_more_words()
             self._begun.set()

@@ -184,12 +184,15 @@ class Turn:
     async def _answer(self, intent: Intent | None, guess: EarlyPlan | None) -> str:
         """Do what is asked and say the result; returns what was heard."""
         try:
-            plan = await self._plan(intent or await self._understand(), guess)
+            intent = intent or await self._understand()
+            plan = await self._plan(intent, guess)
             if self._brief.leaves(plan):
                 self.hand_over(plan.steps, ())
                 return ""
             if plan.open_ended:
-                return await self._think(plan)
+                if (unanswered := await self._think(plan)) is None:
+                    return self._delivery.heard
+                plan = await self._plan_without_model(intent, unanswered)
             if self._brief.functions and (self._brief.must_call or plan.intent == NOT_UNDERSTOOD):
                 return await self._deliver(NO_MODEL)
             if self.beside_question is not None and plan.intent == NOT_UNDERSTOOD and "cannot" not in plan.entities:
@@ -203,11 +206,11 @@ class Turn:
 
     # --- with a language model ---
 
-    async def _think(self, plan: Plan) -> str:
-        """Let the language model speak and act; returns what was heard."""
+    async def _think(self, plan: Plan) -> ServiceError | None:
+        """Let the language model speak and act. Returns why it did neither, if so."""
         if self._gives_way:
             self._status = "interrupted"
-            return ""
+            return None
         self._open_plan = plan
         self._thinking = Thinking(self._services.planner, self._context, self)
         brief = self._brief
@@ -223,8 +226,20 @@ class Turn:
             brief.max_tokens,
         )
         await self._thinking.run(prompt)
-        self._thinking = None
-        return self._delivery.heard
+        unanswered, self._thinking = self._thinking.unanswered, None
+        return unanswered
+
+    async def _plan_without_model(self, intent: Intent, unanswered: ServiceError) -> Plan:
+        """The templates' plan, if they know such words; the turn is then as good as any. Raises the model's error if they do not."""
+        if self._brief.needs_model(intent):
+            raise unanswered
+        # It is the words that a planner gives to its model.
+        plan = await self._services.planner.plan("", intent, await self._history(), self._context)
+        if plan.open_ended:
+            raise unanswered
+        self._tell(Trouble.of(unanswered, self.turn_id))
+        self._tell(TurnPlanned(self.turn_id, plan))
+        return plan
 
     async def _turns_before(self) -> tuple[ConversationTurn, ...]:
         """The conversation before this turn. If the turn continues an earlier one, its rounds hold that one's words."""

@@ -74,11 +74,13 @@ class Mind(World):
     told: list[Prompt] = field(default_factory=list)
     spoken: list[StreamingSynthesis] = field(default_factory=list)
     hung_up: int = 0
+    templates: Plan | None = None  # what is planned for an intent without words
 
     async def plan(
         self, text: str, intent: Any, conversation: Sequence[Any], context: CallContext, *, prefer_model: bool = False
     ) -> Plan:
-        return Plan("p", "Answer", (), "unknown", open_ended=True)
+        self.conversations.append([turn.text for turn in conversation])
+        return (None if text else self.templates) or Plan("p", "Answer", (), "unknown", open_ended=True)
 
     def synthesize(self, config: SynthesisConfig, context: CallContext) -> Any:
         self.spoken.append(StreamingSynthesis())

@@ -24,6 +24,7 @@ from streaming.ports import (
     FinalTranscript,
     Intent,
     InterimTranscript,
+    Plan,
     ReplyWords,
     ServiceError,
     SpeechStarted,
@@ -150,6 +151,43 @@ def test_a_model_that_fails_ends_in_an_apology(begun: tuple[ReplyWords, ...], *,
         assert turn.outlet.of(Trouble)[0].code == "DEADLINE_EXCEEDED"
         if audio:
             assert "Sorry" in "".join(text for one in turn.world.spoken for text in one.texts)
+
+    virtual_time.run(body())
+
+
+def test_what_templates_know_is_answered_although_the_model_is_down() -> None:
+    async def body() -> None:
+        down = ServiceError("UNAVAILABLE", "it cannot be reached", service="mind")
+        turn = Turn(Mind(rounds=[[down]], templates=Plan("p", "ten", (mkdir("s1"),), "x")))
+        await turn.type()
+        assert turn.reply == "one two three four five ten"
+        assert turn.world.executed == [("mkdir", {"args": ["s1"]})]
+        assert turn.status == "ok"
+        assert [trouble.code for trouble in turn.outlet.of(Trouble)] == ["UNAVAILABLE"]
+        assert [len(event.plan.steps) for event in turn.outlet.of(TurnPlanned)] == [0, 1]
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize(
+    ("intent", "begun"),
+    [
+        (Intent("unknown", 0.0), ()),
+        (Intent("yes", 1.0), ()),
+        (Intent("undo", 1.0), ()),
+        (Intent("what_time", 1.0), (ReplyWords("Well. "),)),
+    ],
+)
+def test_what_is_about_the_models_own_words_is_not_left_to_templates(
+    intent: Intent, begun: tuple[ReplyWords, ...]
+) -> None:
+    async def body() -> None:
+        down = ServiceError("UNAVAILABLE", "it cannot be reached", service="mind")
+        world = Mind(intents={"do it": intent}, rounds=[[*begun, down]], templates=Plan("p", "ten", (), "x"))
+        turn = Turn(world)
+        await turn.type(audio=False)
+        assert "language model is not working" in turn.reply
+        assert turn.status == "failed"
 
     virtual_time.run(body())
 
