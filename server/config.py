@@ -190,8 +190,11 @@ class Settings(BaseSettings):
     llm_model: str = Field("", description="the model to ask there; required with LLM_BASE_URL")
     llm_api_key_file: Path | None = Field(None, description="file that holds LLM_API_KEY")
     llm_api_key: SecretStr = Field(SecretStr(""), description="its key; empty: the endpoint wants none")
-    llm_first: bool = Field(False, description="ask it before the templates, which answer what they know if it does not; false: only what they do not understand")
-    llm_stall_seconds: float = Field(10, gt=0, le=25, description="its longest silence; then an apology is said")
+    llm_first: bool = Field(
+        False,
+        description="ask it before the templates, which answer what they know if it does not; false: only what they do not understand",
+    )
+    llm_stall_seconds: float = Field(10, gt=0, le=25, description="its longest silence; then it counts as failed")
     llm_reply_seconds: float = Field(60, gt=0, le=600, description="its longest single answer")
 
     twilio_auth_token_file: Path | None = Field(None, description="file that holds TWILIO_AUTH_TOKEN")

@@ -167,7 +167,10 @@ class Chat:
                 continue
             finish = chunk.choices[0].finish_reason
             answer.ended = answer.ended or finish is not None
-            answer.cut, answer.filtered = answer.cut or finish == "length", answer.filtered or finish == "content_filter"
+            answer.cut, answer.filtered = (
+                answer.cut or finish == "length",
+                answer.filtered or finish == "content_filter",
+            )
             delta = chunk.choices[0].delta
             words = _text(delta.content) + _text(delta.refusal)
             chars += len(words) + sum(answer.add(call) for call in delta.tool_calls or ())

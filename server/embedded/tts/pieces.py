@@ -21,6 +21,9 @@ ABBREVIATIONS = frozenset(
     ["mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "fig", "approx", "e.g", "i.e", "cf"]
 )
 
+SIGNS_IN_A_ROW = 3  # of the same sign: a line of 80 "=" would be a minute of "equals"
+_SIGN_RUN = re.compile(r"([^\w\s]|_)\1{3,}")
+
 # Nothing is read twice: thousands of dots, or of letters with dots, are read as fast as words.
 _SENTENCE_END = re.compile(r"""(?<![.!?…])[.!?…]++["'”’»)\]]*+(?=\s)|[。！？]+["'”’」』）]*|\n""")
 _CLAUSE_END = re.compile(r"[,;:–—]\s+|[、，；：]")
@@ -45,8 +48,9 @@ class Piece:
 
     @property
     def speakable(self) -> str:
-        """`text` with spaces for characters that eSpeak would interpret or cannot say; the length is unchanged."""
-        return "".join(" " if unicodedata.category(char) in {"Cc", "Cs", "Co", "Cn"} else char for char in self.text)
+        """`text` with spaces for characters that eSpeak would interpret or cannot say, and for signs in a row; the length is unchanged."""
+        said = "".join(" " if unicodedata.category(char) in {"Cc", "Cs", "Co", "Cn"} else char for char in self.text)
+        return _SIGN_RUN.sub(lambda run: run[0][:SIGNS_IN_A_ROW].ljust(len(run[0])), said)
 
     @property
     def silent(self) -> bool:
@@ -114,6 +118,12 @@ def _head(text: str) -> str:
 def cost(text: str) -> int:
     """What it costs to speak the text, in letters."""
     return sum(map(_cost, text))
+
+
+def surplus(text: str) -> int:
+    """By how much digits and signs make the text longer than as many letters."""
+    said = _SIGN_RUN.sub(lambda run: run[0][:SIGNS_IN_A_ROW], text)
+    return sum(_cost(char) - 1 for char in said if _cost(char) >= DIGIT_COST)
 
 
 @lru_cache(maxsize=4_096)

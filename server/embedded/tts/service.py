@@ -16,6 +16,7 @@ from protos import tts_pb2, tts_pb2_grpc
 from server.embedded.fallback import label
 from server.embedded.service import EmbeddedConfig, EmbeddedService, InvalidRequestError
 from server.embedded.tts import engines
+from server.embedded.tts.allowance import Allowance
 from server.embedded.tts.booth import Booth
 from server.embedded.tts.manner import InvalidSpeedError, Manner, checked
 from server.embedded.tts.pieces import Piece, PieceCutter
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_TEXT_CHARS = 100_000  # of one call: two hours of speech; more is a mistake
 STEP_CHARS = 4 * 1024  # cut at once, in a few milliseconds
 
 
@@ -111,12 +111,13 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
         rate_hz = self._catalogue.engine_of(manner.voice_id).sample_rate_hz
         yield tts_pb2.SynthesizeResponse(started=tts_pb2.Started(sample_rate_hz=rate_hz, voice=manner.voice_id))
         speech = Speech(manner, rate_hz)
-        unsaid = ""
-        async for piece in _pieces(requests):
+        allowance, unsaid = Allowance(), ""
+        async for piece in _pieces(requests, allowance):
             spoken = None if piece.silent else await self._say(piece, manner, rate_hz, first=speech.silent)
             if spoken is None:
                 unsaid = unsaid or piece.text.strip()
                 continue
+            allowance.make(len(spoken.pcm) * 500 / rate_hz * manner.engine_speed)
             for response in speech.responses(piece, spoken):
                 yield response
         if unsaid and speech.silent:
@@ -189,19 +190,17 @@ async def _config(requests: Requests) -> tts_pb2.SynthesizeConfig:
     raise InvalidRequestError("the first message has to carry config")
 
 
-async def _pieces(requests: Requests) -> AsyncIterator[Piece]:
+async def _pieces(requests: Requests, allowance: Allowance) -> AsyncIterator[Piece]:
     """Sentences as soon as they are complete, and the rest once the caller has closed its side."""
-    cutter, n_chars = PieceCutter(), 0
+    cutter = PieceCutter()
     async for request in requests:
         match request.WhichOneof("request"):
             case "text":
-                n_chars += len(request.text)
+                allowance.take(request.text)
             case "config":
                 raise InvalidRequestError("config was sent twice: it belongs into the first message only")
             case _:
                 raise InvalidRequestError("a message carried no text")
-        if n_chars > MAX_TEXT_CHARS:
-            raise InvalidRequestError(f"the text of one call may have {MAX_TEXT_CHARS} characters")
         for start in range(0, len(request.text), STEP_CHARS):
             for piece in cutter.feed(request.text[start : start + STEP_CHARS]):
                 yield piece

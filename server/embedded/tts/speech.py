@@ -124,8 +124,8 @@ class Speech:
         timed = [
             tts_pb2.Word(
                 text=word.text,
-                start_ms=round((began_ms + word.start_ms) / tempo),
-                end_ms=round((began_ms + word.end_ms) / tempo),
+                start_ms=int((began_ms + word.start_ms) / tempo),  # rounded up, a word could end after the audio
+                end_ms=int((began_ms + word.end_ms) / tempo),
             )
             for word in words
         ]

@@ -136,6 +136,15 @@ async def test_what_nobody_can_say_is_an_error_and_no_silence(address: str, text
     assert "say" in (refused.value.details() or "")
 
 
+async def test_a_text_of_digits_alone_is_refused_before_any_of_it_is_said(address: str) -> None:
+    """It took minutes to make, and was twenty minutes of speech."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = tts_pb2_grpc.TextToSpeechStub(channel).Synthesize(asking("9" * 5_000))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            assert [response async for response in call if response.audio] == []
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_sign_beside_words_is_left_out(address: str) -> None:
     assert words(await speak(address, "It is done. 😀")) == ["It", "is", "done."]
 

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import array
-from itertools import pairwise, starmap
-from operator import itemgetter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -75,7 +74,9 @@ def test_length_and_words_follow_the_tempo(tempo: float) -> None:
 
 
 @given(
-    marks=st.lists(st.tuples(st.integers(0, 12), st.floats(-500, 3_000), st.none() | st.floats(-500, 3_000)), max_size=6),
+    marks=st.lists(
+        st.tuples(st.integers(0, 12), st.floats(-500, 3_000), st.none() | st.floats(-500, 3_000)), max_size=6
+    ),
     n_ms=st.integers(1, 1_500),
     speed=st.floats(0.25, 4.0),
 )
@@ -84,7 +85,7 @@ def test_whatever_an_engine_tells_words_are_in_order_within_the_audio(
 ) -> None:
     """A negative time is refused by the message itself, and ended the whole utterance."""
     speech = Speech(Manner("v", 1.0, speed), 24_000)
-    spoken = Spoken(bytes(48 * n_ms), tuple(starmap(WordMark, sorted(marks, key=itemgetter(0)))))
+    spoken = Spoken(bytes(48 * n_ms), tuple(WordMark(*mark) for mark in sorted(marks, key=lambda mark: mark[0])))
     responses = [*speech.responses(Piece("one, two 3 é", Boundary.SENTENCE), spoken), *speech.finish()]
     words = [word for response in responses for word in response.words.words]
     edges = [edge for word in words for edge in (word.start_ms, word.end_ms)]
