@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
-from server.embedded.browser.gate import BrowserGate
+from server.embedded.browser.gate import BrowserGate, connections_of_each
+from server.embedded.browser.names import Names
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH, Tabs
 from server.embedded.callers import own_context
 from server.embedded.executor import UnavailableError
@@ -24,7 +25,7 @@ from server.embedded.service import MissingPartError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from playwright.async_api import Browser, CDPSession, Playwright
+    from playwright.async_api import Browser, CDPSession, Playwright, ProxySettings
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ FLAGS = (
 )
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "USERPROFILE", "SYSTEMROOT", "LOCALAPPDATA")
 
+NOWHERE = "socks5://127.0.0.1:1"  # for what belongs to no context; nothing does
+
 MAX_CONTEXTS = (
     8  # each has a renderer or more, some 60 MB; the least recently used of the user who has most is closed first
 )
@@ -99,10 +102,10 @@ class Chromium:
     """The browser: started on demand, restarted after a crash, ended when unused for long."""
 
     def __init__(self, executable: str, *, private_open: bool, sandbox: bool) -> None:
-        self.gate = BrowserGate(private_open=private_open)
         self._executable = executable
         self._sandbox = sandbox
-        self._proxy = ""
+        self._private_open = private_open
+        self._names = Names()
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
         self._pulse: CDPSession | None = None
@@ -111,8 +114,7 @@ class Chromium:
         self._changing = asyncio.Lock()
 
     async def start(self) -> None:
-        """Start the gate, and check that the browser starts. Raises MissingPartError."""
-        self._proxy = await self.gate.start()
+        """Check that the browser starts. Raises MissingPartError."""
         try:
             async with self._changing:
                 await self._launched()
@@ -127,7 +129,6 @@ class Chromium:
                 with suppress(Exception):
                     async with asyncio.timeout(CLOSE_S):
                         await self._playwright.stop()
-        await self.gate.stop()
 
     @asynccontextmanager
     async def tabs(self, user_id: str, session_id: str) -> AsyncIterator[Tabs]:
@@ -150,15 +151,32 @@ class Chromium:
             if key not in self._tabs:
                 self._check_share(key[0])
                 await self._make_room()
-                context = await browser.new_context(
-                    viewport={"width": VIEWPORT_WIDTH, "height": VIEWPORT_HEIGHT}, accept_downloads=False
-                )
-                context.set_default_timeout(0)  # the task has its own time limit
-                self._tabs[key] = Tabs(context)
+                self._tabs[key] = await self._opened(browser, key[0])
         except PlaywrightError as error:
             raise UnavailableError(f"Chromium does not start: {first_line(error)}") from None
         self._tabs.move_to_end(key)
         return self._tabs[key]
+
+    async def _opened(self, browser: Browser, user_id: str) -> Tabs:
+        """A new context with a gate of its own. Raises PlaywrightError, UnavailableError."""
+        gate = BrowserGate(
+            self._names.of(user_id),
+            private_open=self._private_open,
+            max_connections=connections_of_each(MAX_CONTEXTS),
+        )
+        try:
+            proxy: ProxySettings = {"server": gate.start(), "bypass": "<-loopback>"}
+        except OSError as error:
+            raise UnavailableError(f"the browser has no way out: {error.strerror}") from None
+        try:
+            context = await browser.new_context(
+                viewport={"width": VIEWPORT_WIDTH, "height": VIEWPORT_HEIGHT}, accept_downloads=False, proxy=proxy
+            )
+        except BaseException:
+            await gate.stop()
+            raise
+        context.set_default_timeout(0)  # the task has its own time limit
+        return Tabs(context, gate)
 
     async def _make_room(self) -> None:
         """Close the least recently used context. Raises UnavailableError if all are in use."""
@@ -198,7 +216,7 @@ class Chromium:
             return self._browser
         if self._browser is not None:
             log.warning("Chromium has ended and is started again")
-        self._tabs.clear()
+        await self._forget_all()
         try:
             self._browser = await self._launch()
         except PlaywrightError:
@@ -234,7 +252,7 @@ class Chromium:
                     chromium_sandbox=self._sandbox,
                     args=list(FLAGS),
                     env={name: os.environ[name] for name in PASSED_ON if name in os.environ},  # no secrets
-                    proxy={"server": self._proxy, "bypass": "<-loopback>"},
+                    proxy={"server": NOWHERE, "bypass": "<-loopback>"},
                 )
                 self._pulse = await browser.new_browser_cdp_session()
         except PlaywrightError:
@@ -245,8 +263,14 @@ class Chromium:
             raise PlaywrightError(str(error)) from None
         return browser
 
-    async def _end_browser(self) -> None:
+    async def _forget_all(self) -> None:
+        """Forget all contexts, which end with the browser, and cut their connections."""
+        gates = [tabs.gate for tabs in self._tabs.values()]
         self._tabs.clear()
+        await asyncio.gather(*(gate.stop() for gate in gates))
+
+    async def _end_browser(self) -> None:
+        await self._forget_all()
         browser, self._browser = self._browser, None
         if browser is not None:
             with suppress(Exception):

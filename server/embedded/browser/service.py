@@ -94,18 +94,8 @@ class BrowserService(ExecutorService):
         except PlaywrightTimeout:
             return TaskOutcome(await _where(tabs), ok=False, message=missing_words(parameters))
         except PlaywrightError as error:
-            return TaskOutcome(await _where(tabs), ok=False, message=self._words(error, parameters))
+            return TaskOutcome(await _where(tabs), ok=False, message=_words(tabs, error, parameters))
         return TaskOutcome({**values, "dialogs": list(tabs.dialogs)} if tabs.dialogs else values)
-
-    def _words(self, error: PlaywrightError, parameters: Parameters) -> str:
-        """Why it failed, from the best source: the gate, Chromium's error, or Playwright's."""
-        assert self._chromium is not None
-        if "has been closed" in str(error) or "crashed" in str(error):
-            return "the browser or its page ended while it worked; the next task starts it again"
-        reason = ""
-        if isinstance(parameters, NavigateParameters) and "net::ERR_SOCKS" in str(error):
-            reason = self._chromium.gate.reason(read_url(parameters.url).host)
-        return reason or net_error_words(str(error)) or first_line(error)
 
 
 def wants_sandbox(config: EmbeddedConfig) -> bool:
@@ -113,6 +103,16 @@ def wants_sandbox(config: EmbeddedConfig) -> bool:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return False
     return config.option("CHROMIUM_SANDBOX", "true").strip().lower() not in NO
+
+
+def _words(tabs: Tabs, error: PlaywrightError, parameters: Parameters) -> str:
+    """Why it failed, from the best source: the gate, Chromium's error, or Playwright's."""
+    if "has been closed" in str(error) or "crashed" in str(error):
+        return "the browser or its page ended while it worked; the next task starts it again"
+    reason = ""
+    if isinstance(parameters, NavigateParameters) and "net::ERR_SOCKS" in str(error):
+        reason = tabs.gate.reason(read_url(parameters.url).host)
+    return reason or net_error_words(str(error)) or first_line(error)
 
 
 def begin_words(name: str, parameters: Parameters) -> str:

@@ -12,6 +12,8 @@ from playwright.async_api import Error as PlaywrightError
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Dialog, Page
 
+    from server.embedded.browser.gate import BrowserGate
+
 MAX_TABS = 4  # per context; pages open further ones
 STOP_LOADING_S = 1.0
 CLOSE_S = 5.0  # for closing to complete
@@ -23,8 +25,9 @@ BLANK = "about:blank"
 class Tabs:
     """One context with its pages; actions use the newest one."""
 
-    def __init__(self, context: BrowserContext) -> None:
+    def __init__(self, context: BrowserContext, gate: BrowserGate) -> None:
         self.context = context
+        self.gate = gate
         self.using = asyncio.Lock()  # held by the running task
         self.used_at = time.monotonic()
         self.dialogs: list[str] = []  # texts of alerts since the last task
@@ -92,7 +95,10 @@ class Tabs:
                         await page.close()
 
     async def close(self) -> None:
-        """Close the context with all pages; if the browser is gone, they are closed already."""
-        with suppress(Exception):
-            async with asyncio.timeout(CLOSE_S):
-                await self.context.close()
+        """Close the context with all pages and connections; if the browser is gone, the pages are closed already."""
+        try:
+            with suppress(Exception):
+                async with asyncio.timeout(CLOSE_S):
+                    await self.context.close()
+        finally:
+            await self.gate.stop()

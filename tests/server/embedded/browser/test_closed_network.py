@@ -14,6 +14,7 @@ from tornado.netutil import bind_sockets
 
 from server.embedded.addresses import Reach, address_reach, host_reach, literal
 from server.embedded.browser import gate as browser_gate
+from server.embedded.browser import names as browser_names
 from tests.server.embedded.website import surfing
 
 if TYPE_CHECKING:
@@ -144,12 +145,12 @@ def internet(monkeypatch: pytest.MonkeyPatch) -> None:
     def name_reach(host: str) -> Reach:
         return Reach.PUBLIC if literal(host) == PUBLIC else host_reach(host)
 
-    async def getaddrinfo(_self: Any, host: str, _port: Any, **_: Any) -> list[Any]:
+    def getaddrinfo(host: str, _port: Any, **_: Any) -> list[Any]:
         return [(0, 0, 0, "", ("127.0.0.1" if host.startswith("inside.") else str(PUBLIC), 0))]
 
     monkeypatch.setattr(browser_gate, "address_reach", reach)
     monkeypatch.setattr(browser_gate, "host_reach", name_reach)
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(browser_names, "getaddrinfo", getaddrinfo)
 
 
 async def title_after(surfer: Surfer, url: str) -> str:
@@ -181,10 +182,10 @@ async def test_a_name_that_comes_to_resolve_to_this_machine_leads_nowhere(
     """DNS rebinding: every connection is judged by the very address it is made to."""
     answers = [str(PUBLIC)]
 
-    async def getaddrinfo(_self: Any, _host: str, _port: Any, **_: Any) -> list[Any]:
+    def getaddrinfo(_host: str, _port: Any, **_: Any) -> list[Any]:
         return [(0, 0, 0, "", (answers[-1], 0))]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(browser_names, "getaddrinfo", getaddrinfo)
     async with surfing(tmp_path, BROWSER_PRIVATE_NETWORK="") as surfer, attacker(surfer.site.url) as url:
         run = await surfer.do("navigate", {"url": url.replace(str(PUBLIC), "rebind.example")})
         assert (run.status, run.message) == ("ok", "")

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import struct
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from server.embedded.browser import gate as browser_gate
-from server.embedded.browser.gate import HOST_UNREACHABLE, NO_COMMAND, NOT_ALLOWED, OK, REFUSED, BrowserGate
+from server.embedded.browser import names as browser_names
+from server.embedded.browser.gate import (
+    HOST_UNREACHABLE,
+    NO_COMMAND,
+    NOT_ALLOWED,
+    OK,
+    REFUSED,
+    BrowserGate,
+    connections_of_each,
+)
+from server.embedded.browser.names import Names
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 @asynccontextmanager
-async def gate(*, private_open: bool = True) -> AsyncIterator[tuple[BrowserGate, int]]:
-    one = BrowserGate(private_open=private_open)
-    address = await one.start()
+async def gate(*, private_open: bool = True, max_connections: int = 9) -> AsyncIterator[tuple[BrowserGate, int]]:
+    one = BrowserGate(Names().of("ann"), private_open=private_open, max_connections=max_connections)
+    address = one.start()
     try:
         yield one, int(address.rpartition(":")[2])
     finally:
@@ -62,12 +74,12 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """Name → addresses, instead of the network's name server."""
     known: dict[str, list[str]] = {}
 
-    async def getaddrinfo(_self: Any, host: str, _port: Any, **_: Any) -> list[Any]:
+    def getaddrinfo(host: str, _port: Any, **_: Any) -> list[Any]:
         if host not in known:
             raise socket.gaierror(socket.EAI_NONAME, "unknown")
         return [(0, 0, 0, "", (address, 0)) for address in known[host]]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(browser_names, "getaddrinfo", getaddrinfo)
     return known
 
 
@@ -148,3 +160,110 @@ async def test_stop_cuts_what_is_connected() -> None:
         assert reply == OK
         await one.stop()
         assert await reader.read() == b""
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """A server whose kernel takes connections, and which neither reads, answers nor closes."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        yield listener.getsockname()[1]
+
+
+def descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+async def test_a_server_that_keeps_its_end_open_keeps_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that started and aborted requests to such a server used up the process's descriptors."""
+    monkeypatch.setattr(browser_gate, "LINGER_S", 0.01)
+    with silent() as to:
+        async with gate() as (_, port):
+            before = descriptors()
+            for _ in range(40):  # ten at a time, so some wait until there is a place
+                reply, _, writer = await ask(port, "127.0.0.1", to)
+                assert reply == OK
+                writer.close()
+            while descriptors() > before:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_takes_nothing_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser_gate, "LINGER_S", 0.01)
+    monkeypatch.setattr(browser_gate, "STALLED_S", 0.01)
+    with silent() as to:
+        async with gate(max_connections=1) as (_, port):
+            for _ in range(3):
+                reply, _, writer = await ask(port, "127.0.0.1", to)
+                assert reply == OK
+                with suppress(OSError):
+                    writer.write(bytes(16 * 1024 * 1024))  # more than the kernel keeps
+                    await writer.drain()
+                writer.transport.abort()
+
+
+async def test_a_session_has_so_many_connections_and_more_wait() -> None:
+    loop = asyncio.get_running_loop()
+    with silent() as to:
+        async with gate(max_connections=2) as (_, port), gate() as (_, port_of_another), echo() as elsewhere:
+            held = [await ask(port, "127.0.0.1", to) for _ in range(2)]
+            before = descriptors()
+            waiting = [loop.create_task(ask(port, "127.0.0.1", to), name="waits") for _ in range(5)]
+            for _ in range(3):
+                reply, _, writer = await ask(port_of_another, "127.0.0.1", elsewhere)
+                assert reply == OK
+                writer.transport.abort()
+            assert not any(one.done() for one in waiting)
+            while descriptors() > before + len(waiting):  # these are their own; the gate has none for them
+                await asyncio.sleep(0.01)
+            for _, _, writer in held:
+                writer.transport.abort()
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            assert {one.result()[0] for one in done} == {OK}
+            for one in waiting:
+                one.cancel()
+
+
+async def test_all_connections_end_with_the_session() -> None:
+    with silent() as to:
+        before = descriptors()
+        async with gate() as (_, port):
+            opened = [await ask(port, "127.0.0.1", to) for _ in range(3)]
+        for _, reader, writer in opened:
+            assert await reader.read() == b""
+            writer.transport.abort()
+        while descriptors() > before:
+            await asyncio.sleep(0.01)
+
+
+async def test_descriptors_that_have_run_out_are_one_log_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(browser_gate, "ACCEPT_AGAIN_S", 0.01)
+    async with gate() as (_, port), echo() as to:
+        await ask(port, "127.0.0.1", to)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        writing = socket.socket()
+        writing.setblocking(False)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (writing.fileno() + 1, hard))
+        try:
+            await asyncio.get_running_loop().sock_connect(writing, ("127.0.0.1", port))
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)  # it tries again several times
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert [record.getMessage() for record in caplog.records] == [
+            "the browser's connections wait: Too many open files"
+        ]
+        writing.close()
+        assert (await ask(port, "127.0.0.1", to))[0] == OK
+
+
+@pytest.mark.parametrize(
+    ("soft_limit", "each"), [(1024, 32), (256, 8), (20_000, 40), (16, 1), (resource.RLIM_INFINITY, 40)]
+)
+def test_all_contexts_together_take_half_of_the_descriptors(
+    monkeypatch: pytest.MonkeyPatch, soft_limit: int, each: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (soft_limit, soft_limit))
+    assert connections_of_each(8) == each

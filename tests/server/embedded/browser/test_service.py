@@ -271,9 +271,10 @@ async def test_the_clouds_own_addresses_are_closed_to_pages_redirects_and_script
         assert run.status == "failed"
         chromium = surfer.service._chromium
         assert chromium is not None
-        chromium.gate._reasons.clear()
+        (tabs,) = chromium._tabs.values()
+        tabs.gate._reasons.clear()
         await surfer.open(f"inwards?to={metadata}")
-        while not chromium.gate.reason("169.254.169.254"):
+        while not tabs.gate.reason("169.254.169.254"):
             await asyncio.sleep(0.01)
 
 
