@@ -12,6 +12,14 @@ from playwright.async_api import Error as PlaywrightError
 from pydantic import Field, field_validator, model_validator
 
 from server.embedded.addresses import complete_url, read_url
+from server.embedded.browser.reading import (
+    MAX_URL_CHARS,
+    opens_window,
+    read_links,
+    read_text,
+    read_where,
+    scroll,
+)
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH
 from server.embedded.executor import Action, Parameters
 
@@ -26,9 +34,7 @@ if TYPE_CHECKING:
 
 MAX_SELECTOR_CHARS = 1_000
 MAX_TYPED_CHARS = 10_000
-MAX_URL_CHARS = 4_096
 MAX_TEXT_CHARS = 50_000
-MAX_LINKS = 100
 MAX_PNG_BYTES = 2 * 1024 * 1024  # larger images are sent as JPEG, because they travel as base64 in one message
 JPEG_QUALITY = 70
 ELEMENT_TIMEOUT_MS = 5_000  # for an element to appear; after that it counts as missing
@@ -39,9 +45,6 @@ SCRIPT_WINDOW_S = 0.1  # … and for one that a script may open
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
 ERROR_PAGE = "chrome-error:"
 ERROR_PAGE_S = 1.0  # for it to appear
-
-
-_NAMES_A_WINDOW = "e => !!e.closest('a[target]:not([target=_self]), form[target]:not([target=_self])')"
 
 
 class NavigateParameters(Parameters):
@@ -138,11 +141,6 @@ class Work:
     task: Task
 
 
-async def where(page: Page) -> dict[str, Any]:
-    """The page's current address and title."""
-    return {"url": page.url, "title": await page.title()}
-
-
 async def _opened(page: Page, url: str) -> Response | None:
     """The server's answer. Also waits for Chromium's error page, which comes later and would interrupt the next navigation."""
     failure_shown = asyncio.Event()
@@ -169,7 +167,7 @@ async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
     status = answer.status if answer else 0
     await work.task.tell(f"the server answered {status}" if status else "opened", percent=60)
     await work.page.wait_for_load_state("domcontentloaded")
-    return {**await where(work.page), "status": status}
+    return {**await read_where(work.page), "status": status}
 
 
 async def _appeared(locator: Locator) -> Locator:
@@ -188,7 +186,7 @@ async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
         wanted = controls if await controls.count() else page.get_by_text(named)
     element = await _appeared(wanted.first)
     await work.task.tell("the element is there", percent=60)
-    named_window = await element.evaluate(_NAMES_A_WINDOW)
+    named_window = await opens_window(element)
     work.tabs.opened.clear()
     await element.click(timeout=ACT_TIMEOUT_MS)
     return await _settled(work, WINDOW_S if named_window else SCRIPT_WINDOW_S)
@@ -201,13 +199,13 @@ async def _settled(work: Work, window_s: float) -> dict[str, Any]:
             await work.tabs.opened.wait()
     page = await work.tabs.page()
     await page.wait_for_load_state("domcontentloaded")
-    return await where(page)
+    return await read_where(page)
 
 
 async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
     element = await _appeared(work.page.locator(given.selector).first)
     await element.fill(given.text, timeout=ACT_TIMEOUT_MS)
-    return await where(work.page)
+    return await read_where(work.page)
 
 
 async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
@@ -218,17 +216,12 @@ async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
 
 async def _extract(work: Work, given: TextParameters) -> dict[str, Any]:
     target = work.page.locator(given.selector or "body").first
-    text = await target.inner_text(timeout=ELEMENT_TIMEOUT_MS)
-    return {**await where(work.page), "text": text[:MAX_TEXT_CHARS], "truncated": len(text) > MAX_TEXT_CHARS}
+    text, truncated = await read_text(target, MAX_TEXT_CHARS, ELEMENT_TIMEOUT_MS)
+    return {**await read_where(work.page), "text": text, "truncated": truncated}
 
 
 async def _links(work: Work, _given: NoParameters) -> dict[str, Any]:
-    found = await work.page.locator("a[href]").evaluate_all(
-        "(links, most) => links.filter(a => a.innerText.trim() && /^https?:/.test(a.href)).slice(0, most)"
-        ".map(a => ({text: a.innerText.trim().slice(0, 200), url: a.href.slice(0, 4096)}))",
-        MAX_LINKS,
-    )
-    return {**await where(work.page), "links": found}
+    return {**await read_where(work.page), "links": await read_links(work.page)}
 
 
 async def _screenshot(work: Work, _given: NoParameters) -> dict[str, Any]:
@@ -240,18 +233,18 @@ async def _screenshot(work: Work, _given: NoParameters) -> dict[str, Any]:
         "media_type": media_type,
         "width": VIEWPORT_WIDTH,
         "height": VIEWPORT_HEIGHT,
-        **await where(work.page),
+        **await read_where(work.page),
     }
 
 
 async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:
     if await work.tabs.has_history(work.page):
         await work.page.go_back(wait_until="domcontentloaded")
-        return await where(work.page)
+        return await read_where(work.page)
     opener = await work.tabs.previous()
     if opener is None:
         raise FailedError("there is no page before this one")
-    return await where(opener)
+    return await read_where(opener)
 
 
 async def _wait(work: Work, given: WaitParameters) -> dict[str, Any]:
@@ -259,18 +252,13 @@ async def _wait(work: Work, given: WaitParameters) -> dict[str, Any]:
         await _appeared(work.page.locator(given.selector).first)
     else:
         await work.page.wait_for_timeout(given.ms or 0)
-    return await where(work.page)
+    return await read_where(work.page)
 
 
 async def _scroll(work: Work, given: ScrollParameters) -> dict[str, Any]:
-    moves = {
-        "up": f"scrollBy(0, -{SCROLL_PX})",
-        "down": f"scrollBy(0, {SCROLL_PX})",
-        "top": "scrollTo(0, 0)",
-        "bottom": "scrollTo(0, document.documentElement.scrollHeight)",
-    }
-    y = await work.page.evaluate(f"() => {{ {moves[given.to]}; return Math.round(scrollY); }}")
-    return {**await where(work.page), "y": y}
+    steps: dict[str, str | int] = {"up": -SCROLL_PX, "down": SCROLL_PX}
+    y = await scroll(work.page, steps.get(given.to, given.to))
+    return {**await read_where(work.page), "y": y}
 
 
 ACTIONS = {

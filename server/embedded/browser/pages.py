@@ -17,6 +17,7 @@ from playwright.async_api import async_playwright
 
 from server.embedded.browser.gate import BrowserGate, connections_of_each
 from server.embedded.browser.names import Names
+from server.embedded.browser.reading import add_engine
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH, Tabs
 from server.embedded.callers import own_context
 from server.embedded.executor import UnavailableError
@@ -246,6 +247,7 @@ class Chromium:
                     self._playwright = await asyncio.get_running_loop().create_task(
                         starting, name="start Playwright", context=own_context("browser")
                     )
+                    await add_engine(self._playwright)
                 browser = await self._playwright.chromium.launch(
                     executable_path=self._executable,
                     headless=True,

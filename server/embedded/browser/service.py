@@ -20,6 +20,7 @@ from server.embedded.browser.actions import (
     net_error_words,
 )
 from server.embedded.browser.pages import Chromium, find_chromium, first_line
+from server.embedded.browser.reading import read_where
 from server.embedded.executor import Action, ExecutorService, Parameters, Task, TaskOutcome
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ async def _where(tabs: Tabs) -> dict[str, Any]:
     try:
         async with asyncio.timeout(WHERE_TIMEOUT_S):
             page = await tabs.page()
-            shown = {"url": page.url, "title": await page.title()}
+            shown = await read_where(page)
             return shown if not page.url.startswith(ERROR_PAGE) else {}
     except (PlaywrightError, TimeoutError):
         return {}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import Error as PlaywrightError
 
+from server.embedded.browser.reading import is_filled
+
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Dialog, Page
 
@@ -63,7 +65,7 @@ class Tabs:
 
     async def is_blank(self, page: Page) -> bool:
         """True if no page is open. A window opened and filled by a script also has the blank address."""
-        return page.url == BLANK and not await page.evaluate("document.body?.hasChildNodes()")
+        return page.url == BLANK and not await is_filled(page)
 
     async def has_history(self, page: Page) -> bool:
         """True if there is a page to go back to. The blank page that every context starts with does not count."""

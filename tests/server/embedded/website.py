@@ -73,6 +73,8 @@ class Served(tornado.web.RequestHandler):
                 self.finish("x")
             case "inwards":
                 self.finish(f"<script>fetch('{self.get_argument('to')}').catch(() => 0)</script>")
+            case "page":
+                self.finish(self.get_argument("html"))
             case "redirect":
                 self.redirect(self.get_argument("to"))
             case "hang":

@@ -1,0 +1,102 @@
+"""Reads what a page holds (and scrolls it), cut inside the page: its texts can be of any length, and all nine services would hold the whole one.
+
+Playwright cuts nothing, and its `evaluate` runs among the page's own scripts, which can replace `slice` and the properties that are
+read. Its selector engines run in an isolated world, where the page changes nothing but the document. So this is an engine: it
+"finds" an element that belongs to no document and holds the text that was wanted.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.async_api import Locator, Page, Playwright
+
+ENGINE = "jarvis-reading"
+MAX_TITLE_CHARS = 1_000
+MAX_LINKS, MAX_LINK_CHARS, MAX_URL_CHARS = 100, 200, 4_096
+
+_ENGINE = """(() => {
+  const read = {
+    title: () => document.title,
+    text: (root) => root.innerText ?? root.textContent ?? '',
+    filled: () => document.body?.hasChildNodes() ? 'yes' : '',
+    opens: (root) => root.closest('a[target]:not([target=_self]), form[target]:not([target=_self])') ? 'yes' : '',
+    scroll: (root, to) => {
+      if (to === 'top') scrollTo(0, 0);
+      else if (to === 'bottom') scrollTo(0, document.documentElement.scrollHeight);
+      else scrollBy(0, Number(to));
+      return String(Math.round(scrollY));
+    },
+    links: () => {
+      const found = [];
+      for (const link of document.querySelectorAll('a[href]')) {
+        if (found.length === LINKS) break;
+        const text = (link.innerText ?? '').slice(0, LEAD).trim().slice(0, TEXT).toWellFormed();
+        if (text && /^https?:/.test(link.href)) found.push({ text, url: link.href.slice(0, URL_CHARS) });
+      }
+      return JSON.stringify(found);
+    },
+  };
+  const query = (root, wanted) => {
+    const [what, most, argument] = wanted.split(' ');
+    const holder = new DOMParser().parseFromString('', 'text/html').body;
+    holder.textContent = read[what](root, argument).slice(0, Number(most)).toWellFormed();  // no half character at the end
+    return holder;
+  };
+  return { query, queryAll: (root, wanted) => [query(root, wanted)] };
+})()"""
+_WHOLE = 1_000_000  # of what is bounded by itself
+
+
+async def add_engine(playwright: Playwright) -> None:
+    """Make it known to a new driver. Raises PlaywrightError."""
+    script = _ENGINE
+    numbers = {"LINKS": MAX_LINKS, "LEAD": 2 * MAX_LINK_CHARS, "TEXT": MAX_LINK_CHARS, "URL_CHARS": MAX_URL_CHARS}
+    for name, number in numbers.items():
+        script = script.replace(name, str(number))
+    await playwright.selectors.register(ENGINE, script, content_script=True)
+
+
+async def _read(
+    root: Page | Locator, what: str, most: int = _WHOLE, argument: str = "", timeout_ms: float | None = None
+) -> str:
+    return await root.locator(f"{ENGINE}={what} {most} {argument}").text_content(timeout=timeout_ms) or ""
+
+
+async def read_where(page: Page) -> dict[str, str]:
+    """The page's current address and title."""
+    return {"url": page.url[:MAX_URL_CHARS], "title": await _read(page, "title", MAX_TITLE_CHARS)}
+
+
+async def read_text(element: Locator, most: int, timeout_ms: float) -> tuple[str, bool]:
+    """The text that is seen of an element, and whether there is more of it. Raises Playwright's TimeoutError."""
+    text = await _read(
+        element, "text", 2 * most + 2, timeout_ms=timeout_ms
+    )  # a character has up to two of JavaScript's
+    return text[:most], len(text) > most
+
+
+async def read_links(page: Page) -> list[dict[str, str]]:
+    """The first links of the page, with text and address."""
+    links: list[dict[str, str]] = json.loads(await _read(page, "links"))
+    return links
+
+
+async def is_filled(page: Page) -> bool:
+    """True if there is anything in the page."""
+    return bool(await _read(page, "filled"))
+
+
+async def opens_window(element: Locator) -> bool:
+    """True if the element, or the form it is in, names another window."""
+    return bool(await _read(element, "opens"))
+
+
+async def scroll(page: Page, to: str | int) -> int:
+    """Scroll to the `top` or `bottom`, or by so many pixels; returns how far down the page is now.
+
+    Not by `evaluate`, which fails where the page has replaced what it needs.
+    """
+    return int(await _read(page, "scroll", argument=str(to)))

@@ -1,0 +1,73 @@
+"""Pages that hold more than anybody wants to read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from server.embedded.browser.actions import MAX_TEXT_CHARS
+from server.embedded.browser.reading import MAX_LINK_CHARS, MAX_LINKS, MAX_TITLE_CHARS, MAX_URL_CHARS
+from tests.server.embedded.website import surfing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.server.embedded.executing import Run
+    from tests.server.embedded.website import Surfer
+
+LONG = """<title>t</title><body><p id=p></p><div id=d style="height: 3000px"></div><script>
+const long = 'x'.repeat(3e6);
+document.title = long; p.innerText = 'p'.repeat(3e6); history.replaceState(0, '', '/form?' + 'u'.repeat(1e5));
+d.innerHTML = '<a></a>'.repeat(200);
+for (const a of d.children) { a.href = 'http://a.example/' + 'u'.repeat(1e5); a.innerText = 'l'.repeat(1e4); }
+</script>"""
+REPLACED = """<script>
+String.prototype.slice = function () { return this; };
+String.prototype.toWellFormed = String.prototype.trim = String.prototype.slice;
+Array.prototype.slice = Array.prototype.map = Array.prototype.filter = function () { return long; };
+Math.round = JSON.stringify = () => long;
+Object.defineProperty(Document.prototype, 'title', { get: () => long });
+for (const name of ['innerText', 'href', 'textContent', 'hasChildNodes', 'closest'])
+  for (const kind of [HTMLElement, HTMLAnchorElement, Node, Element])
+    Object.defineProperty(kind.prototype, name, { get: () => long, set() {} });
+</script>"""
+
+
+async def opened(surfer: Surfer, html: str) -> Run:
+    return await surfer.open(f"page?html={quote(html)}")
+
+
+def bounded(values: dict[str, Any]) -> None:
+    assert (len(values["title"]), len(values["url"])) == (MAX_TITLE_CHARS, MAX_URL_CHARS)
+
+
+async def test_what_is_long_is_cut(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        for html in (LONG, LONG + REPLACED):
+            bounded((await opened(surfer, html)).values)
+            values = (await surfer.do("extract_text", {"selector": "#p"})).values
+            assert (values["text"], values["truncated"]) == ("p" * MAX_TEXT_CHARS, True)
+            values = (await surfer.do("links")).values
+            bounded(values)
+            assert [(len(link["text"]), len(link["url"])) for link in values["links"]] == [
+                (MAX_LINK_CHARS, MAX_URL_CHARS)
+            ] * MAX_LINKS
+            values = (await surfer.do("scroll")).values
+            bounded(values)
+            assert values["y"] > 0
+            run = await surfer.do("press", {"key": "Nonsense"})
+            bounded(run.values)
+            assert run.status == "failed"
+
+
+async def test_no_character_is_cut_in_half(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        smiles = "<title></title><script>document.title = 'x' + '\\u{1f600}'.repeat(2000)</script>"
+        title = (await opened(surfer, smiles)).values["title"]
+        assert (title[:2], title[-2:]) == ("x\U0001f600", "\U0001f600\ufffd")
+        half = "<title></title><script>document.title = 'half \\ud83d'</script>"
+        assert (await opened(surfer, half)).values["title"] == "half \ufffd"
+        many = "<p id=p></p><script>p.innerText = '\\u{1f600}'.repeat(50_001)</script>"
+        await opened(surfer, many)
+        values = (await surfer.do("extract_text")).values
+        assert (values["text"], values["truncated"]) == ("\U0001f600" * MAX_TEXT_CHARS, True)
