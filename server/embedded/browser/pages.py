@@ -17,6 +17,7 @@ from playwright.async_api import async_playwright
 
 from server.embedded.browser.gate import BrowserGate, connections_of_each
 from server.embedded.browser.names import Names
+from server.embedded.browser.pipe import write_launcher
 from server.embedded.browser.reading import add_engine
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH, Tabs
 from server.embedded.callers import own_context
@@ -25,6 +26,7 @@ from server.embedded.service import MissingPartError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from playwright.async_api import Browser, CDPSession, Playwright, ProxySettings
 
@@ -102,8 +104,9 @@ def find_chromium(configured: str) -> str:
 class Chromium:
     """The browser: started on demand, restarted after a crash, ended when unused for long."""
 
-    def __init__(self, executable: str, *, private_open: bool, sandbox: bool) -> None:
+    def __init__(self, executable: str, directory: Path, *, private_open: bool, sandbox: bool) -> None:
         self._executable = executable
+        self._directory = directory
         self._sandbox = sandbox
         self._private_open = private_open
         self._names = Names()
@@ -116,6 +119,10 @@ class Chromium:
 
     async def start(self) -> None:
         """Check that the browser starts. Raises MissingPartError."""
+        try:
+            self._executable = str(write_launcher(self._directory, self._executable))
+        except OSError as error:
+            raise MissingPartError(f"Chromium is started by a script in {self._directory}: {error.strerror}") from None
         try:
             async with self._changing:
                 await self._launched()

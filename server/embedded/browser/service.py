@@ -48,7 +48,10 @@ class BrowserService(ExecutorService):
         """Find Chromium and check that it starts. Raises MissingPartError."""
         executable = find_chromium(self.config.option("CHROMIUM_PATH"))
         chromium = Chromium(
-            executable, private_open=private_network_open(self.config), sandbox=wants_sandbox(self.config)
+            executable,
+            self.config.directory,
+            private_open=private_network_open(self.config),
+            sandbox=wants_sandbox(self.config),
         )
         try:
             await chromium.start()
