@@ -1,8 +1,11 @@
-"""Stands between Chromium and Playwright's driver, and drops the messages that no page may send: a program of its own.
+"""Stands between Chromium and Playwright's driver, and bounds what pages may send and hold: a program of its own.
 
 A page decides how long many messages are: what it writes to the console, throws, posts, or has as an address. The driver holds each
 one whole, takes seconds for it, and dies of 512 MB; then the pages of everybody end. Chromium writes to descriptor 4, one JSON
 object after another, each with a zero byte behind it. Commands go to it by descriptor 3, untouched.
+
+Nothing in Chromium bounds the memory of a page (its limit for scripts leaves out buffers, and each worker has its own). So the
+processes of pages are watched here, and one that has too much is killed, which ends its page. That needs Linux's /proc.
 """
 
 from __future__ import annotations
@@ -10,13 +13,24 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LOG, COMMANDS, EVENTS = 2, 3, 4  # descriptors of Chromium's --remote-debugging-pipe
 PIECE_BYTES = 1024 * 1024
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # a picture of noise is half of that
 TAIL_BYTES = 200
+MAX_PROCESS_BYTES = 1024 * 1024 * 1024  # of a page, or of those that share a process; usual ones have 50 to 300 MB
+MAX_ALL_BYTES = 2 * MAX_PROCESS_BYTES  # of the processes of all pages
+WATCH_S = 0.25  # a page can take some gigabytes a second
 _ID = re.compile(rb'\{"id":(\d+),')
 _SESSION = re.compile(rb',"sessionId":"(\w+)"\}\Z')
 _UNUSED = re.compile(  # a page can write thousands a second
@@ -65,7 +79,8 @@ class Messages:
 
 def write_launcher(directory: Path, executable: str) -> Path:
     """A script that starts Chromium behind this program: Playwright starts one file, with Chromium's arguments. Raises OSError."""
-    words = shlex.join((sys.executable, "-I", "-S", str(Path(__file__).resolve()), executable))
+    limits = (str(MAX_PROCESS_BYTES), str(MAX_ALL_BYTES))
+    words = shlex.join((sys.executable, "-I", "-S", str(Path(__file__).resolve()), *limits, executable))
     launcher, fresh = directory.resolve() / "chromium.sh", directory.resolve() / f"chromium.{os.getpid()}.sh"
     fresh.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
     fresh.chmod(0o700)
@@ -73,18 +88,60 @@ def write_launcher(directory: Path, executable: str) -> Path:
     return launcher
 
 
+def _below(process: int) -> Iterator[int]:
+    """The processes below this one. Some end while we look."""
+    with suppress(OSError):
+        for child in map(int, Path(f"/proc/{process}/task/{process}/children").read_bytes().split()):
+            yield child
+            yield from _below(child)
+
+
+def _own_bytes(process: int) -> int:
+    """The memory that a process shares with no file; 0 if it is none of Chromium's for pages, or has ended."""
+    try:
+        if b"--type=" not in Path(f"/proc/{process}/cmdline").read_bytes():
+            return 0
+        status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    return 1024 * sum(int(kilobytes) for kilobytes in re.findall(r"^Rss(?:Anon|Shmem):\s*(\d+)", status, re.MULTILINE))
+
+
+def too_large(sizes: dict[int, int], most: int, most_of_all: int) -> list[int]:
+    """The processes to end: those above their limit, and then the largest ones until all are within theirs."""
+    ended: list[int] = []
+    left = sum(sizes.values())
+    for process in sorted(sizes, key=lambda each: -sizes[each]):
+        if sizes[process] <= most and left <= most_of_all:
+            break
+        ended.append(process)
+        left -= sizes[process]
+    return ended
+
+
+def watch(browser: int, most: int, most_of_all: int) -> None:
+    """End what takes too much memory, for as long as the browser runs. Not the browser, which has the pages of everybody."""
+    while Path(f"/proc/{browser}").exists():
+        for process in too_large({each: _own_bytes(each) for each in _below(browser)}, most, most_of_all):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(WATCH_S)
+
+
 def main() -> int:
     """Start Chromium, as the arguments say, and pass its messages on until it ends; returns its exit code."""
+    most, most_of_all, *command = sys.argv[1:]
     source, write_end = os.pipe()
     silence = os.open(os.devnull, os.O_WRONLY)  # Chromium also logs what pages write to the console, at any length
     child = os.posix_spawn(
-        sys.argv[1],
-        sys.argv[1:],
+        command[0],
+        command,
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, write_end, EVENTS), (os.POSIX_SPAWN_DUP2, silence, LOG)],
     )
     os.close(write_end)
     os.close(COMMANDS)
+    Thread(target=watch, args=(child, int(most), int(most_of_all)), name="watch", daemon=True).start()
     messages = Messages()
     try:
         while piece := os.read(source, PIECE_BYTES):

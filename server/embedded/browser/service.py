@@ -20,6 +20,7 @@ from server.embedded.browser.actions import (
     net_error_words,
 )
 from server.embedded.browser.pages import Chromium, find_chromium, first_line
+from server.embedded.browser.pipe import MAX_PROCESS_BYTES
 from server.embedded.browser.reading import read_where
 from server.embedded.executor import Action, ExecutorService, Parameters, Task, TaskOutcome
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 WITHOUT_PAGE = frozenset({"navigate", "back"})  # the others need an open page
 NO = frozenset({"0", "false", "no", "off"})
+_TOO_LARGE = f"took more than {MAX_PROCESS_BYTES // 1024**2} MiB of memory"
+CRASHED = f"the page has ended: it crashed, or {_TOO_LARGE}"
+ENDED = f"the browser ended, or its page crashed or {_TOO_LARGE}; the next task starts it again"
 WHERE_TIMEOUT_S = 1.0  # for the title of a page that has just failed
 
 
@@ -87,10 +91,11 @@ class BrowserService(ExecutorService):
 
     async def _attempt(self, tabs: Tabs, name: str, parameters: Parameters, task: Task) -> TaskOutcome:
         tabs.dialogs.clear()
+        crashed, tabs.crashed = tabs.crashed, False
         try:
             page = await tabs.page()
             if name not in WITHOUT_PAGE and (page.url.startswith(ERROR_PAGE) or await tabs.is_blank(page)):
-                raise FailedError("no page is open")  # noqa: TRY301 - handled like failures of the steps
+                raise FailedError(CRASHED if crashed else "no page is open")  # noqa: TRY301 - handled like failures of the steps
             await task.tell("the browser is ready", percent=20)
             values = await STEPS[name](Work(tabs, page, task), parameters)
         except FailedError as failed:
@@ -112,7 +117,7 @@ def wants_sandbox(config: EmbeddedConfig) -> bool:
 def _words(tabs: Tabs, error: PlaywrightError, parameters: Parameters) -> str:
     """Why it failed, from the best source: the gate, Chromium's error, or Playwright's."""
     if "has been closed" in str(error) or "crashed" in str(error):
-        return "the browser or its page ended while it worked; the next task starts it again"
+        return ENDED
     reason = ""
     if isinstance(parameters, NavigateParameters) and "net::ERR_SOCKS" in str(error):
         reason = tabs.gate.reason(read_url(parameters.url).host)

@@ -34,6 +34,7 @@ class Tabs:
         self.used_at = time.monotonic()
         self.dialogs: list[str] = []  # texts of alerts since the last task
         self.opened = asyncio.Event()  # a page was opened since this was last cleared
+        self.crashed = False  # a page has, since the last task began
         self._pages: list[Page] = []
         context.on("page", self._opened)
         context.on("dialog", self._answer)
@@ -41,8 +42,12 @@ class Tabs:
     def _opened(self, page: Page) -> None:
         self._pages.append(page)
         self.opened.set()
-        page.on("crash", self._gone)
+        page.on("crash", self._crashed)
         page.on("close", self._gone)
+
+    def _crashed(self, page: Page) -> None:
+        self.crashed = True
+        self._gone(page)
 
     def _gone(self, page: Page) -> None:
         if page in self._pages:

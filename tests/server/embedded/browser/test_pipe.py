@@ -12,7 +12,8 @@ import pytest
 
 from server.embedded.browser import pipe
 from server.embedded.browser.pages import Chromium, find_chromium
-from server.embedded.browser.pipe import Messages
+from server.embedded.browser.pipe import Messages, too_large
+from server.embedded.browser.service import CRASHED, ENDED
 from server.embedded.service import MissingPartError
 from tests.server.embedded.website import surfing
 
@@ -89,3 +90,39 @@ async def test_a_folder_that_takes_no_script_is_told(tmp_path: Path) -> None:
     chromium = Chromium(find_chromium(""), tmp_path / "none", private_open=False, sandbox=False)
     with pytest.raises(MissingPartError, match=r"Chromium is started by a script in .*none: No such file"):
         await chromium.start()
+
+
+GROWING = """<title>growing</title><script>
+const held = [];
+function grow() {
+  const more = new Uint8Array(1 << 25);
+  for (let at = 0; at < more.length; at += 4096) more[at] = at | 1;
+  held.push(more);
+}
+setInterval(grow, 10);
+</script>"""
+
+
+async def test_a_page_that_takes_too_much_memory_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipe, "MAX_PROCESS_BYTES", 300 * 1024 * 1024)
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form", session="another")
+        await surfer.open(f"page?html={quote(GROWING)}")
+        run = await surfer.do("wait", {"selector": "#never"})
+        assert (run.status, run.message) == ("failed", ENDED)
+        assert (await surfer.open("form")).values["title"] == "Form"
+        await surfer.open(f"page?html={quote(GROWING)}")
+        chromium = surfer.service._chromium
+        assert chromium is not None
+        while not chromium._tabs["ann", "s1"].crashed:
+            await surfer.do("extract_text", session="another")
+        assert (await surfer.do("extract_text")).message == CRASHED
+        assert (await surfer.do("extract_text")).message == "no page is open"
+        assert (await surfer.do("extract_text", session="another")).status == "ok"
+
+
+def test_the_largest_processes_end_until_all_have_room() -> None:
+    assert too_large({1: 10, 2: 90, 3: 40, 4: 30}, 80, 100) == [2]
+    assert too_large({1: 10, 2: 70, 3: 60, 4: 50}, 80, 100) == [2, 3]
+    assert too_large({1: 90, 2: 95}, 80, 1_000) == [2, 1]
+    assert too_large({1: 80, 2: 20}, 80, 100) == []

@@ -18,7 +18,7 @@ from protos import browser_pb2_grpc
 from server.embedded.browser import pages as browser_pages
 from server.embedded.browser.actions import MAX_PNG_BYTES
 from server.embedded.browser.pages import find_chromium
-from server.embedded.browser.service import BrowserService, wants_sandbox
+from server.embedded.browser.service import ENDED, BrowserService, wants_sandbox
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT
 from server.embedded.service import MissingPartError
 from tests.server.embedded.executing import config, listed, refused, request, serving
@@ -311,7 +311,7 @@ async def test_a_browser_that_dies_is_started_again_by_the_next_task(tmp_path: P
                 process.send_signal(signal.SIGKILL)
         *_, last = [event async for event in call]
         assert last.result.status == "failed"
-        assert last.result.message == "the browser or its page ended while it worked; the next task starts it again"
+        assert last.result.message == ENDED
         assert (await surfer.open("form")).values["title"] == "Form"
 
 
@@ -324,7 +324,7 @@ async def test_a_driver_that_dies_is_started_again_too(tmp_path: Path) -> None:
                 process.kill()
                 process.wait()
         *_, last = [event async for event in call]
-        assert last.result.message == "the browser or its page ended while it worked; the next task starts it again"
+        assert last.result.message == ENDED
         assert (await surfer.open("form")).values["title"] == "Form"
 
 
