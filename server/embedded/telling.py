@@ -24,7 +24,11 @@ def telling_words(text: str) -> list[str]:
     return [word for word in words if word not in FILLERS] or words
 
 
-def mentions(text: str, query: str) -> bool:
-    """True if the text has all meaningful words of the query, apart from their endings."""
+def mentioned(text: str, query: str) -> float:
+    """The share of the query's meaningful words that the text has, apart from their endings."""
     lowered = text.lower()
-    return all(word[:STEM_CHARS] in lowered for word in telling_words(query))
+    there = {word[:STEM_CHARS] for word in _WORD.findall(lowered)}
+    asked = [word[:STEM_CHARS] for word in telling_words(query)]
+    # A script without spaces has its words anywhere.
+    found = [stem for stem in asked if stem in there or (not stem.isascii() and stem in lowered)]
+    return len(found) / len(asked) if asked else 1.0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from server.embedded.intent.entities import is_file, written
 from server.embedded.intent.normalise import loosely, without_courtesy
+from server.embedded.intent.sources import CALENDAR, LOOKED_UP, unsourced
 from server.embedded.intent.words import keys_of, said_by, with_contractions_whole, without_hesitations, words_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ WRITING = "write into files"
 EVERYTHING = "forget everything at once"
 BUYING = "order, buy or book things"
 LISTS = "keep lists. Say, for example: remember to buy milk"
+# What may help where something cannot be done, to be said after "But I can".
+INSTEAD = {
+    **dict.fromkeys(LOOKED_UP, "open a web page that you name"),
+    **dict.fromkeys((TIMERS, CALENDAR), "keep notes for you"),
+    CURRENCIES: "convert units of measurement",
+    WRITING: "keep notes for you, or create an empty file",
+}
 
 _CLOCK = r"(?:timers?|alarms?|alarm clock|stop ?watch|reminders?|count ?down)"
 _CURRENCY = (
@@ -115,6 +123,8 @@ def beyond(text: str) -> str:
     """What is asked for and cannot be done, to be said after "I cannot"; empty for anything else."""
     words = with_contractions_whole(without_courtesy(without_hesitations(words_of(text))))
     for key in dict.fromkeys(keys_of(way).lower() for way in (words, with_contractions_whole(loosely(words)))):
+        if found := unsourced(key):
+            return found
         for pattern, cannot in _ASKED:
             if pattern.match(key):
                 return cannot
@@ -123,3 +133,8 @@ def beyond(text: str) -> str:
         return WRITING
     deleted = _DELETED.fullmatch(said_by(words).rstrip(".?!, "))
     return DELETE if deleted and is_file(written(deleted["name"])) else ""
+
+
+def looked_up(text: str, cannot: str) -> str:
+    """The query for a web search, if one could tell it; empty for anything else."""
+    return said_by(loosely(words_of(text))).rstrip(".?!, ") if cannot in LOOKED_UP else ""

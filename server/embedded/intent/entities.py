@@ -167,6 +167,7 @@ def arguments_of(words: str) -> list[str]:
         return text.removesuffix('"').split()
 
 
+_OTHER_PLACE = re.compile(r"\A.+?,? (?:no|nope|not|sorry|rather|or rather|i mean|i meant),? (?:in )?(?=\w)", re.IGNORECASE)
 _PRECEDES_ADDRESS = re.compile(r"\A(?:of|at|for|called|named)\s+(?=\S)", re.IGNORECASE)
 _PRECEDES_PATH = re.compile(r"\A(?:the )?(?:folder|directory) (?:named |called )?(?=\S)", re.IGNORECASE)
 _PRECEDES_FILE = re.compile(
@@ -297,6 +298,12 @@ def _pattern_file(entities: dict[str, Any]) -> bool:
     return False
 
 
+def _place(entities: dict[str, Any]) -> bool:
+    """The place that takes another's: `London, no Paris`."""
+    entities["place"] = _OTHER_PLACE.sub("", entities["place"])
+    return False
+
+
 def _measured(entities: dict[str, Any]) -> bool:
     entities["args"] = ["-s", "-h", written(_without_its_kind(entities.pop("measured")))]
     return False
@@ -331,6 +338,8 @@ def _attribute(entities: dict[str, Any]) -> bool:
     """Refuse `my X` if nothing is left of the X, and `my report.pdf`, which is looked for."""
     if entities["attribute"].lower() in {"is", "are", "that", "what"} or is_file(entities["attribute"]):
         raise NoEntityError
+    if entities.pop("called", "") and not entities["attribute"].lower().endswith(("name", "names")):
+        entities["attribute"] += "' names" if entities["attribute"].endswith("s") else "'s name"
     return False
 
 
@@ -377,6 +386,7 @@ _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "line_file": _line_file,
     "counted_file": _counted_file,
     "pattern_file": _pattern_file,
+    "place": _place,
     "measured": _measured,
     "measured_file": _measured_file,
     "kind_of_file": _kind_of_file,

@@ -16,7 +16,7 @@ from hassil import recognize_all
 
 from server.embedded.intent import templates
 from server.embedded.intent.answers import doubted, parted, replaces, sounds_like_no, value_of, wavers, wish_of
-from server.embedded.intent.beyond import beyond
+from server.embedded.intent.beyond import beyond, looked_up
 from server.embedded.intent.conversions import conversion_of
 from server.embedded.intent.corrections import MAX_CORRECTIONS, corrections, taken_back, unmarked_corrections
 from server.embedded.intent.dates import date_asked
@@ -24,6 +24,7 @@ from server.embedded.intent.entities import NoEntityError, clean, url_of
 from server.embedded.intent.likeness import NEVER, nearest
 from server.embedded.intent.mending import misheard, mistyped
 from server.embedded.intent.normalise import loosely, readings, told_last, without_courtesy
+from server.embedded.intent.refusals import refuses
 from server.embedded.intent.several import FREE, requests_of
 from server.embedded.intent.sums import sum_of
 from server.embedded.intent.words import (
@@ -216,6 +217,8 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
     """
     found = _requests(text)
     answers = found[0].intent in ANSWERS and found[0].confidence >= OPEN
+    if found[0].intent == "forget" and not found[0].entities:  # "forget about it", said to a question
+        return (found[0], IntentCandidate("no", OPEN), *found[1:])
     if answers and found[0].intent != "no":
         return (IntentCandidate("repeat", OPEN),) if found[0].intent == "yes" and doubted(text) else found
     for part in parted(text):
@@ -224,7 +227,9 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
         lead = _one_request(part.lead, mend=False)[0]
         if lead.intent in SMALL_TALK and lead.confidence >= OPEN and part.joined and found[0].intent == UNKNOWN:
             rest = _requests(part.rest)
-            return rest if _asks(rest[0]) else (lead,) if rest[0].intent in ANSWERS else found
+            if _asks(rest[0]) or _refuses_clearly(rest[0]):
+                return rest if rest[0].intent != "stop" else (lead, *rest)  # "thanks, that's all"
+            return (lead,) if rest[0].intent in ANSWERS else found
         if lead.intent == "no" and part.shares_verb:
             continue
         if lead.intent == "no" and part.negates and lead.confidence >= OPEN:
@@ -290,7 +295,8 @@ def _guessed(text: str) -> bool:
 
 
 def _refuses(text: str) -> bool:
-    return any(guess.intent in {"no", "stop"} for guess in _one_request(text, mend=False))
+    """True for what takes a request back. `The soup was hot, not good` is told, so no other refusals count."""
+    return any(guess.intent in {"no", "stop"} for guess in _by_kind(text, mend=False))
 
 
 def _refuses_clearly(rest: IntentCandidate) -> bool:
@@ -362,6 +368,11 @@ def _declines(text: str) -> bool:
 
 @lru_cache(maxsize=512)
 def _one_request(text: str, *, mend: bool = True) -> tuple[IntentCandidate, ...]:
+    return (IntentCandidate("no", SURE),) if refuses(text) else _by_kind(text, mend=mend)
+
+
+@lru_cache(maxsize=512)
+def _by_kind(text: str, *, mend: bool) -> tuple[IntentCandidate, ...]:
     if _declines(text):
         return (IntentCandidate("no", OPEN),)
     plain = said_by(with_contractions_whole(loosely(words_of(text))))
@@ -375,5 +386,6 @@ def _one_request(text: str, *, mend: bool = True) -> tuple[IntentCandidate, ...]
     if found is not None:
         return (IntentCandidate("calculate", OPEN if found.whole else GUESSED, found.entities),)
     if cannot := beyond(text):
-        return (IntentCandidate(UNKNOWN, 0.0, {"cannot": cannot}),)
+        query = looked_up(text, cannot)
+        return (IntentCandidate(UNKNOWN, 0.0, {"cannot": cannot} | ({"look_up": query} if query else {})),)
     return tuple(_judged(text, mend=mend)) or (IntentCandidate(UNKNOWN, 0.0),)

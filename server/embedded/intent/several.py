@@ -32,9 +32,14 @@ _ANOTHER = re.compile(
 Clear = str
 """The intent of a clear request; empty for anything else."""
 # What is remembered or echoed may have the words of a request: only "then" or the end of a sentence divides it from the next,
-# or "and my …", which is remembered too.
+# or "and my …", which is remembered too, and what is asked of the agent.
 FREE = "remember_fact"
 _FREE = frozenset({FREE, "remember"})
+# Asked of the agent, and no part of what it is to remember: "remember that I like tea and tell me the time".
+_TO_AGENT = re.compile(
+    r"(?:also |please |now )*(?:(?:can|could|would|will) you (?:please )?)?(?:(?:tell|show|give|read) me\b|what(?:'s| is) the (?:time|date)\b|what (?:time|day|date) is it\b)",
+    re.IGNORECASE,
+)
 
 
 def requests_of(text: str, clear: Callable[[str], Clear]) -> list[str]:
@@ -69,7 +74,7 @@ def _divided(text: str, clear: Callable[[str], Clear]) -> tuple[str, str] | None
         if not intent:
             continue  # without a look at the rest: most joints of a text divide nothing
         follows = clear(rest)
-        divides = joint["then"] or joint["stop"] or intent not in _FREE or intent == follows == "remember"
+        divides = joint["then"] or joint["stop"] or intent not in _FREE or intent == follows == "remember" or _TO_AGENT.match(rest)
         if divides and (follows or _divided(rest, clear)):
             return first, rest
     return None

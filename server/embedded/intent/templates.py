@@ -28,6 +28,7 @@ _BECOME = {
     **dict.fromkeys(("source", "named_source", "target", "searched", "named_searched"), ("args",)),
     **dict.fromkeys(("line_count", "line_file", "counted", "counted_file", "pattern", "pattern_file"), ("args",)),
     **dict.fromkeys(("measured", "measured_file", "kind_of_file"), ("args",)),
+    "called": ("attribute",),
     "named_file": ("path",),
     "named_folder": ("path",),
     "second": ("second", "then", "tree"),

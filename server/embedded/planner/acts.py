@@ -64,6 +64,7 @@ _TOLD = {
 }
 # Replies to what was not done, and what they say in between.
 _NOT_DONE = (
+    "unknown_cannot_but",
     "unknown_cannot",
     "denied",
     "declined",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
 SEARCH_RESULTS = 5
 NOTES = 5  # remembered items about something; nobody listens to more
+RECALLED = 20  # remembered items in which an attribute is looked for that has more than one name
 MAX_KEY_CHARS = 128
 MAX_ENTITY_CHARS = 2_000
 MAX_ARGUMENTS = 64
 ABOUT_USER = "about-user"
+_NAME_OF = re.compile(r"(?P<whose>.+)(?:'s name|s' names?)\Z")
 NOTE = "note"
 
 Entities = dict[str, Any]
@@ -38,7 +41,7 @@ _IN_WORDS = {
 }
 MOVES = frozenset({"mv", "cp"})
 NAMED = frozenset({"mkdir", "touch"})  # commands that need a name
-_ABOUT_SELF = frozenset({"me", "myself", "us"})
+ABOUT_SELF = frozenset({"me", "myself", "us"})
 
 
 class WrongEntityError(ValueError):
@@ -155,6 +158,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
             "measure",
             "part",
             "cannot",
+            "look_up",
             "unit",
             "into",
             "more_unit",
@@ -240,18 +244,28 @@ def _remember_fact(entities: Entities) -> list[RecipeStep]:
     return [RecipeStep("memory", "store", given, "Remember a note")]
 
 
+def recalled(entities: Entities) -> list[str]:
+    """The attributes that it may have been told by, best first: a wife may be told by "my wife is Ada" and by "my wife's name is Ada"."""
+    attribute = str(entities["attribute"])
+    if entities.get("part") == "who":
+        return [attribute, f"{attribute}'s name"]
+    named = _NAME_OF.match(attribute)
+    return [attribute, named["whose"]] if named else [attribute]
+
+
 def _recall(entities: Entities) -> list[RecipeStep]:
-    attribute = entities["attribute"]
-    return [RecipeStep("memory", "retrieve", {"key": key_of(attribute)}, f"Look up your {attribute}")]
+    attribute, ways = entities["attribute"], recalled(entities)
+    if len(ways) == 1:
+        return [RecipeStep("memory", "retrieve", {"key": key_of(attribute)}, f"Look up your {attribute}")]
+    given = {"query": min(ways, key=len), "limit": RECALLED, "tags": [ABOUT_USER]}
+    return [RecipeStep("memory", "search", given, f"Look up your {attribute}")]
 
 
 def _recall_notes(entities: Entities) -> list[RecipeStep]:
     """Look up notes about a topic; without one, or about the user, the newest ones."""
     topic = entities.get("topic", "")
-    if topic.lower() in _ABOUT_SELF:
-        return [
-            RecipeStep("memory", "search", {"query": "", "limit": NOTES, "tags": [ABOUT_USER]}, "Look up what I know")
-        ]
+    if topic.lower() in ABOUT_SELF:
+        return [RecipeStep("memory", "search", {"query": "", "limit": NOTES}, "Look up what I know")]
     return [RecipeStep("memory", "search", {"query": topic, "limit": NOTES}, "Look up what you told me")]
 
 

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from server.embedded.intent.beyond import INSTEAD
 from server.embedded.planner.conversions import told_conversion
 from server.embedded.planner.dates import spoken_clock, spoken_date, told_day, told_time
 from server.embedded.planner.places import SEVERAL_ZONES, zone_of
-from server.embedded.planner.recipes import RECIPES, missing
+from server.embedded.planner.recipes import RECIPES, key_of, missing, recalled
 from server.embedded.planner.results import READERS, Facts, are_of, entries, forgotten_note, found, title_of
 from server.embedded.planner.spoken_values import as_told, counted, speakable, spoken_value
 from server.embedded.planner.sums import told_sum
@@ -153,6 +154,9 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
     if intent == "explain" and entities.get("about"):
         known = f"why_{entities['about']}"
         return known if known in templates() else "why"
+    if intent == "explain" and entities.get("said"):
+        facts["said"] = as_told(spoken_value(entities["said"]), MAX_REPEATED_CHARS)
+        return "explain_said"
     if intent == "undo" and entities.get("asked"):
         return "undo_never"
     if intent == "repeat":
@@ -176,7 +180,8 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
     if intent == "convert":
         return told_conversion(facts, entities)
     if intent == "unknown" and facts.get("cannot"):
-        return "unknown_cannot"
+        facts["instead"] = INSTEAD.get(str(entities["cannot"]), "")
+        return "unknown_cannot_but" if facts["instead"] else "unknown_cannot"
     if intent == "unknown" and facts.get("suggested"):
         return "unknown_suggested"
     if intent == "unknown" and facts.get("heard"):
@@ -184,6 +189,19 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
     if intent in _UNCLEAR:
         return _UNCLEAR[intent]
     return "unfinished" if intent in RECIPES and RECIPES[intent].takes_steps else ""
+
+
+def _result(intent: str, entities: dict[str, Any], outcomes: list[StepOutcome], facts: Facts) -> dict[str, Any]:
+    """The result that the reply tells. What is recalled may have been told by another name: "my wife is Ada"."""
+    told = outcomes[-1].result
+    if intent != "recall" or "results" not in told:
+        return told
+    items = {item.get("key"): item for item in entries(told, "results")}
+    attribute = next((attribute for attribute in recalled(entities) if key_of(attribute) in items), "")
+    if not attribute:
+        return {}
+    facts |= {"attribute": as_told(attribute, MAX_ENTITY_CHARS), "are": are_of(attribute)}
+    return items[key_of(attribute)]
 
 
 def reply(intent: str, entities: dict[str, Any], outcomes: list[StepOutcome], now: datetime) -> str:
@@ -196,6 +214,6 @@ def reply(intent: str, entities: dict[str, Any], outcomes: list[StepOutcome], no
         if not name and intent == "forget" and len(outcomes) > 1:
             name = forgotten_note(facts, outcomes[0].result)
         elif not name and intent in READERS:
-            name = READERS[intent](facts, outcomes[-1].result)
+            name = READERS[intent](facts, _result(intent, entities, outcomes, facts))
     known = name or (intent if intent in templates() else "done" if outcomes else "unknown")
     return templates()[known].format_map(_Blank(facts))

@@ -5,8 +5,10 @@ Results come from whatever service is configured, so nothing is assumed about th
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from server.embedded.planner.recipes import ABOUT_SELF
 from server.embedded.planner.spoken_values import (
     as_told,
     counted,
@@ -16,15 +18,19 @@ from server.embedded.planner.spoken_values import (
     spoken_url,
     spoken_value,
 )
-from server.embedded.telling import mentions
+from server.embedded.search.provider import LOCAL
+from server.embedded.telling import mentioned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_TITLE_CHARS = 80
+_OWN = re.compile(r"\bmy\b", re.IGNORECASE)
 MAX_NOTE_CHARS = 120
 LONG_LINES = 3  # more lines of output are not read aloud
 HTTP_ERROR = 400
+# Of a query's words, so many have to be in the best of this machine's documents, which are few. A search of the web judges by itself.
+FITTING = 0.5
 
 Facts = dict[str, Any]
 Result = dict[str, Any]
@@ -56,7 +62,10 @@ def found(facts: Facts, result: Result) -> str:
     if not title:
         return "web_search_untitled"
     snippet = _text_of(results[0], "snippet")
-    if snippet and not mentions(f"{title} {snippet}", str(facts.get("query", ""))):
+    share = mentioned(f"{title} {snippet}", str(facts.get("query", ""))) if snippet else 1.0
+    if share <= (FITTING if result.get("provider") == LOCAL else 0.0):
+        return "web_search_unfitting"
+    if share < 1.0:
         return "web_search_nearest"
     return "web_search_one" if len(results) == 1 else ""
 
@@ -103,7 +112,9 @@ def _scroll(facts: Facts, _result: Result) -> str:
 
 def _recall(facts: Facts, result: Result) -> str:
     facts["value"] = as_told(spoken_value(result.get("value")))
-    return "" if "value" in result else "recall_nothing"
+    if "value" not in result:
+        return "recall_nothing"
+    return "recall_self" if facts.get("part") == "self" else ""
 
 
 def _notes(facts: Facts, result: Result) -> str:
@@ -114,7 +125,8 @@ def _notes(facts: Facts, result: Result) -> str:
         value = as_told(spoken_value(hit.get("value")), MAX_NOTE_CHARS).rstrip(".")
         said.append(f"Your {speakable(attribute)} {are_of(attribute)} {value}." if attribute else f"You said: {value}.")
     facts["notes"] = " ".join(said)
-    facts.setdefault("topic", "that")
+    topic = str(facts.get("topic", "that"))
+    facts["topic"] = "you" if topic.lower() in ABOUT_SELF else _OWN.sub("your", topic)
     return "" if said else "recall_notes_nothing"
 
 

@@ -23,6 +23,7 @@ from google.protobuf.json_format import MessageToDict
 from protos import planner_pb2, planner_pb2_grpc
 from server.embedded.fairness import FairThreads
 from server.embedded.intent.recognition import NEARLY, OPEN, SEVERAL, UNKNOWN, prepare, recognise, suggestion
+from server.embedded.intent.refusals import refuses
 from server.embedded.mind.chat import Chat
 from server.embedded.mind.config import MindConfig, mind_config
 from server.embedded.mind.errors import MindError
@@ -32,6 +33,7 @@ from server.embedded.planner.follow_ups import NOT_UNDERSTOOD, TOLD, acts, turns
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.several import joined, replies
+from server.embedded.search.provider import LOCAL, provider_name
 from server.embedded.service import EmbeddedConfig, EmbeddedService
 
 if TYPE_CHECKING:
@@ -57,9 +59,11 @@ _ACKNOWLEDGED = re.compile(
     re.IGNORECASE,
 )
 _WHY = re.compile(r"\b(?:why|how come|what for|how (?:do|can|would) you know)\b", re.IGNORECASE)
+_WHAT = re.compile(r"\b(?:mean|understand|get it|follow|explain|talking about|is (?:that|this)|exactly)\b", re.IGNORECASE)
 # An idiom. Only straight after something was told does it mean that.
 _NEVER_MIND = re.compile(r"(?:(?:oh|no|ah|well|please|just|ok|okay),? )*forget (?:about )?it[.!]*", re.IGNORECASE)
 ABOUT_ACTS = frozenset({"open_result", "forget", "undo", "explain"})  # may mean what was done before
+MERE_NO_WORDS = 2  # "no thanks"; "I don't agree with that" answers what a language model has said
 KNOWN = round(NEARLY * OPEN, 2)  # the least confidence of a template with a word mended; below it are guesses
 CONTEXT_TURNS = 20  # the newest turns considered, to understand "open the first one"
 
@@ -84,7 +88,10 @@ def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Tu
         return entities | _last_remembered([act for act in told if told is done or act.name in TOLD])
     if intent == "undo":
         return entities | ({"asked": done[0].said} if done else {})
-    return entities | (_reasons(recent, done) if _WHY.search(text) else {})
+    if not _WHY.search(text):
+        said = next((turn.text for turn in reversed(recent) if turn.role == "assistant" and turn.text.strip()), "")
+        return entities | ({"said": said} if said and _WHAT.search(text) else {})
+    return entities | _reasons(recent, done)
 
 
 def _last_remembered(before: Sequence[Act]) -> Entities:
@@ -191,11 +198,16 @@ def _in_json(entities: Entities) -> Entities:
     return _values(struct, "entities")
 
 
-def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:
-    """The steps for a request; none if something is missing, which the reply then asks for. Raises WrongEntityError."""
+def plan(request: planner_pb2.PlanRequest, *, web: bool = False) -> planner_pb2.PlanResponse:
+    """The steps for a request; none if something is missing, which the reply then asks for. Raises WrongEntityError.
+
+    `web`: searches go to the web, which may tell the weather and the like.
+    """
     intent, entities = _wanted(request)
     if intent == SEVERAL:
-        return _plan_several(entities, request.context)
+        return _plan_several(entities, request.context, web=web)
+    if web and intent == UNKNOWN and entities.get("look_up"):
+        intent, entities = "web_search", {"query": entities["look_up"]}
     recipe = RECIPES.get(intent, ANSWER)
     response = planner_pb2.PlanResponse(plan_id=uuid.uuid4().hex, goal=recipe.goal, intent=intent)
     response.entities.update(entities)
@@ -212,7 +224,7 @@ def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:
     return response
 
 
-def _plan_several(entities: Entities, context: Sequence[planner_pb2.Turn]) -> planner_pb2.PlanResponse:
+def _plan_several(entities: Entities, context: Sequence[planner_pb2.Turn], *, web: bool) -> planner_pb2.PlanResponse:
     """One plan for all requests: the steps of each follow those of the one before. Raises WrongEntityError."""
     requests = entities.get("requests") or []
     if not requests:
@@ -221,7 +233,7 @@ def _plan_several(entities: Entities, context: Sequence[planner_pb2.Turn]) -> pl
     for text in requests:
         if recognise(text)[0].intent == SEVERAL:
             raise WrongEntityError("entities.requests has to hold one request in each text")
-        plans.append(plan(planner_pb2.PlanRequest(text=text, context=turns)))
+        plans.append(plan(planner_pb2.PlanRequest(text=text, context=turns), web=web))
         turns.append(planner_pb2.Turn(role="user", text=text))
     return joined(requests, plans)
 
@@ -282,7 +294,7 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
     ) -> planner_pb2.PlanResponse:
         """The steps that reach the goal."""
         try:
-            made = await self._threads.run(partial(plan, request))
+            made = await self._threads.run(partial(plan, request, web=self._searches_the_web()))
         except WrongEntityError as wrong:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
         if self._mind is not None and request.text.strip() and self._is_for_the_mind(made, request):
@@ -290,11 +302,16 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
             del made.steps[:]
         return made
 
+    def _searches_the_web(self) -> bool:
+        """True if it does, and no language model answers what the templates cannot."""
+        return self._mind is None and provider_name(self.config.option) != LOCAL
+
     def _is_for_the_mind(self, made: planner_pb2.PlanResponse, request: planner_pb2.PlanRequest) -> bool:
         assert self._mind is not None, "the caller looked"
         intent = made.intent
         if (
             intent == UNKNOWN
+            or (intent == "no" and refuses(request.text) and len(request.text.split()) > MERE_NO_WORDS)
             or _is_guess(request, made)
             or (intent in ABOUT_ACTS and not made.steps)
             or (_answers(request.text, intent) and _asked(request.context))

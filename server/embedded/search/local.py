@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from server.embedded.fairness import FairThreads
 from server.embedded.search.documents import folder, machine
 from server.embedded.search.index import SearchIndex
-from server.embedded.search.provider import ProviderError
+from server.embedded.search.provider import LOCAL, ProviderError
 from server.embedded.service import MissingPartError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ INDEX_FILE = "search.sqlite3"
 class LocalProvider:
     """SQLite FTS5 over a folder, or over this machine's documentation."""
 
-    name = "local"
+    name = LOCAL
 
     def __init__(self, directory: Path, documents: str) -> None:
         self._path = directory / INDEX_FILE

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 MAX_SNIPPET_CHARS = 400
 MAX_TITLE_CHARS = 200
+LOCAL = "local"  # the provider that searches this machine, and not the web
 
 _SPACES = re.compile(r"\s+")
 
@@ -42,6 +43,11 @@ class Provider(Protocol):
 
     async def stop(self) -> None:
         """Release everything."""
+
+
+def provider_name(option: Callable[[str], str]) -> str:
+    """The provider's name by the settings SEARCH_PROVIDER and SEARXNG_URL."""
+    return option("SEARCH_PROVIDER").strip().lower() or ("searxng" if option("SEARXNG_URL") else LOCAL)
 
 
 def one_line(text: str, most_chars: int) -> str:

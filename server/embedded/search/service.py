@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from server.embedded.executor import Action, ExecutorService, Parameters, Task, TaskOutcome, UnavailableError
 from server.embedded.search.local import LocalProvider
-from server.embedded.search.provider import ProviderError
+from server.embedded.search.provider import ProviderError, provider_name
 from server.embedded.search.web import DdgsProvider, SearxngProvider
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
@@ -83,7 +83,7 @@ class SearchService(ExecutorService):
 def chosen(config: EmbeddedConfig) -> Provider:
     """The provider by SEARCH_PROVIDER; by default SearXNG if SEARXNG_URL is set, else local. Raises MissingPartError."""
     url = config.option("SEARXNG_URL")
-    match config.option("SEARCH_PROVIDER").strip().lower() or ("searxng" if url else "local"):
+    match provider_name(config.option):
         case "local":
             return LocalProvider(config.directory, config.option("SEARCH_DOCUMENTS_DIR"))
         case "searxng" if url:

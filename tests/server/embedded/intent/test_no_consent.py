@@ -25,7 +25,7 @@ def _guess(found: IntentCandidate) -> IntentGuess:
 def answered(text: str) -> Answer:
     best, *others = recognise(text)
     intent = Intent(best.intent, best.confidence, best.entities, tuple(map(_guess, others)))
-    return answer(intent, (QUESTION,), Moment(QUESTION), by_voice=False)
+    return answer(intent, [QUESTION], Moment(QUESTION), by_voice=False)
 
 
 @pytest.mark.parametrize(
