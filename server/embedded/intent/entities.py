@@ -167,7 +167,9 @@ def arguments_of(words: str) -> list[str]:
         return text.removesuffix('"').split()
 
 
-_OTHER_PLACE = re.compile(r"\A.+?,? (?:no|nope|not|sorry|rather|or rather|i mean|i meant),? (?:in )?(?=\w)", re.IGNORECASE)
+_OTHER_PLACE = re.compile(
+    r"\A.+?,? (?:no|nope|not|sorry|rather|or rather|i mean|i meant),? (?:in )?(?=\w)", re.IGNORECASE
+)
 _PRECEDES_ADDRESS = re.compile(r"\A(?:of|at|for|called|named)\s+(?=\S)", re.IGNORECASE)
 _PRECEDES_PATH = re.compile(r"\A(?:the )?(?:folder|directory) (?:named |called )?(?=\S)", re.IGNORECASE)
 _PRECEDES_FILE = re.compile(
@@ -299,8 +301,10 @@ def _pattern_file(entities: dict[str, Any]) -> bool:
 
 
 def _place(entities: dict[str, Any]) -> bool:
-    """The place that takes another's: `London, no Paris`."""
+    """The place that takes another's: `London, no Paris`. Raises NoEntityError for a day."""
     entities["place"] = _OTHER_PLACE.sub("", entities["place"])
+    if entities["place"].lower() in {"today", "tomorrow", "yesterday", "tonight", "now", "then"}:
+        raise NoEntityError
     return False
 
 

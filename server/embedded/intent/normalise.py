@@ -153,18 +153,31 @@ _TOLD_FIRST = re.compile(
 
 # What somebody tells about themselves, without asking for anything. Not `I like it`, `I like the second one`, `I love you`.
 _OF_THEMSELVES = re.compile(
-    r"(?:by the way,? |well,? |also,? |and )*(?P<fact>(?:i (?:really |also |just )?(?:like|love|hate|prefer|dislike|enjoy|adore|live|work|study|come from|grew up|was born|moved to|speak|collect)"
-    r"|i(?:'m| am) (?:allergic to|from|vegan|vegetarian|diabetic|left-handed|married to|afraid of)|i(?:'ve| have)(?: got)? (?:an?|two|three|four|five|no) (?:\w+ )?(?:dogs?|cats?|kids|children|child|sons?|daughters?|brothers?|sisters?|car|bike|allergy|horse|garden)) ?"
-    r"(?!(?:it|that|this|them|these|those|him|her|you|your|all|both|neither|what|how|when|where|if|to|one|some|more|another|for|out|on it|the (?:idea|sound|look|way|first|second|third|last|other|one))\b)[\w' ,-]*)[.!]*",
+    r"(?:by the way,? |well,? |also,? |and )*(?P<fact>(?:i (?:(?:really|also|just) )?(?:like|love|hate|prefer|dislike|enjoy|adore|live|work|study|come|grew up|was born|moved|collect)"
+    r"|i(?:'m| am) (?:allergic to|from|afraid of|married to))"
+    r" (?!(?:it|that|this|them|these|those|him|her|you|your|all|both|neither|what|how|when|where|if|to(?! \w)|one|some|more|another|for|out|here|there|well|fine|on it"
+    r"|the (?:idea|sound|look|way|first|second|third|last|other|one)|back|again)\b)[\w' ,-]+"
+    r"|i(?:'m| am) (?:a )?(?:vegan|vegetarian|diabetic|left-handed|right-handed|married|single|retired)"
+    r"|i(?:'ve| have)(?: got)? (?:an?|two|three|four|five|no) (?:\w+ )?(?:dogs?|cats?|kids|children|child|sons?|daughters?|brothers?|sisters?|car|bike|allergy|horse|garden)(?: [\w' ,-]+)?)[.!]*",
     re.IGNORECASE,
 )
 MAX_TOLD_WORDS = 15
+# `Hi, I'm Tom`. A capital alone may also be that of a people: "I'm German".
+_NAMED = re.compile(
+    r"(?:[Hh](?:i|ello|ey)(?: there| Jarvis)?[,.!]? )(?:I'm|I am|i'm|i am|[Tt]his is) (?P<name>[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)[.!]*"
+)
 
 
 def told_last(text: str) -> str:
     """`I live in Berlin, remember that` as `remember that I live in Berlin`, and so `I like tea`; empty for anything else."""
-    plain = " ".join(text.split())
-    found = _TOLD_FIRST.fullmatch(plain) or (len(plain.split()) <= MAX_TOLD_WORDS and _OF_THEMSELVES.fullmatch(plain)) or None
+    plain = " ".join(text.replace("’", "'").split())
+    if named := _NAMED.fullmatch(plain):
+        return f"call me {named['name']}"
+    found = (
+        _TOLD_FIRST.fullmatch(plain)
+        or (len(plain.split()) <= MAX_TOLD_WORDS and _OF_THEMSELVES.fullmatch(plain))
+        or None
+    )
     return f"remember that {found['fact']}" if found else ""
 
 

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import re
 
-from server.embedded.intent.words import keys_of, with_contractions_whole, without_decoration, without_hesitations, words_of
+from server.embedded.intent.words import (
+    keys_of,
+    with_contractions_whole,
+    without_decoration,
+    without_hesitations,
+    words_of,
+)
 
 MAX_CHARS = 100  # a longer text is more than a refusal
 
@@ -62,6 +68,4 @@ def refuses(text: str) -> bool:
     if len(text) > MAX_CHARS or text.rstrip().endswith("?"):
         return False
     said = without_decoration(without_hesitations(words_of(text)))
-    return any(
-        _REFUSAL.fullmatch(keys_of(words)) is not None for words in (said, with_contractions_whole(said))
-    )
+    return any(_REFUSAL.fullmatch(keys_of(words)) is not None for words in (said, with_contractions_whole(said)))

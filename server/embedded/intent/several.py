@@ -74,7 +74,13 @@ def _divided(text: str, clear: Callable[[str], Clear]) -> tuple[str, str] | None
         if not intent:
             continue  # without a look at the rest: most joints of a text divide nothing
         follows = clear(rest)
-        divides = joint["then"] or joint["stop"] or intent not in _FREE or intent == follows == "remember" or _TO_AGENT.match(rest)
+        divides = (
+            joint["then"]
+            or joint["stop"]
+            or intent not in _FREE
+            or intent == follows == "remember"
+            or _TO_AGENT.match(rest)
+        )
         if divides and (follows or _divided(rest, clear)):
             return first, rest
     return None

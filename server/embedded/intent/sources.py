@@ -95,7 +95,9 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = tuple(
 )  # fmt: skip
 
 
-_TOLD = re.compile(r"(?:my|our|his|her|their|the|today's) .*\b(?:is|are|was|were)\b")  # "my flight to London is on Monday"
+_TOLD = re.compile(
+    r"(?:my|our|his|her|their|the|today's) .*\b(?:is|are|was|were)\b"
+)  # "my flight to London is on Monday"
 
 
 def unsourced(key: str) -> str:

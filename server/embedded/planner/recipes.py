@@ -23,6 +23,7 @@ MAX_KEY_CHARS = 128
 MAX_ENTITY_CHARS = 2_000
 MAX_ARGUMENTS = 64
 ABOUT_USER = "about-user"
+_CLAUSE = re.compile(r"(?:i|i'm|i've|we|he|she|they|it|there|my \w+ (?:is|are))\b ", re.IGNORECASE)
 _NAME_OF = re.compile(r"(?P<whose>.+)(?:'s name|s' names?)\Z")
 NOTE = "note"
 
@@ -157,6 +158,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
             "end",
             "measure",
             "part",
+            "aspect",
             "cannot",
             "look_up",
             "unit",
@@ -247,6 +249,8 @@ def _remember_fact(entities: Entities) -> list[RecipeStep]:
 def recalled(entities: Entities) -> list[str]:
     """The attributes that it may have been told by, best first: a wife may be told by "my wife is Ada" and by "my wife's name is Ada"."""
     attribute = str(entities["attribute"])
+    if entities.get("aspect"):
+        return [f"{attribute}'s {entities['aspect']}", attribute]
     if entities.get("part") == "who":
         return [attribute, f"{attribute}'s name"]
     named = _NAME_OF.match(attribute)
@@ -269,6 +273,11 @@ def _recall_notes(entities: Entities) -> list[RecipeStep]:
     return [RecipeStep("memory", "search", {"query": topic, "limit": NOTES}, "Look up what you told me")]
 
 
+def _about(topic: str) -> str:
+    """A topic, or the words of a note: ` about tea`, `: I like tea`."""
+    return f": {topic}" if _CLAUSE.match(topic) else f" about {topic}"
+
+
 def _forget(entities: Entities) -> list[RecipeStep]:
     """Forget an attribute by its key, or a note by searching for it. No steps if it is unclear what is meant."""
     attribute, topic = entities.get("attribute"), entities.get("topic")
@@ -280,7 +289,7 @@ def _forget(entities: Entities) -> list[RecipeStep]:
     return [
         RecipeStep("memory", "search", looked_up, f"Look up what you told me about {topic}"),
         RecipeStep(
-            "memory", "delete", {"key": "${s1.results.0.key}"}, f"Forget what you told me about {topic}", ("s1",)
+            "memory", "delete", {"key": "${s1.results.0.key}"}, f"Forget what you told me{_about(topic)}", ("s1",)
         ),
     ]
 

@@ -181,7 +181,7 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
         return told_conversion(facts, entities)
     if intent == "unknown" and facts.get("cannot"):
         facts["instead"] = INSTEAD.get(str(entities["cannot"]), "")
-        return "unknown_cannot_but" if facts["instead"] else "unknown_cannot"
+        return "unknown_cannot_but" if facts["instead"] and not entities.get("again") else "unknown_cannot"
     if intent == "unknown" and facts.get("suggested"):
         return "unknown_suggested"
     if intent == "unknown" and facts.get("heard"):

@@ -29,7 +29,8 @@ _OWN = re.compile(r"\bmy\b", re.IGNORECASE)
 MAX_NOTE_CHARS = 120
 LONG_LINES = 3  # more lines of output are not read aloud
 HTTP_ERROR = 400
-# Of a query's words, so many have to be in the best of this machine's documents, which are few. A search of the web judges by itself.
+# Of a query's words, so many have to be in the best of this machine's documents, and one in its title: such documents are few, and
+# "nearest" may be far. A search of the web judges by itself.
 FITTING = 0.5
 
 Facts = dict[str, Any]
@@ -61,12 +62,11 @@ def found(facts: Facts, result: Result) -> str:
         return "web_search_nothing"
     if not title:
         return "web_search_untitled"
-    snippet = _text_of(results[0], "snippet")
-    share = mentioned(f"{title} {snippet}", str(facts.get("query", ""))) if snippet else 1.0
-    if share <= (FITTING if result.get("provider") == LOCAL else 0.0):
-        return "web_search_unfitting"
+    query, snippet = str(facts.get("query", "")), _text_of(results[0], "snippet")
+    share = mentioned(f"{title} {snippet}", query) if snippet else 1.0
     if share < 1.0:
-        return "web_search_nearest"
+        fits = (share >= FITTING and mentioned(title, query) > 0) or (share and result.get("provider") != LOCAL)
+        return "web_search_nearest" if fits else "web_search_unfitting"
     return "web_search_one" if len(results) == 1 else ""
 
 

@@ -22,6 +22,7 @@ from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
 from server.embedded.fairness import FairThreads
+from server.embedded.intent.beyond import INSTEAD
 from server.embedded.intent.recognition import NEARLY, OPEN, SEVERAL, UNKNOWN, prepare, recognise, suggestion
 from server.embedded.intent.refusals import refuses
 from server.embedded.mind.chat import Chat
@@ -59,12 +60,15 @@ _ACKNOWLEDGED = re.compile(
     re.IGNORECASE,
 )
 _WHY = re.compile(r"\b(?:why|how come|what for|how (?:do|can|would) you know)\b", re.IGNORECASE)
-_WHAT = re.compile(r"\b(?:mean|understand|get it|follow|explain|talking about|is (?:that|this)|exactly)\b", re.IGNORECASE)
+_WHAT = re.compile(
+    r"\b(?:mean|understand|get it|follow|explain|talking about|is (?:that|this)|exactly)\b", re.IGNORECASE
+)
 # An idiom. Only straight after something was told does it mean that.
 _NEVER_MIND = re.compile(r"(?:(?:oh|no|ah|well|please|just|ok|okay),? )*forget (?:about )?it[.!]*", re.IGNORECASE)
 ABOUT_ACTS = frozenset({"open_result", "forget", "undo", "explain"})  # may mean what was done before
 MERE_NO_WORDS = 2  # "no thanks"; "I don't agree with that" answers what a language model has said
 KNOWN = round(NEARLY * OPEN, 2)  # the least confidence of a template with a word mended; below it are guesses
+MOMENT_TURNS = 6  # the newest turns, in which what was said needs no repetition
 CONTEXT_TURNS = 20  # the newest turns considered, to understand "open the first one"
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -141,14 +145,17 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
     intent, entities = request.intent, read_entities(_values(request.entities, "entities"))
     completed = whole_request(request.text, intent, request.context)
     if completed is not None:
-        return completed.intent, with_context(completed.intent, dict(completed.entities), request.context, request.text)
+        entities = with_context(completed.intent, dict(completed.entities), request.context, request.text)
+        return completed.intent, entities | _already_told(entities, request.context)
     if request.text.strip() and (not intent or missing(intent, entities)):
         heard = next((guess for guess in recognise(request.text) if intent in ("", guess.intent)), None)
         if heard is not None:
             intent, entities = heard.intent, {**heard.entities, **entities}
     if intent in {"yes", UNKNOWN} and _ACKNOWLEDGED.fullmatch(request.text.strip()):
         return "yes", entities | {"mood": "fine"}
-    if intent == UNKNOWN and "cannot" not in entities:
+    if intent == UNKNOWN and "cannot" in entities:
+        return intent, entities | _already_told(entities, request.context)
+    if intent == UNKNOWN:
         suggested = suggestion(request.text)
         return intent, entities | (
             {"suggested": suggested} if suggested else _not_understood(request.text, request.context)
@@ -166,6 +173,13 @@ def _not_understood(text: str, turns: Sequence[planner_pb2.Turn]) -> Entities:
     heard = text.strip().rstrip(".!?,")[:MAX_HEARD_CHARS]
     before = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
     return {"heard": heard, "again": NOT_UNDERSTOOD in before} if heard else {}
+
+
+def _already_told(entities: Entities, turns: Sequence[planner_pb2.Turn]) -> Entities:
+    """`again`, if what can be done in place of what cannot was said a moment ago."""
+    instead = INSTEAD.get(str(entities.get("cannot", "")), "")
+    told = any(turn.role == "assistant" and instead in turn.text for turn in turns[-MOMENT_TURNS:])
+    return {"again": True} if instead and told else {}
 
 
 def _asked(turns: Sequence[planner_pb2.Turn]) -> bool:

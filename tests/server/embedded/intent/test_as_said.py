@@ -128,7 +128,7 @@ STATEMENTS: list[Said] = [
     ("my wife's name is not Eve", "unknown", {}),
     ("my boss's office isn't on floor 3", "unknown", {}),
     ("whats the time", "get_time", {}),
-    ("my dog is called Rex", "remember", remembered("dog", "Rex")),
+    ("my dog is called Rex", "remember", remembered("dog's name", "Rex")),
     ("my name is not Bob", "unknown", {}),
     (
         "my favourite book is Not Without My Daughter",

@@ -37,6 +37,8 @@ def answered(text: str) -> Answer:
         "what does yes mean", "yesterday", "yes i mean no", "yes, actually don't", "yes, never mind", "sure, forget it", "ok don't", "yes and no", "neither yes nor no",
         "only if you are sure", "as long as it is empty", "uh huh", "why not", "Why not?", "yes, delete the other one instead", "yes, but the other folder", "the other one",
         "yup, not today", "yes please don't", "okay okay stop", "no problem", "i wouldn't say no", "not that", "not bad", "then yes or no", "do it not",
+        "right", "Right.", "right right", "right then", "not approved", "I don't approve", "that is not fine", "never mind the yes", "I like it", "who am I", "thanks but no", "the answer is no",
+        "I like yes", "hi, I'm Yes", "what's the weather", "yes or no", "I approve of nothing", "the answer is not no", "it isn't a no", "reject, no wait, yes", "I don't disagree",
     ],
 )  # fmt: skip
 def test_it_approves_nothing(text: str) -> None:

@@ -179,7 +179,8 @@ MACHINE: list[Said] = [
     ("run rm -rf /", "run_command", {"command": "rm", "args": ["-rf", "/"]}),
     ("how much disk space is left", "run_command", {"command": "df"}),
     ("how much memory is free", "run_command", {"command": "free"}),
-    ("who am i", "run_command", {"command": "whoami"}),
+    ("who am i logged in as", "run_command", {"command": "whoami"}),
+    ("who am i", "recall", {"attribute": "name", "part": "self"}),
     ("uptime", "run_command", {"command": "uptime"}),
     ("what is the host name", "run_command", {"command": "hostname"}),
     ("create a file called notes dot txt", "run_command", {"command": "touch", "args": ["notes.txt"]}),
@@ -247,7 +248,7 @@ async def test_a_near_miss_is_understood_less_surely(tmp_path: Path) -> None:
 
 
 GUESSED: list[Said] = [
-    ("what is the weather in london", "web_search", {"query": "the weather in london"}),
+    ("what is the depth of the thames", "web_search", {"query": "the depth of the thames"}),
     ("who is ada lovelace", "web_search", {"query": "ada lovelace"}),
     ("how do i cook rice", "web_search", {"query": "cook rice"}),
     ("who wrote hamlet", "web_search", {"query": "hamlet"}),

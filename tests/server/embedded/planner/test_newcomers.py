@@ -39,7 +39,7 @@ def test_what_they_are_told(text: str, words: str) -> None:
             {"key": key_of_note("the code is 1234"), "value": "the code is 1234", "tags": ["note"]},
         ),
         ("Read my notes.", "search", {"query": "", "limit": 5}),
-        ("what's my dog called", "retrieve", {"key": "user.dog"}),
+        ("what's my dog called", "search", {"query": "dog", "limit": 20, "tags": ["about-user"]}),
         ("search google for cats", "search", {"query": "cats", "max_results": 5}),
         ("what's in the docs folder", "ls", {"args": ["docs"]}),
         ("rename notes.txt to plan.txt", "mv", {"args": ["notes.txt", "plan.txt"]}),

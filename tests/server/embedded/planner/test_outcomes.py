@@ -74,7 +74,12 @@ SAID: list[tuple[str, list[Told], str]] = [
     ("list files", [("ok", {"stdout": "a\n"}, "")], "There is 1 entry here: a."),
     ("list files", [("ok", {"stdout": ""}, "")], "There are no files here."),
     ("create notes.txt", [("ok", {"stdout": ""}, "")], "The file notes.txt is there now."),
-    ("set a timer for ten minutes", [], "I am sorry, I cannot set timers, alarms or reminders."),
+    (
+        "set a timer for ten minutes",
+        [],
+        "I am sorry, I cannot set timers, alarms or reminders. But I can keep notes for you.",
+    ),
+    ("play some music", [], "I am sorry, I cannot play music or videos."),
     ("what is two plus three plus four", [], "2 plus 3 plus 4 is 9."),
     ("Okay.", [], "All right."),
     ("oh, okay, sure", [], "All right."),
@@ -94,7 +99,9 @@ SAID: list[tuple[str, list[Told], str]] = [
     ("how much memory is free", [("ok", {"stdout": FREE}, "")], "22 gigabytes of memory are free, of 23 gigabytes."),
     ("uptime", [("ok", {"stdout": "up 3 hours, 25 minutes\n"}, "")], "The machine has been up 3 hours, 25 minutes."),
     ("uptime", [("ok", {"stdout": "11:15:01 up 3 h\n"}, "")], "The command uptime says: 11:15:01 up 3 h"),
-    ("who am i", [("ok", {"stdout": "ada\n"}, "")], "You are the user ada."),
+    ("which user am i", [("ok", {"stdout": "ada\n"}, "")], "You are the user ada."),
+    ("who am i", [("ok", {"value": "Ada"}, "")], "You are Ada."),
+    ("who am i", [("failed", {}, "no such key")], "I do not know your name yet."),
     ("how many cores are there", [("ok", {"stdout": "2\n"}, "")], "There are 2 processors."),
     ("say hello", [("ok", {"stdout": "hello\n"}, "")], "hello"),
     ("read the file notes", [("ok", {"stdout": "buy\nmilk"}, "")], "The file says: buy milk"),
@@ -190,14 +197,29 @@ async def test_the_second_time_that_nothing_is_understood_is_short(tmp_path: Pat
     assert words == "I heard: purple elephants. I did not understand it."
 
 
-async def test_a_page_that_is_about_something_else_is_not_told_as_the_answer(tmp_path: Path) -> None:
-    other = {"results": [{"title": "Python library: ada", "snippet": "a name in an example"}]}
-    about = {"results": [{"title": "Countess of Lovelace", "snippet": "Ada was the first to publish a program"}]}
+FAR = {"title": "shlex: lexical analysis", "snippet": "syntaxes like that of the shell"}
+NEAR = {"title": "Python library: ada", "snippet": "a name in an example"}
+ABOUT = {"title": "Countess of Lovelace", "snippet": "Ada was the first to publish a program"}
+
+
+@pytest.mark.parametrize(
+    ("query", "hit", "provider", "told"),
+    [
+        ("ada lovelace", ABOUT, "local", "I found one result: Countess of Lovelace."),
+        ("ada lovelace", NEAR, "local", "I found no page about ada lovelace. The nearest is Python library: ada."),
+        ("trees like oaks", FAR, "local", "I found nothing that fits trees like oaks."),
+        ("paris in spring", FAR, "local", "I found nothing that fits paris in spring."),
+        ("art", {"title": "Started", "snippet": "parts"}, "local", "I found nothing that fits art."),
+        ("trees like oaks", FAR, "searxng", "I found no page about trees like oaks. The nearest is shlex: lexical analysis."),
+        ("東京 天気", {"title": "今日の東京の天気", "snippet": "晴れ"}, "local", "I found one result: 今日の東京の天気."),
+    ],
+)  # fmt: skip
+async def test_a_page_is_told_by_how_much_it_is_about_what_was_asked(
+    tmp_path: Path, query: str, hit: dict[str, str], provider: str, told: str
+) -> None:
     async with planner(tmp_path) as stub:
-        nearest = await said(stub, "who was ada lovelace", [("ok", other, "")])
-        found = await said(stub, "who was ada lovelace", [("ok", about, "")])
-    assert nearest == "I found no page about ada lovelace. The nearest is Python library: ada."
-    assert found == "I found one result: Countess of Lovelace."
+        answer = await said(stub, f"search for {query}", [("ok", {"results": [hit], "provider": provider}, "")])
+    assert answer == told
 
 
 async def test_a_folder_that_was_made_is_named(tmp_path: Path) -> None:

@@ -86,5 +86,5 @@ def test_a_sum_that_goes_on_oddly_is_refused(then: object) -> None:
 
 
 def test_what_cannot_be_done_is_said_shortly() -> None:
-    asked = {"cannot": "set timers, alarms or reminders", "heard": "set a timer"}
-    assert reply("unknown", asked, [], MARCH_1) == "I am sorry, I cannot set timers, alarms or reminders."
+    asked = {"cannot": "play music or videos", "heard": "play a song"}
+    assert reply("unknown", asked, [], MARCH_1) == "I am sorry, I cannot play music or videos."

@@ -48,7 +48,7 @@ PLANS: list[tuple[str, list[tuple[str, str, dict[str, Any]]]]] = [
     ),
     ("what is my name", [("memory", "retrieve", {"key": "user.name"})]),
     ("what did i say about tea", [("memory", "search", {"query": "tea", "limit": 5.0})]),
-    ("what do you know about me", [("memory", "search", {"query": "", "limit": 5.0, "tags": ["about-user"]})]),
+    ("what do you know about me", [("memory", "search", {"query": "", "limit": 5.0})]),
     ("forget my name", [("memory", "delete", {"key": "user.name"})]),
     ("stop", []),
     ("the square root of a purple elephant", []),

@@ -1,0 +1,120 @@
+"""What is known about the user, told in one way and asked for in another; and what was said, where nothing else is meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from server.embedded.intent.recognition import recognise
+from tests.server.embedded.planner.asking import planner, said
+from tests.server.embedded.planner.told import planned, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REX = {"key": "user.dog-s-name", "value": "Rex", "metadata": {"attribute": "dog's name"}}
+BROWN = {"key": "user.dog", "value": "brown", "metadata": {"attribute": "dog"}}
+EVA = {"key": "user.wife", "value": "Eva", "metadata": {"attribute": "wife"}}
+
+
+def test_what_is_called_is_kept_as_a_name() -> None:
+    (step,) = planned("My dog is called Rex.").steps
+    assert (step.parameters["key"], step.parameters["value"]) == ("user.dog-s-name", "Rex")
+    (step,) = planned("my cats are called Tom and Jerry").steps
+    assert step.parameters["key"] == "user.cats-names"
+    (step,) = planned("my name is Ada").steps
+    assert step.parameters["key"] == "user.name"
+
+
+@pytest.mark.parametrize(
+    ("text", "items", "answer"),
+    [
+        ("what's my dog's name", [BROWN, REX], "Your dog's name is Rex."),
+        ("what is my dog called", [REX], "Your dog's name is Rex."),
+        ("what's my dog's name", [BROWN], "Your dog is brown."),
+        ("who is my wife", [EVA], "Your wife is Eva."),
+        ("what's my wife's name", [EVA], "Your wife is Eva."),
+        ("what colour is my dog", [REX, BROWN], "Your dog is brown."),
+        ("what's my dog's name", [EVA], "I do not know your dog's name yet."),
+        ("who is my wife", [], "I do not know your wife yet."),
+    ],
+)
+async def test_it_is_found_by_either_name(tmp_path: Path, text: str, items: list[dict[str, Any]], answer: str) -> None:
+    async with planner(tmp_path) as stub:
+        assert await said(stub, text, [("ok", {"results": items}, "")]) == answer
+
+
+async def test_all_that_was_told_is_known_about_the_user(tmp_path: Path) -> None:
+    items = [
+        {"key": "note.1", "value": "I like tea"},
+        {"key": "user.name", "value": "Ada", "metadata": {"attribute": "name"}},
+    ]
+    async with planner(tmp_path) as stub:
+        assert (
+            await said(stub, "what do you know about me", [("ok", {"results": items}, "")])
+            == "You said: I like tea. Your name is Ada."
+        )
+        nothing = await said(stub, "what do you know about me", [("ok", {"results": []}, "")])
+    assert nothing == "I do not remember anything about you."
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("I like tea", "I like tea"),
+        ("I live in Berlin.", "I live in Berlin"),
+        ("by the way, I'm allergic to nuts", "I'm allergic to nuts"),
+        ("I have two kids", "I have two kids"),
+        ("Remember that I like tea and tell me the time", "I like tea"),
+    ],
+)
+def test_what_people_tell_about_themselves_is_kept(text: str, fact: str) -> None:
+    assert planned(text).steps[0].parameters["value"] == fact
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I like it", "I like that", "I love you", "I like the second one", "I love the idea", "I have no idea", "I have a question", "I work here", "I'd like tea", "I live", "I am tired",
+        "I moved notes.txt to plan.txt", "I was wrong", "I speak to you", "I hate you", "hi, I'm back", "I like to", "I come back later",
+    ],
+)  # fmt: skip
+def test_other_words_about_oneself_are_not_kept(text: str) -> None:
+    assert not planned(text).steps
+
+
+def test_a_greeting_may_tell_the_name() -> None:
+    assert recognise("Hi, I'm Tom")[0].entities == {"attribute": "name", "value": "Tom"}
+
+
+HELP = [("user", "help"), ("assistant", "You can ask me for the time.")]
+
+
+@pytest.mark.parametrize("text", ["what do you mean", "I don't understand", "what is that", "explain that"])
+def test_what_was_said_is_said_again_where_no_question_waits(text: str) -> None:
+    assert told(text, HELP) == "I said: You can ask me for the time."
+
+
+def test_what_was_said_is_repeated() -> None:
+    assert told("what", HELP) == "You can ask me for the time."
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["what time is it in London, no Paris", "time in London, no, in Paris", "what time is it in London no Paris"],
+)
+def test_the_place_said_last_is_meant(text: str) -> None:
+    assert recognise(text)[0].entities == {"place": "Paris"}
+
+
+@pytest.mark.parametrize("text", ["what's inside docs", "what is in my documents", "show me my music"])
+def test_a_folder_may_be_named_without_that_word(text: str) -> None:
+    (step,) = planned(text).steps
+    assert (step.executor, step.action) == ("os", "ls")
+
+
+async def test_a_topic_of_the_users_is_told_as_theirs(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        told_of_it = await said(stub, "what did I tell you about my meeting", [("ok", {"results": []}, "")])
+    assert told_of_it == "I do not remember anything about your meeting."
