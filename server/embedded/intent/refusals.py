@@ -49,7 +49,7 @@ _FORMS = (
     rf"(?:(?:i|i am|we|we are) )?(?:strongly |totally |completely |firmly )?{_REJECT}{_TOWARDS}",
     rf"(?:you|please) {_DROP} {_IT}|{_DROP} {_IT}|turn (?:{_IT} down|down {_IT})|throw (?:{_IT} out|out {_IT})|call {_IT} off|put {_IT} off",
     rf"(?:{_IT} )?{_AM_NOT} (?:really |very |at all )?{_GOOD}",
-    rf"(?:it|that|this) (?:is|would be|sounds|seems|looks) (?:a |an |really |very |such a )*(?:wrong|bad|terrible|awful|unacceptable|not good|out of the question|bad idea|terrible idea|mistake|(?:no|nope)(?: go)?)",
+    r"(?:it|that|this) (?:is|would be|sounds|seems|looks) (?:a |an |really |very |such a )*(?:wrong|bad|terrible|awful|unacceptable|not good|out of the question|bad idea|terrible idea|mistake|(?:no|nope)(?: go)?)",
     r"(?:it|that|this) (?:does not|doesn't|won't|will not) (?:work|do|suit me|sound (?:good|right|okay|ok)|look (?:good|right))",
     rf"(?:my|the) (?:answer|decision|reply|response) (?:is|remains|was)(?: {_STRONGLY})* {_NO}",
     rf"(?:it|that|this) (?:is|was|will be)(?: {_STRONGLY})* {_NO}",

@@ -69,6 +69,7 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = tuple(
         (r"(?:what|how) (?:is|are) (?:the )?(?:stocks?|(?:stock )?markets?|dow(?: jones)?|nasdaq|dax|ftse|s and p)(?: (?:today|doing|now|at)\b.*)?\Z", PRICES),
         (r"(?:what (?:is|are|was) )?(?:the )?(?:current )?prices? (?:of|for) \w", PRICES),
         (r"how (?:much|expensive) (?:is|are) (?:an? |one |the )?(?:price of )?(?:bitcoins?|ethereum|gold|silver|oil|gas|petrol|\w+ (?:stocks?|shares?))\b", PRICES),
+        (r"how (?:much|expensive) (?:is|are) (?:an?|one) \w+(?: \w+)?\Z", PRICES),
         (r"(?:how much|what) (?:does|do|would|will) .+ cost\b", PRICES),
         (rf"(?:who|which team) (?:won|wins|is winning|will win|is playing|plays|played|lost)\b.*\b(?:{_GAME}|today|tonight|yesterday|last night)\b", SPORTS),
         (rf"{_ASK}(?:final )?scores?(?: (?:of|in|for|today|now)\b.*)?\Z|did .+ win(?: .*)?\Z|{_ASK}(?:football|soccer|baseball|basketball|tennis|sports?) (?:scores?|results?){_TAIL}", SPORTS),

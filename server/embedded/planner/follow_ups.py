@@ -287,6 +287,8 @@ def _varied_act(said: str, before: Sequence[Act]) -> str:
     rest = that["that"] if that is not None else ""
     if not rest or _NOBODY.match(rest) or _answers(rest) or len(rest.split()) > MAX_OTHER_WORDS:
         return ""
+    if "cannot" in recognise(rest)[0].entities:
+        return rest  # "and the news?", after the weather
     last = before[-1]
     rest = _IT.sub(last.its.replace("\\", r"\\"), rest, count=1) if last.its else rest  # "and the day after that?"
     bare = _LEAD.sub("", rest, count=1)

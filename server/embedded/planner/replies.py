@@ -170,7 +170,7 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
             return "get_time_several"
         facts["time"] = spoken_clock(now.astimezone(ZoneInfo(zone))) if zone else ""
         return "get_time_place" if zone else "get_time_nowhere"
-    if intent in {"who_are_you", "thanks"} and facts.get("part"):
+    if intent in {"who_are_you", "thanks", "how_are_you"} and facts.get("part"):
         known = f"{intent}_{facts['part']}"
         return known if known in templates() else ""
     if intent == "get_date":

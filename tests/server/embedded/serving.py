@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def channel(name: str, directory: Path) -> AsyncIterator[grpc.aio.Channel]:
-    host = EmbeddedServices({name: "127.0.0.1:0"}, EmbeddedConfig(directory))
+async def channel(name: str, directory: Path, **options: str) -> AsyncIterator[grpc.aio.Channel]:
+    host = EmbeddedServices({name: "127.0.0.1:0"}, EmbeddedConfig(directory, options=tuple(options.items())))
     addresses = await host.bind()
     assert await host.start() == {}
     async with grpc.aio.insecure_channel(addresses[name]) as opened:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from server.embedded.intent import sources
 from server.embedded.intent.beyond import beyond
 from server.embedded.intent.recognition import UNKNOWN, recognise
 from server.embedded.planner.service import plan
-from tests.server.embedded.planner.asking import wanted
+from tests.server.embedded.planner.asking import planner, wanted
 from tests.server.embedded.planner.told import planned, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ASKED = {
     sources.WEATHER: [
@@ -19,7 +24,7 @@ ASKED = {
     sources.NEWS: ["what's the news", "any news?", "read me the headlines", "tell me the latest news", "what happened in the world today"],
     sources.ROUTES: ["how's the traffic", "directions to Boston", "how do I get to the airport", "how long does it take to drive to Rome", "take me home"],
     sources.PLACES: ["where's the nearest pharmacy", "restaurants near me", "is there a bank nearby"],
-    sources.PRICES: ["what's the stock price of Apple", "how much is bitcoin", "how much does a phone cost", "price of gold", "how's the stock market"],
+    sources.PRICES: ["what's the stock price of Apple", "how much is bitcoin", "how much does a phone cost", "how much is a coffee", "price of gold", "how's the stock market"],
     sources.SPORTS: ["who won the game last night", "what's the score", "did Arsenal win", "who is playing tonight"],
     sources.TRAVEL: ["flights to London", "when does the next train leave", "is my flight on time"],
     sources.SUN: ["when is sunset", "what time does the sun rise tomorrow"],
@@ -61,6 +66,7 @@ def test_it_is_short_and_tells_once_what_can_be_done() -> None:
     assert first == "I am sorry, I cannot look up the weather. But I can open a web page that you name."
     turns = [("user", "what's the weather like"), ("assistant", first)]
     assert told("what about Paris", turns) == "I am sorry, I cannot look up the weather."
+    assert told("and the news", turns).startswith("I am sorry, I cannot look up the news.")
     assert told("why", turns) == "Nothing that I am connected to can look up the weather."
 
 
@@ -71,6 +77,20 @@ def test_it_goes_to_the_web_where_that_is_searched() -> None:
     (step,) = plan(wanted("what about Paris", turns=turns), web=True).steps
     assert "Paris" in str(step.parameters["query"])
     assert not plan(wanted("read my messages"), web=True).steps
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({}, 0),
+        ({"SEARXNG_URL": "http://127.0.0.1:9"}, 1),
+        ({"SEARCH_PROVIDER": "ddgs"}, 1),
+        ({"SEARCH_PROVIDER": "local"}, 0),
+    ],
+)
+async def test_the_settings_of_the_search_say_so(tmp_path: Path, options: dict[str, str], steps: int) -> None:
+    async with planner(tmp_path, **options) as stub:
+        assert len((await stub.Plan(wanted("what's the weather"))).steps) == steps
 
 
 @pytest.mark.parametrize("text", [text for texts in ASKED.values() for text in texts])

@@ -22,8 +22,8 @@ NOON = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
 
 
 @asynccontextmanager
-async def planner(directory: Path) -> AsyncIterator[PlannerAsyncStub]:
-    async with channel("planner", directory) as opened:
+async def planner(directory: Path, **options: str) -> AsyncIterator[PlannerAsyncStub]:
+    async with channel("planner", directory, **options) as opened:
         stub: PlannerAsyncStub = planner_pb2_grpc.PlannerStub(opened)
         yield stub
 

@@ -118,3 +118,16 @@ async def test_a_topic_of_the_users_is_told_as_theirs(tmp_path: Path) -> None:
     async with planner(tmp_path) as stub:
         told_of_it = await said(stub, "what did I tell you about my meeting", [("ok", {"results": []}, "")])
     assert told_of_it == "I do not remember anything about your meeting."
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("I am so tired", "I am sorry to hear that."),
+        ("I'm very happy", "I am glad to hear that."),
+        ("do you like music", "I am a computer program called Jarvis."),
+        ("I love you", "Thank you."),
+    ],
+)
+def test_small_talk_is_answered_shortly(text: str, answer: str) -> None:
+    assert told(text) == answer
