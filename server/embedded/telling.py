@@ -13,6 +13,7 @@ FILLERS = frozenset(
         *("which", "who", "why", "with", "you"),
     )
 )
+SHORT_CHARS, ENDING_CHARS = 3, 2
 STEM_CHARS = 5  # length to which `tutorials` and `tutorial` are cut to be equal
 
 _WORD = re.compile(r"\w+")
@@ -30,5 +31,15 @@ def mentioned(text: str, query: str) -> float:
     there = {word[:STEM_CHARS] for word in _WORD.findall(lowered)}
     asked = [word[:STEM_CHARS] for word in telling_words(query)]
     # A script without spaces has its words anywhere.
-    found = [stem for stem in asked if stem in there or (not stem.isascii() and stem in lowered)]
+    found = [
+        stem for stem in asked if any(_alike(stem, word) for word in there) or (not stem.isascii() and stem in lowered)
+    ]
     return len(found) / len(asked) if asked else 1.0
+
+
+def _alike(stem: str, other: str) -> bool:
+    """True for the same stem, or for one that is longer by the ending of a short word: `like` and `likes`."""
+    short, long = sorted((stem, other), key=len)
+    return long == short or (
+        len(short) >= SHORT_CHARS and long.startswith(short) and len(long) <= len(short) + ENDING_CHARS
+    )

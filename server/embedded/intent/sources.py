@@ -73,6 +73,7 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = tuple(
         (r"(?:how much|what) (?:does|do|would|will) .+ cost\b", PRICES),
         (rf"(?:who|which team) (?:won|wins|is winning|will win|is playing|plays|played|lost)\b.*\b(?:{_GAME}|today|tonight|yesterday|last night)\b", SPORTS),
         (rf"{_ASK}(?:final )?scores?(?: (?:of|in|for|today|now)\b.*)?\Z|did .+ win(?: .*)?\Z|{_ASK}(?:football|soccer|baseball|basketball|tennis|sports?) (?:scores?|results?){_TAIL}", SPORTS),
+        (rf"{_ASK}sports{_TAIL}", SPORTS),
         (rf"(?:what time|when) (?:is|does|do|are) .*\b(?:{_GAME}|play next)\b", SPORTS),
         (rf"{_ASK}{_VEHICLE} (?:to|from|between|status|times?|schedules?|timetables?|tomorrow|today|leaves?|departs?|arrives?|prices?)\b", TRAVEL),
         (rf"(?:when|what time|where|how often) (?:does|is|do|will|are) (?:the |my |a )?(?:(?:next|last|first) )?{_VEHICLE}\b", TRAVEL),

@@ -76,6 +76,7 @@ _NOT_DONE = (
     "unfinished",
     "forget_nothing",
     "recall_nothing",
+    "no_such_path",
 )
 _FIELD = re.compile(r"\\{(\w+)\\}")
 

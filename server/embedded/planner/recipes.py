@@ -23,7 +23,8 @@ MAX_KEY_CHARS = 128
 MAX_ENTITY_CHARS = 2_000
 MAX_ARGUMENTS = 64
 ABOUT_USER = "about-user"
-_CLAUSE = re.compile(r"(?:i|i'm|i've|we|he|she|they|it|there|my \w+ (?:is|are))\b ", re.IGNORECASE)
+_CLAUSE = re.compile(r"(?:i|i'm|i've|we|he|she|they|it|there|my \w+ (?:is|are)) \S+ \S", re.IGNORECASE)
+_SUBJECT = re.compile(r"(?:i|we) (?=\S)", re.IGNORECASE)
 _NAME_OF = re.compile(r"(?P<whose>.+)(?:'s name|s' names?)\Z")
 NOTE = "note"
 
@@ -275,7 +276,7 @@ def _recall_notes(entities: Entities) -> list[RecipeStep]:
 
 def _about(topic: str) -> str:
     """A topic, or the words of a note: ` about tea`, `: I like tea`."""
-    return f": {topic}" if _CLAUSE.match(topic) else f" about {topic}"
+    return f": {topic}" if _CLAUSE.match(topic) else f" about {_SUBJECT.sub('', topic)}"
 
 
 def _forget(entities: Entities) -> list[RecipeStep]:

@@ -31,6 +31,7 @@ MAX_REPEATED_CHARS = 2_000
 
 # An outcome has only text, no code. These are the ways in which services say that a key does not exist.
 _NO_SUCH_KEY = re.compile(r"no such (key|thing|item)|not found|does not exist|unknown key", re.IGNORECASE)
+_NO_SUCH_FILE = re.compile(r"no such file", re.IGNORECASE)
 _UNANSWERED = re.compile(r"nobody answered|no answer", re.IGNORECASE)
 # When nothing in the conversation says what is meant.
 _UNCLEAR = {"open_result": "open_result_nothing", "forget": "forget_what"}
@@ -116,6 +117,8 @@ def _failure(intent: str, outcomes: list[StepOutcome], facts: Facts) -> str:
         return f"{intent}_nothing"
     if intent == "open_result" and outcomes[0].status == "ok":
         return _result_not_opened(bad, outcomes[0].result, facts)
+    if intent in {"list_files", "read_file"} and facts.get("path") and _NO_SUCH_FILE.search(facts["reason"]):
+        return "no_such_path"
     if bad.status == "unknown":
         return "unfinished"
     if bad.status == "declined" and _UNANSWERED.search(bad.message):

@@ -23,7 +23,7 @@ from google.protobuf.json_format import MessageToDict
 from protos import planner_pb2, planner_pb2_grpc
 from server.embedded.fairness import FairThreads
 from server.embedded.intent.beyond import INSTEAD
-from server.embedded.intent.recognition import NEARLY, OPEN, SEVERAL, UNKNOWN, prepare, recognise, suggestion
+from server.embedded.intent.recognition import GUESSED, NEARLY, OPEN, SEVERAL, UNKNOWN, prepare, recognise, suggestion
 from server.embedded.intent.refusals import refuses
 from server.embedded.mind.chat import Chat
 from server.embedded.mind.config import MindConfig, mind_config
@@ -36,6 +36,7 @@ from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.several import joined, replies
 from server.embedded.search.provider import LOCAL, provider_name
 from server.embedded.service import EmbeddedConfig, EmbeddedService
+from server.embedded.telling import mentioned
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -55,7 +56,7 @@ ANSWERS = frozenset({"yes", "no"})  # to a question of the model itself, if it h
 # Said to what was told, and not only to a question.
 _ACKNOWLEDGED = re.compile(
     r"(?:(?:(?:oh|ah|well),? )?(?:ok|okay|right|fine|alright|all right|sure|correct|exactly|sounds good|it's fine|that's fine|that's right"
-    r"|cool|nice|great|perfect|good|awesome|wonderful|excellent|interesting|got it|i see|understood|makes sense|good to know|no problem)"
+    r"|cool|nice|great|perfect|good|awesome|wonderful|excellent|interesting|got it|i see|understood|makes sense|good to know|no problem|thanks|thank you|cheers)"
     r"[.!, ]*)+",
     re.IGNORECASE,
 )
@@ -162,6 +163,8 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
         )
     if intent == "yes" and _WHY.search(request.text):
         intent = "explain"  # "why not?", where no question waits
+    if intent == "web_search" and _was_told(request.text, str(entities.get("query", "")), request.context):
+        return "recall_notes", {"topic": entities["query"]}
     known = with_context(intent, entities, request.context, request.text)
     if intent == "forget" and not known and _NEVER_MIND.fullmatch(request.text.strip()):
         return "stop", known
@@ -173,6 +176,14 @@ def _not_understood(text: str, turns: Sequence[planner_pb2.Turn]) -> Entities:
     heard = text.strip().rstrip(".!?,")[:MAX_HEARD_CHARS]
     before = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
     return {"heard": heard, "again": NOT_UNDERSTOOD in before} if heard else {}
+
+
+def _was_told(text: str, query: str, turns: Sequence[planner_pb2.Turn]) -> bool:
+    """True if the answer was given in this conversation to be remembered: `what's the wifi password`. An explicit search stays one."""
+    if not query or recognise(text)[0].confidence > GUESSED:
+        return False
+    facts = (str(act.guess.entities.get("fact", "")) for act in acts(turns_before(turns[-CONTEXT_TURNS:], text)))
+    return any(fact and mentioned(fact, query) == 1.0 for fact in facts)
 
 
 def _already_told(entities: Entities, turns: Sequence[planner_pb2.Turn]) -> Entities:

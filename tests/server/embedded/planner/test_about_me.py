@@ -131,3 +131,24 @@ async def test_a_topic_of_the_users_is_told_as_theirs(tmp_path: Path) -> None:
 )
 def test_small_talk_is_answered_shortly(text: str, answer: str) -> None:
     assert told(text) == answer
+
+
+WIFI = [
+    *[("user", "Remember that the wifi password is Hunter2"), ("assistant", "I will remember that.")],
+    *[("user", "note that Bob likes tea"), ("assistant", "I will remember that.")],
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "executor"),
+    [
+        ("what's the wifi password", "memory"),
+        ("what is the password", "memory"),
+        ("what does Bob like", "memory"),
+        ("search for the wifi password", "search"),
+        ("what is the wifi standard", "search"),
+    ],
+)
+def test_what_was_told_is_not_searched_for(text: str, executor: str) -> None:
+    (step,) = planned(text, WIFI).steps
+    assert step.executor == executor

@@ -99,6 +99,11 @@ SAID: list[tuple[str, list[Told], str]] = [
     ("how much memory is free", [("ok", {"stdout": FREE}, "")], "22 gigabytes of memory are free, of 23 gigabytes."),
     ("uptime", [("ok", {"stdout": "up 3 hours, 25 minutes\n"}, "")], "The machine has been up 3 hours, 25 minutes."),
     ("uptime", [("ok", {"stdout": "11:15:01 up 3 h\n"}, "")], "The command uptime says: 11:15:01 up 3 h"),
+    (
+        "list the docs folder",
+        [("failed", {}, "ls: cannot access 'docs': No such file or directory")],
+        "I find no docs here.",
+    ),
     ("which user am i", [("ok", {"stdout": "ada\n"}, "")], "You are the user ada."),
     ("who am i", [("ok", {"value": "Ada"}, "")], "You are Ada."),
     ("who am i", [("failed", {}, "no such key")], "I do not know your name yet."),
