@@ -34,7 +34,7 @@ ALGEBRA = "do algebra. I can only work out sums"
 _ASK = (
     r"(?:(?:what|how|who|where|when) (?:is|are|was|were|will|about)(?: it)?(?: going to be)? |what |(?:show|give|tell|read|get|check|fetch|bring)(?: me| us)?"
     r"(?: about| up on)? |(?:is|are) there (?:any |some )?|do you (?:know|have) |(?:how|what) about |i (?:want|need) )?"
-    r"(?:(?:in|the|any|some|my|today's|tomorrow's|tonight's|latest|current|local|new|next|cheap|cheapest|first|last) )*"
+    r"(?:(?:in|on|the|any|some|my|today's|tomorrow's|tonight's|latest|current|local|new|next|cheap|cheapest|first|last) )*"
 )
 _TAIL = (
     r"(?: (?:like|today|tomorrow|tonight|now|right now|outside|here|there|this|next|in|for|on|at|over|from|to|between|about|going|doing|currently|be|again"
@@ -51,7 +51,7 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = tuple(
         (rf"{_ASK}(?:weather(?: forecast| report)?|forecast|temperature|humidity|air quality|pollen count){_TAIL}", WEATHER),
         (r"weather (?!balloons?\b|vanes?\b|stations?\b)\w+(?: \w+){0,2}\Z", WEATHER),
         (r"(?!search\b|find\b|google\b|look\b|remember\b|note\b|forget\b|open\b|say\b)\w+(?: \w+)? weather\Z", WEATHER),
-        (rf"(?:is|was|will) it (?:be )?(?:(?:going|supposed) to )?(?:be )?{_WET}(?: out)?{_TAIL}", WEATHER),
+        (rf"(?:is|was|will|did) it (?:be )?(?:(?:going|supposed) to )?(?:be )?{_WET}(?: out)?{_TAIL}", WEATHER),
         (rf"(?:when|how long) (?:will|is) it (?:going to )?(?:stop )?{_WET}\b", WEATHER),
         (r"(?:do|will|should) i (?:need|take|wear|bring|have) (?:to (?:take|wear|bring) )?(?:an? |my )?(?:umbrella|coat|jacket|rain ?coat|sunscreen|hat)\b", WEATHER),
         (rf"how (?:hot|cold|warm|windy|humid) (?:is it|will it be|it is|will it get)(?: out)?{_TAIL}", WEATHER),

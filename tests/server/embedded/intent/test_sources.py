@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 ASKED = {
     sources.WEATHER: [
-        "What's the weather like?", "weather", "paris weather", "how is the weather in Rome today", "will it rain tomorrow", "is it going to snow", "do I need an umbrella",
+        "What's the weather like?", "weather", "paris weather", "how is the weather in Rome today", "will it rain tomorrow", "did it rain yesterday", "is it going to snow", "do I need an umbrella",
         "how cold is it outside", "what's the temperature in Oslo", "tell me the forecast for tomorrow", "could you please tell me what the weather is",
     ],
-    sources.NEWS: ["what's the news", "any news?", "read me the headlines", "tell me the latest news", "what happened in the world today"],
+    sources.NEWS: ["what's the news", "any news?", "what's on the news", "read me the headlines", "tell me the latest news", "what happened in the world today"],
     sources.ROUTES: ["how's the traffic", "directions to Boston", "how do I get to the airport", "how long does it take to drive to Rome", "take me home"],
     sources.PLACES: ["where's the nearest pharmacy", "restaurants near me", "is there a bank nearby"],
     sources.PRICES: ["what's the stock price of Apple", "how much is bitcoin", "how much does a phone cost", "how much is a coffee", "price of gold", "how's the stock market"],

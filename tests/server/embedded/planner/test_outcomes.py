@@ -212,9 +212,9 @@ ABOUT = {"title": "Countess of Lovelace", "snippet": "Ada was the first to publi
     [
         ("ada lovelace", ABOUT, "local", "I found one result: Countess of Lovelace."),
         ("ada lovelace", NEAR, "local", "I found no page about ada lovelace. The nearest is Python library: ada."),
-        ("trees like oaks", FAR, "local", "I found nothing that fits trees like oaks."),
-        ("paris in spring", FAR, "local", "I found nothing that fits paris in spring."),
-        ("art", {"title": "Started", "snippet": "parts"}, "local", "I found nothing that fits art."),
+        ("trees like oaks", FAR, "local", "I searched for trees like oaks, and found nothing that fits."),
+        ("paris in spring", FAR, "local", "I searched for paris in spring, and found nothing that fits."),
+        ("art", {"title": "Started", "snippet": "parts"}, "local", "I searched for art, and found nothing that fits."),
         ("trees like oaks", FAR, "searxng", "I found no page about trees like oaks. The nearest is shlex: lexical analysis."),
         ("東京 天気", {"title": "今日の東京の天気", "snippet": "晴れ"}, "local", "I found one result: 今日の東京の天気."),
     ],
