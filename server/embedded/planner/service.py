@@ -94,8 +94,8 @@ def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Tu
     if intent == "undo":
         return entities | ({"asked": done[0].said} if done else {})
     if not _WHY.search(text):
-        said = next((turn.text for turn in reversed(recent) if turn.role == "assistant" and turn.text.strip()), "")
-        return entities | ({"said": said} if said and _WHAT.search(text) else {})
+        last = next((turn.text for turn in reversed(recent) if turn.role == "assistant" and turn.text.strip()), "")
+        return entities | ({"said": last} if last and _WHAT.search(text) else {})
     return entities | _reasons(recent, done)
 
 
