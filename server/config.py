@@ -192,7 +192,7 @@ class Settings(BaseSettings):
     llm_api_key: SecretStr = Field(SecretStr(""), description="its key; empty: the endpoint wants none")
     llm_first: bool = Field(
         False,
-        description="ask it before the templates, which answer what they know if it does not; false: only what they do not understand",
+        description="ask it before the templates, which answer what they know if it does not; false: only what they do not know",
     )
     llm_stall_seconds: float = Field(10, gt=0, le=25, description="its longest silence; then it counts as failed")
     llm_reply_seconds: float = Field(60, gt=0, le=600, description="its longest single answer")
