@@ -23,7 +23,7 @@ export class BadSocket extends (globalThis.WebSocket ?? Object) {
 	}
 
 	send(data) {
-		this.#later(this.#ways.out, () => super.send(data));
+		this.#later(this.#ways.out, () => { if (this.readyState < 2) super.send(data); }); // or closed
 	}
 
 	set onmessage(act) {

@@ -27,7 +27,7 @@ from server.embedded.callers import own_context
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
 
-    from server.embedded.browser.names import SessionNames
+    from server.embedded.browser.look_ups import SessionNames
 
 log = logging.getLogger(__name__)
 

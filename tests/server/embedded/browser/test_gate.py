@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from server.embedded.browser import gate as browser_gate
-from server.embedded.browser import names as browser_names
+from server.embedded.browser import look_ups
 from server.embedded.browser.gate import (
     HOST_UNREACHABLE,
     NO_COMMAND,
@@ -23,7 +23,7 @@ from server.embedded.browser.gate import (
     BrowserGate,
     connections_of_each,
 )
-from server.embedded.browser.names import Names
+from server.embedded.browser.look_ups import Names
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -79,7 +79,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
             raise socket.gaierror(socket.EAI_NONAME, "unknown")
         return [(0, 0, 0, "", (address, 0)) for address in known[host]]
 
-    monkeypatch.setattr(browser_names, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(look_ups, "getaddrinfo", getaddrinfo)
     return known
 
 
