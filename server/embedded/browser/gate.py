@@ -4,9 +4,8 @@ Chromium resolves no names itself, so the address that was checked is the one co
 into a closed network gets no connection, whatever its name resolves to on another look-up. The same holds for all requests of a
 page: redirects, frames, scripts, WebSockets, workers.
 
-Each context has a gate of its own, with so many connections. For a further one, the oldest that no server has answered is cut
-(Chromium keeps those of pages that were left); else it waits, and more wait in the kernel's queue, where they cost this process no
-descriptor. All end with the context.
+Each context has a gate of its own, with so many connections. Further ones wait in the kernel's queue, where they cost this process
+no descriptor. All end with the context.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from server.embedded.callers import own_context
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
 
-    from server.embedded.browser.look_ups import SessionNames
+    from server.embedded.browser.lookups import SessionNames
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,6 @@ class BrowserGate:
         self._closed = {Reach.METADATA} if private_open else {Reach.METADATA, Reach.PRIVATE, Reach.LOOPBACK}
         self._names = names
         self._places = asyncio.Semaphore(max_connections)
-        self._unanswered: dict[asyncio.Task[None], None] = {}  # the oldest first
         self._listening: asyncio.Task[None] | None = None
         self._reasons: OrderedDict[str, str] = OrderedDict()
 
@@ -90,31 +88,14 @@ class BrowserGate:
         return self._reasons.get(str(spelled) if spelled else host.lower(), "")
 
     async def _listen(self, listener: socket.socket) -> None:
-        """Accept connections while there are places. Not by asyncio's server, which accepts all."""
+        """Accept a connection whenever there is a place. Not by asyncio's server, which accepts all."""
         with listener:
             async with asyncio.TaskGroup() as connections:
                 while True:
-                    accepted = await _accepted(listener)
-                    if self._places.locked():
-                        self._cut_oldest()
-                    try:
-                        await self._places.acquire()
-                    except asyncio.CancelledError:
-                        accepted.close()
-                        raise
-                    serving = connections.create_task(self._serve(accepted), name="browser connection")
-                    self._unanswered[serving] = None
-                    serving.add_done_callback(self._served)
-
-    def _cut_oldest(self) -> None:
-        if self._unanswered:
-            oldest = next(iter(self._unanswered))
-            del self._unanswered[oldest]
-            oldest.cancel()
-
-    def _served(self, serving: asyncio.Task[None]) -> None:
-        self._unanswered.pop(serving, None)
-        self._places.release()
+                    await self._places.acquire()
+                    connection = await _accepted(listener)
+                    serving = connections.create_task(self._serve(connection), name="browser connection")
+                    serving.add_done_callback(lambda _done: self._places.release())
 
     async def _serve(self, connection: socket.socket) -> None:
         """Serve one connection of the browser."""
@@ -133,7 +114,6 @@ class BrowserGate:
             await _end(writer)
 
     async def _relay(self, reader: StreamReader, writer: StreamWriter) -> None:
-        serving = asyncio.current_task()
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             host, port = await _request(reader, writer)
         try:
@@ -147,20 +127,13 @@ class BrowserGate:
         try:
             writer.write(bytes((VERSION, OK, 0)) + _NOWHERE)
             async with asyncio.TaskGroup() as group:
-                back = group.create_task(self._back(there_reader, writer, serving), name=f"from {host}")
+                back = group.create_task(_pump(there_reader, writer), name=f"from {host}")
                 await _pump(reader, there_writer, stalled_s=STALLED_S)
                 # The browser has left. The server has so long to do the same; it may keep its end open for ever.
                 await asyncio.wait((back,), timeout=LINGER_S)
                 back.cancel()
         finally:
             await _end(there_writer)
-
-    async def _back(self, source: StreamReader, sink: StreamWriter, serving: asyncio.Task[None] | None) -> None:
-        """What the server sends; from then on the connection is not cut for another one."""
-        sink.write(await source.read(PIECE_BYTES))
-        if serving is not None:
-            self._unanswered.pop(serving, None)
-        await _pump(source, sink)
 
     async def _connected(self, reader: StreamReader, host: str, port: int) -> tuple[StreamReader, StreamWriter]:
         """Connect, unless the browser leaves meanwhile: it says nothing before it has the reply. Raises NoWayError, EOFError."""

@@ -16,7 +16,7 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
 from server.embedded.browser.gate import BrowserGate, connections_of_each
-from server.embedded.browser.look_ups import Names
+from server.embedded.browser.lookups import Names
 from server.embedded.browser.pipe import write_launcher
 from server.embedded.browser.reading import add_engine
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH, Tabs

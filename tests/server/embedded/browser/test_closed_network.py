@@ -14,7 +14,7 @@ from tornado.netutil import bind_sockets
 
 from server.embedded.addresses import Reach, address_reach, host_reach, literal
 from server.embedded.browser import gate as browser_gate
-from server.embedded.browser import look_ups
+from server.embedded.browser import lookups as browser_lookups
 from tests.server.embedded.website import surfing
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def internet(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(browser_gate, "address_reach", reach)
     monkeypatch.setattr(browser_gate, "host_reach", name_reach)
-    monkeypatch.setattr(look_ups, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(browser_lookups, "getaddrinfo", getaddrinfo)
 
 
 async def title_after(surfer: Surfer, url: str) -> str:
@@ -185,7 +185,7 @@ async def test_a_name_that_comes_to_resolve_to_this_machine_leads_nowhere(
     def getaddrinfo(_host: str, _port: Any, **_: Any) -> list[Any]:
         return [(0, 0, 0, "", (answers[-1], 0))]
 
-    monkeypatch.setattr(look_ups, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(browser_lookups, "getaddrinfo", getaddrinfo)
     async with surfing(tmp_path, BROWSER_PRIVATE_NETWORK="") as surfer, attacker(surfer.site.url) as url:
         run = await surfer.do("navigate", {"url": url.replace(str(PUBLIC), "rebind.example")})
         assert (run.status, run.message) == ("ok", "")

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.embedded.browser import look_ups
+from server.embedded.browser import lookups as browser_lookups
 from server.embedded.browser.gate import OK, BrowserGate
-from server.embedded.browser.look_ups import MAX_ADDRESSES, MAX_OF_SESSION, Names
+from server.embedded.browser.lookups import MAX_ADDRESSES, MAX_OF_SESSION, Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from server.embedded.addresses import Address
-    from server.embedded.browser.look_ups import SessionNames
+    from server.embedded.browser.lookups import SessionNames
 
 
 def look_up(names: SessionNames, host: str) -> asyncio.Task[list[Address]]:
@@ -44,7 +44,7 @@ class Holes:
 @pytest.fixture
 def holes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Holes]:
     server = Holes()
-    monkeypatch.setattr(look_ups, "getaddrinfo", server.getaddrinfo)
+    monkeypatch.setattr(browser_lookups, "getaddrinfo", server.getaddrinfo)
     yield server
     server.answer.set()
 
@@ -52,7 +52,7 @@ def holes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Holes]:
 async def test_names_without_an_answer_delay_neither_other_sessions_nor_other_work(
     monkeypatch: pytest.MonkeyPatch, holes: Holes
 ) -> None:
-    monkeypatch.setattr(look_ups, "MAX_OF_USER", 5)
+    monkeypatch.setattr(browser_lookups, "MAX_OF_USER", 5)
     names = Names()
     hostile = [names.of("eve") for _ in range(3)]
     waiting = [look_up(session, f"hole{number}.example") for session in hostile for number in range(60)]
@@ -86,7 +86,7 @@ async def test_one_session_leaves_threads_for_the_others_of_its_user(holes: Hole
 
 async def test_a_name_has_so_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is judged on the event loop."""
-    monkeypatch.setattr(look_ups, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("127.0.0.1", 0))] * 4_000)
+    monkeypatch.setattr(browser_lookups, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("127.0.0.1", 0))] * 4_000)
     assert len(await Names().of("ann").look_up("many.example")) == MAX_ADDRESSES
 
 
