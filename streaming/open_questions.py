@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from streaming.ports import Confirmation
 
 
+@dataclass(slots=True)
+class _Asked:
+    """A question, and the order in which it was shown by the client, told in a reply's text, and asked aloud. 0: it was not."""
+
+    question: Confirmation
+    shown: int
+    told: int = 0
+    aloud: int = 0
+
+    @property
+    def newest(self) -> int:
+        return max(self.shown, self.told, self.aloud)
+
+
 class OpenQuestions:
     """All lanes of a session share one. A question that waits behind another one of its turn is not in it yet."""
 
-    __slots__ = ("_asked",)
-
     def __init__(self) -> None:
-        self._asked: dict[str, tuple[Confirmation, bool]] = {}  # with whether it was put in words; the newest put last
+        self._asked: dict[str, _Asked] = {}
+        self._order = itertools.count(1)
 
-    def put(self, question: Confirmation, *, in_words: bool) -> None:
-        """The user is asked this now, perhaps again. `in_words`: aloud or in a reply, not only shown by the client."""
-        _, before = self._asked.pop(question.confirmation_id, (question, False))
-        self._asked[question.confirmation_id] = question, in_words or before
+    def show(self, question: Confirmation) -> None:
+        """The client shows it from now on."""
+        self._asked[question.confirmation_id] = _Asked(question, next(self._order))
+
+    def say(self, words: str, *, aloud: bool) -> None:
+        """The user has got these words, to their end. A question in them was asked now."""
+        for asked in self._asked.values():
+            if asked.question.sentence and asked.question.sentence in words:
+                if aloud:
+                    asked.aloud = next(self._order)
+                else:
+                    asked.told = next(self._order)
 
     def over(self, question: Confirmation) -> None:
         """It was settled, has expired, or was withdrawn."""
@@ -31,9 +54,9 @@ class OpenQuestions:
         Who speaks answers what was asked aloud last. Who types may see all of them, so only the newest can be meant, if it was in words.
         """
         asked = list(self._asked.values())
-        in_words = [question for question, told in asked if told]
-        if in_words and (by_voice or asked[-1][1]):
-            return (in_words[-1],)
+        last = max(asked, key=lambda one: one.aloud if by_voice else one.newest, default=None)
+        if last is not None and (last.aloud or (last.told and not by_voice)):
+            return (last.question,)
         if own is not None and own.confirmation_id in self._asked:
             return (own,)
-        return tuple(question for question, _ in asked)
+        return tuple(one.question for one in asked)

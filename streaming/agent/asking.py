@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from streaming.agent.questions import REMIND_AFTER_S, reminder_of
+from streaming.domain import Trouble
+from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -15,23 +17,28 @@ if TYPE_CHECKING:
 
 
 async def settle(setup: LaneSetup, question: Confirmation, *, approve: bool, by_voice: bool) -> bool:
-    """Answer a question of the session. False if it is not open any more. Raises ServiceError."""
-    settled = await setup.provided.confirmations.settle(
-        question.confirmation_id,
-        setup.context,
-        approve=approve,
-        action_hash=question.action_hash,
-        via="voice" if by_voice else "message",
-    )
+    """Answer a question of the session. False if it is not open any more, or cannot be settled now, which the client is told."""
+    try:
+        settled = await setup.provided.confirmations.settle(
+            question.confirmation_id,
+            setup.context,
+            approve=approve,
+            action_hash=question.action_hash,
+            via="voice" if by_voice else "message",
+        )
+    except ServiceError as broken:
+        setup.outlet.tell(Trouble.of(broken))
+        return False
     if settled:
         setup.questions.over(question)
     return settled
 
 
 class Asker:
-    """`say` speaks a sentence to its end or until it is interrupted; `hush` silences it.
+    """`say` speaks a sentence to its end or until it is interrupted; `hush` silences it; `on_open` gets the open question, or None.
 
-    `on_open` gets the open question each time it is put, and None behind it. An answer may come by another way while the question is still being spoken, which is then silenced at once.
+    An answer may come by another way while the question is still being spoken, which is then silenced at once, or while it still
+    waits for others to be answered, and is then not asked.
     """
 
     def __init__(
@@ -46,7 +53,12 @@ class Asker:
         self._one_at_a_time = asyncio.Lock()
         self._again = asyncio.Event()
         self._words = ""  # to be said instead of the mere question
-        self.open = False  # True while a question waits for its answer
+        self._asked: Confirmation | None = None
+
+    @property
+    def open(self) -> bool:
+        """True while a question waits for its answer."""
+        return self._asked is not None
 
     def again(self, words: str = "") -> None:
         """Repeat the open question, or say these words about it: words spoken during it cannot count as its answer."""
@@ -59,23 +71,29 @@ class Asker:
         """The decision; None if nobody answered in time."""
         async with asyncio.TaskGroup() as group:
             deciding = group.create_task(decision, name="wait for an answer")
-            async with self._one_at_a_time:
-                self.open = True
-                try:
-                    await self._put(question, sentence, group, deciding)
-                finally:
-                    self.open = False
-                    self._on_open(None)
+            asking = group.create_task(self._ask(question, sentence, group, deciding), name="ask")
+            await asyncio.wait([deciding])
+            if self._asked is not question:
+                asking.cancel()
         return deciding.result()
 
-    async def _put(
+    async def _ask(
         self, question: Confirmation, sentence: str, group: asyncio.TaskGroup, deciding: asyncio.Task[bool | None]
     ) -> None:
+        async with self._one_at_a_time:
+            self._asked = question
+            self._on_open(question)
+            try:
+                await self._put(sentence, group, deciding)
+            finally:
+                self._asked = None
+                self._on_open(None)
+
+    async def _put(self, sentence: str, group: asyncio.TaskGroup, deciding: asyncio.Task[bool | None]) -> None:
         reminded = False
         words = sentence
         while not deciding.done():
             self._again.clear()
-            self._on_open(question)
             saying = group.create_task(self._say(words), name="ask aloud")
             await asyncio.wait([saying, deciding], return_when=asyncio.FIRST_COMPLETED)
             if deciding.done():

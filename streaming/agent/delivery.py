@@ -131,6 +131,7 @@ class Delivery:
     async def speak(self) -> None:
         """Speak the reply; after a sound without words, continue with the rest of it."""
         if not self._format.audio:
+            self._setup.questions.say(self.reply, aloud=False)
             return
         if self._paused_ms is not None and not self.spoken:
             self._tell(TurnContinued(self._turn_id, self._paused_ms))
@@ -159,6 +160,7 @@ class Delivery:
             utterance = await self._play(self.reply[len(self.said) :], self._config, growing=self._growing)
             if not utterance.stopped:
                 self.said += utterance.text
+                self._setup.questions.say(utterance.text, aloud=True)
                 break
             self.said += utterance.heard
             if await self._words_follow():
@@ -199,6 +201,8 @@ class Delivery:
             try:
                 while (utterance := await self._play(words, config)).stopped and not await self._words_follow():
                     self._tell(TurnContinued(self._turn_id, utterance.played_ms))
+                if not utterance.stopped:
+                    self._setup.questions.say(words, aloud=True)
             finally:
                 self.aside, self._pause = "", None
 

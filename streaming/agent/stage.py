@@ -54,9 +54,10 @@ class Stage(Generic[WordsT]):
         for turn_id in [turn_id for turn_id, open_one in self._questions.items() if open_one in questions]:
             self.on_question(turn_id, None)
 
-    def ask_again(self, words: str = "") -> bool:
-        """Repeat the newest question, or say these words about it. False if there is none."""
-        asking = [turn for turn in self.turns if turn.turn_id in self._questions]
+    def ask_again(self, question: Confirmation | None = None, words: str = "") -> bool:
+        """Repeat the question (None: the newest), or say these words about it. False if no turn here asks it."""
+        asked = self._questions
+        asking = [turn for turn in self.turns if turn.turn_id in asked and question in (None, asked[turn.turn_id])]
         if asking:
             asking[-1].ask_again(words)
         return bool(asking)

@@ -119,7 +119,7 @@ class TaskRun:
         decision = confirmations.decision(question.confirmation_id)
         try:
             if self._asker is None:
-                self._setup.questions.put(question, in_words=False)
+                self._setup.questions.show(question)
                 approved = await decision
             else:
                 approved = await self._asker.ask(question, question.sentence, decision)

@@ -361,6 +361,7 @@ class Turn:
                 await self._deliver(words)
             else:
                 self._tell(TurnReply(self.turn_id, words))
+                self._setup.questions.say(words, aloud=False)
         finally:
             self._finish()
 
@@ -373,7 +374,7 @@ class Turn:
 
     def _asks(self, question: Confirmation | None) -> None:
         if question is not None:
-            self._setup.questions.put(question, in_words=self._format.audio)
+            self._setup.questions.show(question)
         self._on_question(question)
 
     def ask_again(self, words: str = "") -> None:

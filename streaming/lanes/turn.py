@@ -295,13 +295,9 @@ class TurnLane(Lane):
             return None  # the rest is done; after it, the question is asked again
         if given is Answer.WAITS:
             return ""
-        question = asked[0]
-        if question == self._stage.question:  # which itself says how to approve it
-            self._stage.ask_again(question.explanation if given is Answer.EXPLAINS else "")
-            return ""
-        if question.sentence in (told := reply_to(given, question)):
-            self._setup.questions.put(question, in_words=True)
-        return told
+        # the question itself says how to approve it
+        again = self._stage.ask_again(asked[0], asked[0].explanation if given is Answer.EXPLAINS else "")
+        return "" if again else reply_to(given, asked[0])
 
     # --- turns, one at a time ---
 

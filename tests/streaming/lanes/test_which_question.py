@@ -7,11 +7,20 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from streaming.agent.format import ReplyFormat
-from streaming.domain import SpeechEnds, TaskEnded, TaskNeedsConfirmation, TurnDone, TurnReply
+from streaming.domain import (
+    SpeechBegins,
+    SpeechEnds,
+    TaskEnded,
+    TaskNeedsConfirmation,
+    Trouble,
+    TurnDone,
+    TurnInterrupted,
+    TurnReply,
+)
 from streaming.lanes.execute import ExecuteLane
 from streaming.lanes.turn import TurnLane
 from streaming.open_questions import OpenQuestions
-from streaming.ports import Action, Confirmation, Plan, ServiceError, Step, Verdict
+from streaming.ports import Action, Confirmation, Intent, Plan, ServiceError, Step, Verdict
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.talk import plan, talk
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
 
 SILENT = ReplyFormat(audio=False)
 FOLDERS = ("one", "two")
+NAMES = ("shown", "spoken", "later")
 
 
 def folder(name: str, step_id: str = "s1") -> Step:
@@ -147,20 +157,115 @@ def test_a_no_that_may_be_about_several_declines_them_all() -> None:
     virtual_time.run(body())
 
 
-def test_a_question_put_in_words_stays_the_one_that_speech_means_until_another_is() -> None:
+def test_what_speech_and_typed_words_may_mean() -> None:
     questions = OpenQuestions()
-    shown, spoken, later = (Confirmation(name, "2030-01-01T00:00:00Z") for name in ("shown", "spoken", "later"))
-    questions.put(shown, in_words=False)
-    assert questions.meant(None, by_voice=True) == questions.meant(None, by_voice=False) == (shown,)
-    questions.put(spoken, in_words=True)
-    assert questions.meant(shown, by_voice=False) == (spoken,), "the newest, and the user was asked it"
-    questions.put(later, in_words=False)
-    assert questions.meant(None, by_voice=True) == (spoken,)
-    assert questions.meant(None, by_voice=False) == (shown, spoken, later)
-    assert questions.meant(later, by_voice=False) == (later,), "of their own channel"
+    shown, spoken, later = (Confirmation(name, "2030-01-01T00:00:00Z", sentence=f"{name}?") for name in NAMES)
+
+    def meant(own: Confirmation | None = None) -> tuple[list[str], list[str]]:
+        """By voice, and typed."""
+        by_voice, typed = questions.meant(own, by_voice=True), questions.meant(own, by_voice=False)
+        return [one.confirmation_id for one in by_voice], [one.confirmation_id for one in typed]
+
+    questions.show(shown)
+    assert meant() == (["shown"], ["shown"])
+    questions.show(spoken)
+    assert meant() == (["shown", "spoken"], ["shown", "spoken"]), "it is not spoken yet"
+    questions.say("I am still waiting. spoken?", aloud=True)
+    assert meant(shown) == (["spoken"], ["spoken"]), "the newest, and the user was asked it"
+    questions.show(later)
+    assert meant() == (["spoken"], ["shown", "spoken", "later"])
+    assert meant(later) == (["spoken"], ["later"]), "of their own channel"
+    questions.say("There is more than one question. shown?", aloud=False)
+    assert meant() == (["spoken"], ["shown"]), "who speaks may not see it"
     questions.over(spoken)
-    assert questions.meant(None, by_voice=True) == (shown, later)
-    assert questions.meant(spoken, by_voice=True) == (shown, later), "it is over"
-    questions.put(shown, in_words=True)
-    questions.put(shown, in_words=False)
-    assert questions.meant(later, by_voice=True) == (shown,), "repeated without words, it was still asked in words"
+    assert meant() == (["shown", "later"], ["shown"])
+    assert meant(spoken) == (["shown", "later"], ["shown"]), "it is over"
+    questions.say("shown? And later?", aloud=True)
+    assert meant() == (["later"], ["later"])
+
+
+def test_why_is_answered_about_the_question_that_was_asked_last_and_the_yes_is_for_it() -> None:
+    """Another turn asks meanwhile, above it."""
+
+    async def body() -> None:
+        world = folders(go=plan(folder("apple"), folder("pear", "s2")), cherry=plan(folder("cherry")))
+        world.intents["why"] = Intent("explain", 0.9)
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(3)
+            it.microphone.say("cherry")
+            await it.until(TaskNeedsConfirmation, 3)
+            await asyncio.sleep(4)
+            apple = it.outlet.of(TaskNeedsConfirmation)[0]
+            world.questions[apple.confirmation_id].set_result(True)  # clicked: now the pear is asked about
+            await asyncio.sleep(4)
+            it.microphone.say("why")
+            await asyncio.sleep(9)
+            assert "mkdir pear. Shall I create the folder pear?" in world.syntheses[-1].texts[0]
+            it.microphone.say("yes")
+            await asyncio.sleep(8)
+            assert made(world) == ["apple", "pear"]
+            it.microphone.say("no")
+        assert made(world) == ["apple", "pear"]
+
+    virtual_time.run(body())
+
+
+def test_a_question_that_is_cut_off_was_not_asked() -> None:
+    """The reply that puts one of several in words is interrupted before it does."""
+
+    async def body() -> None:
+        world = folders()
+        world.intents["hello"] = Intent("hello", 0.9)
+        async with talk(world) as it, silent_questions(world, *FOLDERS):
+            it.microphone.say("yes")
+            await it.until(SpeechBegins)
+            await asyncio.sleep(0.6)
+            it.microphone.say("hello")
+            await it.until(TurnInterrupted)
+            await asyncio.sleep(10)
+            it.microphone.say("yes")
+            await asyncio.sleep(1)
+            assert made(world) == []
+            await asyncio.sleep(10)
+            it.microphone.say("no")
+            await asyncio.sleep(10)
+            await typed(world, "no")
+        assert made(world) == []
+
+    virtual_time.run(body())
+
+
+def test_a_step_approved_while_it_waits_for_its_question_runs_at_once() -> None:
+    async def body() -> None:
+        world, outlet = folders(go=plan(folder("one"), folder("two", "s2"))), RecordingOutlet()
+        async with asyncio.TaskGroup() as group:
+            turn = group.create_task(TurnLane(frame_for(world, outlet), None, SILENT, "go").run())
+            await until_asked(outlet, 2)
+            world.questions[outlet.of(TaskNeedsConfirmation)[1].confirmation_id].set_result(True)
+            await asyncio.sleep(1)
+            assert made(world) == ["two"]
+            await typed(world, "no")
+            await turn
+        assert [ended.status for ended in outlet.of(TaskEnded)] == ["ok", "declined"]
+
+    virtual_time.run(body())
+
+
+def test_an_answer_that_cannot_be_settled_now_ends_no_channel() -> None:
+    async def body() -> None:
+        world = folders(go=plan(folder("one")))
+        async with talk(world, SILENT) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            world.failing["confirmations"] = ServiceError("UNAVAILABLE", "the question cannot be looked up just now")
+            it.microphone.say("yes")
+            await it.until(Trouble)
+            del world.failing["confirmations"]
+            await asyncio.sleep(5)
+            it.microphone.say("yes")
+            await it.until(TaskEnded)
+        assert made(world) == ["one"]
+
+    virtual_time.run(body())
