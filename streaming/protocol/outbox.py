@@ -244,10 +244,12 @@ class Outbox:
 
     @property
     def has_data(self) -> bool:
-        """True if `data_to_send` would return something."""
+        """True if `data_to_send` would return something, or note when a hold begins: also audio sent past the queue fills what is kept."""
         if not self.attached:
             return False
-        if self._socket or self._resending or (not self._full and self.queue.sendable(self.channels)):
+        if self._socket or self._resending:
+            return True
+        if (self._held_since is None or not self._full) and self.queue.sendable(self.channels):
             return True
         return self._receipts.due
 
@@ -261,15 +263,15 @@ class Outbox:
         while size < max_bytes and self._resending:
             data.append(self._resending.pop())
             size += len(data[-1])
-        if not self._full:
-            self._held_since = None
-        elif self._held_since is None and self.queue.bytes:
-            self._held_since = now
         while size < max_bytes and not self._full and (item := self.queue.pop(self.channels)) is not None:
             message = self._leave(item)
             self.unacknowledged.push(message, item.size, now, 0 if isinstance(item, QueuedAudio) else item.serial)
             data.append(message)
             size += item.size
+        if not self._full:
+            self._held_since = None
+        elif self._held_since is None and self.queue.sendable(self.channels):
+            self._held_since = now
         self._least_bytes = min(self._least_bytes, self.queue.bytes)
         if self._receipts.due and not self._resending:
             data.append(serialise(self._receipts.ask(self.unacknowledged.last_seq)))

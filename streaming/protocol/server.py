@@ -311,7 +311,7 @@ class ServerConnection:
 
     @property
     def has_data(self) -> bool:
-        """True if there is something to send."""
+        """True if `data_to_send` has something to do: it may also return nothing, and set a deadline."""
         return self._out.has_data
 
     def data_to_send(self, now: float, max_bytes: int = 65_536) -> list[str | bytes]:
