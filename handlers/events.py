@@ -79,6 +79,10 @@ class WaitingEvents:
                 await self._wake.wait()
         except TimeoutError:
             return KEEPALIVE
+        return self.take_at_once()
+
+    def take_at_once(self) -> bytes:
+        """Return all queued events."""
         self._wake.clear()
         chunk = b"".join(self._waiting)
         self._waiting.clear()
@@ -97,4 +101,6 @@ async def relayed(
             chunk = await waiting.take()
             if chunk:
                 await send(chunk)
+        if rest := waiting.take_at_once():  # came while the client took the last chunk
+            await send(rest)
     return running.result()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
-from handlers.events import MAX_WAITING, MAX_WAITING_BYTES, WaitingEvents
+import pytest
+
+from handlers.events import MAX_WAITING, MAX_WAITING_BYTES, WaitingEvents, relayed
 from streaming.ports import FinalTranscript, TaskProgress
 from tests.handlers.test_voice import BOUNDARY, audio_file, form
 from tests.support.rest import running
@@ -39,6 +42,27 @@ async def test_no_word_of_a_transcript_is_dropped() -> None:
     for word in words:
         waiting.put_event(word)
     assert await waiting.take() == b"".join(words)
+
+
+@pytest.mark.parametrize("drops", [False, True], ids=["a transcript", "a task"])
+async def test_what_comes_while_a_client_reads_slowly_is_sent_though_the_work_has_ended(*, drops: bool) -> None:
+    waiting, reads, ended = WaitingEvents(drops=drops), asyncio.Event(), asyncio.Event()
+    sent: list[bytes] = []
+
+    async def work() -> str:
+        waiting.put_event(b"first;")
+        await reads.wait()
+        waiting.put_event(b"newest;")
+        ended.set()
+        return "whole"
+
+    async def send(chunk: bytes) -> None:
+        sent.append(chunk)
+        reads.set()
+        await ended.wait()
+
+    assert await relayed(work(), "work", waiting, send) == "whole"
+    assert sent == [b"first;", b"newest;"]
 
 
 async def test_who_joins_the_deltas_of_a_transcript_has_all_its_words(tmp_path: Path) -> None:
