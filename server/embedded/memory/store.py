@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS turns (
   user_id TEXT NOT NULL, session_id TEXT NOT NULL, turn_id TEXT NOT NULL, number INTEGER NOT NULL, role TEXT NOT NULL,
   text TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (user_id, session_id, turn_id));
 CREATE INDEX IF NOT EXISTS turns_order ON turns (user_id, session_id, number);
-CREATE INDEX IF NOT EXISTS turns_oldest ON turns (user_id, at);
+CREATE INDEX IF NOT EXISTS turns_of ON turns (user_id);
 """
 WORDS = (  # marks are parts of words: in Hindi and Thai, vowels are marks
     "CREATE VIRTUAL TABLE words USING fts5 "
@@ -45,7 +45,7 @@ STORED = "CREATE TABLE stored (user_id TEXT PRIMARY KEY, item_bytes INTEGER NOT 
 _ITEM_TEXTS = ("key", "value", "session_id", "tags", "metadata")
 _TURN_TEXTS = ("session_id", "turn_id", "text")
 MOST_MATCHES = 10_000  # of one word that are compared, the newest: a user may have any number of items
-PURGE_S = 60.0  # expired items are invisible at once, and deleted this often
+PURGE_S = 60.0  # expired items are invisible at once, and deleted this often, or as soon as a user has no room
 
 _LIVE = "items.user_id = ? AND (items.expires_at IS NULL OR items.expires_at > ?)"
 _TAGGED = " AND EXISTS (SELECT 1 FROM json_each(items.tags) WHERE value = ?)"
@@ -172,30 +172,37 @@ class MemoryStore:
             "expires_at": now + request.ttl_seconds if request.ttl_seconds else None,
         }
         text = searchable(key, request.value_json, tags)
-        self._purge(now)
+        if abs(now - self._purged_at) >= PURGE_S:
+            self._purge(now)
+        try:
+            self._put(row, text)
+        except NoRoomError:
+            if not self._purge(now):
+                raise
+            self._put(row, text)
+        return now
+
+    def _put(self, row: dict[str, Any], text: str) -> None:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._remove(request.user_id, key)
+            self._remove(row["user_id"], row["key"])
             columns = ", ".join(row)
             values = ", ".join(f":{name}" for name in row)
             cursor = self._db.execute(f"INSERT INTO items ({columns}) VALUES ({values})", row)  # noqa: S608 - names above
-            self._index(cursor.lastrowid, request.user_id, text)
-            if self.stored_bytes(request.user_id)[0] > MAX_USER_BYTES:
+            self._index(cursor.lastrowid, row["user_id"], text)
+            if self.stored_bytes(row["user_id"])[0] > MAX_USER_BYTES:
                 raise NoRoomError  # nothing of it is stored
-        return now
 
     def _index(self, item_id: int | None, user_id: str, text: str) -> None:
         self._db.execute("INSERT INTO words (rowid, owner, text) VALUES (?, ?, ?)", (item_id, _owner(user_id), text))
 
-    def _purge(self, now: float) -> None:
-        if abs(now - self._purged_at) >= PURGE_S:
-            self._purged_at = now
-            with self._db:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.execute(
-                    "DELETE FROM words WHERE rowid IN (SELECT id FROM items WHERE expires_at <= ?)", (now,)
-                )
-                self._db.execute("DELETE FROM items WHERE expires_at <= ?", (now,))
+    def _purge(self, now: float) -> int:
+        """Delete all expired items; returns how many."""
+        self._purged_at = now
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM words WHERE rowid IN (SELECT id FROM items WHERE expires_at <= ?)", (now,))
+            return self._db.execute("DELETE FROM items WHERE expires_at <= ?", (now,)).rowcount
 
     def _remove(self, user_id: str, key: str) -> bool:
         row = self._db.execute("SELECT id FROM items WHERE user_id = ? AND key = ?", (user_id, key)).fetchone()
@@ -284,7 +291,7 @@ class MemoryStore:
     def put_turn(self, request: memory_pb2.PutTurnRequest) -> float:
         """Append a turn, or replace its text; returns when it was first stored.
 
-        The user's oldest turns are forgotten when there is no room: nobody can delete them to make some.
+        The user's other turns are forgotten when there is no room, the first stored first: nobody can delete them to make some.
         """
         conversation = (request.user_id, request.session_id)
         with self._db:
@@ -296,14 +303,15 @@ class MemoryStore:
                 (*conversation, request.turn_id, *conversation, request.role, request.text, self._clock()),
             )
             row = self._db.execute(
-                "SELECT at FROM turns WHERE user_id = ? AND session_id = ? AND turn_id = ?",
+                "SELECT rowid, at FROM turns WHERE user_id = ? AND session_id = ? AND turn_id = ?",
                 (*conversation, request.turn_id),
             ).fetchone()
             forgotten = -1
             while forgotten and self.stored_bytes(request.user_id)[1] > MAX_USER_BYTES:
                 forgotten = self._db.execute(
-                    "DELETE FROM turns WHERE rowid IN (SELECT rowid FROM turns WHERE user_id = ? ORDER BY at LIMIT ?)",
-                    (request.user_id, FORGOTTEN_AT_ONCE),
+                    "DELETE FROM turns WHERE rowid IN"
+                    " (SELECT rowid FROM turns WHERE user_id = ? AND rowid <> ? ORDER BY rowid LIMIT ?)",
+                    (request.user_id, row["rowid"], FORGOTTEN_AT_ONCE),
                 ).rowcount
         return float(row["at"])
 

@@ -87,6 +87,49 @@ def test_what_expires_makes_room(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.usefixtures("_little_room")
+def test_what_has_expired_takes_no_room_from_new_items(tmp_path: Path) -> None:
+    now = 1_000.0
+    store = MemoryStore(tmp_path / "m.sqlite3", clock=lambda: now)
+    for number in range(2):
+        store.put(item(LONG, ttl_seconds=5), f"k{number}")
+    with pytest.raises(NoRoomError):
+        store.put(item(LONG), "new")
+    now += 5  # long before expired items are deleted in any case
+    store.put(item(LONG), "new")
+    assert store.get("ada", "new") is not None
+    assert store.count() == 1
+    store.close()
+
+
+@pytest.mark.usefixtures("_little_room")
+def test_the_turn_that_is_stored_is_never_the_one_forgotten(tmp_path: Path) -> None:
+    now = 1_000.0
+    store = MemoryStore(tmp_path / "m.sqlite3", clock=lambda: now)
+    for number in range(3):
+        now += 1
+        store.put_turn(turn(number, "x" * 2_500))
+    now -= 1_000  # the clock was set back: the next turns seem the oldest
+    for number in range(3, 6):
+        store.put_turn(turn(number, "x" * 2_500))
+        assert [row["turn_id"] for row in store.turns("ada", "s1", 100)][-1] == f"t{number}"
+    store.put_turn(turn(5, "x" * 9_800))  # nor if it was there and is longer now
+    assert [row["turn_id"] for row in store.turns("ada", "s1", 100)] == ["t5"]
+    store.close()
+
+
+@pytest.mark.usefixtures("_little_room")
+def test_turns_are_forgotten_in_the_order_they_were_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "FORGOTTEN_AT_ONCE", 1)
+    now = 1_000.0
+    store = MemoryStore(tmp_path / "m.sqlite3", clock=lambda: now)
+    for number in range(6):
+        now -= 1
+        store.put_turn(turn(number, "x" * 2_500))
+    assert [row["turn_id"] for row in store.turns("ada", "s1", 100)] == ["t3", "t4", "t5"]
+    store.close()
+
+
 def test_a_database_of_an_earlier_release_is_counted_when_it_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "m.sqlite3"
     store = MemoryStore(path)
