@@ -19,10 +19,6 @@ class _Asked:
     told: int = 0
     aloud: int = 0
 
-    @property
-    def newest(self) -> int:
-        return max(self.shown, self.told, self.aloud)
-
 
 class OpenQuestions:
     """All lanes of a session share one. A question that waits behind another one of its turn is not in it yet."""
@@ -35,14 +31,19 @@ class OpenQuestions:
         """The client shows it from now on."""
         self._asked[question.confirmation_id] = _Asked(question, next(self._order))
 
-    def say(self, words: str, *, aloud: bool) -> None:
-        """The user has got these words, to their end. A question in them was asked now."""
-        for asked in self._asked.values():
-            if asked.question.sentence and asked.question.sentence in words:
-                if aloud:
-                    asked.aloud = next(self._order)
-                else:
-                    asked.told = next(self._order)
+    def asked_aloud(self, question: Confirmation) -> None:
+        """Its words were said to their end."""
+        self.put(question, aloud=True)
+
+    def put(self, question: Confirmation, *, aloud: bool) -> None:
+        """The user has got its words, to their end: aloud, or as a reply's text."""
+        asked = self._asked.get(question.confirmation_id)
+        if asked is None:
+            return  # it is over
+        if aloud:
+            asked.aloud = next(self._order)
+        else:
+            asked.told = next(self._order)
 
     def over(self, question: Confirmation) -> None:
         """It was settled, has expired, or was withdrawn."""
@@ -51,12 +52,18 @@ class OpenQuestions:
     def meant(self, own: Confirmation | None, *, by_voice: bool) -> tuple[Confirmation, ...]:
         """What words may answer that name no question: one, or several if it cannot be told which. `own`: that of their channel.
 
-        Who speaks answers what was asked aloud last. Who types may see all of them, so only the newest can be meant, if it was in words.
+        Who speaks answers what was asked aloud last, or in text where nothing is asked aloud. Who types may see all of them, so only the
+        newest can be meant, if it was in words.
         """
         asked = list(self._asked.values())
-        last = max(asked, key=lambda one: one.aloud if by_voice else one.newest, default=None)
-        if last is not None and (last.aloud or (last.told and not by_voice)):
-            return (last.question,)
+        if not by_voice:
+            newest = max(asked, key=lambda one: max(one.shown, one.told, one.aloud), default=None)
+            if newest is not None and (newest.told or newest.aloud):
+                return (newest.question,)
+        elif heard := [one for one in asked if one.aloud]:
+            return (max(heard, key=lambda one: one.aloud).question,)
         if own is not None and own.confirmation_id in self._asked:
             return (own,)
+        if told := [one for one in asked if one.told and by_voice]:
+            return (max(told, key=lambda one: one.told).question,)
         return tuple(one.question for one in asked)

@@ -334,7 +334,7 @@ class RedisState:
             return
         kind, news = told["kind"], told["news"]
         if kind == "revoked":
-            self.learn_revoked(**news)
+            self.learn_revoked(news["token_id"], news["until"])
         else:
             self._local.tell(kind, news)
 

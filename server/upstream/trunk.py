@@ -46,7 +46,10 @@ TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
 NEXT_INSTANCE_S: Final = 30.0  # after this long, look whether the service has got another process
 SOON_S: Final = 0.05  # after a trunk was opened, look whether it is ready
-GREETING_S: Final = 5.0  # a process that has not greeted by then is given up for now: another one may
+GREETING_S: Final = (
+    5.0  # a process that has not greeted by then is given up for now: another one may. The next has twice as long
+)
+MOST_GREETING_S = 60.0
 MOST_TRUNKS: Final = 64  # of one service, in case it names itself anew each time
 
 
@@ -165,9 +168,9 @@ class Trunk:
             self._call.cancel()
         return self._hung is not None
 
-    def give_up_if_silent(self) -> None:
+    def give_up_if_silent(self, patience_s: float) -> None:
         """End the call if the greeting has not come in time."""
-        if self._call is not None and asyncio.get_running_loop().time() - self.heard_at >= GREETING_S:
+        if self._call is not None and asyncio.get_running_loop().time() - self.heard_at >= patience_s:
             self.given_up = True
             self._call.cancel()
 
@@ -307,6 +310,7 @@ class Trunks(Generic[TrunkT]):
         self._trunks: list[TrunkT] = []
         self._try_at = 0.0
         self._gave_up = False  # on the newest trunk that ended
+        self._n_given_up = 0  # since one was ready
         self.enabled = True
 
     def usable(self) -> list[TrunkT]:
@@ -336,14 +340,16 @@ class Trunks(Generic[TrunkT]):
         self._trunks = [trunk for trunk in self._trunks if not trunk.over]
         if lost:
             self._gave_up = lost[-1].given_up
+            self._n_given_up += self._gave_up
             self._try_at = now + (TRY_AGAIN_S if all(trunk.offered for trunk in lost) else NOT_OFFERED_S)
         elif waiting := [trunk for trunk in self._trunks if not (trunk.ready or trunk.retired)]:
             self._try_at = now + SOON_S
             for trunk in waiting:  # a process that does not greet must not hide the others
-                trunk.give_up_if_silent()
+                trunk.give_up_if_silent(min(GREETING_S * 2**self._n_given_up, MOST_GREETING_S))
         elif self._retire_twins() or len(self._trunks) >= MOST_TRUNKS:
             self._try_at = now + NEXT_INSTANCE_S
         else:
+            self._n_given_up = self._n_given_up if self.unanswered else 0
             self._trunks.append(self._build(self.open))
             self._try_at = now + SOON_S
 

@@ -35,21 +35,23 @@ async def settle(setup: LaneSetup, question: Confirmation, *, approve: bool, by_
 
 
 class Asker:
-    """`say` speaks a sentence to its end or until it is interrupted; `hush` silences it; `on_open` gets the open question, or None.
+    """`say` speaks a sentence to its end or until it is interrupted, and returns whether it came to its end; `hush` silences it.
 
+    `on_open` gets the open question, or None, `on_said` the question whose words were said to their end.
     An answer may come by another way while the question is still being spoken, which is then silenced at once, or while it still
     waits for others to be answered, and is then not asked.
     """
 
     def __init__(
         self,
-        say: Callable[[str], Coroutine[None, None, None]],
+        say: Callable[[str], Coroutine[None, None, bool]],
         hush: Callable[[], None],
         on_open: Callable[[Confirmation | None], None],
+        on_said: Callable[[Confirmation], None],
     ) -> None:
         self._say = say
         self._hush = hush
-        self._on_open = on_open
+        self._on_open, self._on_said = on_open, on_said
         self._one_at_a_time = asyncio.Lock()
         self._again = asyncio.Event()
         self._words = ""  # to be said instead of the mere question
@@ -84,12 +86,14 @@ class Asker:
             self._asked = question
             self._on_open(question)
             try:
-                await self._put(sentence, group, deciding)
+                await self._put(question, sentence, group, deciding)
             finally:
                 self._asked = None
                 self._on_open(None)
 
-    async def _put(self, sentence: str, group: asyncio.TaskGroup, deciding: asyncio.Task[bool | None]) -> None:
+    async def _put(
+        self, question: Confirmation, sentence: str, group: asyncio.TaskGroup, deciding: asyncio.Task[bool | None]
+    ) -> None:
         reminded = False
         words = sentence
         while not deciding.done():
@@ -100,6 +104,8 @@ class Asker:
                 self._hush()
                 saying.cancel()  # it may not have started to play
             await asyncio.wait([saying])
+            if not saying.cancelled() and saying.result():
+                self._on_said(question)
             asked_again = group.create_task(self._again.wait(), name="asked again")
             await asyncio.wait(
                 [deciding, asked_again],

@@ -24,7 +24,7 @@ class Company:
         clock: Callable[[], float],
         played_since: Callable[[float], bool],
         may_speak: Callable[[], bool],
-        say: Callable[[], Coroutine[None, None, None]],
+        say: Callable[[], Coroutine[None, None, object]],
     ) -> None:
         self._clock = clock
         self._played_since = played_since

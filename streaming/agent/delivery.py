@@ -131,7 +131,6 @@ class Delivery:
     async def speak(self) -> None:
         """Speak the reply; after a sound without words, continue with the rest of it."""
         if not self._format.audio:
-            self._setup.questions.say(self.reply, aloud=False)
             return
         if self._paused_ms is not None and not self.spoken:
             self._tell(TurnContinued(self._turn_id, self._paused_ms))
@@ -160,7 +159,6 @@ class Delivery:
             utterance = await self._play(self.reply[len(self.said) :], self._config, growing=self._growing)
             if not utterance.stopped:
                 self.said += utterance.text
-                self._setup.questions.say(utterance.text, aloud=True)
                 break
             self.said += utterance.heard
             if await self._words_follow():
@@ -184,25 +182,25 @@ class Delivery:
                 self._pause = None
                 return False
 
-    async def say_aside(self, words: str) -> None:
-        """Speak something besides the reply. After a sound without words, repeat it from its beginning."""
+    async def say_aside(self, words: str) -> bool:
+        """Speak something besides the reply. After a sound without words, repeat it from its beginning. True: it was said to its end."""
         if not self._format.audio:
-            return
+            return False
         self._rest()  # otherwise it would have to wait until the reply is complete
         try:
-            await self._say_aside(words, self._config)
+            return await self._say_aside(words, self._config)
         except ServiceError as broken:
             self._trouble(broken)  # the client has the sentence as text
             await self._apologise(broken)
+            return False
 
-    async def _say_aside(self, words: str, config: SynthesisConfig) -> None:
+    async def _say_aside(self, words: str, config: SynthesisConfig) -> bool:
         async with self._one_at_a_time:
             self.aside = words
             try:
                 while (utterance := await self._play(words, config)).stopped and not await self._words_follow():
                     self._tell(TurnContinued(self._turn_id, utterance.played_ms))
-                if not utterance.stopped:
-                    self._setup.questions.say(words, aloud=True)
+                return not utterance.stopped
             finally:
                 self.aside, self._pause = "", None
 

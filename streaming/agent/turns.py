@@ -72,9 +72,7 @@ class Turn:
         self._span = setup.provided.tracer.span("turn", setup.context.traceparent)
         self._context = replace(setup.context, request_id=turn_id, traceparent=self._span.traceparent)
         self._services = setup.provided.services
-        self._text = text
-        self._format = reply
-        self._stopwatch = stopwatch
+        self._text, self._format, self._stopwatch = text, reply, stopwatch
         self._delivery = Delivery(
             setup,
             self._context,
@@ -88,7 +86,7 @@ class Turn:
             floor,
         )
         self._on_question = on_question
-        self._asker = Asker(self._delivery.say_aside, self._delivery.hush, self._asks)
+        self._asker = Asker(self._delivery.say_aside, self._delivery.hush, self._asks, setup.questions.asked_aloud)
         self._company = Company(
             setup.listening_clock,
             setup.sounding.played_since,
@@ -96,12 +94,13 @@ class Turn:
             lambda: self._delivery.say_aside(still_working(self._progress)),
         )
         self._progress = ""  # the steps' newest progress message
-        self._steps_running = False
-        self._status = "ok"
+        self._steps_running, self._status = False, "ok"
         self._open_plan: Plan | None = None  # set if a language model speaks and acts
         self._thinking: Thinking | None = None
-        self._must_report = False  # True if its steps change something that the user must be told of
-        self._gives_way = False  # True if other words want an answer
+        self._must_report = self._gives_way = False  # its steps change what the user must be told of; other words want an answer
+        self.beside: Confirmation | None = (
+            None  # the question of another turn or channel that the reply may put in words
+        )
         self.beside_question: str | None = None  # one that waits meanwhile; empty if it is asked again anyway
         self._cut_off = False  # True if another replica was in the middle of a language model's reply
 
@@ -351,7 +350,13 @@ class Turn:
     async def _deliver(self, reply: str) -> str:
         """Give the answer; returns the part of it that was heard."""
         self._stopwatch.mark("reply")
-        return await self._delivery.give(reply)
+        heard = await self._delivery.give(reply)
+        self._note_question(heard, aloud=self._format.audio)
+        return heard
+
+    def _note_question(self, heard: str, *, aloud: bool) -> None:
+        if self.beside is not None and self.beside.sentence in heard:
+            self._setup.questions.put(self.beside, aloud=aloud)
 
     async def acknowledge(self, intent: Intent, words: str, *, aloud: bool = False) -> None:
         """Called instead of `run`, for words about a question that waits elsewhere, where the reply is given."""
@@ -361,7 +366,7 @@ class Turn:
                 await self._deliver(words)
             else:
                 self._tell(TurnReply(self.turn_id, words))
-                self._setup.questions.say(words, aloud=False)
+                self._note_question(words, aloud=False)
         finally:
             self._finish()
 

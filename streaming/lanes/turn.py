@@ -112,7 +112,9 @@ class TurnLane(Lane):
             intent = await self._recognised(heard)
             told = await self._answered(heard, intent) if intent is not None and not self._turn_begun else None
             if intent is not None and told is not None:
-                await self._new_turn(uuid.uuid4().hex, text, heard.stopwatch).acknowledge(intent, told or "All right.")
+                turn = self._new_turn(uuid.uuid4().hex, text, heard.stopwatch)
+                turn.beside = next(iter(self._asked), None)
+                await turn.acknowledge(intent, told or "All right.")
                 return
         if not self._turn_begun:
             await self._take_turn(heard, intent)
@@ -313,7 +315,8 @@ class TurnLane(Lane):
     async def _take_turn(self, heard: Heard, intent: Intent | None, told: str | None = None) -> None:
         turn = self._new_turn(uuid.uuid4().hex, heard.text, heard.stopwatch)
         if asked := self._asked:
-            turn.beside_question = "" if asked[0] == self._stage.question else asked[0].sentence
+            turn.beside, own = asked[0], asked[0] == self._stage.question
+            turn.beside_question = "" if own else asked[0].sentence
         if heard in self._waiting:
             self._waiting.remove(heard)
         if intent is not None and told is not None:

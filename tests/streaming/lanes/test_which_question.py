@@ -170,18 +170,19 @@ def test_what_speech_and_typed_words_may_mean() -> None:
     assert meant() == (["shown"], ["shown"])
     questions.show(spoken)
     assert meant() == (["shown", "spoken"], ["shown", "spoken"]), "it is not spoken yet"
-    questions.say("I am still waiting. spoken?", aloud=True)
+    questions.asked_aloud(spoken)
     assert meant(shown) == (["spoken"], ["spoken"]), "the newest, and the user was asked it"
     questions.show(later)
     assert meant() == (["spoken"], ["shown", "spoken", "later"])
     assert meant(later) == (["spoken"], ["later"]), "of their own channel"
-    questions.say("There is more than one question. shown?", aloud=False)
+    questions.put(shown, aloud=False)
     assert meant() == (["spoken"], ["shown"]), "who speaks may not see it"
     questions.over(spoken)
-    assert meant() == (["shown", "later"], ["shown"])
-    assert meant(spoken) == (["shown", "later"], ["shown"]), "it is over"
-    questions.say("shown? And later?", aloud=True)
-    assert meant() == (["later"], ["later"])
+    assert meant() == (["shown"], ["shown"]), "but nothing was asked aloud any more"
+    assert meant(later) == (["later"], ["shown"])
+    questions.put(later, aloud=True)
+    questions.put(spoken, aloud=True)
+    assert meant() == (["later"], ["later"]), "it is over"
 
 
 def test_why_is_answered_about_the_question_that_was_asked_last_and_the_yes_is_for_it() -> None:
@@ -267,5 +268,25 @@ def test_an_answer_that_cannot_be_settled_now_ends_no_channel() -> None:
             it.microphone.say("yes")
             await it.until(TaskEnded)
         assert made(world) == ["one"]
+
+    virtual_time.run(body())
+
+
+def test_a_question_whose_words_are_in_another_ones_was_not_asked_by_it() -> None:
+    async def body() -> None:
+        longer = Step("s1", "os", "note", {"args": ["x"]}, (), "Note this: Shall I create the folder silent? And x")
+        world, beside = folders(go=plan(longer)), RecordingOutlet()
+        world.verdicts["note"] = world.verdicts["mkdir"]
+        async with talk(world) as it, asyncio.TaskGroup() as group:
+            group.create_task(TurnLane(frame_for(world, beside), None, ReplyFormat(), "go").run())
+            await until_asked(beside)
+            async with silent_questions(world, "silent"):
+                await asyncio.sleep(15)
+                assert "Shall I create the folder silent?" in world.syntheses[0].texts[0]
+                it.microphone.say("yes")
+                await asyncio.sleep(5)
+                assert made(world) == ["x"]
+                it.microphone.say("no")
+        assert made(world) == ["x"]
 
     virtual_time.run(body())
