@@ -97,11 +97,9 @@ class Turn:
         self._steps_running, self._status = False, "ok"
         self._open_plan: Plan | None = None  # set if a language model speaks and acts
         self._thinking: Thinking | None = None
-        self._must_report = self._gives_way = False  # its steps change what the user must be told of; other words want an answer
-        self.beside: Confirmation | None = (
-            None  # the question of another turn or channel that the reply may put in words
-        )
-        self.beside_question: str | None = None  # one that waits meanwhile; empty if it is asked again anyway
+        self._must_report = self._gives_way = False  # the user must hear what its steps did; other words want an answer
+        self.beside: Confirmation | None = None  # the question that waits meanwhile, which its reply may put in words
+        self.beside_question: str | None = None  # its words; empty if it is asked again anyway
         self._cut_off = False  # True if another replica was in the middle of a language model's reply
 
     # --- on another replica ---
