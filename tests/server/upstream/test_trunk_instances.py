@@ -174,6 +174,29 @@ async def test_a_service_that_never_greets_stays_one_that_has_not_answered(monke
             await asyncio.sleep(0.005)
 
 
+@pytest.mark.plain_python("replaces a constant")
+async def test_a_process_that_greets_late_gets_its_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt waits longer than the one before."""
+    monkeypatch.setattr("server.upstream.trunk.GREETING_S", 0.05)
+    fakes = FakeServices("stt")
+
+    async def greet_late(call: Call) -> None:
+        async def requests() -> AsyncIterator[Any]:
+            while (request := await call.read()) is not None:
+                yield request
+
+        await asyncio.sleep(0.3)
+        await RecognizeManyCall(endless, "late").serve(requests(), call)
+
+    fakes.stt.on("RecognizeMany", greet_late)
+    async with fakes, fakes.upstream() as upstream:
+        client: Any = upstream.services.stt
+        while not client._trunks.usable():
+            client._trunks._try_at = 0.0  # no pause between attempts
+            await asyncio.sleep(0.005)
+        assert opened(fakes.stt) > 1
+
+
 async def test_a_process_has_a_trunk_for_each_of_its_connections() -> None:
     async with (
         process("stt", "one") as one,
