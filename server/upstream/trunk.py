@@ -309,8 +309,7 @@ class Trunks(Generic[TrunkT]):
         self._clock = clock or line.now
         self._trunks: list[TrunkT] = []
         self._try_at = 0.0
-        self._gave_up = False  # on the newest trunk that ended
-        self._n_given_up = 0  # since one was ready
+        self._n_given_up = 0  # the newest trunks that ended, since one was ready
         self.enabled = True
 
     def usable(self) -> list[TrunkT]:
@@ -329,7 +328,7 @@ class Trunks(Generic[TrunkT]):
     def unanswered(self) -> bool:
         """True while the service has neither greeted nor refused a trunk."""
         opened = [trunk for trunk in self._trunks if trunk.given_up or not trunk.over]
-        return (bool(opened) or self._gave_up) and not any(trunk.ready for trunk in opened)
+        return bool(opened or self._n_given_up) and not any(trunk.ready for trunk in opened)
 
     def open(self) -> None:
         """Open a trunk if there is none, or to find another process; wait for a moment if one has just ended."""
@@ -339,8 +338,7 @@ class Trunks(Generic[TrunkT]):
         lost = [trunk for trunk in self._trunks if trunk.over and not trunk.retired]
         self._trunks = [trunk for trunk in self._trunks if not trunk.over]
         if lost:
-            self._gave_up = lost[-1].given_up
-            self._n_given_up += self._gave_up
+            self._n_given_up = self._n_given_up + 1 if lost[-1].given_up else 0
             self._try_at = now + (TRY_AGAIN_S if all(trunk.offered for trunk in lost) else NOT_OFFERED_S)
         elif waiting := [trunk for trunk in self._trunks if not (trunk.ready or trunk.retired)]:
             self._try_at = now + SOON_S
