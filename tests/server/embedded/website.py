@@ -31,13 +31,14 @@ for (let i = 0; i < d.data.length; i++) d.data[i] = i % 4 == 3 ? 255 : Math.rand
 
 
 class Site:
-    """What a test looks at: addresses asked for, cookies sent, and the requests that hang."""
+    """What a test looks at: addresses asked for, cookies sent, and the requests that hang; those of `gate` until it opens."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.asked: list[str] = []
         self.hanging = 0
         self.changed = asyncio.Event()
+        self.gate = asyncio.Event()
 
     async def hangs(self, count: int) -> None:
         while self.hanging != count:
@@ -77,6 +78,9 @@ class Served(tornado.web.RequestHandler):
                 self.finish(self.get_argument("html"))
             case "redirect":
                 self.redirect(self.get_argument("to"))
+            case "gate":
+                await self.site.gate.wait()
+                self.finish("open")
             case "hang":
                 await self.hang()
             case _:

@@ -15,6 +15,7 @@ from server.embedded.browser.pages import Chromium, find_chromium
 from server.embedded.browser.pipe import Messages, too_large
 from server.embedded.browser.service import CRASHED, ENDED
 from server.embedded.service import MissingPartError
+from tests.server.embedded.executing import request
 from tests.server.embedded.website import surfing
 
 
@@ -99,7 +100,7 @@ function grow() {
   for (let at = 0; at < more.length; at += 4096) more[at] = at | 1;
   held.push(more);
 }
-setInterval(grow, 10);
+fetch('/gate').then(() => setInterval(grow, 10));
 </script>"""
 
 
@@ -108,10 +109,14 @@ async def test_a_page_that_takes_too_much_memory_is_ended(tmp_path: Path, monkey
     async with surfing(tmp_path) as surfer:
         await surfer.open("form", session="another")
         await surfer.open(f"page?html={quote(GROWING)}")
-        run = await surfer.do("wait", {"selector": "#never"})
-        assert (run.status, run.message) == ("failed", ENDED)
+        async for event in surfer.stub.Execute(request("wait", {"selector": "#never"})):
+            if event.progress.message == "the browser is ready":
+                surfer.site.gate.set()
+        assert (event.result.status, event.result.message) == ("failed", ENDED)
         assert (await surfer.open("form")).values["title"] == "Form"
+        surfer.site.gate.clear()
         await surfer.open(f"page?html={quote(GROWING)}")
+        surfer.site.gate.set()
         chromium = surfer.service._chromium
         assert chromium is not None
         while not chromium._tabs["ann", "s1"].crashed:
