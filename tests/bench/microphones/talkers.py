@@ -148,8 +148,10 @@ class Talker(asyncio.Protocol):
     # --- out ---
 
     def speak(self) -> None:
-        """The next frame is due."""
-        if self._credit_bytes < FRAME_BYTES or self._waiting:
+        """The next frame is due. After the target has closed, frames are lost."""
+        if self.closed.done():
+            self.sent += 1
+        elif self._credit_bytes < FRAME_BYTES or self._waiting:
             self.held += 1
             self._waiting.append(marked(self.number, self.sent + len(self._waiting)))
         elif self._transport.get_write_buffer_size():
@@ -168,6 +170,8 @@ class Talker(asyncio.Protocol):
             written = os.write(self._descriptor, data)
         except BlockingIOError:
             written = 0
+        except ConnectionError:  # the target has closed
+            return
         if written < len(data):
             self._transport.write(bytes(data[written:]))
 
@@ -198,7 +202,8 @@ class Talker(asyncio.Protocol):
     def _write(self, opcode: int, payload: bytes) -> None:
         size = len(payload)
         head = bytes((128 | opcode, 128 | size)) if size < 126 else struct.pack("!BBH", 128 | opcode, 254, size)
-        self._transport.write(head + self._mask + unmask(self._mask, payload))
+        if not self._transport.is_closing():
+            self._transport.write(head + self._mask + unmask(self._mask, payload))
 
 
 class DialectTalker(Talker):
