@@ -250,9 +250,8 @@ class Chromium:
             async with asyncio.timeout(LAUNCH_S):
                 if self._playwright is None:
                     # its tasks serve all callers, whoever it is that finds it dead
-                    starting = async_playwright().start()
                     self._playwright = await asyncio.get_running_loop().create_task(
-                        starting, name="start Playwright", context=own_context("browser")
+                        _driver(), name="start Playwright", context=own_context("browser")
                     )
                     await add_engine(self._playwright)
                 browser = await self._playwright.chromium.launch(
@@ -285,6 +284,15 @@ class Chromium:
             with suppress(Exception):
                 async with asyncio.timeout(CLOSE_S):
                     await browser.close()
+
+
+async def _driver() -> Playwright:
+    """A new driver. Its client puts the driver's death into a future that it never reads, of which asyncio would write a traceback."""
+    manager = async_playwright()
+    playwright = await manager.start()
+    death: asyncio.Future[None] = manager._client._transport.on_error_future  # type: ignore[union-attr] # noqa: SLF001
+    death.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return playwright
 
 
 def first_line(error: Exception) -> str:
