@@ -12,6 +12,7 @@ from playwright.async_api import Error as PlaywrightError
 from pydantic import Field, field_validator, model_validator
 
 from server.embedded.addresses import complete_url, read_url
+from server.embedded.browser.leaving import leaving
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     opens_window,
@@ -163,11 +164,16 @@ async def _opened(page: Page, url: str) -> Response | None:
 
 
 async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
-    answer = await _opened(work.page, given.url)
+    try:
+        async with leaving(work.tabs.context, work.page):
+            page, answer = work.page, await _opened(work.page, given.url)
+    except TimeoutError:
+        page = await work.tabs.fresh()
+        answer = await _opened(page, given.url)
     status = answer.status if answer else 0
     await work.task.tell(f"the server answered {status}" if status else "opened", percent=60)
-    await work.page.wait_for_load_state("domcontentloaded")
-    return {**await read_where(work.page), "status": status}
+    await page.wait_for_load_state("domcontentloaded")
+    return {**await read_where(page), "status": status}
 
 
 async def _appeared(locator: Locator) -> Locator:
@@ -239,7 +245,13 @@ async def _screenshot(work: Work, _given: NoParameters) -> dict[str, Any]:
 
 async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:
     if await work.tabs.has_history(work.page):
-        await work.page.go_back(wait_until="domcontentloaded")
+        try:
+            async with leaving(work.tabs.context, work.page):
+                await work.page.go_back(wait_until="commit")
+        except TimeoutError:
+            await work.tabs.fresh()
+            raise FailedError("the page did not let itself be left, and was closed") from None
+        await work.page.wait_for_load_state("domcontentloaded")
         return await read_where(work.page)
     opener = await work.tabs.previous()
     if opener is None:

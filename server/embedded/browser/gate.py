@@ -38,6 +38,7 @@ OK, NOT_ALLOWED, HOST_UNREACHABLE, REFUSED, NO_COMMAND = 0, 2, 4, 5, 7
 MAX_CONNECTIONS = 40  # of a context: Chromium opens 32 through a proxy at once, and WebSockets beside them
 CONNECT_TIMEOUT_S = 10.0
 LINGER_S = 1.0  # for what is still to be sent when one side has left
+UNUSED_S = 15.0  # for the browser to begin; a page can have it keep a hundred connections that it never uses
 STALLED_S = 60.0  # for a server to take something of what a page sends
 ACCEPT_AGAIN_S = 1.0  # after the descriptors have run out
 PIECE_BYTES = 64 * 1024
@@ -64,6 +65,7 @@ class BrowserGate:
         self._names = names
         self._places = asyncio.Semaphore(max_connections)
         self._listening: asyncio.Task[None] | None = None
+        self._serving: set[asyncio.Task[None]] = set()
         self._reasons: OrderedDict[str, str] = OrderedDict()
 
     def start(self) -> str:
@@ -76,8 +78,15 @@ class BrowserGate:
         )
         return f"socks5://127.0.0.1:{listener.getsockname()[1]}"
 
+    async def cut(self) -> None:
+        """End the connections of now, once their pages are closed. Chromium keeps unused ones for minutes."""
+        if serving := tuple(self._serving):
+            for one in serving:
+                one.cancel()
+            await asyncio.wait(serving)
+
     async def stop(self) -> None:
-        """Cut all connections."""
+        """End all connections, and take no more."""
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait((self._listening,))
@@ -95,7 +104,12 @@ class BrowserGate:
                     await self._places.acquire()
                     connection = await _accepted(listener)
                     serving = connections.create_task(self._serve(connection), name="browser connection")
-                    serving.add_done_callback(lambda _done: self._places.release())
+                    self._serving.add(serving)
+                    serving.add_done_callback(self._served)
+
+    def _served(self, serving: asyncio.Task[None]) -> None:
+        self._serving.discard(serving)
+        self._places.release()
 
     async def _serve(self, connection: socket.socket) -> None:
         """Serve one connection of the browser."""
@@ -128,6 +142,8 @@ class BrowserGate:
             writer.write(bytes((VERSION, OK, 0)) + _NOWHERE)
             async with asyncio.TaskGroup() as group:
                 back = group.create_task(_pump(there_reader, writer), name=f"from {host}")
+                async with asyncio.timeout(UNUSED_S):
+                    there_writer.write(await reader.read(PIECE_BYTES))
                 await _pump(reader, there_writer, stalled_s=STALLED_S)
                 # The browser has left. The server has so long to do the same; it may keep its end open for ever.
                 await asyncio.wait((back,), timeout=LINGER_S)

@@ -22,6 +22,7 @@ from server.embedded.browser.actions import (
 from server.embedded.browser.pages import Chromium, find_chromium, first_line
 from server.embedded.browser.pipe import MAX_PROCESS_BYTES
 from server.embedded.browser.reading import read_where
+from server.embedded.browser.tabs import MAX_TABS
 from server.embedded.executor import Action, ExecutorService, Parameters, Task, TaskOutcome
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ NO = frozenset({"0", "false", "no", "off"})
 _TOO_LARGE = f"took more than {MAX_PROCESS_BYTES // 1024**2} MiB of memory"
 CRASHED = f"the page has ended: it crashed, or {_TOO_LARGE}"
 ENDED = f"the browser ended, or its page crashed or {_TOO_LARGE}; the next task starts it again"
+CROWDED = f"the page was closed, because more than {MAX_TABS} windows were open"
 WHERE_TIMEOUT_S = 1.0  # for the title of a page that has just failed
 
 
@@ -92,6 +94,7 @@ class BrowserService(ExecutorService):
     async def _attempt(self, tabs: Tabs, name: str, parameters: Parameters, task: Task) -> TaskOutcome:
         tabs.dialogs.clear()
         crashed, tabs.crashed = tabs.crashed, False
+        tabs.crowded = False
         try:
             page = await tabs.page()
             if name not in WITHOUT_PAGE and (page.url.startswith(ERROR_PAGE) or await tabs.is_blank(page)):
@@ -117,7 +120,7 @@ def wants_sandbox(config: EmbeddedConfig) -> bool:
 def _words(tabs: Tabs, error: PlaywrightError, parameters: Parameters) -> str:
     """Why it failed, from the best source: the gate, Chromium's error, or Playwright's."""
     if "has been closed" in str(error) or "crashed" in str(error):
-        return ENDED
+        return CROWDED if tabs.crowded and not tabs.crashed else ENDED
     reason = ""
     if isinstance(parameters, NavigateParameters) and "net::ERR_SOCKS" in str(error):
         reason = tabs.gate.reason(read_url(parameters.url).host)

@@ -35,8 +35,10 @@ class Tabs:
         self.dialogs: list[str] = []  # texts of alerts since the last task
         self.opened = asyncio.Event()  # a page was opened since this was last cleared
         self.crashed = False  # a page has, since the last task began
+        self.crowded = False  # a page was closed for the sake of newer ones, since this was last cleared
         self._pages: list[Page] = []
         context.on("page", self._opened)
+        context.on("page", self._keep_few)
         context.on("dialog", self._answer)
 
     def _opened(self, page: Page) -> None:
@@ -62,10 +64,14 @@ class Tabs:
             self.dialogs.append(dialog.message[:MAX_DIALOG_CHARS])
             await dialog.dismiss()
 
+    async def _keep_few(self, _opened: Page) -> None:
+        """Close the oldest page as soon as there are too many: a page opens thousands in a task's time."""
+        while len(self._pages) > MAX_TABS:
+            self.crowded = True
+            await _closed(self._pages.pop(0))
+
     async def page(self) -> Page:
         """The newest open page, or a new one."""
-        while len(self._pages) > MAX_TABS:
-            await self._pages[0].close()
         return self._pages[-1] if self._pages else await self.context.new_page()
 
     async def is_blank(self, page: Page) -> bool:
@@ -87,19 +93,28 @@ class Tabs:
         await self._pages[-1].close()
         return await self.page()
 
+    async def fresh(self) -> Page:
+        """A new page in place of all others, which end with their connections."""
+        old, self._pages = self._pages, []
+        await asyncio.gather(*map(_closed, old))
+        await self.gate.cut()
+        return await self.context.new_page()
+
     async def stop_loading(self) -> None:
         """Stop all activity of a cancelled task; a page that does not stop is closed."""
-        for page in list(self._pages):
-            try:
-                async with asyncio.timeout(STOP_LOADING_S):
-                    session = await self.context.new_cdp_session(page)
-                    await session.send("Page.stopLoading")
-                    await session.detach()
-            except (PlaywrightError, TimeoutError):
-                self._gone(page)
-                with suppress(PlaywrightError, TimeoutError):
-                    async with asyncio.timeout(STOP_LOADING_S):
-                        await page.close()
+        await asyncio.gather(*map(self._stop, self._pages))
+        if not self._pages:
+            await self.gate.cut()
+
+    async def _stop(self, page: Page) -> None:
+        try:
+            async with asyncio.timeout(STOP_LOADING_S):
+                session = await self.context.new_cdp_session(page)
+                await session.send("Page.stopLoading")
+                await session.detach()
+        except (PlaywrightError, TimeoutError):
+            self._gone(page)
+            await _closed(page)
 
     async def close(self) -> None:
         """Close the context with all pages and connections; if the browser is gone, the pages are closed already."""
@@ -109,3 +124,10 @@ class Tabs:
                     await self.context.close()
         finally:
             await self.gate.stop()
+
+
+async def _closed(page: Page) -> None:
+    """Close a page; Chromium gives it half a second to end by itself."""
+    with suppress(PlaywrightError, TimeoutError):
+        async with asyncio.timeout(CLOSE_S):
+            await page.close()

@@ -201,6 +201,33 @@ async def test_a_server_that_takes_nothing_keeps_no_place(monkeypatch: pytest.Mo
                 writer.transport.abort()
 
 
+async def test_a_connection_that_is_not_used_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that opened WebSockets in numbers left these behind, and they took every place of the next page."""
+    monkeypatch.setattr(browser_gate, "UNUSED_S", 0.01)
+    with silent() as to:
+        async with gate(max_connections=1) as (_, port):
+            for _ in range(3):
+                reply, reader, writer = await ask(port, "127.0.0.1", to)
+                assert reply == OK
+                assert await reader.read() == b""
+                writer.close()
+
+
+async def test_a_gate_that_was_cut_takes_new_connections() -> None:
+    with silent() as to:
+        async with gate(max_connections=2) as (one, port):
+            opened = [await ask(port, "127.0.0.1", to) for _ in range(2)]
+            before = descriptors()
+            await one.cut()
+            for _, reader, writer in opened:
+                assert await reader.read() == b""
+                writer.transport.abort()
+            assert descriptors() <= before - 4
+            reply, _, writer = await ask(port, "127.0.0.1", to)
+            assert reply == OK
+            writer.transport.abort()
+
+
 async def test_a_session_has_so_many_connections_and_more_wait() -> None:
     loop = asyncio.get_running_loop()
     with silent() as to:

@@ -1,0 +1,93 @@
+"""No page keeps its tab: another one takes its place, whatever the page does against that.
+
+A page that is left runs its handlers of `beforeunload`, and those of `pagehide` when the other one's answer is there. It may also
+hold every connection that the other one's request needs. So a page gets a few seconds for each of these, and is closed if that is
+not enough. The time in which the request is at its server does not count: a slow server is no fault of the page that is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from playwright.async_api import Error as PlaywrightError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from playwright.async_api import BrowserContext, CDPSession, Page
+
+LEAVE_S = 5.0  # a usual page takes some milliseconds
+DETACH_S = 0.5  # a page that is busy does so later
+
+
+class _Departure:
+    """Whose turn it is: the page's, which has a limit, or the server's."""
+
+    def __init__(self, limit: asyncio.Timeout, frame: str) -> None:
+        self._limit = limit
+        self._frame = frame
+        self._request = ""
+        self._begun = 0  # the request and its redirects
+        self._sent: Counter[str] = (
+            Counter()
+        )  # of every request: some are told to be sent before they are told to have begun
+
+    def begun(self, event: dict[str, Any]) -> None:
+        if event.get("type") != "Document" or event.get("frameId") != self._frame:
+            return
+        if self._request != event["requestId"]:
+            self._request, self._begun = event["requestId"], 0
+        self._begun += 1
+        self._turn(of_server=self._sent[self._request] >= self._begun)
+
+    def sent(self, event: dict[str, Any]) -> None:
+        self._sent[event["requestId"]] += 1
+        if event["requestId"] == self._request:
+            self._turn(of_server=self._sent[self._request] >= self._begun)
+
+    def answered(self, event: dict[str, Any]) -> None:
+        if event["requestId"] == self._request:
+            self._turn(of_server=False)
+
+    def _turn(self, *, of_server: bool) -> None:
+        if not self._limit.expired():
+            self._limit.reschedule(None if of_server else asyncio.get_running_loop().time() + LEAVE_S)
+
+
+@asynccontextmanager
+async def leaving(context: BrowserContext, page: Page) -> AsyncIterator[None]:
+    """Watch over the opening of an address in the page's place.
+
+    Raises TimeoutError if the page has held it up for too long, PlaywrightError.
+    """
+    session: CDPSession | None = None
+    limit = asyncio.timeout(LEAVE_S)
+    try:
+        async with limit:
+            session = await context.new_cdp_session(page)
+            target = await session.send("Target.getTargetInfo")
+            departure = _Departure(limit, target["targetInfo"]["targetId"])
+            session.on("Network.requestWillBeSent", departure.begun)
+            session.on("Network.requestWillBeSentExtraInfo", departure.sent)
+            session.on("Network.responseReceived", departure.answered)
+            # Not awaited: the browser reports from now on, but a busy page does not answer.
+            enabling = asyncio.get_running_loop().create_task(
+                _sent(session, "Network.enable"), name="watch a page leave"
+            )
+            try:
+                yield
+            finally:
+                enabling.cancel()
+    finally:
+        if session is not None and not limit.expired():  # otherwise it ends with the page
+            with suppress(PlaywrightError, TimeoutError):
+                async with asyncio.timeout(DETACH_S):
+                    await session.detach()
+
+
+async def _sent(session: CDPSession, method: str) -> None:
+    with suppress(PlaywrightError):  # the page has ended
+        await session.send(method)

@@ -1,0 +1,113 @@
+"""Pages that do not want to be left, and pages that open too many others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from server.embedded.browser import leaving
+from server.embedded.browser.service import CROWDED
+from server.embedded.browser.tabs import MAX_TABS
+from tests.server.embedded.website import surfing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from server.embedded.browser.tabs import Tabs
+    from tests.server.embedded.website import Surfer
+
+HOLDING = {
+    "busy": "fetch('/gate').then(() => { for (;;); })",
+    "before": "onbeforeunload = () => { for (;;); }",
+    "after": "onpagehide = () => { for (;;); }",
+    "asking": "onbeforeunload = onunload = () => { for (;;) alert('stay'); }",
+    "connections": "for (let i = 0; i < 100; i++) fetch('/hang?' + i).catch(() => 0)",
+}
+
+
+def page(script: str) -> str:
+    return f"page?html={quote(f'<title>Hostile</title><script>{script}</script>')}"
+
+
+def tabs_of(surfer: Surfer) -> Tabs:
+    assert surfer.service._chromium is not None
+    return surfer.service._chromium._tabs["ann", "s1"]
+
+
+@pytest.mark.parametrize("how", HOLDING)
+async def test_a_page_that_does_not_let_itself_be_left_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Each held its session for as long as a task may take."""
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(page(HOLDING[how]))
+        if how == "connections":
+            await surfer.site.hangs(6)  # as many as Chromium opens to a site
+        surfer.site.gate.set()
+        monkeypatch.setattr(leaving, "LEAVE_S", 0.5)
+        assert (await surfer.open("form")).values["title"] == "Form"
+        assert (await surfer.do("extract_text", {"selector": "h1"})).values["text"] == "Hello"
+
+
+async def test_a_page_that_holds_up_the_way_back_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form")
+        await surfer.open(page(HOLDING["before"]))
+        with monkeypatch.context() as patch:
+            patch.setattr(leaving, "LEAVE_S", 0.5)
+            run = await surfer.do("back")
+        assert (run.status, run.message) == ("failed", "the page did not let itself be left, and was closed")
+        assert (await surfer.do("extract_text")).message == "no page is open"
+        assert (await surfer.open("form")).values["title"] == "Form"
+
+
+async def test_the_time_in_which_the_server_thinks_is_no_fault_of_the_page() -> None:
+    def event(request: str, kind: str = "Document", frame: str = "main") -> dict[str, str]:
+        return {"requestId": request, "type": kind, "frameId": frame}
+
+    async with asyncio.timeout(60) as limit:
+        departure = leaving._Departure(limit, "main")
+        departure.begun(event("of the page", kind="Fetch"))
+        departure.begun(event("of a frame", frame="inner"))
+        departure.sent(event("of the page"))
+        departure.sent(event("of a frame"))
+        assert limit.when() is not None
+        departure.begun(event("one"))
+        assert limit.when() is not None
+        departure.sent(event("one"))
+        assert limit.when() is None
+        departure.sent(event("one"))  # a redirect, which is told to be sent before it is told to have begun
+        departure.begun(event("one"))
+        assert limit.when() is None
+        departure.begun(event("one"))
+        assert limit.when() is not None
+        departure.sent(event("one"))
+        departure.answered(event("of the page"))
+        assert limit.when() is None
+        departure.answered(event("one"))
+        assert limit.when() is not None
+
+
+async def test_a_slow_server_is_asked_once_and_the_way_back_stays(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form")
+        opening = asyncio.get_running_loop().create_task(surfer.open("gate"), name="slow")
+        while "gate" not in surfer.site.asked:
+            await surfer.do("wait", {"ms": 10}, session="other")
+        surfer.site.gate.set()
+        assert (await opening).values["status"] == 200
+        assert surfer.site.asked.count("gate") == 1
+        assert (await surfer.do("back")).values["title"] == "Form"
+
+
+async def test_windows_that_a_page_opens_in_numbers_are_closed_at_once(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        storm = page("for (let i = 0; i < 30; i++) open('/second?' + i)")
+        run = await surfer.do("navigate", {"url": f"{surfer.site.url}/{storm}"})
+        assert (run.status, run.message) in {("ok", ""), ("failed", CROWDED)}  # the page may be there before they are
+        while len(tabs_of(surfer).context.pages) > MAX_TABS:
+            await asyncio.sleep(0.01)
+        assert (await surfer.open("form")).values["title"] == "Form"
