@@ -23,8 +23,8 @@ from server import hot_path
 from server.children import redis_binary
 from server.cli.environment import laptop_defaults, mistyped_names
 from server.config import ConfigError, Settings, load_settings
-from server.embedded.browser.pages import INSTALL as INSTALL_CHROMIUM
-from server.embedded.browser.pages import find_chromium
+from server.embedded.browser.launching import INSTALL as INSTALL_CHROMIUM
+from server.embedded.browser.launching import find_chromium
 from server.embedded.service import MissingPartError
 from server.identity.development_key import has_own_key, key_file
 from server.identity.users import UsersError, read

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from server.embedded.browser.pages import find_chromium
+from server.embedded.browser.launching import find_chromium
 from streaming.client.gateway import GatewayClient
 from tests.chaos.topology import ServiceProcess
 from tests.conftest import RedisServer

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright, expect
 
-from server.embedded.browser.pages import find_chromium
+from server.embedded.browser.launching import find_chromium
 from tests.support.gateway import AUDIO
 
 if TYPE_CHECKING:

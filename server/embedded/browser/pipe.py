@@ -4,8 +4,9 @@ A page decides how long many messages are: what it writes to the console, throws
 one whole, takes seconds for it, and dies of 512 MB; then the pages of everybody end. Chromium writes to descriptor 4, one JSON
 object after another, each with a zero byte behind it. Commands go to it by descriptor 3, untouched.
 
-Nothing in Chromium bounds the memory of a page (its limit for scripts leaves out buffers, and each worker has its own). So the
-processes of pages are watched here, and one that has too much is killed, which ends its page. That needs Linux's /proc.
+Nothing in Chromium bounds the memory of a page (its limit for scripts leaves out buffers, and each worker has its own). So its
+processes are watched here, and one that has too much is killed, which ends its page. Each user has a browser, so that what is below
+one of these programs belongs to one user, and all of them stand below one driver. That needs Linux's /proc.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 LOG, COMMANDS, EVENTS = 2, 3, 4  # descriptors of Chromium's --remote-debugging-pipe
 PIECE_BYTES = 1024 * 1024
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # a picture of noise is half of that
 TAIL_BYTES = 200
 MAX_PROCESS_BYTES = 1024 * 1024 * 1024  # of a page, or of those that share a process; usual ones have 50 to 300 MB
-MAX_ALL_BYTES = 2 * MAX_PROCESS_BYTES  # of the processes of all pages
+MAX_ALL_BYTES = 2 * MAX_PROCESS_BYTES  # of all processes of all users; a browser has some 60 MB beside its pages
+MOST_USERS = 8  # as many as there are contexts
 WATCH_S = 0.25  # a page can take some gigabytes a second
 _ID = re.compile(rb'\{"id":(\d+),')
 _SESSION = re.compile(rb',"sessionId":"(\w+)"\}\Z')
@@ -88,43 +90,59 @@ def write_launcher(directory: Path, executable: str) -> Path:
     return launcher
 
 
+def _children(process: int) -> list[int]:
+    """Empty if the process has ended."""
+    try:
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_bytes().split()]
+    except OSError:
+        return []
+
+
 def _below(process: int) -> Iterator[int]:
     """The processes below this one. Some end while we look."""
-    with suppress(OSError):
-        for child in map(int, Path(f"/proc/{process}/task/{process}/children").read_bytes().split()):
-            yield child
-            yield from _below(child)
+    for child in _children(process):
+        yield child
+        yield from _below(child)
 
 
 def _own_bytes(process: int) -> int:
-    """The memory that a process shares with no file; 0 if it is none of Chromium's for pages, or has ended."""
+    """The memory that a process shares with no file; 0 if it has ended."""
     try:
-        if b"--type=" not in Path(f"/proc/{process}/cmdline").read_bytes():
-            return 0
         status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
         return 0
     return 1024 * sum(int(kilobytes) for kilobytes in re.findall(r"^Rss(?:Anon|Shmem):\s*(\d+)", status, re.MULTILINE))
 
 
-def too_large(sizes: dict[int, int], most: int, most_of_all: int) -> list[int]:
-    """The processes to end: those above their limit, and then the largest ones until all are within theirs."""
-    ended: list[int] = []
-    left = sum(sizes.values())
-    for process in sorted(sizes, key=lambda each: -sizes[each]):
-        if sizes[process] <= most and left <= most_of_all:
-            break
-        ended.append(process)
-        left -= sizes[process]
+def _sizes(user: int) -> dict[int, int]:
+    return {process: _own_bytes(process) for process in _below(user)}
+
+
+def too_large(users: Mapping[int, Mapping[int, int]], most: int, most_of_all: int) -> list[int]:
+    """The processes to end: those above their limit, and then, until all are within theirs, the largest of the user who has most."""
+    ended = [process for sizes in users.values() for process, size in sizes.items() if size > most]
+    left = [{process: size for process, size in sizes.items() if size <= most} for sizes in users.values()]
+    while sum(sum(sizes.values()) for sizes in left) > most_of_all:
+        sizes = max(left, key=lambda each: sum(each.values()))
+        largest = max(sizes, key=sizes.__getitem__)
+        ended.append(largest)
+        del sizes[largest]
     return ended
 
 
 def watch(browser: int, most: int, most_of_all: int) -> None:
-    """End what takes too much memory, for as long as the browser runs. Not the browser, which has the pages of everybody."""
+    """End what takes too much memory below this program, for as long as the browser runs."""
+    own, driver = os.getpid(), os.getppid()
     while Path(f"/proc/{browser}").exists():
-        for process in too_large({each: _own_bytes(each) for each in _below(browser)}, most, most_of_all):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        users = {own: _sizes(own)}
+        if (
+            sum(users[own].values()) > most_of_all // MOST_USERS
+        ):  # otherwise somebody else has most, if all have too much
+            users = {user: _sizes(user) for user in _children(driver) if user != own} | users
+        for process in too_large(users, most, most_of_all):
+            if process in users[own]:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
         time.sleep(WATCH_S)
 
 

@@ -19,7 +19,8 @@ from server.embedded.browser.actions import (
     Work,
     net_error_words,
 )
-from server.embedded.browser.pages import Chromium, find_chromium, first_line
+from server.embedded.browser.launching import find_chromium, first_line
+from server.embedded.browser.pages import Chromium
 from server.embedded.browser.pipe import MAX_PROCESS_BYTES
 from server.embedded.browser.reading import read_where
 from server.embedded.browser.tabs import MAX_TABS

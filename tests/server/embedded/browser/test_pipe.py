@@ -11,7 +11,8 @@ import psutil  # type: ignore[import-untyped] # the library carries no types
 import pytest
 
 from server.embedded.browser import pipe
-from server.embedded.browser.pages import Chromium, find_chromium
+from server.embedded.browser.launching import find_chromium
+from server.embedded.browser.pages import Chromium
 from server.embedded.browser.pipe import Messages, too_large
 from server.embedded.browser.service import CRASHED, ENDED
 from server.embedded.service import MissingPartError
@@ -126,8 +127,10 @@ async def test_a_page_that_takes_too_much_memory_is_ended(tmp_path: Path, monkey
         assert (await surfer.do("extract_text", session="another")).status == "ok"
 
 
-def test_the_largest_processes_end_until_all_have_room() -> None:
-    assert too_large({1: 10, 2: 90, 3: 40, 4: 30}, 80, 100) == [2]
-    assert too_large({1: 10, 2: 70, 3: 60, 4: 50}, 80, 100) == [2, 3]
-    assert too_large({1: 90, 2: 95}, 80, 1_000) == [2, 1]
-    assert too_large({1: 80, 2: 20}, 80, 100) == []
+def test_the_largest_processes_of_the_user_who_has_most_end_until_all_have_room() -> None:
+    assert too_large({1: {10: 10, 11: 90, 12: 40, 13: 30}}, 80, 100) == [11]
+    assert too_large({1: {10: 10, 11: 70, 12: 60, 13: 50}}, 80, 100) == [11, 12]
+    assert too_large({1: {10: 90}, 2: {20: 95}}, 80, 1_000) == [10, 20]
+    assert too_large({1: {10: 80}, 2: {20: 20}}, 80, 100) == []
+    assert too_large({1: {10: 70}, 2: {20: 30, 21: 40, 22: 35}}, 80, 140) == [21]
+    assert too_large({1: {10: 70}, 2: {20: 30, 21: 40, 22: 35}}, 80, 100) == [21, 10]

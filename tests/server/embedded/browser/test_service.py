@@ -16,9 +16,10 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # th
 from tornado.testing import bind_unused_port
 
 from protos import browser_pb2_grpc
+from server.embedded.browser import launching
 from server.embedded.browser import pages as browser_pages
 from server.embedded.browser.actions import MAX_PNG_BYTES
-from server.embedded.browser.pages import find_chromium
+from server.embedded.browser.launching import find_chromium
 from server.embedded.browser.service import ENDED, BrowserService, wants_sandbox
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT
 from server.embedded.service import MissingPartError
@@ -407,7 +408,7 @@ async def test_a_browser_that_is_not_there_or_does_not_start_says_so(
     with pytest.raises(MissingPartError, match="Chromium does not start: "):
         await BrowserService(config(tmp_path, CHROMIUM_PATH=str(broken))).start()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    monkeypatch.setattr(browser_pages, "PLACES", ())
+    monkeypatch.setattr(launching, "PLACES", ())
     with pytest.raises(MissingPartError, match=r"Chromium was not found: .*install"):
         find_chromium("")
 

@@ -1,0 +1,193 @@
+"""Chromium is found here, started for a user, watched, and ended. All browsers have one driver (Playwright's Node.js process)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import async_playwright
+
+from server.embedded.browser.pipe import write_launcher
+from server.embedded.browser.reading import add_engine
+from server.embedded.callers import own_context
+from server.embedded.service import MissingPartError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.async_api import Browser, CDPSession, Playwright
+
+# The headless shell comes first: it draws the same pages with less CPU and memory than a whole browser without a window.
+NAMES = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "microsoft-edge",
+    "brave-browser",
+)
+PLACES = (
+    "/snap/bin/chromium",
+    "/usr/lib/chromium/chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
+    "C:/Program Files/Google/Chrome/Application/chrome.exe",
+    "C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe",
+)
+INSTALL = {
+    "darwin": "brew install --cask chromium",
+    "win32": "winget install Google.Chrome",
+}.get(sys.platform, "apt-get install chromium")
+
+# The browser connects only to the pages it is sent to, and only through the gate.
+FLAGS = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--disable-quic",
+    "--disable-sync",
+    "--dns-prefetch-disable",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # names are resolved by the gate; nothing bypasses it
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--metrics-recording-only",
+    "--no-first-run",
+    "--no-pings",
+)
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "USERPROFILE", "SYSTEMROOT", "LOCALAPPDATA")
+
+NOWHERE = "socks5://127.0.0.1:1"  # for what belongs to no context; nothing does
+
+CLOSE_S = 5.0  # for closing to complete
+PULSE_S = 5.0  # a browser that does not report its version within this time counts as dead
+LAUNCH_S = 30.0
+
+
+def find_chromium(configured: str) -> str:
+    """The configured Chromium, else one on PATH or in a usual place. Raises MissingPartError."""
+    if configured:
+        found = shutil.which(configured)
+        if found is None:
+            raise MissingPartError(f"CHROMIUM_PATH: {configured} is not a program")
+        return found
+    for candidate in (*NAMES, *PLACES):
+        found = shutil.which(candidate)
+        if found is not None:
+            return found
+    raise MissingPartError(f"Chromium was not found: {INSTALL}, or name it by CHROMIUM_PATH")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A user's browser. `pulse`: a session with the browser itself, which no page has a part in."""
+
+    browser: Browser
+    pulse: CDPSession
+    process: int
+
+    async def alive(self) -> bool:
+        """True if browser and driver respond. The browser's own state does not show that the driver is dead."""
+        try:
+            async with asyncio.timeout(PULSE_S):
+                await self.pulse.send("Browser.getVersion")
+        except Exception:  # noqa: BLE001 - for a dead driver, Playwright raises bare Exception
+            return False
+        return True
+
+    async def end(self) -> None:
+        """Close the browser, also one that does not respond."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self.browser.close()
+        except TimeoutError:
+            with suppress(OSError):
+                os.kill(self.process, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+        except Exception:  # noqa: BLE001, S110 - for a dead driver, Playwright raises bare Exception; its browsers end with it
+            pass
+
+
+class Launcher:
+    """Starts browsers by one driver, which is started on demand and again after its death."""
+
+    def __init__(self, executable: str, directory: Path, *, sandbox: bool) -> None:
+        self._executable = executable
+        self._directory = directory
+        self._sandbox = sandbox
+        self._playwright: Playwright | None = None
+        self._death: asyncio.Future[None] | None = None
+        self._starting = asyncio.Lock()
+
+    def prepare(self) -> None:
+        """Write what browsers are started by. Raises MissingPartError."""
+        try:
+            self._executable = str(write_launcher(self._directory, self._executable))
+        except OSError as error:
+            raise MissingPartError(f"Chromium is started by a script in {self._directory}: {error.strerror}") from None
+
+    async def launch(self) -> Running:
+        """Start a browser. Raises PlaywrightError."""
+        try:
+            async with asyncio.timeout(LAUNCH_S):
+                async with self._starting:
+                    playwright = await self._driver()
+                browser = await playwright.chromium.launch(
+                    executable_path=self._executable,
+                    headless=True,
+                    chromium_sandbox=self._sandbox,
+                    args=list(FLAGS),
+                    env={name: os.environ[name] for name in PASSED_ON if name in os.environ},  # no secrets
+                    proxy={"server": NOWHERE, "bypass": "<-loopback>"},
+                )
+                pulse = await browser.new_browser_cdp_session()
+                processes = (await pulse.send("SystemInfo.getProcessInfo"))["processInfo"]
+        except PlaywrightError:
+            raise
+        except TimeoutError:
+            raise PlaywrightError(f"it was not there after {LAUNCH_S:.0f} s") from None
+        except Exception as error:  # noqa: BLE001 - for a dead driver, Playwright raises bare Exception
+            raise PlaywrightError(str(error)) from None
+        return Running(browser, pulse, next(one["id"] for one in processes if one["type"] == "browser"))
+
+    async def _driver(self) -> Playwright:
+        """The running driver."""
+        if self._playwright is None or self._death is None or self._death.done():
+            # its tasks serve all callers, whoever it is that finds it dead
+            starting = asyncio.get_running_loop().create_task(
+                _started(), name="start Playwright", context=own_context("browser")
+            )
+            self._playwright, self._death = await starting
+        return self._playwright
+
+    async def stop(self) -> None:
+        """End the driver, also one that is dead."""
+        if self._playwright is not None:
+            with suppress(Exception):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._playwright.stop()
+
+
+async def _started() -> tuple[Playwright, asyncio.Future[None]]:
+    """A new driver and its death, which its client stores and never reads: asyncio would log that with a traceback."""
+    manager = async_playwright()
+    playwright = await manager.start()
+    death: asyncio.Future[None] = manager._client._transport.on_error_future  # type: ignore[union-attr] # noqa: SLF001
+    death.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    await add_engine(playwright)
+    return playwright, death
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a Playwright message, without the method's name; a call log follows it."""
+    line = (str(error).strip().splitlines() or ["it said nothing"])[0]
+    head, separator, rest = line.partition(": ")
+    return (rest if separator and "." in head and " " not in head else line)[:300]
