@@ -127,6 +127,26 @@ async def test_a_page_that_takes_too_much_memory_is_ended(tmp_path: Path, monkey
         assert (await surfer.do("extract_text", session="another")).status == "ok"
 
 
+def holding(mebibytes: int) -> str:
+    html = f"<title>held</title><script>const held = new Uint8Array({mebibytes} << 20).fill(1)</script>"
+    return f"page?html={quote(html)}"
+
+
+async def test_who_has_most_memory_loses_a_page_and_not_who_has_the_largest_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipe, "MAX_ALL_BYTES", 1050 * 1024 * 1024)
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(holding(400), user="bob")
+        await surfer.open(holding(300), user="eve", session="1")
+        await surfer.do("navigate", {"url": f"{surfer.site.url}/{holding(300)}"}, user="eve", session="2")
+        chromium = surfer.service._chromium
+        assert chromium is not None
+        while not any(chromium._tabs["eve", session].crashed for session in "12"):
+            assert (await surfer.do("extract_text", user="bob")).status == "ok"
+        assert (await surfer.do("wait", {"ms": 1}, user="bob")).values["title"] == "held"
+
+
 def test_the_largest_processes_of_the_user_who_has_most_end_until_all_have_room() -> None:
     assert too_large({1: {10: 10, 11: 90, 12: 40, 13: 30}}, 80, 100) == [11]
     assert too_large({1: {10: 10, 11: 70, 12: 60, 13: 50}}, 80, 100) == [11, 12]

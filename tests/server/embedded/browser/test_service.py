@@ -332,6 +332,19 @@ async def test_a_driver_that_dies_is_started_again_too(tmp_path: Path, caplog: p
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
+async def test_a_browser_that_dies_takes_no_page_of_another_user_along(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form", user="bob")
+        others = chromium_processes()
+        await surfer.open("form")
+        for process in chromium_processes():
+            if process not in others:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        assert (await surfer.do("extract_text", {"selector": "h1"}, user="bob")).values["text"] == "Hello"
+        assert (await surfer.open("form")).values["title"] == "Form"
+
+
 async def test_the_least_used_page_makes_room_and_idle_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browser_pages, "MAX_CONTEXTS", 2)
     async with surfing(tmp_path) as surfer:
@@ -392,7 +405,9 @@ async def test_secrets_of_the_environment_do_not_reach_the_browser(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JWT_SECRET_KEY", "hush-hush")
-    async with surfing(tmp_path):
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form")
+        assert chromium_processes()
         for process in chromium_processes():
             assert "JWT_SECRET_KEY" not in process.environ()
 
