@@ -31,9 +31,9 @@ class _Departure:
         self._frame = frame
         self._request = ""
         self._begun = 0  # the request and its redirects
-        self._sent: Counter[str] = (
-            Counter()
-        )  # of every request: some are told to be sent before they are told to have begun
+        self.over = False  # a last few events come after that
+        # of every request, because some are told to be sent before they are told to have begun
+        self._sent: Counter[str] = Counter()
 
     def begun(self, event: dict[str, Any]) -> None:
         if event.get("type") != "Document" or event.get("frameId") != self._frame:
@@ -53,7 +53,7 @@ class _Departure:
             self._turn(of_server=False)
 
     def _turn(self, *, of_server: bool) -> None:
-        if not self._limit.expired():
+        if not self.over and not self._limit.expired():
             self._limit.reschedule(None if of_server else asyncio.get_running_loop().time() + LEAVE_S)
 
 
@@ -80,6 +80,7 @@ async def leaving(context: BrowserContext, page: Page) -> AsyncIterator[None]:
             try:
                 yield
             finally:
+                departure.over = True
                 enabling.cancel()
     finally:
         if session is not None and not limit.expired():  # otherwise it ends with the page

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import grpc
+import grpc.aio
 import pytest
 
 from server.embedded.browser import leaving
@@ -89,6 +92,19 @@ async def test_the_time_in_which_the_server_thinks_is_no_fault_of_the_page() -> 
         assert limit.when() is None
         departure.answered(event("one"))
         assert limit.when() is not None
+        departure.over = True
+    departure.begun(event("two"))  # an error here would be that of whoever uses Playwright next
+
+
+async def test_a_page_that_goes_on_by_itself_is_no_error_of_the_next_task(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with surfing(tmp_path) as surfer:
+        for _ in range(10):
+            with suppress(grpc.aio.AioRpcError):  # some take too long
+                await surfer.do("navigate", {"url": f"{surfer.site.url}/{page('location.reload()')}"}, timeout_ms=500)
+        assert (await surfer.open("form")).values["title"] == "Form"
+    assert [record.getMessage() for record in caplog.records if record.name != "tornado.access"] == []
 
 
 async def test_a_slow_server_is_asked_once_and_the_way_back_stays(tmp_path: Path) -> None:
