@@ -1,4 +1,4 @@
-"""M7, browser executor: Playwright on the system's Chromium, one isolated context per user and session."""
+"""M7, browser executor: Playwright on the system's Chromium, one browser per user and one isolated context per session."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WHERE_TIMEOUT_S = 1.0  # for the title of a page that has just failed
 
 
 class BrowserService(ExecutorService):
-    """Runs browser actions in one Chromium, started with the service; idle pages are closed."""
+    """Runs browser actions in a Chromium for each user; idle pages are closed."""
 
     name: ClassVar[str] = "browser"
 
