@@ -12,7 +12,7 @@ from playwright.async_api import Error as PlaywrightError
 from pydantic import Field, field_validator, model_validator
 
 from server.embedded.addresses import complete_url, read_url
-from server.embedded.browser.leaving import leaving
+from server.embedded.browser.departure import leaving
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     opens_window,

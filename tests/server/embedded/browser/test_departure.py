@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from server.embedded.browser import leaving
+from server.embedded.browser import departure
 from server.embedded.browser.service import CROWDED
 from server.embedded.browser.tabs import MAX_TABS
 from tests.server.embedded.website import surfing
@@ -50,7 +50,7 @@ async def test_a_page_that_does_not_let_itself_be_left_is_closed(
         if how == "connections":
             await surfer.site.hangs(6)  # as many as Chromium opens to a site
         surfer.site.gate.set()
-        monkeypatch.setattr(leaving, "LEAVE_S", 0.5)
+        monkeypatch.setattr(departure, "LEAVE_S", 0.5)
         assert (await surfer.open("form")).values["title"] == "Form"
         assert (await surfer.do("extract_text", {"selector": "h1"})).values["text"] == "Hello"
 
@@ -60,7 +60,7 @@ async def test_a_page_that_holds_up_the_way_back_is_closed(tmp_path: Path, monke
         await surfer.open("form")
         await surfer.open(page(HOLDING["before"]))
         with monkeypatch.context() as patch:
-            patch.setattr(leaving, "LEAVE_S", 0.5)
+            patch.setattr(departure, "LEAVE_S", 0.5)
             run = await surfer.do("back")
         assert (run.status, run.message) == ("failed", "the page did not let itself be left, and was closed")
         assert (await surfer.do("extract_text")).message == "no page is open"
@@ -72,28 +72,28 @@ async def test_the_time_in_which_the_server_thinks_is_no_fault_of_the_page() -> 
         return {"requestId": request, "type": kind, "frameId": frame}
 
     async with asyncio.timeout(60) as limit:
-        departure = leaving._Departure(limit, "main")
-        departure.begun(event("of the page", kind="Fetch"))
-        departure.begun(event("of a frame", frame="inner"))
-        departure.sent(event("of the page"))
-        departure.sent(event("of a frame"))
+        one = departure._Departure(limit, "main")
+        one.begun(event("of the page", kind="Fetch"))
+        one.begun(event("of a frame", frame="inner"))
+        one.sent(event("of the page"))
+        one.sent(event("of a frame"))
         assert limit.when() is not None
-        departure.begun(event("one"))
+        one.begun(event("one"))
         assert limit.when() is not None
-        departure.sent(event("one"))
+        one.sent(event("one"))
         assert limit.when() is None
-        departure.sent(event("one"))  # a redirect, which is told to be sent before it is told to have begun
-        departure.begun(event("one"))
+        one.sent(event("one"))  # a redirect, which is told to be sent before it is told to have begun
+        one.begun(event("one"))
         assert limit.when() is None
-        departure.begun(event("one"))
+        one.begun(event("one"))
         assert limit.when() is not None
-        departure.sent(event("one"))
-        departure.answered(event("of the page"))
+        one.sent(event("one"))
+        one.answered(event("of the page"))
         assert limit.when() is None
-        departure.answered(event("one"))
+        one.answered(event("one"))
         assert limit.when() is not None
-        departure.over = True
-    departure.begun(event("two"))  # an error here would be that of whoever uses Playwright next
+        one.over = True
+    one.begun(event("two"))  # an error here would be that of whoever uses Playwright next
 
 
 async def test_a_page_that_goes_on_by_itself_is_no_error_of_the_next_task(
