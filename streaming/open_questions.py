@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,59 +10,72 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class _Asked:
-    """A question, and the order in which it was shown by the client, told in a reply's text, and asked aloud. 0: it was not."""
+class _Open:
+    """A question. `reports`: who asks it will also say what became of it.
+
+    `told`: the user was given its words; `aloud`: they were said to their end when it was last asked.
+    """
 
     question: Confirmation
-    shown: int
-    told: int = 0
-    aloud: int = 0
+    reports: bool
+    told: bool = False
+    aloud: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What words may answer that name no question: one question, or several if it cannot be told which.
+
+    `asked`: the user was asked it in words, and nothing newer, so that a yes can only be for it.
+    """
+
+    questions: tuple[Confirmation, ...] = ()
+    asked: bool = False
 
 
 class OpenQuestions:
     """All lanes of a session share one. A question that waits behind another one of its turn is not in it yet."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, _Asked] = {}
-        self._order = itertools.count(1)
+        self._open: dict[str, _Open] = {}
+        # The last question that was put to the user, and the last one put in words. They may be over: then a yes may be a late answer.
+        self._last_put = self._last_asked = ""
 
-    def show(self, question: Confirmation) -> None:
+    def show(self, question: Confirmation, *, reports: bool = False) -> None:
         """The client shows it from now on."""
-        self._asked[question.confirmation_id] = _Asked(question, next(self._order))
+        self._open[question.confirmation_id] = _Open(question, reports)
+        self._last_put = question.confirmation_id
 
-    def asked_aloud(self, question: Confirmation) -> None:
-        """Its words were said to their end."""
-        self.put(question, aloud=True)
+    def ask(self, question: Confirmation, *, told: bool = False, aloud: bool | None = None) -> None:
+        """It is put in words: `told` as text, or aloud, which begins (None), and has come to its end or not.
 
-    def put(self, question: Confirmation, *, aloud: bool) -> None:
-        """The user has got its words, to their end: aloud, or as a reply's text."""
-        asked = self._asked.get(question.confirmation_id)
+        Nothing changes when a question that was asked begins to be repeated: until that can be heard, a yes is for the one before.
+        """
+        asked = self._open.get(question.confirmation_id)
         if asked is None:
             return  # it is over
-        if aloud:
-            asked.aloud = next(self._order)
-        else:
-            asked.told = next(self._order)
+        self._last_put = self._last_asked = question.confirmation_id
+        asked.told = asked.told or told or bool(aloud)
+        if aloud is not None:
+            asked.aloud = aloud
+
+    def reports(self, question: Confirmation) -> bool:
+        """True if who asks it will say what became of it."""
+        asked = self._open.get(question.confirmation_id)
+        return asked is not None and asked.reports
 
     def over(self, question: Confirmation) -> None:
         """It was settled, has expired, or was withdrawn."""
-        self._asked.pop(question.confirmation_id, None)
+        self._open.pop(question.confirmation_id, None)
 
-    def meant(self, own: Confirmation | None, *, by_voice: bool) -> tuple[Confirmation, ...]:
-        """What words may answer that name no question: one, or several if it cannot be told which. `own`: that of their channel.
+    def meant(self, own: Confirmation | None, *, hears: bool) -> Meant:
+        """What words are about. `own`: the question of their channel. `hears`: they are spoken, by a user who is answered aloud.
 
-        Who speaks answers what was asked aloud last, or in text where nothing is asked aloud. Who types may see all of them, so only the
-        newest can be meant, if it was in words.
+        Who hears may not see what the client shows: a question that was not said to its end was not asked. Others see all of them.
         """
-        asked = list(self._asked.values())
-        if not by_voice:
-            newest = max(asked, key=lambda one: max(one.shown, one.told, one.aloud), default=None)
-            if newest is not None and (newest.told or newest.aloud):
-                return (newest.question,)
-        elif heard := [one for one in asked if one.aloud]:
-            return (max(heard, key=lambda one: one.aloud).question,)
-        if own is not None and own.confirmation_id in self._asked:
-            return (own,)
-        if told := [one for one in asked if one.told and by_voice]:
-            return (max(told, key=lambda one: one.told).question,)
-        return tuple(one.question for one in asked)
+        last = self._open.get(self._last_asked if hears else self._last_put)
+        if last is not None and (hears or last.told or len(self._open) == 1):
+            return Meant((last.question,), last.aloud or not hears)
+        if own is not None and own.confirmation_id in self._open:
+            return Meant((own,), last is not None)
+        return Meant(tuple(one.question for one in self._open.values()))

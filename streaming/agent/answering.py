@@ -7,8 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from streaming.open_questions import Meant
     from streaming.ports import Confirmation, Intent, IntentGuess
 
 APPROVALS = {"yes": True, "no": False, "stop": False}
@@ -44,28 +43,31 @@ class Answer(StrEnum):
     REFUSES = "refuses"
     APPROVES = "approves"
     WHICH = "There is more than one question."
+    NOT_ASKED = "One question is still open."
     TOO_EARLY = "You spoke before my question was out. Please answer again."
     UNSURE = "I am not sure that I heard a yes. Please answer again."
     NOT_BY_VOICE = "I need a click, or a typed yes, for that."
 
 
-def answer(intent: Intent, asked: Sequence[Confirmation], given: Moment, *, by_voice: bool) -> Answer:
-    """Judge words with that intent, which began at that moment, and may be about one of these questions.
+def answer(intent: Intent, about: Meant, given: Moment, *, by_voice: bool) -> Answer:
+    """Judge words with that intent, which began at that moment, and are about these questions.
 
     A refusal always counts, because it has no effects.
     """
     meant = _meant(intent, by_voice=by_voice)
-    if not asked or meant is None:
+    if not about.questions or meant is None:
         return Answer.NONE
-    question = asked[0]
+    question = about.questions[0]
     if meant.intent in ASKS_BACK:
         return Answer(ASKS_BACK[meant.intent])
     if meant.intent == "stop" and "pause" in meant.entities:
         return Answer.WAITS
     if meant.intent != "yes":
         return Answer.REFUSES
-    if len(asked) > 1:
+    if len(about.questions) > 1:
         return Answer.WHICH
+    if not about.asked:
+        return Answer.NOT_ASKED
     if given.question is None or given.question.confirmation_id != question.confirmation_id:
         return Answer.TOO_EARLY
     if by_voice and given.over_our_voice:
@@ -79,8 +81,9 @@ def answer(intent: Intent, asked: Sequence[Confirmation], given: Moment, *, by_v
 
 def reply_to(given: Answer, question: Confirmation) -> str:
     """What is replied to such words where the question itself is not asked again."""
-    which = f"{Answer.WHICH} {question.sentence}"
-    told = {Answer.EXPLAINS: question.explanation, Answer.REPEATS: question.sentence, Answer.WHICH: which}
+    told = {Answer.EXPLAINS: question.explanation, Answer.REPEATS: question.sentence}
+    if given in {Answer.WHICH, Answer.NOT_ASKED}:
+        return f"{given} {question.sentence}"
     return told.get(given, str(given))
 
 

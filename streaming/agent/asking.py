@@ -1,4 +1,4 @@
-"""Asks the questions of one turn aloud, one after the other, until they are answered; and settles questions."""
+"""Asks the questions of one turn aloud, one after the other, until they are answered."""
 
 from __future__ import annotations
 
@@ -6,38 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from streaming.agent.questions import REMIND_AFTER_S, reminder_of
-from streaming.domain import Trouble
-from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from streaming.outlet import LaneSetup
+    from streaming.open_questions import OpenQuestions
     from streaming.ports import Confirmation
-
-
-async def settle(setup: LaneSetup, question: Confirmation, *, approve: bool, by_voice: bool) -> bool:
-    """Answer a question of the session. False if it is not open any more, or cannot be settled now, which the client is told."""
-    try:
-        settled = await setup.provided.confirmations.settle(
-            question.confirmation_id,
-            setup.context,
-            approve=approve,
-            action_hash=question.action_hash,
-            via="voice" if by_voice else "message",
-        )
-    except ServiceError as broken:
-        setup.outlet.tell(Trouble.of(broken))
-        return False
-    if settled:
-        setup.questions.over(question)
-    return settled
 
 
 class Asker:
     """`say` speaks a sentence to its end or until it is interrupted, and returns whether it came to its end; `hush` silences it.
 
-    `on_open` gets the open question, or None, `on_said` the question whose words were said to their end.
+    `on_open` gets the open question, or None. `aloud`: the client gets speech, else it shows the question's text.
     An answer may come by another way while the question is still being spoken, which is then silenced at once, or while it still
     waits for others to be answered, and is then not asked.
     """
@@ -47,11 +27,14 @@ class Asker:
         say: Callable[[str], Coroutine[None, None, bool]],
         hush: Callable[[], None],
         on_open: Callable[[Confirmation | None], None],
-        on_said: Callable[[Confirmation], None],
+        questions: OpenQuestions,
+        *,
+        aloud: bool,
     ) -> None:
         self._say = say
         self._hush = hush
-        self._on_open, self._on_said = on_open, on_said
+        self._on_open = on_open
+        self._questions, self._aloud = questions, aloud
         self._one_at_a_time = asyncio.Lock()
         self._again = asyncio.Event()
         self._words = ""  # to be said instead of the mere question
@@ -84,6 +67,8 @@ class Asker:
     ) -> None:
         async with self._one_at_a_time:
             self._asked = question
+            self._questions.show(question, reports=True)
+            self._questions.ask(question, told=not self._aloud)
             self._on_open(question)
             try:
                 await self._put(question, sentence, group, deciding)
@@ -104,8 +89,8 @@ class Asker:
                 self._hush()
                 saying.cancel()  # it may not have started to play
             await asyncio.wait([saying])
-            if not saying.cancelled() and saying.result():
-                self._on_said(question)
+            if self._aloud and not deciding.done():
+                self._questions.ask(question, aloud=saying.result())
             asked_again = group.create_task(self._again.wait(), name="asked again")
             await asyncio.wait(
                 [deciding, asked_again],

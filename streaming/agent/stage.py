@@ -37,6 +37,11 @@ class Stage(Generic[WordsT]):
         return (*self._beneath, *([self.turn] if self.turn is not None else []))
 
     @property
+    def asks(self) -> bool:
+        """True while the current turn's question waits for its answer."""
+        return self.turn is not None and self.turn.turn_id in self._questions
+
+    @property
     def question(self) -> Confirmation | None:
         """The newest question that waits for its answer."""
         return next(reversed(self._questions.values()), None)

@@ -85,8 +85,8 @@ class Turn:
             self._interrupted,
             floor,
         )
-        self._on_question = on_question
-        self._asker = Asker(self._delivery.say_aside, self._delivery.hush, self._asks, setup.questions.asked_aloud)
+        say, hush = self._delivery.say_aside, self._delivery.hush
+        self._asker = Asker(say, hush, on_question, setup.questions, aloud=reply.audio)
         self._company = Company(
             setup.listening_clock,
             setup.sounding.played_since,
@@ -354,7 +354,7 @@ class Turn:
 
     def _note_question(self, heard: str, *, aloud: bool) -> None:
         if self.beside is not None and self.beside.sentence in heard:
-            self._setup.questions.put(self.beside, aloud=aloud)
+            self._setup.questions.ask(self.beside, told=not aloud, aloud=aloud or None)
 
     async def acknowledge(self, intent: Intent, words: str, *, aloud: bool = False) -> None:
         """Called instead of `run`, for words about a question that waits elsewhere, where the reply is given."""
@@ -374,11 +374,6 @@ class Turn:
     def acting(self) -> bool:
         """True while steps are running. A turn that waits for an answer does not count: it can ask again elsewhere."""
         return self._steps_running and not self._asker.open
-
-    def _asks(self, question: Confirmation | None) -> None:
-        if question is not None:
-            self._setup.questions.show(question)
-        self._on_question(question)
 
     def ask_again(self, words: str = "") -> None:
         """Repeat the open question, or say these words about it."""

@@ -9,8 +9,7 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from streaming.agent.answering import Answer, Moment, answer, goes_on, reply_to
-from streaming.agent.asking import settle
+from streaming.agent.answers import Answers
 from streaming.agent.eager import EarlyPlan
 from streaming.agent.heard import MAX_WAITING, Heard
 from streaming.agent.overheard import CLEAR_WORDS, Overheard, Sureness, overheard, sureness_of
@@ -37,10 +36,11 @@ from streaming.sound.wake import Attention
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from streaming.agent.answering import Moment
     from streaming.agent.brief import Brief
     from streaming.agent.format import ReplyFormat
     from streaming.outlet import SpeechPosition
-    from streaming.ports import Confirmation, Intent, RecognitionEvent
+    from streaming.ports import Intent, RecognitionEvent
     from streaming.sound.microphone_format import MicrophoneFormat
     from streaming.sound.trail import Position
 
@@ -55,8 +55,12 @@ class TurnLane(Lane):
         reply: ReplyFormat,
         text: str | None = None,
         brief: Brief = NO_BRIEF,
+        *,
+        spoken: bool = False,
     ) -> None:
+        """`spoken`: the text was recognised from speech."""
         super().__init__(setup)
+        self._spoken = spoken or source is not None
         self._brief = brief
         self._setup = setup
         self._reply = reply
@@ -83,6 +87,7 @@ class TurnLane(Lane):
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue(MAX_WAITING)
         self._next: asyncio.Queue[tuple[Heard, Intent | None, str | None] | None] = asyncio.Queue(MAX_WAITING)
         self._stage = Stage(self._next, self._serve)
+        self._answers = Answers(setup, self._stage, by_voice=self._spoken, aloud=reply.audio, typed=source is None)
 
     async def run(self) -> None:
         """Run until the input has ended and every turn is done. Raises ServiceError if the recogniser fails."""
@@ -107,23 +112,17 @@ class TurnLane(Lane):
 
     async def _take_text_turn(self, text: str) -> None:
         await self._finish_saved_turn()
-        heard, intent = Heard(text, self._stopwatch(), begun=self._moment()), None
-        if self._asked and not self._turn_begun:
+        heard, intent = Heard(text, self._stopwatch(), begun=self._answers.moment()), None
+        if self._answers.meant.questions and not self._turn_begun:
             intent = await self._recognised(heard)
-            told = await self._answered(heard, intent) if intent is not None and not self._turn_begun else None
+            told = await self._answers.reply(heard, intent) if intent is not None and not self._turn_begun else None
             if intent is not None and told is not None:
                 turn = self._new_turn(uuid.uuid4().hex, text, heard.stopwatch)
-                turn.beside = next(iter(self._asked), None)
-                await turn.acknowledge(intent, told or "All right.")
+                turn.beside = next(iter(self._answers.meant.questions), None)
+                await turn.acknowledge(intent, told, aloud=self._spoken)
                 return
         if not self._turn_begun:
             await self._take_turn(heard, intent)
-
-    def _moment(self, s_ago: float = 0.0) -> Moment:
-        """The moment of words that begin now, or began `s_ago` seconds ago."""
-        sounded = self._setup.sounding.sounded_at(self._listening_clock() - s_ago)
-        question = self._asked[0] if len(self._asked) == 1 else None
-        return Moment(question, over_our_voice=sounded, meanwhile=self._stage.meanwhile)
 
     def _in_conversation(self) -> bool:
         return self._somebody_speaks or self.answering or self.asking
@@ -134,11 +133,6 @@ class TurnLane(Lane):
     @property
     def _turn(self) -> Turn | None:
         return self._stage.turn
-
-    @property
-    def _asked(self) -> tuple[Confirmation, ...]:
-        """What a yes or no is about now: one question, or several if it cannot be told which."""
-        return self._setup.questions.meant(self._stage.question, by_voice=self._microphone is not None)
 
     def _stopwatch(self, began_s_ago: float = 0.0) -> Stopwatch:
         return Stopwatch(self._clock, self._clock() - began_s_ago)
@@ -163,7 +157,7 @@ class TurnLane(Lane):
         match event:
             case SpeechStarted(at_ms=at_ms):
                 self._somebody_speaks = True
-                self._over, self._begun = self._stage.replying, self._moment(ended_s_ago(at_ms))
+                self._over, self._begun = self._stage.replying, self._answers.moment(ended_s_ago(at_ms))
                 self._own_voice.speech_began(ended_s_ago(at_ms), self._over, echo=self._microphone.echo)
                 if self._turn is not None and not self._own_voice.came_back:
                     self._turn.pause()
@@ -190,7 +184,7 @@ class TurnLane(Lane):
         Interrupts the reply, or lets it go on, as soon as that is clear. An echo of a reply's last words is recognised after its end.
         """
         listens = overheard(text, "") is Overheard.BACKCHANNEL
-        if listens and self._stage.thinks and not self._asked:
+        if listens and self._stage.thinks and not self._answers.meant.questions:
             return False
         if not self._own_voice.audible:
             self._settle_pause(words_followed=True)
@@ -218,7 +212,7 @@ class TurnLane(Lane):
 
     def _on_final(self, event: FinalTranscript, ended_s_ago: float) -> None:
         self._somebody_speaks = False
-        begun, self._begun = (self._begun or self._moment()).heard(event.confidence), None
+        begun, self._begun = (self._begun or self._answers.moment()).heard(event.confidence), None
         stopwatch, self._speech_ended = self._speech_ended or self._stopwatch(), None
         stopwatch.mark("final")
         sureness = sureness_of(event.confidence, event.end_ms - event.start_ms)
@@ -252,7 +246,7 @@ class TurnLane(Lane):
     async def _understand(self) -> None:
         while (heard := await self._heard.get()) is not None:
             intent = await self._recognised(heard)
-            told = await self._about_current_turn(heard, intent) if intent is not None else None
+            told = await self._answers.about_current_turn(heard, intent) if intent is not None else None
             if told is None:
                 self._stage.give_way()
             if told == "":
@@ -272,35 +266,6 @@ class TurnLane(Lane):
         except ServiceError:
             return None
 
-    async def _about_current_turn(self, heard: Heard, intent: Intent) -> str | None:
-        """The reply to words that answer a question or stop the turn, usually empty; None for other words."""
-        stops = intent.intent == "stop"
-        if stops and heard.begun.meanwhile:
-            if self._stage.meanwhile:
-                self._stage.stop()  # the answer to other words; the question stands
-            return ""
-        told = await self._answered(heard, intent)
-        return "" if told is None and stops and self._stage.stop() else told
-
-    async def _answered(self, heard: Heard, intent: Intent) -> str | None:
-        """The same, for words that answer a question."""
-        asked, by_voice = self._asked, self._microphone is not None
-        given = answer(intent, asked, heard.begun, by_voice=by_voice)
-        if given is Answer.NONE:
-            return None
-        if given in {Answer.REFUSES, Answer.APPROVES}:
-            yes = given is Answer.APPROVES
-            settled = [each for each in asked if await settle(self._setup, each, approve=yes, by_voice=by_voice)]
-            self._stage.settled(settled)
-            return "" if settled and not goes_on(intent) else None
-        if goes_on(intent):
-            return None  # the rest is done; after it, the question is asked again
-        if given is Answer.WAITS:
-            return ""
-        # the question itself says how to approve it
-        again = self._stage.ask_again(asked[0], asked[0].explanation if given is Answer.EXPLAINS else "")
-        return "" if again else reply_to(given, asked[0])
-
     # --- turns, one at a time ---
 
     async def _converse(self) -> None:
@@ -314,7 +279,7 @@ class TurnLane(Lane):
 
     async def _take_turn(self, heard: Heard, intent: Intent | None, told: str | None = None) -> None:
         turn = self._new_turn(uuid.uuid4().hex, heard.text, heard.stopwatch)
-        if asked := self._asked:
+        if asked := self._answers.meant.questions:
             turn.beside, own = asked[0], asked[0] == self._stage.question
             turn.beside_question = "" if own else asked[0].sentence
         if heard in self._waiting:
@@ -408,7 +373,7 @@ class TurnLane(Lane):
         """Take words that did not come through the microphone, such as a telephone's keys: a turn like that of an utterance."""
         if self._microphone is None:
             raise WrongInputError("this turn was given as text")
-        self._act_on(Heard(text, self._stopwatch(), begun=self._moment()))
+        self._act_on(Heard(text, self._stopwatch(), begun=self._answers.moment()))
 
     def playback(self, played_ms: int) -> None:
         """Report how much of the reply the client has played."""

@@ -72,7 +72,7 @@ CONVERSATIONS: list[list[tuple[str, dict[str, str]]]] = [
     [
         ("No, call it {1} instead", {FIRST: UNDONE, "No, call it {1} instead": ASKED.replace("{}", "{1}")}),
         ("is that safe?", {"is that safe?": WHY.replace("{0}", "{1}").replace("{}", "{1}")}),
-        ("no, no, no", {"no, no, no": "All right.", "No, call it {1} instead": UNDONE}),
+        ("no, no, no", {"no, no, no": "", "No, call it {1} instead": UNDONE}),
     ],
     [("Yes, and what is 2 plus 3?", {FIRST: MADE, "Yes, and what is 2 plus 3?": "2 plus 3 is 5."})],
     [("No, what is 2 plus 3?", {FIRST: UNDONE, "No, what is 2 plus 3?": "2 plus 3 is 5."})],
@@ -83,7 +83,7 @@ CONVERSATIONS: list[list[tuple[str, dict[str, str]]]] = [
         ("Yes, but what is 2 plus 3?", {"Yes, but what is 2 plus 3?": "2 plus 3 is 5."}),
         ("no wait, yes", {"no wait, yes": f"I did not understand that. {ASKED}"}),
         ("number", {"number": f"I did not understand that. {ASKED}"}),
-        ("never mind", {"never mind": "All right.", FIRST: UNDONE}),
+        ("never mind", {"never mind": "", FIRST: UNDONE}),
     ],
 ]
 

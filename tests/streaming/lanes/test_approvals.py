@@ -98,17 +98,21 @@ def test_a_yes_heard_while_another_channel_speaks_approves_nothing_and_is_told_s
             task = group.create_task(ExecuteLane(frame_for(world, asking), Action("os", "rm", {}), None).run())
             while not asking.of(TaskNeedsConfirmation):
                 await asyncio.sleep(0.01)
+            it.microphone.say("yes")
+            await it.until(TurnDone)
+            assert it.outlet.of(TurnReply)[0].text == "One question is still open. Shall I run rm?"
+            await asyncio.sleep(1)
             reading = group.create_task(
                 TtsLane(frame_for(world, beside), ReplyFormat(), "and so it went on " * 20).run()
             )
             while not beside.frames:
                 await asyncio.sleep(0.01)
             it.microphone.say("yes")
-            await it.until(TurnReply)
-            assert "answer again" in it.outlet.of(TurnReply)[0].text
+            await it.until(TurnReply, 2)
+            assert "answer again" in it.outlet.of(TurnReply)[1].text
             assert world.executed == []
             reading.cancel()
-            await it.until(TurnDone)
+            await it.until(TurnDone, 2)
             await asyncio.sleep(1)
             it.microphone.say("yes")
             await task
@@ -148,9 +152,13 @@ def test_a_voice_is_told_what_it_may_not_approve() -> None:
             while not asking.of(TaskNeedsConfirmation):
                 await asyncio.sleep(0.01)
             it.microphone.say("yes")
-            await it.until(SpeechBegins)
             await it.until(TurnDone)
-            assert it.outlet.of(TurnReply)[0].text == "I need a click, or a typed yes, for that."
+            assert it.outlet.of(TurnReply)[0].text.endswith("Shall I run rm? Please click, or type yes.")
+            await asyncio.sleep(1)
+            it.microphone.say("yes")
+            await it.until(SpeechBegins, 2)
+            await it.until(TurnDone, 2)
+            assert it.outlet.of(TurnReply)[1].text == "I need a click, or a typed yes, for that."
             assert world.executed == []
             await TurnLane(frame_for(world, RecordingOutlet()), None, SILENT, "yes").run()
             await task

@@ -321,6 +321,8 @@ def test_an_answer_into_the_question_silences_it(way: str) -> None:
 
 @pytest.mark.parametrize(("typed", "executed"), [("yes", 1), ("no", 0)])
 def test_an_answer_typed_on_another_channel_of_the_session_counts(typed: str, executed: int) -> None:
+    """A no is answered once, by the turn that asked."""
+
     async def body() -> None:
         world, beside = risky(), RecordingOutlet()
         async with talk(world) as it:
@@ -330,7 +332,8 @@ def test_an_answer_typed_on_another_channel_of_the_session_counts(typed: str, ex
             await it.until(TurnDone)
         assert world.settled_via == ["message"]
         assert len(world.executed) == executed
-        assert [reply.text for reply in beside.of(TurnReply)] == ["All right."]
+        assert [reply.text for reply in beside.of(TurnReply)] == ["All right." if executed else ""]
+        assert len([reply for reply in it.outlet.of(TurnReply) if reply.text]) == 1
         assert beside.of(TurnDone)[0].status == "ok"
 
     virtual_time.run(body())

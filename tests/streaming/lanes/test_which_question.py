@@ -6,6 +6,9 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+import pytest
+
+from server.shared.confirmations import CONFIRMATION_S
 from streaming.agent.format import ReplyFormat
 from streaming.domain import (
     SpeechBegins,
@@ -121,6 +124,8 @@ def test_a_yes_that_may_be_about_several_approves_none_and_is_asked_back_about_e
             await typed(world, "yes")
             await asyncio.sleep(1)
             assert made(world) == ["one"]
+            assert await typed(world, "yes") == "One question is still open. Shall I create the folder two?"
+            assert made(world) == ["one"], "the yes may be a second one for the other"
             await typed(world, "yes")
         assert made(world) == ["one", "two"]
         assert [outlet.of(TaskEnded)[0].status for outlet in outlets] == ["ok", "ok"]
@@ -140,6 +145,7 @@ def test_a_spoken_yes_that_may_be_about_several_is_asked_back() -> None:
             it.microphone.say("yes")
             await asyncio.sleep(5)
             assert made(world) == ["one"]
+            assert it.outlet.of(TurnReply)[1].text == "All right.", "nobody else says so"
             it.microphone.say("no")
         assert made(world) == ["one"]
 
@@ -158,31 +164,144 @@ def test_a_no_that_may_be_about_several_declines_them_all() -> None:
 
 
 def test_what_speech_and_typed_words_may_mean() -> None:
+    """What a yes approves, by voice and typed; "?" where it is about nothing that was asked."""
     questions = OpenQuestions()
     shown, spoken, later = (Confirmation(name, "2030-01-01T00:00:00Z", sentence=f"{name}?") for name in NAMES)
 
-    def meant(own: Confirmation | None = None) -> tuple[list[str], list[str]]:
-        """By voice, and typed."""
-        by_voice, typed = questions.meant(own, by_voice=True), questions.meant(own, by_voice=False)
-        return [one.confirmation_id for one in by_voice], [one.confirmation_id for one in typed]
+    def meant(own: Confirmation | None = None) -> tuple[str, str]:
+        by_voice, typed = questions.meant(own, hears=True), questions.meant(own, hears=False)
+        heard, read = (
+            " ".join(one.confirmation_id for one in about.questions) + "?" * (not about.asked)
+            for about in (by_voice, typed)
+        )
+        return heard, read
 
     questions.show(shown)
-    assert meant() == (["shown"], ["shown"])
+    assert meant() == ("shown?", "shown"), "who speaks may not see it"
     questions.show(spoken)
-    assert meant() == (["shown", "spoken"], ["shown", "spoken"]), "it is not spoken yet"
-    questions.asked_aloud(spoken)
-    assert meant(shown) == (["spoken"], ["spoken"]), "the newest, and the user was asked it"
+    assert meant() == ("shown spoken?", "shown spoken?")
+    questions.ask(spoken)
+    assert meant() == ("spoken?", "shown spoken?"), "its words are not out yet"
+    questions.ask(spoken, aloud=True)
+    assert meant(shown) == ("spoken", "spoken"), "the newest, and the user was asked it"
     questions.show(later)
-    assert meant() == (["spoken"], ["shown", "spoken", "later"])
-    assert meant(later) == (["spoken"], ["later"]), "of their own channel"
-    questions.put(shown, aloud=False)
-    assert meant() == (["spoken"], ["shown"]), "who speaks may not see it"
+    assert meant() == ("spoken", "shown spoken later?")
+    assert meant(later) == ("spoken", "later"), "of their own channel"
+    questions.ask(later)
+    assert meant() == ("later?", "shown spoken later?"), "the voice failed at it, but the user may have seen it"
+    questions.ask(spoken, aloud=True)
+    questions.ask(shown, told=True)
+    assert meant() == ("shown?", "shown"), "who speaks may mean either"
+    questions.ask(spoken, aloud=False)
+    assert meant() == ("spoken?", "spoken"), "its repetition was cut off"
+    questions.ask(spoken, aloud=True)
     questions.over(spoken)
-    assert meant() == (["shown"], ["shown"]), "but nothing was asked aloud any more"
-    assert meant(later) == (["later"], ["shown"])
-    questions.put(later, aloud=True)
-    questions.put(spoken, aloud=True)
-    assert meant() == (["later"], ["later"]), "it is over"
+    assert meant() == ("shown later?", "shown later?"), "the yes may be a late one"
+    assert meant(later) == ("later?", "later?")
+    questions.over(later)
+    assert meant() == ("shown?", "shown?"), "the only one left, which was not asked since"
+    questions.ask(shown, aloud=True)
+    questions.ask(spoken, aloud=True)
+    assert meant() == ("shown", "shown"), "the other is over"
+
+
+@pytest.mark.parametrize("expires", [True, False])
+def test_a_spoken_yes_after_the_question_that_was_asked_aloud_has_ended_approves_no_other(expires: bool) -> None:
+    async def body() -> None:
+        world = folders(go=plan(folder("spoken")))
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(CONFIRMATION_S - 5 if expires else 3)
+            async with silent_questions(world, "silent"):
+                if not expires:
+                    world.questions["q1"].set_result(True)  # clicked
+                await it.until(TurnDone)
+                await asyncio.sleep(3)
+                it.microphone.say("yes")
+                await it.until(TurnDone, 2)
+                asked_back = it.outlet.of(TurnReply)[1].text
+                assert asked_back == "One question is still open. Shall I create the folder silent?"
+                assert made(world) == ([] if expires else ["spoken"])
+                await asyncio.sleep(1)
+                it.microphone.say("yes")
+                await it.until(TurnDone, 3)
+                await asyncio.sleep(1)
+                assert made(world)[-1] == "silent"
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_spoken_yes_approves_nothing_that_was_only_shown(ends: bool) -> None:
+    """Nor the only question left, when another one has ended."""
+
+    async def body() -> None:
+        world = folders()
+        async with talk(world) as it, silent_questions(world, *FOLDERS[: 1 + ends]):
+            if ends:
+                world.questions["q2"].set_result(False)
+            await asyncio.sleep(1)
+            it.microphone.say("yes")
+            await it.until(TurnDone)
+            assert it.outlet.of(TurnReply)[0].text == "One question is still open. Shall I create the folder one?"
+            assert made(world) == []
+            await asyncio.sleep(1)
+            it.microphone.say("no")
+        assert made(world) == []
+
+    virtual_time.run(body())
+
+
+def test_a_yes_after_a_question_that_could_not_be_said_is_not_for_the_one_before() -> None:
+    async def body() -> None:
+        world = folders(go=plan(folder("one")), cherry=plan(folder("two")))
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(3)
+            world.failing["tts"] = ServiceError("UNAVAILABLE", "down", service="tts")
+            it.microphone.say("cherry")
+            await it.until(Trouble)
+            del world.failing["tts"]
+            await asyncio.sleep(1)
+            it.microphone.say("yes")
+            await asyncio.sleep(5)
+            assert made(world) == []
+            assert world.syntheses[-1].texts == ["Shall I create the folder two?"], "it is asked again"
+            it.microphone.say("yes")
+            await asyncio.sleep(1)
+            assert made(world) == ["two"]
+            await asyncio.sleep(10)
+            it.microphone.say("no")
+        assert made(world) == ["two"]
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize(("words", "goes_on"), [("wait", True), ("stop", False)])
+def test_one_moment_leaves_the_question_of_a_turn_above_another_question_open(words: str, goes_on: bool) -> None:
+    async def body() -> None:
+        world = folders(go=plan(folder("one")), cherry=plan(folder("two")))
+        world.intents["wait"] = Intent("stop", 0.9, {"pause": "yes"})
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(3)
+            it.microphone.say("cherry")
+            await it.until(SpeechEnds, 2)
+            await asyncio.sleep(3)
+            it.microphone.say(words)
+            await asyncio.sleep(5)
+            assert bool(it.outlet.of(TurnDone)) is not goes_on
+            it.microphone.say("yes")
+            await it.until(TurnDone)
+            await asyncio.sleep(1)
+            assert made(world) == (["two"] if goes_on else ["one"])
+            await asyncio.sleep(10)
+            it.microphone.say("no")
+
+    virtual_time.run(body())
 
 
 def test_why_is_answered_about_the_question_that_was_asked_last_and_the_yes_is_for_it() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from server.embedded.intent.recognition import recognise
 from streaming.agent.answering import Answer, Moment, answer
+from streaming.open_questions import Meant
 from streaming.ports import Confirmation, Intent, IntentGuess
 from tests.server.embedded.planner.told import planned
 
@@ -25,7 +26,7 @@ def _guess(found: IntentCandidate) -> IntentGuess:
 def answered(text: str) -> Answer:
     best, *others = recognise(text)
     intent = Intent(best.intent, best.confidence, best.entities, tuple(map(_guess, others)))
-    return answer(intent, [QUESTION], Moment(QUESTION), by_voice=False)
+    return answer(intent, Meant((QUESTION,), asked=True), Moment(QUESTION), by_voice=False)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""Takes a user's words as answers to the questions of the session, or as commands to the current turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from streaming.agent.answering import Answer, Moment, answer, goes_on, reply_to
+from streaming.domain import Trouble
+from streaming.ports import ServiceError
+
+if TYPE_CHECKING:
+    from streaming.agent.heard import Heard
+    from streaming.agent.stage import Stage
+    from streaming.open_questions import Meant
+    from streaming.outlet import LaneSetup
+    from streaming.ports import Confirmation, Intent
+
+ALL_RIGHT = "All right."
+
+
+class Answers:
+    """`by_voice`: the words are spoken. `aloud`: the replies to them are. `typed`: each text gets a reply, also a mere yes."""
+
+    def __init__(self, setup: LaneSetup, stage: Stage[Any], *, by_voice: bool, aloud: bool, typed: bool) -> None:
+        self._setup = setup
+        self._stage = stage
+        self._by_voice, self._aloud, self._typed = by_voice, aloud, typed
+
+    @property
+    def meant(self) -> Meant:
+        """What a yes or no is about now."""
+        return self._setup.questions.meant(self._stage.question, hears=self._by_voice and self._aloud)
+
+    def moment(self, s_ago: float = 0.0) -> Moment:
+        """The moment of words that begin now, or began `s_ago` seconds ago."""
+        sounded = self._setup.sounding.sounded_at(self._setup.listening_clock() - s_ago)
+        meant = self.meant
+        question = meant.questions[0] if meant.asked else None
+        return Moment(question, over_our_voice=sounded, meanwhile=self._stage.meanwhile)
+
+    async def about_current_turn(self, heard: Heard, intent: Intent) -> str | None:
+        """The reply to words that answer a question or stop the turn, usually empty; None for other words."""
+        stops = intent.intent == "stop"
+        waits = "pause" in intent.entities and self._stage.asks  # "one moment": the question stays open
+        if stops and heard.begun.meanwhile and not waits:
+            if self._stage.meanwhile:
+                self._stage.stop()  # the answer to other words; the question stands
+            return ""
+        told = await self.reply(heard, intent)
+        return "" if told is None and stops and self._stage.stop() else told
+
+    async def reply(self, heard: Heard, intent: Intent) -> str | None:
+        """The same, for words that answer a question."""
+        about = self.meant
+        given = answer(intent, about, heard.begun, by_voice=self._by_voice)
+        if given is Answer.NONE:
+            return None
+        if given in {Answer.REFUSES, Answer.APPROVES}:
+            told = await self._settle_all(about, approve=given is Answer.APPROVES)
+            return None if goes_on(intent) else told
+        if goes_on(intent):
+            return None  # the rest is done; after it, the question is asked again
+        if given is Answer.WAITS:
+            return ALL_RIGHT if self._typed else ""
+        question = about.questions[0]
+        # the question itself says how to approve it
+        again = self._aloud and self._stage.ask_again(
+            question, question.explanation if given is Answer.EXPLAINS else ""
+        )
+        return "" if again else reply_to(given, question)
+
+    async def _settle_all(self, about: Meant, *, approve: bool) -> str | None:
+        """What is to be said about it here; None if nothing could be settled."""
+        reported = all(self._setup.questions.reports(each) for each in about.questions)
+        settled = [each for each in about.questions if await self._settle(each, approve=approve)]
+        self._stage.settled(settled)
+        if not settled:
+            return None
+        # who typed a yes may wait long for the report
+        return "" if reported and not (approve and self._typed) else ALL_RIGHT
+
+    async def _settle(self, question: Confirmation, *, approve: bool) -> bool:
+        """False if it is not open any more, or cannot be settled now, which the client is told."""
+        try:
+            settled = await self._setup.provided.confirmations.settle(
+                question.confirmation_id,
+                self._setup.context,
+                approve=approve,
+                action_hash=question.action_hash,
+                via="voice" if self._by_voice else "message",
+            )
+        except ServiceError as broken:
+            self._setup.outlet.tell(Trouble.of(broken))
+            return False
+        if settled:
+            self._setup.questions.over(question)
+        return settled
