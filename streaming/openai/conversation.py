@@ -45,6 +45,11 @@ class Entry:
         return str(self.item.get("role", ""))
 
     @property
+    def spoke(self) -> bool:
+        """True if its words were spoken to the agent."""
+        return any(part.get("type") == "input_audio" for part in self.item.get("content") or ())
+
+    @property
     def text(self) -> str:
         """All words of the item."""
         parts = self.item.get("content") or ()

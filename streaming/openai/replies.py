@@ -260,11 +260,12 @@ class Replies:
         speaking = Speaking(self, response, asked, text, approvals=approvals)
         brief = brief_of(self.conversation, response.settings, rounds, delegates=self._host.delegates)
         reply = self._format_of(response)
+        spoken = any(entry.spoke for entry in asked)
 
         def build(setup: LaneSetup) -> TurnLane:
             if session_id:
                 setup = replace(setup, context=replace(setup.context, session_id=session_id))
-            lane = speaking.lane = TurnLane(setup, None, reply, text, brief)
+            lane = speaking.lane = TurnLane(setup, None, reply, text, brief, spoken=spoken)
             return lane
 
         self._run(speaking, build)

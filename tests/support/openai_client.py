@@ -130,9 +130,9 @@ def spoken(world: World) -> list[str]:
     return [text for role, text in world.turns.values() if role == "assistant"]
 
 
-def risky(world: World) -> None:
+def risky(world: World, risk: str = "high") -> None:
     world.plans["wipe it"] = Plan("p", "wiped", (Step("1", "os", "rm", {"path": "x"}, (), "remove x"),), "wipe")
-    world.verdicts["rm"] = Verdict("confirm", "high", ("it removes",))
+    world.verdicts["rm"] = Verdict("confirm", risk, ("it removes",))
     from streaming.ports import Intent
 
     world.intents["yes"] = Intent("yes", 1.0)

@@ -11,7 +11,7 @@ import pytest
 
 from streaming.ports import FinalTranscript, SeenMessage, SpeechStarted, SpeechStopped
 from streaming.residents import Departure
-from tests.support.openai_client import FRAME, LONG, Client, risky, scripted, spoken
+from tests.support.openai_client import FRAME, LONG, Client, scripted, spoken
 
 if TYPE_CHECKING:
     from tests.support.world import World
@@ -192,39 +192,6 @@ def test_only_what_was_heard_is_remembered() -> None:
         assert (await client.until("conversation.item.truncated"))["audio_end_ms"] == 1_200
         client.send("conversation.item.truncate", **truncate, audio_end_ms=10**6)
         assert (await client.error())["param"] == "audio_end_ms"
-
-    scripted(test)
-
-
-def test_a_risky_action_is_asked_and_approved_aloud() -> None:
-    async def test(client: Client, world: World) -> None:
-        risky(world)
-        client.send("input_audio_buffer.append", audio=FRAME)
-        client.speak("wipe it")
-        asked = (await client.until("response.done"))["response"]
-        assert asked["status"] == "completed"
-        assert asked["output"][0]["content"][0]["transcript"].strip()
-        assert world.executed == []
-        client.speak("yes")
-        await client.until("response.done")
-        reply = (await client.until("response.done"))["response"]
-        assert world.executed
-        assert reply["output"][0]["content"][0]["transcript"] == "one two three four five wiped"
-
-    scripted(test)
-
-
-def test_a_risky_action_is_approved_by_item() -> None:
-    async def test(client: Client, world: World) -> None:
-        risky(world)
-        client.update(tools=[{"type": "mcp", "server_label": "jarvis"}], output_modalities=["text"])
-        client.type("wipe it")
-        asked = (await client.until("response.done"))["response"]["output"][0]
-        assert (asked["type"], json.loads(asked["arguments"])) == ("mcp_approval_request", {"path": "x"})
-        answer = {"type": "mcp_approval_response", "approval_request_id": asked["id"], "approve": True}
-        client.send("conversation.item.create", item=answer)
-        reply = (await client.until("response.done"))["response"]
-        assert reply["output"][0]["content"][0]["text"] == "one two three four five wiped"
 
     scripted(test)
 
