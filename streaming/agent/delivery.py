@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from streaming.outlet import LaneSetup
     from streaming.ports import CallContext, SynthesisStream
     from streaming.sound.echo import FarEnd
+
+MAX_UNSAID = 3  # sentences in a row that cannot be said: then it is not the words that are at fault
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n+|\Z")
 
 
 @dataclass(slots=True)
@@ -63,6 +67,8 @@ class Delivery:
         self.reply = ""
         self.said = ""  # the part of the reply before the current utterance
         self.spoken = False  # True if the reply was spoken to its end, or until words interrupted it
+        self.unsaid = 0  # sentences that could not be said
+        self._failing: Utterance | None = None  # the one that the voice could not finish
         self.aside = ""  # what is being spoken besides the reply
         self._one_at_a_time = floor
         self._growing = False  # True while more words of the reply are being made
@@ -134,14 +140,34 @@ class Delivery:
             return
         if self._paused_ms is not None and not self.spoken:
             self._tell(TurnContinued(self._turn_id, self._paused_ms))
-        try:
-            while await self._more_to_say():
+        in_a_row = 0
+        while await self._more_to_say():
+            try:
                 async with self._one_at_a_time:
                     await self._speak()
-        except ServiceError as broken:
-            self._trouble(broken)  # the client has the words as text
-            self.said, self.spoken = self.reply, True
-            await self._apologise(broken)
+            except ServiceError as broken:  # the client has the words as text
+                said = self._failing.heard if self._failing is not None else ""
+                in_a_row = 1 if said else in_a_row + 1
+                if broken.retryable or in_a_row == MAX_UNSAID or (self._failing_played and not said):
+                    self.said, self.spoken = self.reply, True
+                else:
+                    self.said = self._behind_sentence(said)
+                self.unsaid += 1
+                if self.unsaid == 1:
+                    self._trouble(broken)
+                    await self._apologise(broken)
+
+    @property
+    def _failing_played(self) -> bool:
+        return self._failing is not None and self._failing.played_ms > 0
+
+    def _behind_sentence(self, said: str) -> str:
+        """The reply up to the end of the sentence at which the voice failed, after it had `said` that much of the rest."""
+        begun = len(self.said) + len(said)
+        start = begun + len(self.reply[begun:]) - len(self.reply[begun:].lstrip())
+        end = _SENTENCE_END.search(self.reply, start)
+        assert end is not None, "a text has an end"
+        return self.reply[: end.end()]
 
     async def _more_to_say(self) -> bool:
         """Wait for words that are not spoken yet. False if none will come."""
@@ -228,6 +254,7 @@ class Delivery:
             self.settle_pause(words_followed=True)
 
     async def _play(self, text: str, config: SynthesisConfig, *, growing: bool = False) -> Utterance:
+        self._failing = None
         stream = self._setup.provided.services.tts.synthesize(config, self._context)
         stream.send_text(text)
         if growing:
@@ -255,6 +282,7 @@ class Delivery:
             await utterance.played_out()
         except ServiceError:
             await utterance.played_out()  # what was made before it failed
+            self._failing = utterance
             if not utterance.stopped:
                 raise
         finally:

@@ -349,7 +349,7 @@ class Turn:
         """Give the answer; returns the part of it that was heard."""
         self._stopwatch.mark("reply")
         heard = await self._delivery.give(reply)
-        self._note_question(heard, aloud=self._format.audio)
+        self._note_question(heard, aloud=self._format.audio and not self._delivery.unsaid)
         return heard
 
     def _note_question(self, heard: str, *, aloud: bool) -> None:

@@ -108,7 +108,7 @@ class ScriptedSynthesis:
         self.cancelled = False
         self.ended = asyncio.Event()
         self._fail = fail
-        self.stumbles_at: tuple[str, ServiceError] | None = None  # the beginning of a text, and how it fails
+        self.stumbles_at: tuple[str, ServiceError] | None = None  # words, and how it fails at them
 
     def send_text(self, text: str) -> None:
         self.texts.append(text)
@@ -127,15 +127,18 @@ class ScriptedSynthesis:
         if self._fail:
             raise self._fail
         yield SynthesisStarted(RATE_HZ, "test")
-        if self.stumbles_at is not None and "".join(self.texts).startswith(self.stumbles_at[0]):
-            raise self.stumbles_at[1]
-        words = "".join(self.texts).split()
+        text = "".join(self.texts)
+        words, stumbles = text.split(), self.stumbles_at is not None and self.stumbles_at[0] in text
+        if self.stumbles_at is not None and stumbles:
+            words = text.partition(self.stumbles_at[0])[0].split()
         for index, word in enumerate(words):
             if self.cancelled:
                 return
             start_ms = index * WORD_MS
             yield SynthesisWords((Word(word, start_ms, start_ms + WORD_MS),))
             yield SynthesisAudio(b"\1\0" * (RATE_HZ * WORD_MS // 1000))
+        if self.stumbles_at is not None and stumbles:
+            raise self.stumbles_at[1]
         yield SynthesisDone(len(words) * WORD_MS)
 
 

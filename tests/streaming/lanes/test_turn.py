@@ -166,6 +166,31 @@ def test_a_reply_that_cannot_be_spoken_is_apologised_for_aloud() -> None:
     virtual_time.run(body())
 
 
+@pytest.mark.parametrize(
+    ("goal", "said"),
+    [
+        ("it is. Bad words here. Then more.", ["Then more."]),
+        ("it is. Bad one. Bad two? Then more.", ["Bad two? Then more.", "Then more."]),
+        ("it is. Bad.\nBad.\nBad.\nThen more.", ["Bad.\nBad.\nThen more.", "Bad.\nThen more."]),
+    ],
+)
+def test_a_sentence_that_cannot_be_spoken_is_left_out_with_one_apology(goal: str, said: list[str]) -> None:
+    """If several in a row cannot, the voice is at fault, and says no more."""
+
+    async def body() -> None:
+        world = Stumbling(stumbles_at="Bad", plans={"hello": plan(goal=goal)})
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnDone)
+        texts = ["".join(stream.texts) for stream in world.syntheses]
+        assert texts == [f"one two three four five {goal}", "Sorry, I can't say that aloud.", *said]
+        assert len(it.outlet.of(Trouble)) == 1
+        assert it.outlet.of(TurnDone)[0].status == "failed"
+        assert ("assistant", f"one two three four five {goal}") in world.turns.values()
+
+    virtual_time.run(body())
+
+
 def test_a_question_that_cannot_be_spoken_is_apologised_for_aloud() -> None:
     async def body() -> None:
         world = Stumbling(plans=risky().plans, verdicts=risky().verdicts, stumbles_at="Shall I")
