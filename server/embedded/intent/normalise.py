@@ -162,6 +162,8 @@ _OF_THEMSELVES = re.compile(
     re.IGNORECASE,
 )
 MAX_TOLD_WORDS = 15
+REMEMBER = "remember that "
+UNASKED = "unasked"  # an entity of what nobody asked to remember
 # `Hi, I'm Tom`. A capital alone may also be that of a people: "I'm German".
 _NAMED = re.compile(
     r"(?:[Hh](?:i|ello|ey)(?: there| Jarvis)?[,.!]? )(?:I'm|I am|i'm|i am|[Tt]his is) (?P<name>[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)[.!]*"
@@ -169,16 +171,19 @@ _NAMED = re.compile(
 
 
 def told_last(text: str) -> str:
-    """`I live in Berlin, remember that` as `remember that I live in Berlin`, and so `I like tea`; empty for anything else."""
+    """`I live in Berlin, remember that` as `remember that I live in Berlin`, `hi, I'm Tom` as `call me Tom`; empty for anything else."""
     plain = " ".join(text.replace("’", "'").split())
     if named := _NAMED.fullmatch(plain):
         return f"call me {named['name']}"
-    found = (
-        _TOLD_FIRST.fullmatch(plain)
-        or (len(plain.split()) <= MAX_TOLD_WORDS and _OF_THEMSELVES.fullmatch(plain))
-        or None
-    )
-    return f"remember that {found['fact']}" if found else ""
+    found = _TOLD_FIRST.fullmatch(plain)
+    return f"{REMEMBER}{found['fact']}" if found else ""
+
+
+def told_unasked(text: str) -> str:
+    """`I like tea` as `remember that I like tea`, though nobody asked for that; empty for anything else."""
+    plain = " ".join(text.replace("’", "'").split())
+    found = _OF_THEMSELVES.fullmatch(plain) if len(plain.split()) <= MAX_TOLD_WORDS else None
+    return f"{REMEMBER}{found['fact']}" if found else ""
 
 
 def readings(words: Sequence[SaidWord]) -> list[list[SaidWord]]:

@@ -23,7 +23,15 @@ from server.embedded.intent.dates import date_asked
 from server.embedded.intent.entities import NoEntityError, clean, url_of
 from server.embedded.intent.likeness import NEVER, nearest
 from server.embedded.intent.mending import misheard, mistyped
-from server.embedded.intent.normalise import loosely, readings, told_last, without_courtesy
+from server.embedded.intent.normalise import (
+    REMEMBER,
+    UNASKED,
+    loosely,
+    readings,
+    told_last,
+    told_unasked,
+    without_courtesy,
+)
 from server.embedded.intent.refusals import refuses
 from server.embedded.intent.several import FREE, requests_of
 from server.embedded.intent.sums import sum_of
@@ -248,7 +256,22 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
 
 
 def _requests(text: str) -> tuple[IntentCandidate, ...]:
-    text = told_last(text) or text
+    asked = told_last(text)
+    unasked = "" if asked else told_unasked(text)
+    if not unasked:
+        return _requests_in(asked or text)
+    return tuple(_unasked(guess) for guess in _requests_in(unasked))
+
+
+def _unasked(guess: IntentCandidate) -> IntentCandidate:
+    """What somebody only tells is not to be remembered before they agree."""
+    if guess.intent == SEVERAL:
+        parts = [part.removeprefix(REMEMBER) for part in guess.entities["requests"]]
+        return replace(guess, entities={"requests": parts})
+    return replace(guess, entities=guess.entities | {UNASKED: "yes"}) if guess.intent == "remember_fact" else guess
+
+
+def _requests_in(text: str) -> tuple[IntentCandidate, ...]:
     whole = _one_request(text)
     aside = whole[0].confidence >= OPEN and whole[0].intent in ASIDE
     if not aside and whole[0].entities.get("command") != "echo":

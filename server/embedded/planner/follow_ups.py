@@ -13,6 +13,7 @@ from server.embedded.intent.answers import value_of
 from server.embedded.intent.corrections import corrections
 from server.embedded.intent.figures import in_figures
 from server.embedded.intent.moments import MONTHS
+from server.embedded.intent.normalise import REMEMBER, UNASKED
 from server.embedded.intent.recognition import ANSWERS, ASIDE, GUESSED, OPEN, SEVERAL, UNKNOWN, recognise
 from server.embedded.planner.acts import OF_FILES, Act, outcome_of
 from server.embedded.planner.recipes import points
@@ -28,6 +29,7 @@ MAX_CHARS = 100  # of an answer; a longer text is a request of its own
 MAX_OTHER_WORDS = 6  # of what "and …" asks for
 NOT_UNDERSTOOD = "I did not understand"  # in replies to what was not understood
 ASKED_OF_WHAT = " of what?"  # ends the question of `ask_second_percent`
+OFFER = "Shall I remember that?"
 # The agent's questions (replies.yaml), and the requests that their answers complete.
 ASKED = {
     "What should I search for?": "search for {}",
@@ -174,8 +176,10 @@ def _in_full(text: str, asked: str, before: Sequence[Act]) -> str:
     guess = recognise(text)[0]
     if guess.intent == "open_page" and " " not in said:  # `python`: a site, or an answer
         return _if_clear(_answer(said, asked))
-    if guess.intent == "yes":
+    if guess.intent in {"yes", "remember_fact"} and not guess.entities.get("fact"):
         suggested = _SUGGESTED.search(asked)
+        if suggested is None and before and UNASKED in before[-1].guess.entities:
+            return f"{REMEMBER}{before[-1].guess.entities['fact']}" if asked.endswith(OFFER) else ""
         return _if_clear(suggested["request"]) if suggested else ""
     if guess.intent == "calculate":
         return "" if {"first", "tree"} & guess.entities.keys() else _of_the_result(said, asked)

@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from server.embedded.intent.normalise import UNASKED
 from server.embedded.intent.sum_trees import MAX_DEPTH
 from server.embedded.planner.sums import CHAINED, NUMBERS_OF, OPERATIONS
 from server.embedded.spelling import folded
@@ -242,6 +243,8 @@ def key_of_note(fact: str) -> str:
 
 
 def _remember_fact(entities: Entities) -> list[RecipeStep]:
+    if entities.get(UNASKED):
+        return []
     fact = entities["fact"]
     given = {"key": key_of_note(entities.get("in_place_of") or fact), "value": fact, "tags": [NOTE]}
     return [RecipeStep("memory", "store", given, "Remember a note")]

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from server.embedded.intent.beyond import INSTEAD
+from server.embedded.intent.normalise import UNASKED
 from server.embedded.planner.conversions import told_conversion
 from server.embedded.planner.dates import spoken_clock, spoken_date, told_day, told_time
 from server.embedded.planner.places import SEVERAL_ZONES, zone_of
@@ -162,6 +163,8 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
         return "explain_said"
     if intent == "undo" and entities.get("asked"):
         return "undo_never"
+    if intent == "remember_fact" and entities.get(UNASKED):
+        return "remember_fact_unasked"
     if intent == "repeat":
         who = "_user" if entities.get("who") == "user" else ""
         return f"repeat{who}" if entities.get("text") else f"repeat{who}_nothing"

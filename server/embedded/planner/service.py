@@ -23,6 +23,7 @@ from google.protobuf.json_format import MessageToDict
 from protos import planner_pb2, planner_pb2_grpc
 from server.embedded.fairness import FairThreads
 from server.embedded.intent.beyond import INSTEAD
+from server.embedded.intent.normalise import UNASKED
 from server.embedded.intent.recognition import GUESSED, NEARLY, OPEN, SEVERAL, UNKNOWN, prepare, recognise, suggestion
 from server.embedded.intent.refusals import refuses
 from server.embedded.mind.chat import Chat
@@ -102,7 +103,10 @@ def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Tu
 def _last_remembered(before: Sequence[Act]) -> Entities:
     """Resolve "forget that": the newest thing that the user gave to memory or asked it for."""
     for act in before:
-        if act.guess.intent in {"remember", "recall", "remember_fact", "recall_notes"}:
+        if (
+            act.guess.intent in {"remember", "recall", "remember_fact", "recall_notes"}
+            and UNASKED not in act.guess.entities
+        ):
             kept = act.guess.entities
             topic = kept.get("fact") or kept.get("topic")
             return {"attribute": kept["attribute"]} if "attribute" in kept else {"topic": topic} if topic else {}
@@ -339,6 +343,7 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
             or (intent == "no" and refuses(request.text) and len(request.text.split()) > MERE_NO_WORDS)
             or _is_guess(request, made)
             or (intent in ABOUT_ACTS and not made.steps)
+            or UNASKED in made.entities
             or (_answers(request.text, intent) and _asked(request.context))
         ):
             return True

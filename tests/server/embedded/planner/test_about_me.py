@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from server.embedded.intent.recognition import recognise
+from server.embedded.planner.follow_ups import OFFER
 from tests.server.embedded.planner.asking import planner, said
 from tests.server.embedded.planner.told import planned, told
 
@@ -66,11 +67,35 @@ async def test_all_that_was_told_is_known_about_the_user(tmp_path: Path) -> None
         ("I live in Berlin.", "I live in Berlin"),
         ("by the way, I'm allergic to nuts", "I'm allergic to nuts"),
         ("I have two kids", "I have two kids"),
-        ("Remember that I like tea and tell me the time", "I like tea"),
     ],
 )
-def test_what_people_tell_about_themselves_is_kept(text: str, fact: str) -> None:
-    assert planned(text).steps[0].parameters["value"] == fact
+@pytest.mark.parametrize("agreed", ["yes", "yes please", "sure", "remember that", "yes, remember that"])
+def test_what_people_tell_about_themselves_is_kept_once_they_agree(text: str, fact: str, agreed: str) -> None:
+    assert told(text) == OFFER
+    (step,) = planned(agreed, [("user", text), ("assistant", OFFER)]).steps
+    assert step.parameters["value"] == fact
+
+
+def test_what_was_not_agreed_to_is_not_kept() -> None:
+    offered = [("user", "I like tea"), ("assistant", OFFER)]
+    assert told("no", offered) == "All right."
+    assert told("no, coffee", offered) == OFFER
+    corrected = [*offered, ("user", "no, coffee"), ("assistant", OFFER)]
+    assert planned("yes", corrected).steps[0].parameters["value"] == "I like coffee"
+    assert not planned("forget that", offered).steps, "there is nothing to forget"
+    later = [*offered, ("user", "what time is it"), ("assistant", "It is noon.")]
+    assert not planned("yes", later).steps
+
+
+@pytest.mark.parametrize(
+    "text", ["Remember that I like tea and tell me the time", "I like tea, remember that", "please note I like tea"]
+)
+def test_what_is_to_be_remembered_is_kept_at_once(text: str) -> None:
+    assert planned(text).steps[0].parameters["value"] == "I like tea"
+
+
+def test_what_is_told_before_a_request_is_not_kept_either() -> None:
+    assert not planned("I like tea and tell me the time").steps
 
 
 @pytest.mark.parametrize(
