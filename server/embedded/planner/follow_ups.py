@@ -296,6 +296,8 @@ def _varied_act(said: str, before: Sequence[Act]) -> str:
     last = before[-1]
     rest = _IT.sub(last.its.replace("\\", r"\\"), rest, count=1) if last.its else rest  # "and the day after that?"
     bare = _LEAD.sub("", rest, count=1)
+    if last.guess.intent == "get_time" and recognise(day := f"what day is {bare}")[0].entities.keys() & {"day", "when"}:
+        return day  # "what about tomorrow?" after the time
     frames = (form.format(value) for form in _FRAMES.get(last.guess.intent, ()) for value in (bare, rest))
     replaced = (way for value in (bare, rest) for way in corrections(f"{last.said}, I mean {value}"))
     return _first_like(last.guess, [*replaced, *frames, f"{last.said} {rest}"])
