@@ -22,11 +22,11 @@ _COORDINATES = frozenset({"and", "and then", "and also", "then", "also"})
 _MERE_OPENING = re.compile(
     r"(?:okay|ok|right|alright|all right|fine|well|great|good|sure|sure thing|(?:oh|ah|aha)\b.*)\Z", re.IGNORECASE
 )
-_WISH = r"(?:please|maybe|rather|better|then|just|i(?: would|'d)? (?:want|like|prefer)(?: you)?(?: to)?|let's|can you|could you) "
+_WISH = r"(?:please|actually|maybe|rather|better|then|just|i(?: would|'d)? (?:want|like|prefer|rather)(?: you)?(?: to)?|let's|(?:can|could) (?:you|we)) "
 _OBJECT = r"(?: (?:it|that|this|them|the (?:folder|file|page|name)))"
 _CHANGE = re.compile(
     rf"(?:{_WISH})*(?:(?:call|name|rename|make|use|take|change|put|set){_OBJECT}(?: (?:to|as|into|be))?"
-    r"|(?:it|that) (?:should|must|has to) be(?: called)?|with the name|i (?:meant|mean|said)|(?:i'd|i would) (?:rather|prefer to) (?:have|use|take))\s+(?!off\b|out\b|up\b|a day\b)(?=\S)",
+    r"|(?:it|that|the name) (?:should|must|has to) be(?: called)?|(?:it|that) to be (?:called|named)|with the name|i (?:meant|mean|said)|(?:i'd|i would) (?:rather|prefer to) (?:have|use|take))\s+(?!off\b|out\b|up\b|a day\b)(?=\S)",
     re.IGNORECASE,
 )
 _AFTER_NO = re.compile(

@@ -28,6 +28,11 @@ _ANOTHER = re.compile(
     rf"\b{_MAKES}(?P<first>.+?),? (?:and|plus) (?:another|an?other one|a second|one|one more)(?: one| (?P=kind))? (?:called|named) ",
     re.IGNORECASE,
 )
+# "create a folder called one and a file called two"
+_AND_A = re.compile(
+    rf"\b{_MAKES}(?P<first>.+?)(?:,? (?:and|plus)|,) an? (?P<other>(?:new |empty )*(?:folder|directory|file) (?:called|named) )",
+    re.IGNORECASE,
+)
 
 Clear = str
 """The intent of a clear request; empty for anything else."""
@@ -55,6 +60,8 @@ def requests_of(text: str, clear: Callable[[str], Clear]) -> list[str]:
 
     parts: list[str] = []
     rest = _ANOTHER.sub(r"\g<make>\g<first> and \g<make>", text.strip())
+    for _ in range(MAX_PARTS):
+        rest = _AND_A.sub(r"\g<make>\g<first> and create a \g<other>", rest)
     while len(parts) < MAX_PARTS - 1 and (divided := _divided(rest, judged)):
         parts.append(divided[0])
         rest = divided[1]

@@ -83,6 +83,7 @@ _NO_VALUE = re.compile(
 MAX_RETOLD_WORDS = 5
 TOLD = frozenset({"remember", "remember_fact"})
 _AGAIN = re.compile(r"(?:please )?(?:do (?:it|that|the same) )?(?:again|once more|one more time)", re.IGNORECASE)
+_ONCE_MORE = re.compile(r" (?:again|once more|one more time)\Z", re.IGNORECASE)  # "create it again"
 _RESULT = re.compile(r"(?:\bis|\bare|That is)(?: about)? (?P<number>-?\d+(?:\.\d+)?)\b[^\d]*\Z")
 _THAT = re.compile(r"\b(?:that|it|the result)\b", re.IGNORECASE)
 _THEN = re.compile(r"\b(?:then|that day|that date|that time)\b", re.IGNORECASE)
@@ -261,6 +262,7 @@ def _pointed(said: str, guess: IntentCandidate, last: Act) -> str:
     if guess.intent in _POINTING and (guess.entities or not of_it):
         return ""
     its = last.its.replace("\\", r"\\")
+    said = _ONCE_MORE.sub("", said)
     ways = [_IT.sub(its, said, count=1)] if its and _IT.search(said) else []
     if its and points(guess.entities):
         ways.append(_INTO_THERE.sub(its, said))

@@ -107,7 +107,7 @@ def _last_remembered(before: Sequence[Act]) -> Entities:
             act.guess.intent in {"remember", "recall", "remember_fact", "recall_notes"}
             and UNASKED not in act.guess.entities
         ):
-            kept = act.guess.entities
+            kept = recognise(act.told)[0].entities  # what was found, rather than the question
             topic = kept.get("fact") or kept.get("topic")
             return {"attribute": kept["attribute"]} if "attribute" in kept else {"topic": topic} if topic else {}
     return {}

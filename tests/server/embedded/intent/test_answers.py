@@ -224,3 +224,14 @@ def test_other_words_are_no_misheard_no(text: str) -> None:
 )
 def test_small_talk_before_a_request_is_no_part_of_it(text: str, intent: str) -> None:
     assert recognise(text)[0].intent == intent
+
+
+@pytest.mark.parametrize(("text", "waits"), [("Wait.", True), ("hold on", True), ("one moment", True), ("stop", False)])
+def test_who_says_wait_to_a_question_has_not_answered_it(text: str, waits: bool) -> None:
+    best = recognise(text)[0]
+    assert (best.intent, "pause" in best.entities) == ("stop", waits)
+
+
+@pytest.mark.parametrize("text", ["did it work?", "what did you do", "is it done?", "what happened"])
+def test_who_asks_what_came_of_it_is_told_again(text: str) -> None:
+    assert recognise(text)[0].intent == "repeat"

@@ -12,6 +12,7 @@ from protos import planner_pb2
 from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.service import plan
 from streaming.agent.references import fill
+from tests.server.embedded.planner import told
 
 NOON = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
 COLOUR = ["user.favorite-color"]
@@ -42,6 +43,11 @@ def steps(made: planner_pb2.PlanResponse) -> list[tuple[str, dict[str, Any]]]:
 )
 def test_what_has_a_name_is_forgotten_by_it(text: str, said: list[str]) -> None:
     assert steps(planned(text, *said)) == [("delete", {"key": COLOUR[0]})]
+
+
+def test_what_was_found_is_forgotten_rather_than_what_was_asked() -> None:
+    made = told.planned("forget that", [("user", "what do I like"), ("assistant", "You said: I like tea.")])
+    assert steps(made)[0][1]["query"] == "I like tea"
 
 
 @pytest.mark.parametrize("said", [["what is my favourite colour"], ["remember that i like tea", "what time is it"]])

@@ -25,6 +25,10 @@ from tests.server.embedded.planner.told import planned
         ("what time is it, what day is it and who are you", ["what time is it", "what day is it", "who are you"]),
         ("my name is Ada and my city is Paris", ["my name is Ada", "my city is Paris"]),
         ("remember to feed the cat, then list the files", ["remember to feed the cat", "list the files"]),
+        (
+            "make a folder named beta, a folder named gamma and a file called c.txt",
+            ["make a folder named beta", "create a folder named gamma", "create a file called c.txt"],
+        ),
     ],
 )
 def test_a_sentence_is_divided_where_each_part_is_a_request(text: str, requests: list[str]) -> None:
@@ -37,6 +41,7 @@ def test_a_sentence_is_divided_where_each_part_is_a_request(text: str, requests:
     [
         "search for salt and pepper",
         "create a folder called rock and roll",
+        "create a folder called bread and a butter",
         "search for how to open a file and read it",
         "search for how to create a folder called demo and list the files",
         "my favourite band is Earth, Wind and Fire",
