@@ -77,6 +77,8 @@ _NOT_DONE = (
     "forget_nothing",
     "recall_nothing",
     "no_such_path",
+    "exists_already",
+    "not_empty",
 )
 _FIELD = re.compile(r"\\{(\w+)\\}")
 

@@ -301,8 +301,9 @@ def _varied_act(said: str, before: Sequence[Act]) -> str:
     if last.guess.intent == "get_time" and recognise(day := f"what day is {bare}")[0].entities.keys() & {"day", "when"}:
         return day  # "what about tomorrow?" after the time
     frames = (form.format(value) for form in _FRAMES.get(last.guess.intent, ()) for value in (bare, rest))
-    replaced = (way for value in (bare, rest) for way in corrections(f"{last.said}, I mean {value}"))
-    return _first_like(last.guess, [*replaced, *frames, f"{last.said} {rest}"])
+    before_that = _ALSO.sub("", last.said.rstrip(".?!, "), count=1)  # "and the weather?"
+    replaced = (way for value in (bare, rest) for way in corrections(f"{before_that}, I mean {value}"))
+    return _first_like(last.guess, [*replaced, *frames, f"{before_that} {rest}"])
 
 
 def _retold(said: str, last: Act) -> str:

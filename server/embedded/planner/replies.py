@@ -33,6 +33,16 @@ MAX_REPEATED_CHARS = 2_000
 # An outcome has only text, no code. These are the ways in which services say that a key does not exist.
 _NO_SUCH_KEY = re.compile(r"no such (key|thing|item)|not found|does not exist|unknown key", re.IGNORECASE)
 _NO_SUCH_FILE = re.compile(r"no such file", re.IGNORECASE)
+# As coreutils say it, for example that mkdir cannot create a directory ‘demo’.
+_OF_A_PATH = re.compile(
+    r"(?P<command>\w+): (?:[a-z ]+ ['‘])?(?P<path>[^'‘’:]+)['’]?(?: for reading)?: (?P<why>File exists|No such file or directory|Directory not empty)",
+    re.IGNORECASE,
+)
+_WHY = {
+    "file exists": "exists_already",
+    "no such file or directory": "no_such_path",
+    "directory not empty": "not_empty",
+}
 _UNANSWERED = re.compile(r"nobody answered|no answer", re.IGNORECASE)
 # When nothing in the conversation says what is meant.
 _UNCLEAR = {"open_result": "open_result_nothing", "forget": "forget_what"}
@@ -120,6 +130,12 @@ def _failure(intent: str, outcomes: list[StepOutcome], facts: Facts) -> str:
         return _result_not_opened(bad, outcomes[0].result, facts)
     if intent in {"list_files", "read_file"} and facts.get("path") and _NO_SUCH_FILE.search(facts["reason"]):
         return "no_such_path"
+    if intent == "run_command" and (of_a_path := _OF_A_PATH.fullmatch(facts["reason"])):
+        path = of_a_path["path"]
+        why = _WHY[of_a_path["why"].lower()]
+        within = why == "no_such_path" and of_a_path["command"] in {"mkdir", "touch"} and "/" in path
+        facts["path"] = path.rpartition("/")[0] if within else path
+        return why
     if bad.status == "unknown":
         return "unfinished"
     if bad.status == "declined" and _UNANSWERED.search(bad.message):

@@ -127,7 +127,9 @@ def _notes(facts: Facts, result: Result) -> str:
     facts["notes"] = " ".join(said)
     topic = str(facts.get("topic", "that"))
     facts["topic"] = "you" if topic.lower() in ABOUT_SELF else _OWN.sub("your", topic)
-    return "" if said else "recall_notes_nothing"
+    if said:
+        return ""
+    return "recall_notes_untold" if facts.get("part") == "act" else "recall_notes_nothing"  # "about live" is no English
 
 
 def forgotten_note(facts: Facts, searched: Result) -> str:

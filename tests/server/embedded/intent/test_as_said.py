@@ -103,7 +103,8 @@ ADDRESSES: list[Said] = [
 ]
 
 ANSWERS: list[Said] = [
-    *((text, "stop", {}) for text in ("stop stop stop", "wait", "hold on", "Wait, wait!", "enough")),
+    *((text, "stop", {}) for text in ("stop stop stop", "enough")),
+    *((text, "stop", {"pause": "yes"}) for text in ("wait", "hold on", "Wait, wait!")),
     *(
         (text, "yes", {})
         for text in ("yeah, sure", "yes, yes", "Yes!", "absolutely", "go for it", "okay, go!", "sure, why not")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from google.protobuf.json_format import MessageToDict
 
+from server.embedded.intent.sources import WEATHER
 from server.embedded.planner.follow_ups import ASKED
 from server.embedded.planner.recipes import key_of_note
 from server.embedded.planner.replies import REPLIES_FILE
@@ -30,12 +31,19 @@ def asked(question: str) -> Turns:
     ("turns", "text", "words"),
     [
         (SOLDIER, "yes", "What should the folder be called?"),
+        (TODAY, "Create a folder called…", "What should the folder be called?"),
+        (TODAY, "make a new file named", "What should the file be called?"),
         (SOLDIER, "no", "All right."),
         (SOLDIER, "what time is it", "It is 12:05 PM."),
         (IN_TOKYO, "and in London?", "It is 12:05 PM in London."),
         (IN_TOKYO, "what about Paris", "It is 1:05 PM in Paris."),
         (TODAY, "and tomorrow?", "Tomorrow is Monday, March 2nd."),
         (IN_TOKYO, "what about tomorrow?", "Tomorrow is Monday, March 2nd."),
+        (
+            [*IN_TOKYO, ("user", "and the weather?"), ("assistant", f"I am sorry, I cannot {WEATHER}.")],
+            "and tomorrow?",
+            f"I am sorry, I cannot {WEATHER}. But I can open a web page that you name.",
+        ),
         (IN_TOKYO, "and next Friday?", "That will be Friday, March 6th."),
         (IN_TOKYO, "and what about Paris?", "It is 1:05 PM in Paris."),
         (TODAY, "no, I meant tomorrow", "Tomorrow is Monday, March 2nd."),
@@ -61,6 +69,12 @@ def test_what_it_means_then(turns: Turns, text: str, words: str) -> None:
             {"key": key_of_note("the code is 1234"), "value": "the code is 1234", "tags": ["note"]},
         ),
         (asked("What should the folder be called?"), "demo", "mkdir", {"args": ["demo"]}),
+        (
+            [("user", "create a folder called"), ("assistant", "What should the folder be called?")],
+            "demo",
+            "mkdir",
+            {"args": ["demo"]},
+        ),
         (asked("Did you mean: create a folder called demo?"), "Yeah, sure.", "mkdir", {"args": ["demo"]}),
         (SEARCHED, "and dogs", "search", {"query": "dogs", "max_results": 5}),
         (SEARCHED, "no, list the files", "ls", {"args": []}),
