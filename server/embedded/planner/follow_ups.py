@@ -84,6 +84,10 @@ MAX_RETOLD_WORDS = 5
 TOLD = frozenset({"remember", "remember_fact"})
 _AGAIN = re.compile(r"(?:please )?(?:do (?:it|that|the same) )?(?:again|once more|one more time)", re.IGNORECASE)
 _ONCE_MORE = re.compile(r" (?:again|once more|one more time)\Z", re.IGNORECASE)  # "create it again"
+_AFTER_ALL = re.compile(
+    r"(?:(?:ok|okay|well|alright|all right|fine|actually|yes)[,.]? )*(?:please )?do it (?:then|anyway|after all)(?: please)?",
+    re.IGNORECASE,
+)  # said of what was not done; it is asked about again
 _RESULT = re.compile(r"(?:\bis|\bare|That is)(?: about)? (?P<number>-?\d+(?:\.\d+)?)\b[^\d]*\Z")
 _THAT = re.compile(r"\b(?:that|it|the result)\b", re.IGNORECASE)
 _THEN = re.compile(r"\b(?:then|that day|that date|that time)\b", re.IGNORECASE)
@@ -276,7 +280,7 @@ def _varied_act(said: str, before: Sequence[Act]) -> str:
     """`again`, `no, I meant tomorrow`, `and in London?`, `make it six`: an act before, with another value."""
     if not before:
         return ""
-    if _AGAIN.fullmatch(said):
+    if _AGAIN.fullmatch(said) or (_AFTER_ALL.fullmatch(said) and before[-1].reply and not before[-1].done):
         return before[-1].said
     value, named = _other_value(said)
     for act in reversed(before[-CHANGED_BACK:] if named else before[-1:]) if value else ():

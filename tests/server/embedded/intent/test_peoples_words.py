@@ -76,7 +76,7 @@ SAID: list[tuple[str, str, dict[str, Any]]] = [
     ("which os is this", "run_command", {"command": "uname"}),
     ("what operating system are you running on", "run_command", {"command": "uname"}),
     ("note to self: call Bob", "remember_fact", {"fact": "call Bob"}),
-    ("do you remember where i parked", "recall_notes", {"topic": "parked"}),
+    ("do you remember where i parked", "recall_notes", {"topic": "parked", "part": "act"}),
     ("can you tell me what my favorite color is", "recall", {"attribute": "favorite color"}),
     ("what did i say my favourite colour was", "recall", {"attribute": "favourite colour"}),
     ("remind me what my locker code is", "recall", {"attribute": "locker code"}),

@@ -18,6 +18,7 @@ REFUSALS = [
     "you should not", "you mustn't do that", "I'm against it", "I'm not comfortable with that", "thanks but no thanks", "Thank you, but no.", "thanks, but I'd rather not", "thanks, stop",
     "sorry, no", "I'll pass", "over my dead body", "out of the question", "not in a million years", "never ever", "scrap that", "call it off", "turn it down", "that doesn't work for me",
     "forget about it", "never mind the folder", "never mind the folder, tell me the time", "I disagree, call it test",
+    "no to both", "No to all of them.",
 ]  # fmt: skip
 
 

@@ -102,6 +102,8 @@ OPENED = [("user", "open example.com"), ("assistant", "I have opened Example.")]
         (FOLDER, "the name should be test", "create a folder called test"),
         (FOLDER, "I want it to be called test", "create a folder called test"),
         (FOLDER, "create it again", "create a folder called demo"),
+        (FOLDER, "ok, do it then", "create a folder called demo"),
+        (FOLDER, "do it anyway", "create a folder called demo"),
         (FOLDER, "could you name it best, please", "create a folder called best"),
         (FOLDER, "not that one, demo2", "create a folder called demo2"),
         (FOLDER, "wrong name, call it demo2", "create a folder called demo2"),

@@ -82,7 +82,7 @@ SAID: list[tuple[str, list[Told], str]] = [
     ("what is my name", [("failed", {}, "the disk is full")], "I am sorry, that did not work: the disk is full."),
     ("what did i say about tea", [("ok", NOTES, "")], "Your name is ada. You said: the door code is 456."),
     ("what did i say about tea", [("ok", {"results": []}, "")], "I do not remember anything about tea."),
-    ("where do I live", [("ok", {"results": []}, "")], "You have not told me that."),
+    ("where do I live", [("ok", {"results": []}, "")], "I do not know that."),
     ("remember that my name is ada", [("ok", {"key": "k"}, "")], "I will remember that your name is ada."),
     ("remember that my keys are here", [("ok", {"key": "k"}, "")], "I will remember that your keys are here."),
     ("remember that i like tea", [("ok", {"key": "k"}, "")], "I will remember that."),
