@@ -74,8 +74,10 @@ class OpenQuestions:
         Who hears may not see what the client shows: a question that was not said to its end was not asked. Others see all of them.
         """
         last = self._open.get(self._last_asked if hears else self._last_put)
-        if last is not None and (hears or last.told or len(self._open) == 1):
-            return Meant((last.question,), last.aloud or not hears)
+        if last is not None and (last.aloud if hears else last.told or len(self._open) == 1):
+            return Meant((last.question,), asked=True)
         if own is not None and own.confirmation_id in self._open:
-            return Meant((own,), last is not None)
+            return Meant((own,), asked=last is not None and not hears)
+        if last is not None and hears:
+            return Meant((last.question,))
         return Meant(tuple(one.question for one in self._open.values()))

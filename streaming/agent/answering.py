@@ -43,7 +43,7 @@ class Answer(StrEnum):
     REFUSES = "refuses"
     APPROVES = "approves"
     WHICH = "There is more than one question."
-    NOT_ASKED = "One question is still open."
+    NOT_ASKED = "A question is still open."
     TOO_EARLY = "You spoke before my question was out. Please answer again."
     UNSURE = "I am not sure that I heard a yes. Please answer again."
     NOT_BY_VOICE = "I need a click, or a typed yes, for that."

@@ -100,7 +100,7 @@ def test_a_yes_heard_while_another_channel_speaks_approves_nothing_and_is_told_s
                 await asyncio.sleep(0.01)
             it.microphone.say("yes")
             await it.until(TurnDone)
-            assert it.outlet.of(TurnReply)[0].text == "One question is still open. Shall I run rm?"
+            assert it.outlet.of(TurnReply)[0].text == "A question is still open. Shall I run rm?"
             await asyncio.sleep(1)
             reading = group.create_task(
                 TtsLane(frame_for(world, beside), ReplyFormat(), "and so it went on " * 20).run()

@@ -124,7 +124,7 @@ def test_a_yes_that_may_be_about_several_approves_none_and_is_asked_back_about_e
             await typed(world, "yes")
             await asyncio.sleep(1)
             assert made(world) == ["one"]
-            assert await typed(world, "yes") == "One question is still open. Shall I create the folder two?"
+            assert await typed(world, "yes") == "A question is still open. Shall I create the folder two?"
             assert made(world) == ["one"], "the yes may be a second one for the other"
             await typed(world, "yes")
         assert made(world) == ["one", "two"]
@@ -192,6 +192,7 @@ def test_what_speech_and_typed_words_may_mean() -> None:
     questions.ask(spoken, aloud=True)
     questions.ask(shown, told=True)
     assert meant() == ("shown?", "shown"), "who speaks may mean either"
+    assert meant(later) == ("later?", "shown"), "their own channel's is asked about first"
     questions.ask(spoken, aloud=False)
     assert meant() == ("spoken?", "spoken"), "its repetition was cut off"
     questions.ask(spoken, aloud=True)
@@ -221,7 +222,7 @@ def test_a_spoken_yes_after_the_question_that_was_asked_aloud_has_ended_approves
                 it.microphone.say("yes")
                 await it.until(TurnDone, 2)
                 asked_back = it.outlet.of(TurnReply)[1].text
-                assert asked_back == "One question is still open. Shall I create the folder silent?"
+                assert asked_back == "A question is still open. Shall I create the folder silent?"
                 assert made(world) == ([] if expires else ["spoken"])
                 await asyncio.sleep(1)
                 it.microphone.say("yes")
@@ -244,7 +245,7 @@ def test_a_spoken_yes_approves_nothing_that_was_only_shown(ends: bool) -> None:
             await asyncio.sleep(1)
             it.microphone.say("yes")
             await it.until(TurnDone)
-            assert it.outlet.of(TurnReply)[0].text == "One question is still open. Shall I create the folder one?"
+            assert it.outlet.of(TurnReply)[0].text == "A question is still open. Shall I create the folder one?"
             assert made(world) == []
             await asyncio.sleep(1)
             it.microphone.say("no")
@@ -275,6 +276,28 @@ def test_a_yes_after_a_question_that_could_not_be_said_is_not_for_the_one_before
             await asyncio.sleep(10)
             it.microphone.say("no")
         assert made(world) == ["two"]
+
+    virtual_time.run(body())
+
+
+def test_a_spoken_yes_after_a_typed_request_is_asked_back_about_what_was_spoken() -> None:
+    async def body() -> None:
+        world, beside = folders(go=plan(folder("one")), two=plan(folder("two"))), RecordingOutlet()
+        async with talk(world) as it, asyncio.TaskGroup() as group:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(3)
+            group.create_task(TurnLane(frame_for(world, beside), None, SILENT, "two").run())
+            await until_asked(beside)
+            it.microphone.say("yes")
+            await asyncio.sleep(5)
+            assert made(world) == []
+            assert [said.texts for said in world.syntheses] == [["Shall I create the folder one?"]] * 2
+            it.microphone.say("yes")
+            await it.until(TurnDone)
+            assert made(world) == ["one"]
+            assert await typed(world, "no") == ""
+        assert made(world) == ["one"]
 
     virtual_time.run(body())
 
