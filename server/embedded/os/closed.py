@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import cache
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 FileId = tuple[int, int]  # device and inode
 
-# Files searched for the other name of a hard link, and for closed folders below a listed one. Beyond it, every hard link and
-# every recursive listing is refused.
+# Files searched for the other name of a hard link, and for what is closed below a folder that is listed or moved. Beyond it, every
+# hard link, recursive listing and move is refused.
 MAX_WALKED = 100_000
 KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))  # environments of processes, other paths to files, raw disks
 
@@ -77,18 +79,43 @@ class ClosedPaths:
         self._known |= {identity for place in places if (identity := _identity(place)) is not None}
         return [place for place in places if place == self._root or not self._root.is_relative_to(place)]
 
+    def entries(self) -> Callable[[Path, os.stat_result], bool]:
+        """A test for many entries of folders: True if the entry itself is closed, or a hard link to a closed file.
+
+        It raises TooManyFilesError if asked of too many.
+        """
+        places = {*self._look(), *self._kernel}
+        files = cache(self._files)
+        asked = count(1)
+
+        def is_closed(path: Path, found: os.stat_result) -> bool:
+            if next(asked) > MAX_WALKED:
+                raise TooManyFilesError
+            identity = found.st_dev, found.st_ino
+            return path in places or identity in self._known or (_may_be_linked(found) and _holds(files(), identity))
+
+        return is_closed
+
     def _linked(self, resolved: Path) -> bool:
         """True for a hard link to a file inside a closed folder."""
         try:
             found = resolved.stat()
         except OSError:
             return False
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink == 1:
-            return False
-        for count, identity in enumerate(_files((path.resolve() for path in self._paths), self._root)):
-            if identity == (found.st_dev, found.st_ino) or count >= MAX_WALKED:
-                return True
-        return False
+        return _may_be_linked(found) and _holds(self._files(), (found.st_dev, found.st_ino))
+
+    def _files(self) -> frozenset[FileId] | None:
+        """All files in closed folders; None if these are too many."""
+        files = frozenset(islice(_files((path.resolve() for path in self._paths), self._root), MAX_WALKED + 1))
+        return files if len(files) <= MAX_WALKED else None
+
+
+def _may_be_linked(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+
+
+def _holds(files: frozenset[FileId] | None, identity: FileId) -> bool:
+    return files is None or identity in files
 
 
 def _identity(path: Path) -> FileId | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from server.embedded.os.closed import TooManyFilesError
 from server.embedded.os.hiding import hiding
+from server.embedded.os.lasting_names import Name, NowhereError, followed, is_plain, stays
 from server.embedded.os.secret_names import is_secret_name
 
 if TYPE_CHECKING:
@@ -46,13 +47,13 @@ class OsCommand:
     word: str = r"(?s:.*)"
     opens: bool = False  # reads the files' contents, not only their names
     copies: bool = False  # makes the second path of the first
-    moves: bool = False  # renames the first path, with everything below it
-    alone: bool = False  # changes what names lead to: no other command may look up names meanwhile
+    moves: bool = False  # renames the first path, with everything below it, to the second or into it
+    removes: bool = False  # removes folders
     keeps: str | None = None  # pattern of the flag without which the command may remove or overwrite files
 
     @property
     def named(self) -> bool:
-        """True if it looks up names of files."""
+        """True if it is told names of files."""
         return self.most > self.words
 
     def destroys(self, arguments: list[str]) -> bool:
@@ -116,8 +117,8 @@ COMMANDS: Mapping[str, OsCommand] = {
     "sha256sum": OsCommand("Tell the checksum of files", least=1, most=8, opens=True),
     "echo": OsCommand("Say something back", flags=r"-n", most=MAX_ARGUMENTS, words=MAX_ARGUMENTS),
     "sleep": OsCommand("Wait some seconds", least=1, most=1, words=1, word=r"\d{1,3}(\.\d{1,3})?"),
-    "mkdir": OsCommand("Make folders", "change", flags=r"-p|--parents", least=1, most=4, alone=True),
-    "rmdir": OsCommand("Remove empty folders", "change", least=1, most=4, alone=True, keeps=NEVER),
+    "mkdir": OsCommand("Make folders", "change", flags=r"-p|--parents", least=1, most=4),
+    "rmdir": OsCommand("Remove empty folders", "change", least=1, most=4, removes=True, keeps=NEVER),
     "touch": OsCommand("Make empty files, or mark files as changed now", "change", flags=r"-c", least=1, most=4),
     "cp": OsCommand(
         "Copy a file",
@@ -136,7 +137,6 @@ COMMANDS: Mapping[str, OsCommand] = {
         least=2,
         most=2,
         moves=True,
-        alone=True,
         keeps=_NO_CLOBBER,
     ),
 }
@@ -158,33 +158,47 @@ def checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths) ->
     for word in words:
         if not re.fullmatch(command.word, word):
             raise RefusedArgumentError(f"args: {name} is not run with {word[:80]}")
-    paths = [_resolved(operand, root) for operand in named]
-    for operand, path in [*zip(named, paths, strict=True), *_goal(command, named, paths, root)]:
-        if _holds_secrets(path, command, root, closed):
-            raise RefusedArgumentError(f"args: {operand[:80]} may hold secrets")
-        if command.opens and _waits(path):
-            raise RefusedArgumentError(f"args: {operand[:80]} is no file")
-    if command.moves and closed.is_below(paths[0]):
-        raise RefusedArgumentError(f"args: {named[0][:80]} may hold secrets")
-    if command.words:
+    if not command.named:
         return arguments
+    names = [_followed(operand, root) for operand in named]
+    if command.moves and names[1].path.is_dir():
+        names[1] = names[1].direct(root)  # a link to a folder is not replaced, even if the folder is gone by then
+    goals = [_goal(names, root)] if command.moves or command.copies else []
+    for one in [*names, *goals]:
+        if _holds_secrets(one.path, command, root, closed):
+            raise RefusedArgumentError(f"args: {one.given[:80]} may hold secrets")
+        if command.opens and _waits(one.path):
+            raise RefusedArgumentError(f"args: {one.given[:80]} is no file")
     try:
-        return hiding(name, options, named or [], paths or [], closed) if named else _here(name, options, root, closed)
+        if command.moves or command.removes:
+            _check_what_stays(names, goals, root, closed)
+        if not names and name in RECURSIVE:  # they list the current folder then
+            names = [_followed(".", root)]
+        return hiding(name, [*options, *words], [one.told for one in names], [one.path for one in names], closed)
     except TooManyFilesError:
         raise RefusedArgumentError(f"args: too many files for {name}: name a smaller folder") from None
 
 
-def _here(name: str, options: list[str], root: Path, closed: ClosedPaths) -> list[str]:
-    """Without a path, some commands list the current folder."""
-    return hiding(name, options, ["."], [root], closed) if name in RECURSIVE else options
+def _goal(names: list[Name], root: Path) -> Name:
+    """What is written if the last path is a folder, which it may be by then: a file of the first one's name in it."""
+    source, goal = names
+    return _followed(f"{goal.told}/{Path(source.told).name}", root)
 
 
-def _goal(command: OsCommand, named: list[str], paths: list[Path], root: Path) -> list[tuple[str, Path]]:
-    """What is written when the last path is a folder: a file of the first one's name in it."""
-    if not (command.moves or command.copies) or not paths[1].is_dir():
-        return []
-    goal = f"{named[1]}/{Path(named[0]).name}"
-    return [(goal, _resolved(goal, root))]
+def _check_what_stays(names: list[Name], goals: list[Name], root: Path, closed: ClosedPaths) -> None:
+    """Refuse to move or remove what other commands rely on (module lasting_names). `goals`: none if nothing is moved.
+
+    Raises RefusedArgumentError, TooManyFilesError.
+    """
+    into_folder = bool(goals) and names[1].path.is_dir()
+    for one in [*(names[:1] if into_folder else names), *goals]:
+        if closed.is_below(one.path):
+            raise RefusedArgumentError(f"args: {one.given[:80]} may hold secrets")
+    for one in [*names, *goals]:
+        if not is_plain(root / one.told):
+            raise RefusedArgumentError(f"args: {one.given[:80]} is a link or no file, so it stays as it is")
+    if goals and stays(names[0].path, closed):
+        raise RefusedArgumentError(f"args: {names[0].given[:80]} holds links or closed files, so it is not moved")
 
 
 def _parted(name: str, command: OsCommand, arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -220,15 +234,11 @@ def _number(command: OsCommand) -> str:
     return f"{span} arguments" if command.most > 1 else f"{span} argument"
 
 
-def _resolved(operand: str, root: Path) -> Path:
-    """The path with symbolic links resolved. Raises RefusedArgumentError if it is not below the root."""
+def _followed(operand: str, root: Path) -> Name:
     try:
-        resolved = (root / operand).resolve()
-    except (OSError, RuntimeError):  # RuntimeError: links that form a loop
-        raise RefusedArgumentError(f"args: {operand[:80]} leads nowhere") from None
-    if operand == "" or not resolved.is_relative_to(root):
-        raise RefusedArgumentError(f"args: {operand[:80]} lies outside of the folder that may be seen")
-    return resolved
+        return followed(operand, root)
+    except NowhereError as nowhere:
+        raise RefusedArgumentError(f"args: {operand[:80]} {nowhere}") from None
 
 
 def _waits(path: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 MAX_OUTPUT_BYTES = 256 * 1024  # of both streams together; further output is read and dropped
@@ -68,18 +68,10 @@ class _Kept:
         return "".join(self.texts[stream])
 
 
-async def run(
-    executable: str,
-    name: str,
-    arguments: Sequence[str],
-    root: Path,
-    listener: Listener,
-    on_end: Callable[[], Awaitable[None]],
-) -> Ended:
+async def run(executable: str, name: str, arguments: Sequence[str], root: Path, listener: Listener) -> Ended:
     """Run a command to its end; on cancellation, end its whole group. Raises OSError if it cannot start.
 
-    A listener that waits does not hold up the command. `on_end` is called when the command has ended; the listener may get the rest of
-    the output after that.
+    A listener that waits does not hold up the command, and may get the rest of the output after its end.
     """
     began = time.monotonic()
     process = await _start(executable, name, arguments, root)
@@ -89,7 +81,6 @@ async def run(
         code = await _finished(process, name, kept)
         duration_ms = round((time.monotonic() - began) * 1000)
         kept.untold.put_nowait(None)
-        await on_end()
     return Ended(code, kept.text("stdout"), kept.text("stderr"), duration_ms, kept.truncated)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -22,11 +20,10 @@ from server.embedded.executor import (
     UnavailableError,
     WrongParametersError,
 )
-from server.embedded.fairness import FairTurns
+from server.embedded.fairness import FairThreads, FairTurns
 from server.embedded.os import process as os_process
 from server.embedded.os.closed import ClosedPaths
-from server.embedded.os.commands import COMMANDS, MAX_ARGUMENTS, OsCommand, RefusedArgumentError, checked, synopsis
-from server.embedded.os.held_names import Names
+from server.embedded.os.commands import COMMANDS, MAX_ARGUMENTS, RefusedArgumentError, checked, synopsis
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
 DEFAULT_ROOT = "files"
@@ -78,8 +75,8 @@ class OsService(ExecutorService):
         super().__init__(config)
         self._root = Path.cwd()
         self._closed = ClosedPaths((), self._root)
-        self._names = Names(self._root)
         self._turns = FairTurns(AT_ONCE)
+        self._checks = FairThreads(AT_ONCE, "os")
         self._executables: dict[str, str] = {}
         self._actions: dict[str, Action] = {}
 
@@ -87,7 +84,6 @@ class OsService(ExecutorService):
         """Find the commands that this machine has. Raises MissingPartError."""
         self._root = root_folder(self.config)
         self._closed = closed_paths(self.config, self._root)
-        self._names = Names(self._root)
         for name, command in COMMANDS.items():
             executable = shutil.which(name, path=os_process.SAFE_PATH)
             if executable is not None:
@@ -100,6 +96,10 @@ class OsService(ExecutorService):
         """The whitelisted commands that this machine has."""
         return self._actions
 
+    async def stop(self) -> None:
+        """End the threads."""
+        self._checks.close()
+
     async def perform(self, name: str, parameters: Parameters, task: Task) -> TaskOutcome:
         """Run a command."""
         assert isinstance(parameters, CommandParameters)
@@ -108,23 +108,15 @@ class OsService(ExecutorService):
         return TaskOutcome(asdict(ended), ok=ended.exit_code == 0, message=why(name, ended))
 
     async def _ended(self, name: str, args: list[str], task: Task) -> os_process.Ended:
-        """How the command ended. From its check until its end, no name below the root leads elsewhere. Raises TaskError."""
+        """How the command ended. Raises TaskError."""
         try:
-            async with AsyncExitStack() as names:
-                await names.enter_async_context(self._held(COMMANDS[name]))
-                # in a thread: it may look through many folders
-                arguments = await asyncio.to_thread(checked, name, args, self._root, self._closed)
-                executable = self._executables[name]
-                return await os_process.run(executable, name, arguments, self._root, task.tell, names.aclose)
+            # it may look through many folders
+            arguments = await self._checks.run(lambda: checked(name, args, self._root, self._closed))
+            return await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
         except RefusedArgumentError as refused:
             raise WrongParametersError(str(refused)) from None
         except OSError as error:
             raise UnavailableError(f"{name} cannot be started: {error.strerror}") from None
-
-    def _held(self, command: OsCommand) -> AbstractAsyncContextManager[None]:
-        if command.alone:
-            return self._names.changed()
-        return self._names.looked_up() if command.named else nullcontext()
 
 
 def why(name: str, ended: os_process.Ended) -> str:
