@@ -199,7 +199,9 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         """Store an item."""
         await _refuse_wrong(context, lambda: _check_item(request))
         key = key_form(request.key) or secrets.token_urlsafe(12)
-        created_at = await self._ask(context, lambda store: store.put(request, key))
+        created_at = None
+        while created_at is None:
+            created_at = await self._ask(context, lambda store: _put(store, request, key))
         return memory_pb2.StoreResponse(key=key, created_at=rfc3339(created_at))
 
     async def Retrieve(self, request: memory_pb2.RetrieveRequest, context: Context) -> memory_pb2.Item:  # noqa: N802 - gRPC's name
@@ -247,6 +249,16 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
             for row in rows[-_fitting(row["text"] for row in reversed(rows)) :]
         ]
         return memory_pb2.ContextResponse(turns=turns)
+
+
+def _put(store: MemoryStore, request: memory_pb2.StoreRequest, key: str) -> float | None:
+    """Store an item; None if that is to be tried again, because something expired has made room. Raises NoRoomError."""
+    try:
+        return store.put(request, key)
+    except NoRoomError:
+        if not store.purge(request.user_id):
+            raise
+    return None
 
 
 def _fitting(texts: Iterable[str]) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from server.embedded.memory.words import indexed, is_dense, key_form, query_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from protos import memory_pb2
@@ -39,13 +39,14 @@ WORDS = (  # marks are parts of words: in Hindi and Thai, vowels are marks
 # the disk than it counts here.
 MAX_USER_BYTES = 64_000_000
 ROW_BYTES = 512  # that each item or turn counts more than its texts: the row in its table and indexes
-FORGOTTEN_AT_ONCE = 64  # turns
+# Of what has expired or must make room, beyond which no more is deleted in one go: other calls wait for that. It is more than an item or
+# turn can have, so each new one makes at least its own room.
+DELETED_AT_ONCE_BYTES = 256 * 1024
 # What each user has stored, kept by triggers so that no way of storing or deleting is left out.
 STORED = "CREATE TABLE stored (user_id TEXT PRIMARY KEY, item_bytes INTEGER NOT NULL, turn_bytes INTEGER NOT NULL) WITHOUT ROWID;"
 _ITEM_TEXTS = ("key", "value", "session_id", "tags", "metadata")
 _TURN_TEXTS = ("session_id", "turn_id", "text")
 MOST_MATCHES = 10_000  # of one word that are compared, the newest: a user may have any number of items
-PURGE_S = 60.0  # expired items are invisible at once, and deleted this often, or as soon as a user has no room
 
 _LIVE = "items.user_id = ? AND (items.expires_at IS NULL OR items.expires_at > ?)"
 _TAGGED = " AND EXISTS (SELECT 1 FROM json_each(items.tags) WHERE value = ?)"
@@ -72,8 +73,23 @@ def _counting(table: str, counter: str, texts: tuple[str, ...]) -> str:
     )
 
 
+_ITEM_SIZES = f"SELECT id, {_size('items', _ITEM_TEXTS)} FROM items"  # noqa: S608 - constants
+_TURN_SIZES = f"SELECT rowid, {_size('turns', _TURN_TEXTS)} FROM turns"  # noqa: S608 - constants
+
+
 class NoRoomError(Exception):
     """The user has stored as much as one may."""
+
+
+def _first(rows: Iterable[tuple[int, int]], wanted_bytes: int) -> list[int]:
+    """The ids of the first rows that have so many bytes together. `rows`: ids and bytes; no more of them are read."""
+    ids, so_far = [], 0
+    for row_id, size in rows:
+        ids.append(row_id)
+        so_far += size
+        if so_far >= wanted_bytes:
+            break
+    return ids
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -114,7 +130,6 @@ class MemoryStore:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._purged_at = 0.0
         path.touch(mode=0o600)  # private data; SQLite gives its journal files the same mode
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -136,7 +151,7 @@ class MemoryStore:
             self._db.execute(WORDS)
             for row in self._db.execute("SELECT id, key FROM items").fetchall():
                 self._db.execute("UPDATE OR IGNORE items SET key = ? WHERE id = ?", (key_form(row["key"]), row["id"]))
-            for row in self._db.execute("SELECT * FROM items").fetchall():
+            for row in self._db.execute("SELECT * FROM items"):
                 self._index(row["id"], row["user_id"], searchable(row["key"], row["value"], json.loads(row["tags"])))
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
@@ -158,10 +173,13 @@ class MemoryStore:
     # --- items ---
 
     def put(self, request: memory_pb2.StoreRequest, key: str) -> float:
-        """Store or replace an item; returns when. The item is on disk when this returns. Raises NoRoomError."""
+        """Store or replace an item; returns when. The item is on disk when this returns. Raises NoRoomError.
+
+        Some of all that has expired is deleted with it. It is invisible anyway.
+        """
         now = self._clock()
         tags = list(dict.fromkeys(request.tags))
-        row = {
+        row: dict[str, Any] = {
             "user_id": request.user_id,
             "key": key,
             "value": request.value_json,
@@ -172,19 +190,9 @@ class MemoryStore:
             "expires_at": now + request.ttl_seconds if request.ttl_seconds else None,
         }
         text = searchable(key, request.value_json, tags)
-        if abs(now - self._purged_at) >= PURGE_S:
-            self._purge(now)
-        try:
-            self._put(row, text)
-        except NoRoomError:
-            if not self._purge(now):
-                raise
-            self._put(row, text)
-        return now
-
-    def _put(self, row: dict[str, Any], text: str) -> None:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
+            self._delete_some(f"{_ITEM_SIZES} WHERE expires_at <= ? ORDER BY expires_at", now)
             self._remove(row["user_id"], row["key"])
             columns = ", ".join(row)
             values = ", ".join(f":{name}" for name in row)
@@ -192,17 +200,23 @@ class MemoryStore:
             self._index(cursor.lastrowid, row["user_id"], text)
             if self.stored_bytes(row["user_id"])[0] > MAX_USER_BYTES:
                 raise NoRoomError  # nothing of it is stored
+        return now
 
     def _index(self, item_id: int | None, user_id: str, text: str) -> None:
         self._db.execute("INSERT INTO words (rowid, owner, text) VALUES (?, ?, ?)", (item_id, _owner(user_id), text))
 
-    def _purge(self, now: float) -> int:
-        """Delete all expired items; returns how many."""
-        self._purged_at = now
+    def purge(self, user_id: str) -> int:
+        """Delete some of the user's items that have expired; returns how many, 0 if there are none left."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("DELETE FROM words WHERE rowid IN (SELECT id FROM items WHERE expires_at <= ?)", (now,))
-            return self._db.execute("DELETE FROM items WHERE expires_at <= ?", (now,)).rowcount
+            expired = f"{_ITEM_SIZES} INDEXED BY items_newest WHERE user_id = ? AND expires_at <= ?"
+            return self._delete_some(expired, user_id, self._clock())
+
+    def _delete_some(self, selected: str, *values: float | str) -> int:
+        """Delete the first of the items, with their words; returns how many. `selected`: SQL for their ids and bytes."""
+        ids = json.dumps(_first(self._db.execute(selected, values), DELETED_AT_ONCE_BYTES))
+        self._db.execute("DELETE FROM words WHERE rowid IN (SELECT value FROM json_each(?))", (ids,))
+        return self._db.execute("DELETE FROM items WHERE id IN (SELECT value FROM json_each(?))", (ids,)).rowcount
 
     def _remove(self, user_id: str, key: str) -> bool:
         row = self._db.execute("SELECT id FROM items WHERE user_id = ? AND key = ?", (user_id, key)).fetchone()
@@ -291,7 +305,8 @@ class MemoryStore:
     def put_turn(self, request: memory_pb2.PutTurnRequest) -> float:
         """Append a turn, or replace its text; returns when it was first stored.
 
-        The user's other turns are forgotten when there is no room, the first stored first: nobody can delete them to make some.
+        The user's other turns are forgotten when there is no room, the first stored first: nobody can delete them to make some. Who has
+        stored much more than that, by an earlier release, comes down to it turn by turn.
         """
         conversation = (request.user_id, request.session_id)
         with self._db:
@@ -306,13 +321,12 @@ class MemoryStore:
                 "SELECT rowid, at FROM turns WHERE user_id = ? AND session_id = ? AND turn_id = ?",
                 (*conversation, request.turn_id),
             ).fetchone()
-            forgotten = -1
-            while forgotten and self.stored_bytes(request.user_id)[1] > MAX_USER_BYTES:
-                forgotten = self._db.execute(
-                    "DELETE FROM turns WHERE rowid IN"
-                    " (SELECT rowid FROM turns WHERE user_id = ? AND rowid <> ? ORDER BY rowid LIMIT ?)",
-                    (request.user_id, row["rowid"], FORGOTTEN_AT_ONCE),
-                ).rowcount
+            too_many = self.stored_bytes(request.user_id)[1] - MAX_USER_BYTES
+            if too_many > 0:
+                others = f"{_TURN_SIZES} WHERE user_id = ? AND rowid <> ? ORDER BY rowid"
+                rows = self._db.execute(others, (request.user_id, row["rowid"]))
+                ids = json.dumps(_first(rows, min(too_many, DELETED_AT_ONCE_BYTES)))
+                self._db.execute("DELETE FROM turns WHERE rowid IN (SELECT value FROM json_each(?))", (ids,))
         return float(row["at"])
 
     def turns(self, user_id: str, session_id: str, limit: int) -> list[sqlite3.Row]:

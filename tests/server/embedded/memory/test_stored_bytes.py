@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import grpc
@@ -11,10 +13,17 @@ import pytest
 
 from protos import memory_pb2 as pb
 from server.embedded.memory import store as store_module
-from server.embedded.memory.service import NO_ROOM
-from server.embedded.memory.store import ROW_BYTES, MemoryStore, NoRoomError
+from server.embedded.memory.service import (
+    MAX_ID_CHARS,
+    MAX_TAG_CHARS,
+    MAX_TAGS,
+    MAX_TURN_CHARS,
+    MAX_VALUE_BYTES,
+    NO_ROOM,
+)
+from server.embedded.memory.store import DELETED_AT_ONCE_BYTES, ROW_BYTES, MemoryStore, NoRoomError
 from server.upstream.breaker import FAULTS
-from tests.server.embedded.memory.remembering import item, memory
+from tests.server.embedded.memory.remembering import item, memory, memory_with_clock
 from tests.server.embedded.serving import refusal
 
 if TYPE_CHECKING:
@@ -119,8 +128,7 @@ def test_the_turn_that_is_stored_is_never_the_one_forgotten(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("_little_room")
-def test_turns_are_forgotten_in_the_order_they_were_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "FORGOTTEN_AT_ONCE", 1)
+def test_turns_are_forgotten_in_the_order_they_were_stored(tmp_path: Path) -> None:
     now = 1_000.0
     store = MemoryStore(tmp_path / "m.sqlite3", clock=lambda: now)
     for number in range(6):
@@ -128,6 +136,56 @@ def test_turns_are_forgotten_in_the_order_they_were_stored(tmp_path: Path, monke
         store.put_turn(turn(number, "x" * 2_500))
     assert [row["turn_id"] for row in store.turns("ada", "s1", 100)] == ["t3", "t4", "t5"]
     store.close()
+
+
+def test_who_has_stored_too_much_by_an_earlier_release_comes_down_turn_by_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other calls wait for what a call deletes, so it does not delete all of it."""
+    store = MemoryStore(tmp_path / "m.sqlite3")
+    for number in range(40):
+        store.put_turn(turn(number, "x" * 2_500, session="old"))
+    monkeypatch.setattr(store_module, "MAX_USER_BYTES", ROOM_BYTES)
+    monkeypatch.setattr(store_module, "DELETED_AT_ONCE_BYTES", 7_000)
+    left = [len(store.turns("ada", "old", 100))]
+    while store.stored_bytes("ada")[1] > ROOM_BYTES:
+        store.put_turn(turn(len(left), session="new"))
+        left.append(len(store.turns("ada", "old", 100)))
+    deleted = [before - after for before, after in pairwise(left)]
+    assert set(deleted[:-1]) == {3}  # the first that have 7,000 bytes together
+    assert 0 < left[-1] < 4
+    store.close()
+
+
+async def test_what_has_expired_is_deleted_in_steps_and_takes_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    async with memory_with_clock(tmp_path, lambda: now) as stub:
+        for user in ("eve", "ada"):
+            for number in range(30):
+                await stub.Store(item(LONG, key=f"k{number}", ttl_seconds=5, user_id=user))
+        monkeypatch.setattr(store_module, "MAX_USER_BYTES", ROOM_BYTES)
+        monkeypatch.setattr(store_module, "DELETED_AT_ONCE_BYTES", 7_000)
+        now += 5
+        store = MemoryStore(tmp_path / "memory.sqlite3", clock=lambda: now)
+        await stub.Store(item(user_id="bob"))
+        assert store.count() == 61 - 2
+        await stub.Store(item(LONG))  # in several steps, between which others have their turn
+        assert store.stored_bytes("ada")[0] <= ROOM_BYTES
+        kept = store.stored_bytes("eve")[0]
+        assert kept > 20 * len(LONG)
+        await stub.Store(item(LONG))
+        assert 0 < kept - store.stored_bytes("eve")[0] < 3 * len(LONG)
+        store.close()
+
+
+def test_each_new_one_makes_more_room_than_it_takes() -> None:
+    """So what a user has stored never grows beyond the limit."""
+    ids = 2 * MAX_ID_CHARS * 4
+    tags = len(json.dumps(["\U0001f389" * MAX_TAG_CHARS] * MAX_TAGS))
+    largest = ROW_BYTES + ids + max(2 * MAX_VALUE_BYTES + tags, MAX_TURN_CHARS * 4)
+    assert largest < DELETED_AT_ONCE_BYTES
 
 
 def test_a_database_of_an_earlier_release_is_counted_when_it_is_opened(tmp_path: Path) -> None:
