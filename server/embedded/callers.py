@@ -1,6 +1,6 @@
 """Who calls a service (CONTRACT 1): for log lines the request id, session and trace; for fair shares the user.
 
-And how a call ends whose caller has gone.
+And how a call ends whose caller or server has gone.
 """
 
 from __future__ import annotations
@@ -73,3 +73,25 @@ class NameCaller(grpc.aio.ServerInterceptor):
         """Bind the caller, then pass the call on."""
         bind_caller(self._service, handler_call_details.invocation_metadata)
         return await continuation(handler_call_details)
+
+
+class RunningCalls(grpc.aio.ServerInterceptor):
+    """Knows the tasks of running calls. A cancelled one goes on after its server has stopped: it may have processes to end."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], handler_call_details: Any
+    ) -> Any:
+        """Remember the task, then pass the call on. gRPC runs both in it."""
+        task = asyncio.current_task()
+        assert task is not None, "gRPC calls this in the call's task"
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await continuation(handler_call_details)
+
+    async def ended(self) -> None:
+        """Wait for the end of all, once the server has stopped."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)

@@ -18,7 +18,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from protos import calls_pb2_grpc
-from server.embedded.callers import NameCaller
+from server.embedded.callers import NameCaller, RunningCalls
 from server.embedded.calls import CallsServicer
 from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
 from server.embedded.tracing import tracing
@@ -123,6 +123,7 @@ class HostedService:
         self._service: EmbeddedService | None = None
         self._server: grpc.aio.Server | None = None
         self._calls: CallsServicer | None = None
+        self._running = RunningCalls()
 
     @property
     def reason(self) -> str:
@@ -140,7 +141,9 @@ class HostedService:
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
         interceptors = [*tracing(self.name), RefuseWhileDown(self._checks)]
-        self._server = grpc.aio.server(interceptors=[NameCaller(self.name), *interceptors], options=options)
+        self._server = grpc.aio.server(
+            interceptors=[self._running, NameCaller(self.name), *interceptors], options=options
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._checks, self._server)
         self._calls = CallsServicer(self.name, interceptors)  # a trunk names the caller of each of its streams itself
         calls_pb2_grpc.add_CallsServicer_to_server(self._calls, self._server)
@@ -191,6 +194,7 @@ class HostedService:
             self._calls.drain()
         if self._server is not None:
             await self._server.stop(STOP_GRACE_S)
+            await self._running.ended()
         if self._service is not None:
             await self._service.stop()
 

@@ -16,6 +16,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from protos import executor_pb2
+from server.embedded.callers import RunningCalls
 from server.embedded.service import EmbeddedConfig
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def config(directory: Path, **options: str) -> EmbeddedConfig:
 @asynccontextmanager
 async def serving(service: EmbeddedService) -> AsyncIterator[grpc.aio.Channel]:
     """Started, on a free port, with a channel to it."""
-    server = grpc.aio.server()
+    calls = RunningCalls()
+    server = grpc.aio.server(interceptors=[calls])
     service.add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await service.start()
@@ -45,6 +47,7 @@ async def serving(service: EmbeddedService) -> AsyncIterator[grpc.aio.Channel]:
             yield channel
     finally:
         await server.stop(0)
+        await calls.ended()
         await service.stop()
 
 

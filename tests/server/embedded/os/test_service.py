@@ -22,6 +22,7 @@ from server.embedded.os.commands import COMMANDS, OsCommand
 from server.embedded.os.service import OsService
 from server.embedded.service import MissingPartError
 from tests.server.embedded.executing import config, execute, listed, refused, request, serving
+from tests.server.embedded.serving import channel as hosted
 
 
 @pytest.fixture
@@ -296,6 +297,16 @@ async def test_cancel_reaches_a_command_whose_output_nobody_reads(root: Path, sc
         call.cancel()
         await gone(pid)
         assert call.cancelled()
+
+
+async def test_when_the_service_has_stopped_its_commands_have_ended(root: Path, script: Any) -> None:
+    script("family", FAMILY)
+    async with hosted("os", root / "kept", OS_ROOT=str(root)) as opened:
+        call = os_pb2_grpc.OsExecutorStub(opened).Execute(request("family", {"args": ["0"]}, timeout_ms=600_000))
+        pid = await grandchild(root)
+        assert alive(pid)
+        assert not call.done()
+    assert not alive(pid)
 
 
 async def test_a_task_over_its_time_is_ended(root: Path, script: Any) -> None:
