@@ -131,7 +131,7 @@ COMMANDS: Mapping[str, OsCommand] = {
         keeps=_NO_CLOBBER,
     ),
     "mv": OsCommand(
-        "Move or rename a file or folder",
+        "Move or rename a file, or a folder that holds no links",
         "change",
         flags=r"-[nv]+|--no-clobber",
         least=2,
