@@ -45,6 +45,10 @@ WORSE = 2.0  # times as much of the echo left as when the room was fitted: it ha
 SILENCE = np.zeros(BLOCK, np.int16)
 # Of a new echo: some may be heard, and AEC3 still learns, so that it lets some through.
 APPEARS, LEARNS = 100, 150
+TRIAL = 10  # blocks between two trial fits of its room, 10 to 40 ms of CPU each
+TRIED = 60  # blocks held back for them
+UNEXPLAINED = 0.5  # of the energy of so many blocks, left by a trial fit: with an echo alone in a large room up to 0.4
+ONSET = 15  # blocks before the first of these, in which a voice may begin
 
 
 class Canceller:
@@ -67,6 +71,7 @@ class Canceller:
         self._left_share = 0.0  # of the echo that it was fitted to
         self._learnt = 0  # blocks of that
         self._sounded = 0  # blocks of the far end since an echo appeared
+        self._known_before = 0  # blocks of that echo before it was found
         self._unheard = 0  # blocks of the far end that did not come back
         self._surprised = False  # the echo was heard before it was found
 
@@ -85,6 +90,11 @@ class Canceller:
         return self.cancels and self._sounded < LEARNS
 
     @property
+    def _is_new(self) -> bool:
+        """True while neither AEC3 nor the room is to be relied on."""
+        return self._learns and self._room is None
+
+    @property
     def resting(self) -> bool:
         """True if nothing is held back and no echo can come."""
         return self._since_far >= TAIL and not self._held
@@ -95,10 +105,14 @@ class Canceller:
         return b"".join(block.tobytes() for pair in zip(*sides, strict=True) for block in self._block(*pair))
 
     def rest(self) -> bytes:
-        """What is still held back."""
-        held = b"".join(block.tobytes() for block in self._held)
-        self._held.clear()
-        return held
+        """What is still held back, as the utterance ends here."""
+        if self._is_new and self._held:
+            left, since = self._tried(len(self._held))
+            if since:
+                n_samples = len(self._held) * BLOCK
+                self._held.clear()
+                return _rounded(left[-n_samples:]).tobytes()
+        return b"".join(block.tobytes() for block in self._released())
 
     def _block(self, near: Block, far: Block) -> list[Block]:
         self._near, self._far = np.append(self._near[BLOCK:], near), np.append(self._far[BLOCK:], far)
@@ -121,6 +135,8 @@ class Canceller:
         self._voices.append(voice)
         self._since_voice = 0 if voice else self._since_voice + 1
         self._held.append(clean)
+        if self._is_new:
+            return self._first_words()
         if self._speaks:
             self._speaks = self._since_voice < PAUSE
             self._restored += 1
@@ -131,12 +147,50 @@ class Canceller:
                 self._learn()
             self._speaks, self._alone, self._restored = True, 0, 0
             return self._released(restored=True)
-        if self._alone % LEARNT_AT_LEAST == HELD:
-            self._learn()  # now, and not when somebody waits for the voice
-        echoes = max(0, len(self._held) - HELD)
+        self._learn_at_times()
+        return self._echoes(HELD)
+
+    def _first_words(self) -> list[Block]:
+        """While an echo is new, AEC3 mutes nearly all that is said over it. So a room is fitted to all of it, a voice included."""
+        if not self._speaks:
+            self._alone += 1
+            self._learn_at_times()
+            if self._room is not None:
+                return self._echoes(HELD)
+        if self._sounded % TRIAL:
+            return [] if self._speaks else self._echoes(TRIED)
+        left, since = self._tried(TRIAL if self._speaks else len(self._held))
+        self._since_voice = 0 if since else self._since_voice + TRIAL
+        echoes: list[Block] = []
+        if self._speaks:
+            self._speaks = self._since_voice < PAUSE
+        elif since:
+            echoes = self._echoes(since + ONSET)
+            self._speaks, self._alone, self._restored = True, 0, 0
+        if not self._speaks:
+            return self._echoes(TRIED)
+        n_samples = len(self._held) * BLOCK
+        self._held.clear()
+        return [*echoes, _rounded(left[-n_samples:])]
+
+    def _tried(self, n_blocks: int) -> tuple[Samples, int]:
+        """What a trial fit leaves, and how many blocks ago a voice began in so many; 0 if there is none."""
+        n_pieces = -(-min(LEARNT, self._known_before + self._sounded) // TRIAL)  # at least all that is held
+        n_samples = n_pieces * TRIAL * BLOCK
+        near, far = _floats(self._near[-n_samples:], self._far[-n_samples - HISTORY :])
+        room = Room.fit(near, far, alone=False)
+        left = room.residual(near, far) if room is not None else near
+        heard, unexplained = (np.mean(np.square(side.reshape(n_pieces, -1)), 1) for side in (near, left))
+        voices = (unexplained > np.maximum(VOICE_ENERGY, UNEXPLAINED * heard)) & (heard > FAINT * heard.max())
+        found = np.flatnonzero(voices[-max(1, n_blocks // TRIAL) :][::-1])
+        return left, TRIAL * (int(found[-1]) + 1) if len(found) else 0
+
+    def _echoes(self, most: int) -> list[Block]:
+        """What is held besides so many blocks, silenced: what is left of an echo would sometimes be heard as a voice."""
+        echoes = max(0, len(self._held) - most)
         for _ in range(echoes):
             self._held.popleft()
-        return [SILENCE] * echoes  # what is left of the echo would sometimes be heard as a voice
+        return [SILENCE] * echoes
 
     def _look(self) -> None:
         """See now and then whether there is an echo."""
@@ -162,6 +216,7 @@ class Canceller:
         self._speaks, n_held = False, len(self._held)
         self._alone = max(LOOK // BLOCK, n_held)
         self._voices.clear()
+        self._known_before = self._alone
         begin = len(self._near) - (self._alone + 1) * BLOCK
         sides = (
             side[begin:-BLOCK].reshape(-1, BLOCK) for side in (self._near, self._far)
@@ -177,7 +232,7 @@ class Canceller:
             return blocks
         n_samples = len(blocks) * BLOCK
         residual = self._room.residual(*_floats(self._near[-n_samples:], self._far[-n_samples - HISTORY :]))
-        return [np.clip(np.rint(residual), -32_768, 32_767).astype("<i2")]
+        return [_rounded(residual)]
 
     def _explained(self) -> bool:
         """True if what AEC3 lets through is the echo: of a large room, it lets the last reflections through."""
@@ -188,13 +243,17 @@ class Canceller:
         lately = self._near[-LATELY * BLOCK : -n_samples].reshape(-1, BLOCK)
         return self._learnt < LEARNT and _energy(near) < FAINT * max(map(_energy, lately))
 
+    def _learn_at_times(self) -> None:
+        if self._alone % LEARNT_AT_LEAST == HELD:
+            self._learn()  # now, and not when somebody waits for the voice
+
     def _learn(self) -> None:
-        """Fit the room to the echo before what is held, if it is not known well. If there was too little, it stays as it was."""
-        learnt = min(LEARNT, self._alone - len(self._held))
+        """Fit the room to the echo alone, before what may be a voice, if it is not known well. If there was too little, it stays as it was."""
+        learnt = min(LEARNT, self._alone - HELD)
         in_vain = self._room is None and self._learnt == LEARNT
         if learnt < LEARNT_AT_LEAST or (in_vain and self._alone % SELDOM != HELD):
             return
-        end = len(self._near) - len(self._held) * BLOCK
+        end = len(self._near) - HELD * BLOCK
         if self._room is not None and self._learnt == LEARNT:
             begin = end - LEARNT_AT_LEAST * BLOCK
             near, far = _floats(self._near[begin:end], self._far[begin - HISTORY : end])
@@ -221,6 +280,10 @@ def _left(room: Room, near: Samples, far: Samples) -> float:
     """The share of an echo that the room does not explain."""
     left = room.residual(near, far)
     return float(left @ left / (near @ near + 1))
+
+
+def _rounded(samples: Samples) -> Block:
+    return np.clip(np.rint(samples), -32_768, 32_767).astype("<i2")
 
 
 def _energy(block: Block | Samples) -> float:

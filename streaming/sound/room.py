@@ -37,8 +37,11 @@ class Room:
     taps: Samples
 
     @classmethod
-    def fit(cls, near: Samples, far: Samples) -> Room | None:
-        """The room by a recording of the echo alone; None if it cannot be told. `far` begins HISTORY samples before `near`."""
+    def fit(cls, near: Samples, far: Samples, *, alone: bool = True) -> Room | None:
+        """The room by a recording of the echo; None if it cannot be told. `far` begins HISTORY samples before `near`.
+
+        If it is not of the echo `alone`, a voice in it stays, but for a share of its energy of up to 1 / SAMPLES_PER_TAP.
+        """
         if far @ far < SILENCE or near @ near < SILENCE:
             return None
         delay = max(0, strongest(near, far)[0] - LEAD)
@@ -54,7 +57,7 @@ class Room:
             more = _solved(alike, np.fft.irfft(np.fft.rfft(left, size) * spectrum, size)[:n_taps])
             room = cls(delay, room.taps + more)
             left = room.residual(near, far)
-        return room if left @ left < LEFT_SHARE * (near @ near) else None
+        return room if not alone or left @ left < LEFT_SHARE * (near @ near) else None
 
     def residual(self, near: Samples, far: Samples) -> Samples:
         """`near` without the echo. `far` begins HISTORY samples before it."""

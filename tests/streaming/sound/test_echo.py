@@ -192,6 +192,38 @@ async def test_nor_are_the_reflections_of_a_large_room(
     assert beginnings_ms(await filtered(microphone, reply_pcm, expected=False)) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "weaker_db", "delay_ms"),
+    [("Stop.", 12, 80), ("Wait.", 20, 80), ("No.", 6, 80), ("Cancel.", 6, 200), ("What time is it?", 12, 80)],
+)
+async def test_words_said_as_the_first_reply_begins_are_heard(
+    voice: Hibari, reply_pcm: bytes, text: str, weaker_db: int, delay_ms: int
+) -> None:
+    """AEC3 has just begun to learn the echo, and mutes them."""
+    reply, user = at_16_khz(reply_pcm), at_16_khz(voice.say(text, "heart", 1.1, lambda: True).pcm)
+    onset, silent_from = (
+        next(at for at, sample in numbered if abs(sample) > 1_000)
+        for numbered in (enumerate(user), enumerate(reversed(user)))
+    )
+    user = user[onset : len(user) - silent_from]
+    user_at = next(at for at, sample in enumerate(reply) if abs(sample) > 500) + 300 * 16
+    heard = await filtered(room(reply, user, user_at, delay_ms, weaker_db), reply_pcm, expected=False)
+    word = slice(user_at, user_at + len(user))
+    left = array.array("h", (a - b for a, b in zip(heard[word], user, strict=True)))
+    assert db(user) - db(left) >= 3, "it was 0: all of the word was lost"
+    assert [at_ms for at_ms in beginnings_ms(heard) if at_ms < word.stop // 16] != []
+
+
+async def test_what_is_held_when_the_audio_ends_is_not_lost(voice: Hibari, reply_pcm: bytes) -> None:
+    """Push-to-talk: the button is let go within a word, 400 ms into the first reply."""
+    reply, user = at_16_khz(reply_pcm), at_16_khz(voice.say("Stop.", "heart", 1.0, lambda: True).pcm)
+    user = user[next(at for at, sample in enumerate(user) if abs(sample) > 1_000) :]
+    begins = next(at for at, sample in enumerate(reply) if abs(sample) > 500)
+    user_at, end = begins + 100 * 16, begins + 450 * 16
+    heard = await filtered(room(reply, user, user_at, 20, 12)[:end], reply_pcm, expected=False)
+    assert abs(db(heard[user_at:]) - db(user[: end - user_at])) <= 3
+
+
 async def test_without_the_package_the_channel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pywebrtc_audio", None)
     installed.cache_clear()
