@@ -95,7 +95,7 @@ class Microphones:
             self._host.wake()
 
         try:
-            self._host.lanes.open(self._channel, lambda setup: SttLane(setup, source), hearing, ended)
+            self._host.lanes.open(self._channel, lambda setup: SttLane(setup, source, converses=True), hearing, ended)
         except AudioFormatError as refused:
             raise MistakeError("invalid_value", str(refused), "audio") from None
         self.open += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,5 +106,24 @@ def test_usage_is_the_audio_of_the_item_not_only_its_speech() -> None:
         client.hear(FinalTranscript("hello", 0.9, 100, 150))
         told = await client.until("conversation.item.input_audio_transcription.completed")
         assert told["usage"] == {"type": "duration", "seconds": 0.3}
+
+    scripted(test)
+
+
+@pytest.mark.parametrize(("heard", "transcript"), [("one two three", ""), ("good morning", "good morning")])
+def test_the_reply_that_comes_back_is_not_answered(heard: str, transcript: str) -> None:
+    """A client without echo cancellation: the microphone hears the loudspeaker."""
+
+    async def test(client: Client, _world: World) -> None:
+        client.send("input_audio_buffer.append", audio=FRAME)
+        client.speak("what is there")
+        await client.until("conversation.item.input_audio_transcription.completed")
+        await client.until("response.output_audio.delta")
+        await asyncio.sleep(0.5)
+        client.speak(heard)
+        told = await client.until("conversation.item.input_audio_transcription.completed")
+        assert told["transcript"] == transcript
+        await asyncio.sleep(20)
+        assert len(client.of("response.created")) == (2 if transcript else 1)
 
     scripted(test)
