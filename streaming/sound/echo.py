@@ -96,6 +96,8 @@ class FarEnd:
             self._guessed, self._read = False, None
         self._reported = played_ms
         early_ms = played_ms - self._played_ms()
+        if not fresh and self._known[1] == self._heard and 0 < early_ms <= MAX_EARLY_MS:
+            return  # with the last one: what was recorded in between is still to come
         if fresh or not MAX_DRIFT_MS < early_ms <= MAX_EARLY_MS:
             self._early_from = None
         elif self._early_from is None:

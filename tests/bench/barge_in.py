@@ -12,7 +12,7 @@ import asyncio
 import tempfile
 import wave
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from streaming.protocol import events, messages
 from streaming.protocol.messages import TurnParams
+from streaming.sound.codecs import SpeechEncoder
 from tests.bench.machine import head, say
 from tests.bench.speech import pcm_of, spoken
 from tests.support.gateway import FRAME_BYTES, GatewayProcess, client, running_gateway
@@ -50,6 +51,7 @@ class Sound:
     echo_db: int | None = None
     echo_ms: int = 0
     cancelled: bool = False  # the gateway takes the echo out
+    opus: bool = False  # as which the microphone is sent
 
 
 @dataclass(slots=True)
@@ -133,7 +135,14 @@ async def hold(gateway: GatewayProcess, sound: Sound, question: bytes) -> Talk:
     """The conversation."""
     talk = Talk(sound)
     async with client(gateway) as session:
-        turn = session.open(TurnParams(reply_sample_rate=16_000, echo_cancellation=sound.cancelled))
+        turn = session.open(
+            TurnParams(
+                encoding="opus" if sound.opus else "pcm_s16le",
+                sample_rate=48_000 if sound.opus else 16_000,
+                reply_sample_rate=16_000,
+                echo_cancellation=sound.cancelled,
+            )
+        )
         async with asyncio.TaskGroup() as group:
             group.create_task(hear(turn, talk), name="hear")
             await live(turn, talk, question)
@@ -160,6 +169,7 @@ async def live(turn: GatewayChannel, talk: Talk, question: bytes) -> None:
     loop, tick, to_say = asyncio.get_running_loop(), 0, bytearray(question)
     began, reply_from = loop.time(), None
     speaker = bytearray()
+    encoder = SpeechEncoder("opus" if talk.sound.opus else "pcm_s16le", 16_000, 16_000)
     while True:
         await asyncio.sleep(max(0.0, began + tick * FRAME_S - loop.time()))
         tick += 1
@@ -178,7 +188,8 @@ async def live(turn: GatewayChannel, talk: Talk, question: bytes) -> None:
         del to_say[:FRAME_BYTES]
         talk.user += said
         talk.played += out
-        turn.send_audio(microphone(talk, said), talk.now_ms)
+        for frame in encoder.encode(microphone(talk, said)):
+            turn.send_audio(frame, talk.now_ms)
         done = sum(isinstance(event, messages.TurnDone) for _, event in talk.told)
         enough_ms = talk.began_ms + len(talk.sound.pcm) // 32 + AFTER_MS
         if talk.began_ms and not speaker and not talk.waiting and done and talk.now_ms > enough_ms:
@@ -213,7 +224,7 @@ def judged(talk: Talk) -> tuple[bool, str]:
     return right, f"{'ok  ' if right else 'FAIL'} {talk.sound.name:28} {told}{gap}{extra}  heard {finals[1:]}"
 
 
-async def main(*, quick: bool, at_once: int, keep: Path | None, only: str) -> None:
+async def main(*, quick: bool, at_once: int, keep: Path | None, only: str, opus: bool) -> None:
     """Measure."""
     head("sounds into the reply")
     (question,) = spoken((QUESTION,))
@@ -225,7 +236,7 @@ async def main(*, quick: bool, at_once: int, keep: Path | None, only: str) -> No
             async with limit:
                 return await hold(gateway, sound, question)
 
-        tried = [sound for sound in sounds(quick=quick) if only in sound.name]
+        tried = [replace(sound, opus=opus) for sound in sounds(quick=quick) if only in sound.name]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(sound), name=sound.name) for sound in tried]
         for task in tasks:
@@ -245,5 +256,6 @@ if __name__ == "__main__":
     parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("--opus", action="store_true", help="send the microphone as Opus")
     given = parser.parse_args()
-    asyncio.run(main(quick=given.quick, at_once=given.at_once, keep=given.keep, only=given.only))
+    asyncio.run(main(quick=given.quick, at_once=given.at_once, keep=given.keep, only=given.only, opus=given.opus))

@@ -322,6 +322,7 @@ def test_reports_before_what_was_recorded_meanwhile_do_not_move_the_far_end(burs
         for _ in range(burst_ms // 20):
             played += array.array("h", far.take(640))
     assert max(b - a for a, b in itertools.pairwise(played)) <= 1
+    assert abs(played[-1] - len(played) // 16) <= 60, "an echo is looked for no more than 320 ms after its sound"
 
 
 def test_what_the_network_held_up_is_played_on_as_it_was_recorded() -> None:
