@@ -9,6 +9,7 @@ import asyncio
 import importlib.util
 from enum import Enum
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING
 
 from streaming.ports import ServiceError
@@ -26,8 +27,8 @@ PARTS = ("numpy", "pywebrtc_audio")
 BLOCK_BYTES = SERVICE_RATE_HZ // 100 * BYTES_PER_SAMPLE  # AEC3 works on blocks of 10 ms
 # Between what was read and what the client plays; less is jitter of its reports, and a jump costs AEC3 a second.
 MAX_DRIFT_MS = 120
-# A busy client sends all its reports of some time, and then what was recorded in it. So a drift must last for so much of the
-# microphone's audio; reports that are earlier by still more mean that nothing was recorded.
+# A busy client sends all its reports of some time, and then what was recorded in it, or the other way round. So a drift must last
+# for so much of the microphone's audio; reports that are earlier by still more mean that nothing was recorded.
 JUMP_AFTER_MS, MAX_EARLY_MS = 300, 900
 BYTES_PER_MS = SERVICE_RATE_HZ // 1000 * BYTES_PER_SAMPLE
 MOST_SENT_MS = 5_000  # of audio that no microphone has asked for
@@ -61,7 +62,11 @@ class FarEnd:
         self._heard = 0  # bytes of the microphone
         self._adrift = 0  # of them, since what is read differs much from what the client plays
         self._reported: float | None = None  # milliseconds played, at the last report
-        self._early_from: int | None = None  # `_heard` when reports began to come before what was recorded meanwhile
+        self._adrift_from: int | None = (
+            None  # `_heard` when reports began to come long before or after what was recorded meanwhile
+        )
+        # Of the reports that come with no audio between them: `_heard`, what was to be expected then, and how near to it one was.
+        self._burst_at, self._expected_ms, self._nearest_ms = -1, 0.0, inf
         self._guessed = False  # that it is played at once: no report has come
         self._known = 0.0, 0  # milliseconds played, and `_heard` then
         self._sent_bytes = 0  # of the utterance
@@ -95,15 +100,26 @@ class FarEnd:
         if self._guessed:
             self._guessed, self._read = False, None
         self._reported = played_ms
-        early_ms = played_ms - self._played_ms()
-        if not fresh and self._known[1] == self._heard and 0 < early_ms <= MAX_EARLY_MS:
-            return  # with the last one: what was recorded in between is still to come
-        if fresh or not MAX_DRIFT_MS < early_ms <= MAX_EARLY_MS:
-            self._early_from = None
-        elif self._early_from is None:
-            self._early_from = self._heard
-        if self._early_from is None or self._heard - self._early_from > JUMP_AFTER_MS * BYTES_PER_MS:
-            self._known, self._early_from = (played_ms, self._heard), None
+        if fresh:
+            self._take_as_known(played_ms)
+            return
+        if self._burst_at != self._heard:
+            self._burst_at, self._expected_ms, self._nearest_ms = self._heard, self._played_ms(), inf
+        early_ms = played_ms - self._expected_ms
+        if abs(early_ms) <= MAX_DRIFT_MS:
+            self._adrift_from = None
+            if abs(early_ms) < self._nearest_ms:
+                self._nearest_ms, self._known = abs(early_ms), (played_ms, self._heard)
+        elif early_ms > MAX_EARLY_MS:
+            self._take_as_known(played_ms)
+        elif self._adrift_from is None:
+            self._adrift_from = self._heard
+        elif self._heard - self._adrift_from > JUMP_AFTER_MS * BYTES_PER_MS:
+            self._take_as_known(played_ms)
+
+    def _take_as_known(self, played_ms: float) -> None:
+        self._known, self._adrift_from = (played_ms, self._heard), None
+        self._burst_at, self._expected_ms, self._nearest_ms = self._heard, played_ms, 0.0
 
     def add(self, pcm: bytes) -> None:
         """Add audio before it is sent."""
@@ -125,7 +141,7 @@ class FarEnd:
         """The utterance ended or was stopped."""
         self._sent.clear()
         self._pcm.clear()
-        self._resampler = self._reported = self._early_from = None
+        self._resampler = self._reported = self._adrift_from = None
         self._guessed = False
 
     def take(self, n_bytes: int) -> bytes:

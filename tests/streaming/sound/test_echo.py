@@ -325,6 +325,17 @@ def test_reports_before_what_was_recorded_meanwhile_do_not_move_the_far_end(burs
     assert abs(played[-1] - len(played) // 16) <= 60, "an echo is looked for no more than 320 ms after its sound"
 
 
+def test_nor_do_reports_after_it() -> None:
+    far, played = counting(4_000), list[int]()
+    for burst_at in range(0, 3_000, 750):
+        for _ in range(750 // 20):
+            played += array.array("h", far.take(640))
+        for at_ms in range(burst_at + 20, burst_at + 740, 20):
+            far.report(float(at_ms))
+    assert max(b - a for a, b in itertools.pairwise(played)) <= 1
+    assert abs(played[-1] - len(played) // 16) <= 60
+
+
 def test_what_the_network_held_up_is_played_on_as_it_was_recorded() -> None:
     """Of a second without a frame, all comes at once: what was recorded goes with what was played then."""
     far, played = counting(4_000), list[int]()
