@@ -127,8 +127,9 @@ class BaseHandler(HTTPMessageDelegate):
         """Respond. An exception becomes a problem document, or cuts an answer that has begun."""
         try:
             await self.respond()
-        except StreamClosedError:
+        except StreamClosedError as left:
             self.client_left = True  # nobody to tell
+            without_frames(left)  # the future that it came from is ours
         except asyncio.CancelledError:
             self._abandon()
         except Exception as error:  # noqa: BLE001 - the last place that can still answer

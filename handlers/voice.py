@@ -16,7 +16,7 @@ from handlers.operation import OperationHandler
 from handlers.problem import as_api_error, problem_json
 from handlers.uploads import Upload
 from server.audio.formats import AUDIO_FORMATS
-from server.errors import ApiError
+from server.errors import ApiError, without_frames
 from server.operations import voice
 from server.operations.operation import Streaming
 from server.operations.validation import from_text, validated
@@ -58,7 +58,7 @@ class TranscribeHandler(OperationHandler):
         try:
             self._upload.feed(chunk)
         except ApiError as broken:
-            self._broken = broken
+            self._broken = without_frames(broken)  # else they refer to us
 
     def finish(self) -> None:
         """The upload is complete."""
