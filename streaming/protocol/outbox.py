@@ -40,6 +40,7 @@ class Outbox:
     """
 
     __slots__ = (
+        "_acknowledged_seq",
         "_acknowledges",
         "_held_since",
         "_kept_bytes",
@@ -74,6 +75,7 @@ class Outbox:
         self._kept_bytes = limits.detached_queue_bytes  # the most that the queue may have without a socket
         self._least_bytes = 0  # the queue's least since the socket came: what was kept for it, until it takes that
         self._acknowledges = False  # a client that never acknowledges nor resumes is not held back
+        self._acknowledged_seq = 0  # the highest number that the client has told us of
         self._held_since: float | None = None
         self._moved = 0  # sent by another replica, but not received
         self._socket: list[str] = []  # messages of the socket, sent first and without number
@@ -108,7 +110,7 @@ class Outbox:
         if missed is None:
             return False
         self._forget(last_seq)
-        self._acknowledges = True  # who resumes has kept count
+        self._acknowledges, self._acknowledged_seq = True, last_seq  # who resumes has kept count
         self.attach()
         self.put_for_socket(
             SessionResumed(epoch=epoch, replayed=len(missed) + self._moved, taken_seq=taken_seq, channels=next_frames)
@@ -193,9 +195,11 @@ class Outbox:
     # --- out ---
 
     def acknowledge(self, seq: int) -> None:
-        """The client has received everything up to `seq`."""
+        """The client has received everything up to `seq`. What it has told before begins no other hold."""
         self._forget(seq)
-        self._acknowledges, self._held_since = True, None
+        if seq > self._acknowledged_seq:
+            self._acknowledged_seq = seq
+            self._acknowledges, self._held_since = True, None
 
     def _forget(self, seq: int) -> None:
         """The client has received everything up to `seq`: do not keep it any longer."""
@@ -334,7 +338,7 @@ class Outbox:
                 self.channels[begins].begin_utterance(last_seq)
             self.queue.put_text(QueuedText(texts[serial], closes, begins))
         self._moved = len(missed)
-        self._acknowledges = True  # who resumes has kept count
+        self._acknowledges, self._acknowledged_seq = True, last_seq  # who resumes has kept count
         self._keep_what_waits()
         self._receipts.confirm(last_seq)
         for channel in self.channels.values():

@@ -104,6 +104,33 @@ def test_a_hold_ends_after_ten_seconds(fill: Callable[[], ServerConnection], sin
     assert server.queue_bytes == 0
 
 
+@pytest.mark.parametrize(("fill", "since"), FILLED, ids=[fill.__name__ for fill, _ in FILLED])
+def test_an_old_acknowledgement_begins_no_other_hold(fill: Callable[[], ServerConnection], since: float) -> None:
+    """Neither while it lasts nor behind it: else a client that reads nothing could have all of it kept for ever."""
+    server = fill()
+    write(server, NOW)
+    for seconds in range(1, int(HOLD_S)):
+        acknowledge(server, 1, since + seconds)
+        write(server, since + seconds)
+    assert server.next_deadline() == since + HOLD_S
+    server.handle_timeout(since + HOLD_S)
+    acknowledge(server, 1, since + HOLD_S)
+    server.data_to_send(since + HOLD_S)
+    assert server.queue_bytes == 0
+
+
+def test_who_has_resumed_is_not_held_again_by_an_old_acknowledgement() -> None:
+    server = filled_at_once()
+    server.detach(NOW)
+    assert server.resume(1, NOW)
+    write(server, NOW)
+    acknowledge(server, 1, NOW + 1)
+    assert server.next_deadline() == NOW + HOLD_S
+    acknowledge(server, 2, NOW + 2)
+    write(server, NOW + 2)
+    assert server.queue_bytes == 0
+
+
 def test_audio_that_waits_for_credit_is_not_held() -> None:
     server = speaking()
     assert server.audio_at_once(1, bytes(500), 0, 0, NOW)
