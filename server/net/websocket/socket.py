@@ -160,11 +160,11 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     def _take_turn(self, most: int) -> None:
         self._waits, before, self._turn_at = False, self._turn_at, self._turns.time()
         self._crowded_s += (self._turn_at - before) / min(self._turns.crowd, DEAR_CROWD if most == 1 else sys.maxsize)
-        until, step = perf_counter() + TURN_S, 1  # it may be a dear one
+        until, left = perf_counter() + TURN_S, max(1, most - FIRST_MESSAGES + 1)
         while self._reader.crowded and not self.client_terminated:
-            self._handle(self._reader.more(step))
-            most, step = most - FIRST_MESSAGES, FIRST_MESSAGES
-            if self._reader.crowded and (most <= 0 or perf_counter() > until):
+            self._handle(self._reader.more(1))  # each may be a dear one
+            left -= 1
+            if self._reader.crowded and (left <= 0 or perf_counter() > until):
                 if self._crowded_s > self._limits.crowded_s:
                     self.fail(POLICY_VIOLATION, "too many frames")
                 self._wait()

@@ -39,6 +39,35 @@ async def test_one_turn_in_each_iteration_of_the_loop() -> None:
     assert between > 3
 
 
+async def test_what_arrives_during_a_turn_is_done_before_the_next_one() -> None:
+    """Its read and the task that this starts, while the tasks of the turn run too."""
+    turns, seen, over = LoopTurns(), list[str](), asyncio.Event()
+    ours, theirs = socket.socketpair()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        ours.recv(1)
+        seen.append("read")
+        loop.call_soon(seen.append, "done")
+
+    def turn(_most: int) -> None:
+        seen.append("turn")
+        loop.call_soon(theirs.send, b"x")
+
+    def next_turn(_most: int) -> None:
+        seen.append("next turn")
+        over.set()
+
+    loop.add_reader(ours, read)
+    turns.wait(turn, Share())
+    turns.wait(next_turn, Share())
+    await over.wait()
+    loop.remove_reader(ours)
+    ours.close()
+    theirs.close()
+    assert seen == ["turn", "read", "done", "next turn"]
+
+
 async def test_who_has_more_to_do_stands_in_line_again() -> None:
     turns, share, seen, done = LoopTurns(), Share(), [], asyncio.Event()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.net.loop_turns import FIRST_MESSAGES, SHARE_S, TURN_S, LoopTurns, Share
+from server.net.loop_turns import FIRST_MESSAGES, MOST_MESSAGES, SHARE_S, TURN_S, LoopTurns, Share
 from server.net.websocket.frames import FrameReader
 from server.net.websocket.limits import LONG_READ_BYTES, SocketLimits
 from server.net.websocket.socket import FrameSocket
@@ -174,6 +174,41 @@ async def test_dear_messages_are_taken_one_by_one_from_the_first_turn() -> None:
         for _ in range(FIRST_MESSAGES + 4):
             await client.frame()
     assert taken == [1] * 4
+
+
+@pytest.mark.plain_python("derives from a compiled class")
+async def test_a_turn_ends_with_the_first_dear_message() -> None:
+    """Behind cheap ones too, for which a turn has room for many."""
+    heard: list[str | bytes] = []
+    taken: list[int] = []  # dear ones in each turn
+
+    class Roomy(LoopTurns):
+        def wait(self, go_on: Callable[[int], None], share: Share) -> None:
+            def counted(_most: int) -> None:
+                before = heard.count("dear")
+                go_on(MOST_MESSAGES)
+                taken.append(heard.count("dear") - before)
+
+            super().wait(counted, share)
+
+    class Uneven(Echo):
+        def get_websocket_protocol(self) -> Any:
+            return FrameSocket(self, self.limits, Roomy())
+
+        def on_message(self, message: str | bytes) -> None:
+            super().on_message(message)
+            heard.append(message)
+            until = time.perf_counter() + (2 * TURN_S if message == "dear" else 0.0)
+            while time.perf_counter() < until:
+                pass
+
+    async with connected(handler=Uneven) as client:
+        sent = [b"cheap"] * (FIRST_MESSAGES + 2) + [b"dear"] * 4
+        client.handler.ws_connection.data_received(b"".join(frame(TEXT, text) for text in sent))
+        for text in sent:
+            assert await client.frame() == (TEXT, text)
+    assert max(taken) == 1
+    assert sum(taken) == 4
 
 
 async def test_who_has_spent_its_share_waits_for_its_turn_with_each_read(monkeypatch: pytest.MonkeyPatch) -> None:
