@@ -22,10 +22,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.attacks.floods import LEAST_S, LONGEST_S, SETTLE_S, TALKERS, talking, yield_to_others
+from tests.attacks.floods import ALONE, LEAST_S, LONGEST_S, SETTLE_S, TALKERS, talking, yield_to_others
 from tests.attacks.offenders import FLOODS, Target
 from tests.bench.machine import head, say
-from tests.bench.microphones.__main__ import FREELY, recogniser
+from tests.bench.microphones.__main__ import recogniser
 from tests.support.gateway import GatewayProcess
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 BUSY = (
     *("pings", "tiny frames", "empty frames", "fragments", "channel opens", "commands"),
-    *("OpenAI's updates", "long messages", "stray frames", "never acknowledged"),
+    *("actions", "cancelled turns", "OpenAI's updates", "long messages", "long texts", "stray frames"),
+    "never acknowledged",
 )
 BASELINE_S = 2.0
 FURTHER = 2  # iterations
@@ -103,7 +104,7 @@ async def flooded(
 async def floods(names: list[str], offenders: int, directory: Path) -> None:
     told = directory / "iterations.json"
     with recogniser(directory) as ear:
-        settings = {**FREELY, "VOICE_STT_GRPC_URL": ear.address, "REDIS_URL": "", "ITERATIONS_FILE": str(told)}
+        settings = {**ALONE, "VOICE_STT_GRPC_URL": ear.address, "ITERATIONS_FILE": str(told)}
         gateway = GatewayProcess(directory, [sys.executable, "-m", "tests.attacks.measured"], None, **settings)
         try:
             with talking(gateway, LONGEST_S * len(names)):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BATCH = 200  # frames in one write
 LONG_BATCH = 20  # messages of 4 kB in one write
+LONG_TEXT_CHARS = 200_000
 MAX_BATCHES = 150  # channel numbers end there
 PATIENCE_S = 45.0  # for the gateway to end it
 NO_ROOM = 4096  # bytes of answers that a client's kernel takes
@@ -174,6 +175,25 @@ def _opening(batch: int) -> bytes:
 
 
 @cache
+def _acting(batch: int) -> bytes:
+    numbers = range(batch * BATCH, (batch + 1) * BATCH)
+    params = {"executor": "os", "action": "run_command", "parameters": {"command": "ls"}}
+    return b"".join(
+        said({"type": "channel.open", "id": f"a{n}", "channel": 2 * n + 3, "kind": "execute", "params": params})
+        for n in numbers
+    )
+
+
+@cache
+def _changing_mind(batch: int) -> bytes:
+    numbers = (2 * n + 3 for n in range(batch * BATCH, (batch + 1) * BATCH))
+    return b"".join(
+        said({"type": "channel.open", "channel": n, "kind": "turn"}) + said({"type": "channel.cancel", "channel": n})
+        for n in numbers
+    )
+
+
+@cache
 def _asking(batch: int) -> bytes:
     numbers = range(batch * BATCH, (batch + 1) * BATCH)
     return b"".join(said({"type": "call", "id": f"c{n}", "op": "ops.health"}) for n in numbers)
@@ -234,6 +254,18 @@ async def opens(target: Target, name: str) -> Ended:
     return await client.ended(until_refused(client, batches(_opening)))
 
 
+async def actions(target: Target, name: str) -> Ended:
+    """Actions, for which the safety service is asked."""
+    client = await Client.entered(target, name)
+    return await client.ended(until_refused(client, batches(_acting)))
+
+
+async def cancelled_turns(target: Target, name: str) -> Ended:
+    """Turns that are cancelled at once: never too many at a time."""
+    client = await Client.entered(target, name)
+    return await client.ended(until_refused(client, batches(_changing_mind)))
+
+
 async def commands(target: Target, name: str) -> Ended:
     """Commands that no rate limit refuses."""
     client = await Client.entered(target, name)
@@ -252,6 +284,13 @@ async def long_messages(target: Target, name: str) -> Ended:
     client = await Client.entered(target, name)
     many = said({"type": "ping", "t": 1, "values": [[]] * 1_000})
     return await client.ended(until_refused(client, itertools.repeat(many * LONG_BATCH)))
+
+
+async def long_texts(target: Target, name: str) -> Ended:
+    """Messages about as long as are taken."""
+    client = await Client.entered(target, name)
+    long = said({"type": "ping", "t": 1, "text": "x" * LONG_TEXT_CHARS})
+    return await client.ended(until_refused(client, itertools.repeat(long)))
 
 
 async def stray_frames(target: Target, name: str) -> Ended:
@@ -345,9 +384,12 @@ FLOODS = {
     "fragments": Flood(fragments, ("1008",), 5),
     "unfinished message": Flood(unfinished, ("1008", "1001"), 45),  # it is also silent: both take 30 s
     "channel opens": Flood(opens, ("4029", "1008"), 10),
+    "actions": Flood(actions, ("4029", "1008"), 10),
+    "cancelled turns": Flood(cancelled_turns, ("4029", "1008"), 10),
     "commands": Flood(commands, ("4029",), 10),
     "OpenAI's updates": Flood(openai_updates, ("1008",), 10),
     "long messages": Flood(long_messages, ("4029", "1008"), 10),
+    "long texts": Flood(long_texts, ("4029", "1008"), 10),
     "stray frames": Flood(stray_frames, ("4029",), 10),
     "never acknowledged": Flood(never_acknowledged, ("4029", "4002", "1008"), 40),
     "half-open": Flood(half_open, (CUT,), 25, enters=False),
