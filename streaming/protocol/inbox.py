@@ -28,8 +28,7 @@ MAX_ERROR_CHARS = 300  # field names in it come from the client, and may be long
 # These start no work, and without them a session could stall or not stop. They count towards the rate but are never refused.
 NEVER_REFUSED = frozenset({"ack", "credit", "playback", "ping", "pong", "channel.end", "channel.cancel"})
 UNIT_VALUES = 64  # a reader spends more on values than on plain text
-# Each of these starts a task or a lane. Any other message only changes the state of what runs.
-STARTS_WORK = frozenset({"call", "channel.open", "task.confirm", "auth.refresh", "session.resume"})
+STARTS_WORK = frozenset({"call", "task.confirm", "auth.refresh", "session.resume"})  # each starts a task
 
 # The reports of a listener: several a second, as all clients of ours spell them. Any other spelling is read in the general way. No
 # number here can be beyond its field's limit.
@@ -168,9 +167,10 @@ class Inbox:
 
     def _price(self, kind: str, text: str) -> float:
         """What a message counts against the rate; never more than a whole burst."""
-        work = self._limits.work_price if kind in STARTS_WORK else 1.0
-        units = len(text) // self._limits.text_unit_bytes + text.count(",") // UNIT_VALUES
-        return min(self._limits.command_burst, work + units)
+        limits = self._limits
+        work = limits.open_price if kind == "channel.open" else limits.work_price if kind in STARTS_WORK else 1.0
+        units = len(text) // limits.text_unit_bytes + text.count(",") // UNIT_VALUES
+        return min(limits.command_burst, work + units)
 
     def _lose_patience(self, now: float, price: float = 1.0) -> None:
         if not self._patience.take(price, now):

@@ -28,6 +28,9 @@ class Limits:
     """Burst of text messages: everything a client may have to repeat after a resume."""
     work_price: float = 3.0
     """A message that starts work counts as so many. All calls that may run (`running_calls`) still fit into one burst."""
+    open_price: float = 8.0
+    """A `channel.open` counts as so many: it starts a lane, which costs more than the task of a call. As many channels as may be open fit
+    three times into one burst."""
     stray_price: float = 8.0
     """A frame of a channel that was never opened, or whose input has ended, counts as so many: nobody has credit for it. A client that
     sends a channel's audio in spite of the refusal is closed within three seconds."""

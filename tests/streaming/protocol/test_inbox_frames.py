@@ -116,11 +116,11 @@ def test_too_many_commands_are_refused_then_the_socket_closes() -> None:
 
 
 def test_a_message_that_starts_work_counts_more() -> None:
-    server = attached(Limits(commands_per_s=1.0, command_burst=7.0, work_price=3.0))
+    server = attached(Limits(commands_per_s=1.0, command_burst=7.0, work_price=3.0, open_price=4.0))
     for number in range(2):
         assert len(tell(server, type="call", id=str(number), op="x")) == 1
     error = refused(server, '{"type":"channel.open","channel":1,"kind":"stt"}')
-    assert (error["code"], error["retry_after_ms"]) == ("RATE_LIMITED", 2000)
+    assert (error["code"], error["retry_after_ms"]) == ("RATE_LIMITED", 3000)
     assert refused(server, '{"type":"tts.text","channel":1,"text":"a"}')["code"] == "UNKNOWN_CHANNEL"  # one is left
 
 
@@ -190,6 +190,20 @@ def test_as_many_calls_as_may_run_fit_into_a_burst() -> None:
     server = attached(limits)
     for number in range(limits.running_calls):
         assert len(tell(server, type="call", id=str(number), op="x")) == 1
+
+
+def test_all_channels_may_be_opened_three_times_at_once() -> None:
+    """A client whose channels are soon done is not held back at first; one that goes on is."""
+    limits = Limits()
+    server = attached(limits)
+    accepted = 0
+    for number in range(100):
+        (event, *_) = tell(server, type="channel.open", channel=2 * number + 1, kind="stt")
+        if isinstance(event, events.ChannelAccepted):
+            accepted += 1
+            server.close_channel(event.channel)
+            server.data_to_send(NOW)
+    assert accepted == limits.command_burst // limits.open_price >= 3 * limits.channels
 
 
 def test_five_hundred_calls_at_once_are_slowed_and_not_cut() -> None:

@@ -17,7 +17,7 @@ from streaming.protocol.limits import Limits
 from streaming.protocol.server import ServerConnection
 
 NOW = 100.0
-LIMITS = Limits(command_burst=12, commands_per_s=1.0, refusals=3, acknowledge_every=2)
+LIMITS = Limits(command_burst=12, commands_per_s=1.0, open_price=3.0, refusals=3, acknowledge_every=2)
 NUMBERS = st.one_of(
     st.integers(0, 4), st.sampled_from([-1, 9_999, 65_536, 10**9, 2**31, 2**32, 10**15, 2**53, 1.5, True, None, "1"])
 )
