@@ -19,6 +19,7 @@ SPEECH, STILL_SPEECH = 0.5, 0.35  # probabilities at which speech begins, and co
 STILL_SPEECH_SHARE = STILL_SPEECH / SPEECH
 START_FRAMES, START_SPEECH_FRAMES = 4, 3  # 128 ms, of which all but one frame are speech
 FALLING_SILENT_FRAMES = 2
+KEPT_SILENCE_MS = FALLING_SILENT_FRAMES * FRAME_MS  # behind the speech, in what is decoded
 PAUSE_FRAMES = 5  # 160 ms; the detector itself reacts some 100 ms after the voice ends
 RESUME_FRAMES, RESUME_SPEECH_FRAMES = 3, 2
 DEFAULT_SILENCE_MS = 480  # if nobody looks at the words; pauses between words are shorter
@@ -108,12 +109,9 @@ class SpeechEndpointer:
         return self._silent_frames >= FALLING_SILENT_FRAMES
 
     @property
-    def surplus_silence_bytes(self) -> int:
-        """Silence after the frames that tell of a near pause. A decode at a pause leaves it out.
-
-        So the same speech has the same words, whether its decode began early or late.
-        """
-        return max(0, self._silent_frames - FALLING_SILENT_FRAMES) * FRAME_BYTES
+    def spoken_until_ms(self) -> int:
+        """Where the latest speech ended."""
+        return self._spoken_until_ms
 
     def push(self, pcm: bytes) -> None:
         """Add audio of any length."""

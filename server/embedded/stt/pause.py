@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from server.embedded.stt.dictation import DIGIT_WORDS
+
 COMPLETE = 0.5  # probability from which the turn model takes a turn for complete
 COMPLETE_MS = 288  # a sentence with full stop; the decode that finds it takes this long anyway
 UNSURE_MS = 576  # no full stop, or nothing recognised
@@ -29,12 +31,8 @@ for of to from with about like at by as through over under is are was were am do
 have has i read please so list this that these those show search call find really
 """
 _COMMANDS = "search look find open remember go read show tell create list set"
-_NUMBERS = "zero one two three four five six seven eight nine oh double"
 _OPEN, _MAY_END = frozenset(_OPEN_WORDS.split()), frozenset(_MAY_END_WORDS.split())
-_COMMAND_WORDS, _NUMBER_WORDS = (
-    frozenset(_COMMANDS.split()),
-    frozenset(_NUMBERS.split()),
-)
+_COMMAND_WORDS = frozenset(_COMMANDS.split())
 
 
 def silence_needed_ms(text: str, complete: float | None = None) -> int:
@@ -58,7 +56,7 @@ def _by_words(text: str) -> int:
     if last in _OPEN:
         asked = mark == "?" or (mark in ".!" and len(words) > 1 and last in _MAY_END and not _command(words))
         return UNSURE_MS if asked and last in _MAY_END else OPEN_MS
-    if last[-1].isdigit() or last in _NUMBER_WORDS:
+    if last[-1].isdigit() or last in DIGIT_WORDS:
         return DICTATING_MS
     return COMPLETE_MS if mark in ".?!" and mark else UNSURE_MS
 

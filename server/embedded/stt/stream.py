@@ -285,7 +285,7 @@ class Recognition:
             utterance.ahead = self._group.create_task(work, name="stt: look ahead")
 
     def _pause_job(self, utterance: HeardUtterance) -> Job:
-        return utterance.job(final=True, leave_out_bytes=self._endpointer.surplus_silence_bytes)
+        return utterance.final_job(self._endpointer.spoken_until_ms)
 
     async def _decode_ahead(self, job: Job) -> Transcript | None:
         try:
@@ -354,9 +354,9 @@ class Recognition:
         try:
             # where the voice has just ended, the pause is decoded in a moment, and a partial would be in its way
             transcript = await self._pool.glance(
-                utterance.job(final=False),
+                utterance.partial_job(),
                 lambda: self._endpointer.falling_silent,
-                lambda: utterance.job(final=False),
+                utterance.partial_job,
             )
         except DecoderDiedError:
             return None  # the final will report it
@@ -383,18 +383,18 @@ class Recognition:
         elif self._settings.endpointing:
             await self._send(await self._decoded(utterance, end_ms))
         else:
-            self._held += await self._words(utterance)
+            self._held += await self._words(utterance, end_ms)
             self._held_span = (self._held_span[0] if self._held_span else utterance.at_ms, end_ms)
 
     async def _decoded(self, utterance: HeardUtterance, end_ms: int) -> stt_pb2.RecognizeResponse:
-        return _final(await self._words(utterance), utterance.at_ms, end_ms)
+        return _final(await self._words(utterance, end_ms), utterance.at_ms, end_ms)
 
-    async def _words(self, utterance: HeardUtterance) -> list[HeardWord]:
+    async def _words(self, utterance: HeardUtterance, end_ms: int) -> list[HeardWord]:
         transcript = utterance.at_pause
         if utterance.closer is not None:
             transcript = await utterance.closer
         elif transcript is None:
-            transcript = await self._pool.decode(utterance.job(final=True))
+            transcript = await self._pool.decode(utterance.final_job(end_ms))
         return list(utterance.in_stream(transcript))
 
     async def _answer_commit(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from server.embedded.stt.dictation import is_of_number
+
 STABLE_UPDATES = 3  # decodes in which a word must stay the same
 OPEN_WORDS = 2  # at the end of a partial, which the next word often changes
 _TRAILING = ".,!?;:…-\"'"
@@ -64,7 +66,7 @@ class Promise:
     """The part of an utterance's text that was declared stable. All later transcripts begin with it.
 
     A word is promised once it was the same in three consecutive decodes, not counting the last two words of each, which change as
-    more is heard. Final decodes are made to continue from what was promised.
+    more is heard, nor a number at the end of the rest: "is 4" may become "is 4417". Final decodes are made to continue from what was promised.
     """
 
     def __init__(self) -> None:
@@ -73,7 +75,7 @@ class Promise:
 
     def observe(self, text: str) -> None:
         """Take a partial into account, and perhaps promise more of it."""
-        self._recent = [*self._recent[-STABLE_UPDATES + 1 :], text.split()[:-OPEN_WORDS]]
+        self._recent = [*self._recent[-STABLE_UPDATES + 1 :], _without_number_at_end(text.split()[:-OPEN_WORDS])]
         if len(self._recent) < STABLE_UPDATES:
             return
         agreed = " ".join(_common(self._recent)).rstrip(_TRAILING)
@@ -92,6 +94,13 @@ def begins_with(text: str, promised: str) -> bool:
     if not promised:
         return True
     return text.startswith(promised) and (len(text) == len(promised) or not text[len(promised)].isalnum())
+
+
+def _without_number_at_end(words: list[str]) -> list[str]:
+    kept = len(words)
+    while kept and is_of_number(words[kept - 1]):
+        kept -= 1
+    return words[:kept]
 
 
 def _common(candidates: list[list[str]]) -> list[str]:

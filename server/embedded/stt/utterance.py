@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from server.embedded.stt.endpoint import KEPT_SILENCE_MS
 from server.embedded.stt.transcript import HeardWord, Job, Promise, Transcript
 
 if TYPE_CHECKING:
@@ -53,16 +54,19 @@ class HeardUtterance:
         """All audio so far."""
         return bytes(self._pcm)
 
-    def job(self, *, final: bool, leave_out_bytes: int = 0) -> Job:
-        """A job to decode the audio so far, but for so many bytes at its end."""
+    def partial_job(self) -> Job:
+        """A job to decode the audio so far."""
         self._looked_at_bytes = len(self._pcm)
-        return Job(
-            bytes(self._pcm[: len(self._pcm) - leave_out_bytes]),
-            final,
-            self._vocabulary,
-            self._promise.text if final else "",
-            shown=bool(self._told) and not final,
-        )
+        return Job(self.pcm, False, self._vocabulary, shown=bool(self._told))
+
+    def final_job(self, spoken_until_ms: int) -> Job:
+        """A job to decode what was spoken, without the silence behind it.
+
+        So the same speech has the same words, whether its decode began early or late. And words that end before the audio are too few.
+        """
+        self._looked_at_bytes = len(self._pcm)
+        kept_ms = spoken_until_ms + KEPT_SILENCE_MS - self._from_ms
+        return Job(bytes(self._pcm[: kept_ms * BYTES_PER_MS]), True, self._vocabulary, self._promise.text)
 
     def forget_pause(self) -> None:
         """Speech went on."""

@@ -1,8 +1,9 @@
 """Whisper by CTranslate2 over short windows. Runs in a decoder process.
 
 Whisper was trained on 30 s windows, and encoding one takes 0.6 s of a core. A window with the utterance and some seconds of silence
-takes a tenth of that, but the decoder may then fail to stop and repeat the phrase. So repeats are cut off, and a final whose text
-repeated is doubtful: it is decoded again in a longer window, and in the full one if it repeats there too. docs/SPEECH.md has the comparison from which the constants are taken.
+takes a tenth of that, but the decoder may then fail to stop and repeat the phrase, or stop while somebody still speaks. So repeats are cut
+off, and a final whose text repeated, or ended before the speech did, is doubtful: it is decoded again in a longer window, and in the full one
+if it is doubtful there too. docs/SPEECH.md has the comparison from which the constants are taken.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from server.embedded.stt.audio import BYTES_PER_SAMPLE, RATE_HZ
+from server.embedded.stt.dictation import with_codes_whole
 from server.embedded.stt.repeats import cleaned, without_repeats
 from server.embedded.stt.transcript import HeardWord, Job, Transcript, begins_with
 
@@ -36,6 +38,8 @@ MIN_TOKENS, TOKENS_PER_S = 8, 6  # fast speech has some five tokens per second
 UNSURE_LOG_PROBABILITY = -1.7  # a less certain final is decoded again in a longer window
 NO_WORDS_LOG_PROBABILITY = -1.8  # below this, the words are guesses
 NO_SPEECH, NO_SPEECH_LOG_PROBABILITY = 0.6, -0.8  # both together mean no speech; correct commands stay below 0.42
+UNHEARD_MS = 500  # between the last word and the end of the audio: words are missing; where none is, it is 480 at most
+OVERRUN_MS = 1000  # the decoder's own time of the end, later than the window's: it has lost the sound. Up to here it is rounding
 HOP_MS, TOKEN_MS = 10, 20  # of a feature frame, of the encoder's output
 HOP_SAMPLES = HOP_MS * RATE_HZ // 1000
 SILENCE_SAMPLES = 6 * HOP_SAMPLES  # behind these, a frame of 25 ms has silence only
@@ -54,6 +58,7 @@ class _Decoded:
     log_probability: float
     no_speech: float
     repeated: bool  # it repeated itself, or did not end
+    overrun: bool  # it ended at a time behind the window
 
     @property
     def text(self) -> str:
@@ -62,7 +67,8 @@ class _Decoded:
     @property
     def is_to_be_doubted(self) -> bool:
         """Whether a longer window may show something else."""
-        return self.repeated or self.no_speech > NO_SPEECH or self.log_probability < UNSURE_LOG_PROBABILITY
+        unsure = self.no_speech > NO_SPEECH or self.log_probability < UNSURE_LOG_PROBABILITY
+        return self.repeated or self.overrun or unsure
 
     @property
     def is_speech(self) -> bool:
@@ -98,21 +104,24 @@ class Whisper:
         if not jobs[0].final:
             _, decoded = self._window(jobs, PARTIAL_PADDING_S)
             return [Transcript(one.text if one.is_speech else "") for one in decoded]
-        encoded, decoded = self._window(jobs, CLOSER_PADDING_S if jobs[0].closer else _final_padding_s(jobs))
-        if jobs[0].closer and any(one.is_to_be_doubted for one in decoded):
-            encoded, decoded = self._window(jobs, WINDOW_S)
-        timed = self._timed(encoded, jobs, decoded)
-        return [self._settled(*row) for row in zip(jobs, decoded, timed, strict=True)]
+        seen = self._seen(jobs, CLOSER_PADDING_S if jobs[0].closer else _final_padding_s(jobs))
+        if jobs[0].closer and any(_is_to_be_doubted(*row) for row in seen):
+            seen = self._seen(jobs, WINDOW_S)
+        return [self._settled(*row) for row in seen]
+
+    def _seen(self, jobs: list[Job], padding_s: int, beginning: str = "") -> list[tuple[Job, _Decoded, Transcript]]:
+        """The jobs, decoded in one window, with the times of the words."""
+        encoded, decoded = self._window(jobs, padding_s, beginning)
+        return list(zip(jobs, decoded, self._timed(encoded, jobs, decoded), strict=True))
 
     def _settled(self, job: Job, decoded: _Decoded, timed: Transcript) -> Transcript:
         """The final, decoded again if it breaks a promise."""
-        if decoded.is_to_be_doubted and not job.closer:
+        if not job.closer and _is_to_be_doubted(job, decoded, timed):
             seen = timed if decoded.is_speech else Transcript()
             # the comma before a repetition that was cut says nothing about what follows
             return replace(seen, text=seen.text.rstrip(",") if decoded.repeated else seen.text, doubtful=True)
         if job.promised and not begins_with(decoded.text, job.promised):
-            encoded, (decoded,) = self._window([job], _final_padding_s([job]), job.promised)
-            (timed,) = self._timed(encoded, [job], [decoded])
+            ((_, _, timed),) = self._seen([job], _final_padding_s([job]), job.promised)
             return timed
         return timed if decoded.is_speech else Transcript()
 
@@ -137,7 +146,8 @@ class Whisper:
             return_no_speech_prob=True,
         )
         may_repeat = n_samples == WINDOW_S * RATE_HZ  # in the full window, a repetition was really said
-        return encoded, [self._read(result, n_tokens, may_repeat=may_repeat) for result in results]
+        latest_ms = n_samples * 1000 // RATE_HZ + OVERRUN_MS
+        return encoded, [self._read(result, n_tokens, latest_ms, may_repeat=may_repeat) for result in results]
 
     def _mel(self, samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
         """Features [mels, frames], with an even number of frames because the encoder halves it.
@@ -157,14 +167,22 @@ class Whisper:
         tokens: list[int] = self._tokenizer.encode(" " + ", ".join(vocabulary))
         return [self._tokenizer.sot_prev, *tokens[:PROMPT_TOKENS]]
 
-    def _read(self, result: Any, n_tokens: int, *, may_repeat: bool) -> _Decoded:
+    def _read(self, result: Any, n_tokens: int, latest_ms: int, *, may_repeat: bool) -> _Decoded:
         ids: list[int] = result.sequences_ids[0]
         tokens = [token for token in ids if token < self._tokenizer.eot]
         written = [word for word, _ in self._split(tokens)]
         unended = len(ids) >= n_tokens
         words, repeated = (written, False) if may_repeat and not unended else without_repeats(written)
         kept = cleaned(" ".join(words)).split()
-        return _Decoded(tokens, kept, float(result.scores[0]), float(result.no_speech_prob), repeated or unended)
+        end_ms = (max(ids, default=0) - self._tokenizer.timestamp_begin) * TOKEN_MS
+        return _Decoded(
+            tokens,
+            kept,
+            float(result.scores[0]),
+            float(result.no_speech_prob),
+            repeated or unended,
+            overrun=end_ms > latest_ms,
+        )
 
     def _split(self, tokens: list[int]) -> list[tuple[str, list[int]]]:
         """Words with their tokens; a token with a leading space starts a word."""
@@ -175,7 +193,7 @@ class Whisper:
             else:
                 groups.append([token])
         words = [(str(self._tokenizer.decode(group)).strip(), group) for group in groups]
-        return [(word, group) for word, group in words if word]
+        return with_codes_whole([(word, group) for word, group in words if word])
 
     # --- word times ---
 
@@ -191,6 +209,12 @@ class Whisper:
         prompt = [*self._hint(jobs[0].vocabulary), *self._start]
         found = self._model.align(encoded, prompt, filled, frames)
         return [_transcript(*row) for row in zip(spans, found, leads_ms, lengths_ms, strict=True)]
+
+
+def _is_to_be_doubted(job: Job, decoded: _Decoded, timed: Transcript) -> bool:
+    """Also if the words end before the speech does: a job's audio ends where its speech does."""
+    unheard_ms = _length_ms(job) - timed.words[-1].end_ms if timed.words else 0
+    return decoded.is_to_be_doubted or unheard_ms > UNHEARD_MS
 
 
 def _length_ms(job: Job) -> int:

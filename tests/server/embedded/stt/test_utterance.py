@@ -9,7 +9,7 @@ from server.embedded.stt.utterance import PARTIAL_EVERY_MS, HeardUtterance
 def after(took_ms: float) -> HeardUtterance:
     """An utterance whose partial took so long."""
     utterance = HeardUtterance(SpeechBegan(0, 0, bytes(32 * 300)), ())
-    utterance.job(final=False)
+    utterance.partial_job()
     utterance.partial_took(took_ms)
     return utterance
 
