@@ -53,7 +53,8 @@ QUIET_RMS = 0.002  # of 1: 28 dB below the voice; it is far quieter between word
 LEAD_MS, TAIL_MS = 20, 60  # silence kept around a piece; the network adds 0.3 s before and after
 _OTHER_LETTER = re.compile(r"(?![ªµºÀ-ʯᴀ-ỿﬀ-ﬆ])[^\W\d_a-zA-Z]")  # not Latin
 _OWN_READING = ("<super>", "<sub>", "<fraction>")  # of Unicode's decompositions: "²" is "squared", "½" "one half"
-_LONG_NUMBER = re.compile(r"\d(?:,?\d){18,}")  # the package has names for numbers of at most 36 digits
+# Numbers too long to have a name (the package has some for 36 digits), codes like 0020, of which it would say twenty, and 4-4-1-7.
+_DIGIT_BY_DIGIT = re.compile(r"\d(?:,?\d){18,}|(?<![\w.,:/-])(?:0\d{2,}|\d(?:-\d){2,})(?![\w:/-]|[.,]\d)")
 _BELOW_ZERO = re.compile(r"(?<!\S)−(?=\d)")
 _CURRENCY_LAST = re.compile(r"(?<![\w.,])(\d[\d.,]*) ?([€£¥₹])(?!\w)")
 # Signs that the package would leave out.
@@ -222,11 +223,11 @@ def _plain_digit(char: str) -> str:
 
 
 def _legible(text: str) -> str:
-    """The text in signs that the package can read; a number too long to have a name is read digit by digit."""
+    """The text in signs that the package can read, with a space behind each digit of what is read digit by digit."""
     if not text.isascii():
         signs = _CURRENCY_LAST.sub(r"\2\1", _BELOW_ZERO.sub("-", _plain(text)))
         text = _SIGN.sub(lambda sign: _SIGNS[sign[0]], signs)
-    return _LONG_NUMBER.sub(lambda number: " ".join(number[0].replace(",", "")), text)
+    return _DIGIT_BY_DIGIT.sub(lambda number: " ".join(filter(str.isdigit, number[0])), text)
 
 
 def _word_starts(text: str) -> list[int]:

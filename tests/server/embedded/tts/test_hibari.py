@@ -131,6 +131,24 @@ def test_numbers_that_the_package_fails_at_are_said(voice: Hibari, text: str) ->
     assert words_of(voice, text)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Your code is 0020.", "Your code is 0 0 2 0."),
+        ("Your code is 4-4-1-7.", "Your code is 4 4 1 7."),
+        ("Call 020 7946 0123 now.", "Call 0 2 0 7946 0 1 2 3 now."),
+    ],
+)
+def test_codes_are_said_digit_by_digit(voice: Hibari, written: str, read: str) -> None:
+    assert voice._read(written).phonemes == voice._read(read).phonemes
+    assert [word.text for word in words_of(voice, written)] == written.split()
+
+
+@pytest.mark.parametrize("text", ["at 05:30", "0.005", "2024-01-05", "01/002/2024", "192.168.001.1", "4-4", "100"])
+def test_other_numbers_are_not(text: str) -> None:
+    assert hibari._legible(text) == text
+
+
 @pytest.mark.parametrize("speed", [0.5, 1.0, 1.25, 1.5, 1.75, 2.0])  # beyond these, the tempo filter scales the times
 def test_words_are_in_order_within_the_sound_at_every_speed(voice: Hibari, speed: float) -> None:
     """Fast, the network's durations end some first words before any sound: `It` of a time of day, `The` of the fox."""
