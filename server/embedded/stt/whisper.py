@@ -1,9 +1,9 @@
 """Whisper by CTranslate2 over short windows. Runs in a decoder process.
 
 Whisper was trained on 30 s windows, and encoding one takes 0.6 s of a core. A window with the utterance and some seconds of silence
-takes a tenth of that, but the decoder may then fail to stop and repeat the phrase, or stop while somebody still speaks. So repeats are cut
-off, and a final whose text repeated, or ended before the speech did, is doubtful: it is decoded again in a longer window, and in the full one
-if it is doubtful there too. docs/SPEECH.md has the comparison from which the constants are taken.
+takes a tenth of that, but the decoder may then fail to stop and repeat the phrase. So repeats are cut off, and a final whose text
+repeated is doubtful: it is decoded again in a longer window, and in the full one if it repeats there too. In any window it may also stop in
+the middle of digits; without time stamps in its text it does not. docs/SPEECH.md has the comparison from which the constants are taken.
 """
 
 from __future__ import annotations
@@ -38,8 +38,13 @@ MIN_TOKENS, TOKENS_PER_S = 8, 6  # fast speech has some five tokens per second
 UNSURE_LOG_PROBABILITY = -1.7  # a less certain final is decoded again in a longer window
 NO_WORDS_LOG_PROBABILITY = -1.8  # below this, the words are guesses
 NO_SPEECH, NO_SPEECH_LOG_PROBABILITY = 0.6, -0.8  # both together mean no speech; correct commands stay below 0.42
-UNHEARD_MS = 500  # between the last word and the end of the audio: words are missing; where none is, it is 480 at most
-OVERRUN_MS = 1000  # the decoder's own time of the end, later than the window's: it has lost the sound. Up to here it is rounding
+# Words are missing where more time is left behind the last word, or a word takes more than this.
+UNHEARD_MS = 500
+WORD_MS, LETTER_MS, DIGIT_MS = (
+    1200,
+    100,
+    450,
+)  # "$4.99." slowly said takes 2.2 s, "three," with the pause behind it 1.5 s
 HOP_MS, TOKEN_MS = 10, 20  # of a feature frame, of the encoder's output
 HOP_SAMPLES = HOP_MS * RATE_HZ // 1000
 SILENCE_SAMPLES = 6 * HOP_SAMPLES  # behind these, a frame of 25 ms has silence only
@@ -58,7 +63,6 @@ class _Decoded:
     log_probability: float
     no_speech: float
     repeated: bool  # it repeated itself, or did not end
-    overrun: bool  # it ended at a time behind the window
 
     @property
     def text(self) -> str:
@@ -67,8 +71,7 @@ class _Decoded:
     @property
     def is_to_be_doubted(self) -> bool:
         """Whether a longer window may show something else."""
-        unsure = self.no_speech > NO_SPEECH or self.log_probability < UNSURE_LOG_PROBABILITY
-        return self.repeated or self.overrun or unsure
+        return self.repeated or self.no_speech > NO_SPEECH or self.log_probability < UNSURE_LOG_PROBABILITY
 
     @property
     def is_speech(self) -> bool:
@@ -78,6 +81,9 @@ class _Decoded:
         if self.no_speech > NO_SPEECH and self.log_probability < NO_SPEECH_LOG_PROBABILITY:
             return False
         return self.log_probability >= SURE_LOG_PROBABILITY or not SUBTITLES.fullmatch(self.text)
+
+
+_Seen = tuple[Job, _Decoded, Transcript]  # the transcript has the times of the words
 
 
 class Whisper:
@@ -102,17 +108,26 @@ class Whisper:
     def decode(self, jobs: list[Job]) -> list[Transcript]:
         """Transcripts of utterances with the same vocabulary and of one kind (partial, final or closer), encoded in one call."""
         if not jobs[0].final:
-            _, decoded = self._window(jobs, PARTIAL_PADDING_S)
+            decoded = self._written(self._encoded(jobs, PARTIAL_PADDING_S), jobs, PARTIAL_PADDING_S)
             return [Transcript(one.text if one.is_speech else "") for one in decoded]
         seen = self._seen(jobs, CLOSER_PADDING_S if jobs[0].closer else _final_padding_s(jobs))
         if jobs[0].closer and any(_is_to_be_doubted(*row) for row in seen):
-            seen = self._seen(jobs, WINDOW_S)
+            seen = [_fuller(*rows) for rows in zip(seen, self._seen(jobs, WINDOW_S), strict=True)]
         return [self._settled(*row) for row in seen]
 
-    def _seen(self, jobs: list[Job], padding_s: int, beginning: str = "") -> list[tuple[Job, _Decoded, Transcript]]:
-        """The jobs, decoded in one window, with the times of the words."""
-        encoded, decoded = self._window(jobs, padding_s, beginning)
-        return list(zip(jobs, decoded, self._timed(encoded, jobs, decoded), strict=True))
+    def _seen(self, jobs: list[Job], padding_s: int, beginning: str = "") -> list[_Seen]:
+        """The jobs, decoded in one window, with the times of the words; written once more without time stamps if words are missing."""
+        encoded = self._encoded(jobs, padding_s)
+        decoded = self._written(encoded, jobs, padding_s, beginning)
+        seen = list(zip(jobs, decoded, self._timed(encoded, jobs, decoded), strict=True))
+        if not any(_misses_words(job, timed) for job, _, timed in seen):
+            return seen
+        decoded = self._written(encoded, jobs, padding_s, beginning, stamped=False)
+        again = zip(jobs, decoded, self._timed(encoded, jobs, decoded), strict=True)
+        return [
+            other if _misses_words(job, timed) and not _misses_words(job, other[2]) else (job, one, timed)
+            for (job, one, timed), other in zip(seen, again, strict=True)
+        ]
 
     def _settled(self, job: Job, decoded: _Decoded, timed: Transcript) -> Transcript:
         """The final, decoded again if it breaks a promise."""
@@ -127,15 +142,23 @@ class Whisper:
 
     # --- one window ---
 
-    def _window(self, jobs: list[Job], padding_s: int, beginning: str = "") -> tuple[Any, list[_Decoded]]:
-        """Encode the audio followed by `padding_s` of silence, together at most 30 s, and decode it."""
-        pcm = [_samples(job) for job in jobs]
-        n_samples = min(max(len(one) for one in pcm) + padding_s * RATE_HZ, WINDOW_S * RATE_HZ)
-        encoded = self._model.encode(self._view(np.stack([self._mel(one, n_samples) for one in pcm])))
+    def _encoded(self, jobs: list[Job], padding_s: int) -> Any:
+        """The audio followed by `padding_s` of silence, together at most 30 s."""
+        n_samples = _window_samples(jobs, padding_s)
+        return self._model.encode(self._view(np.stack([self._mel(_samples(job), n_samples) for job in jobs])))
+
+    def _written(
+        self, encoded: Any, jobs: list[Job], padding_s: int, beginning: str = "", *, stamped: bool = True
+    ) -> list[_Decoded]:
+        """What the decoder writes to it. `stamped`: with time stamps, with which it repeats itself less."""
         prompt = [*self._hint(jobs[0].vocabulary), *self._start]
+        if not stamped:
+            prompt.append(self._tokenizer.no_timestamps)
+        elif beginning:
+            prompt.append(self._tokenizer.timestamp_begin)
         if beginning:
-            prompt += [self._tokenizer.timestamp_begin, *self._tokenizer.encode(f" {beginning}")]
-        n_tokens = MIN_TOKENS + math.ceil(TOKENS_PER_S * max(len(one) for one in pcm) / RATE_HZ)
+            prompt += self._tokenizer.encode(f" {beginning}")
+        n_tokens = MIN_TOKENS + math.ceil(TOKENS_PER_S * _longest_samples(jobs) / RATE_HZ)
         results = self._model.generate(
             encoded,
             [prompt] * len(jobs),
@@ -145,9 +168,9 @@ class Whisper:
             return_scores=True,
             return_no_speech_prob=True,
         )
-        may_repeat = n_samples == WINDOW_S * RATE_HZ  # in the full window, a repetition was really said
-        latest_ms = n_samples * 1000 // RATE_HZ + OVERRUN_MS
-        return encoded, [self._read(result, n_tokens, latest_ms, may_repeat=may_repeat) for result in results]
+        # in the full window, a repetition was really said
+        may_repeat = _window_samples(jobs, padding_s) == WINDOW_S * RATE_HZ
+        return [self._read(result, n_tokens, may_repeat=may_repeat) for result in results]
 
     def _mel(self, samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
         """Features [mels, frames], with an even number of frames because the encoder halves it.
@@ -167,22 +190,14 @@ class Whisper:
         tokens: list[int] = self._tokenizer.encode(" " + ", ".join(vocabulary))
         return [self._tokenizer.sot_prev, *tokens[:PROMPT_TOKENS]]
 
-    def _read(self, result: Any, n_tokens: int, latest_ms: int, *, may_repeat: bool) -> _Decoded:
+    def _read(self, result: Any, n_tokens: int, *, may_repeat: bool) -> _Decoded:
         ids: list[int] = result.sequences_ids[0]
         tokens = [token for token in ids if token < self._tokenizer.eot]
         written = [word for word, _ in self._split(tokens)]
         unended = len(ids) >= n_tokens
         words, repeated = (written, False) if may_repeat and not unended else without_repeats(written)
         kept = cleaned(" ".join(words)).split()
-        end_ms = (max(ids, default=0) - self._tokenizer.timestamp_begin) * TOKEN_MS
-        return _Decoded(
-            tokens,
-            kept,
-            float(result.scores[0]),
-            float(result.no_speech_prob),
-            repeated or unended,
-            overrun=end_ms > latest_ms,
-        )
+        return _Decoded(tokens, kept, float(result.scores[0]), float(result.no_speech_prob), repeated or unended)
 
     def _split(self, tokens: list[int]) -> list[tuple[str, list[int]]]:
         """Words with their tokens; a token with a leading space starts a word."""
@@ -211,10 +226,37 @@ class Whisper:
         return [_transcript(*row) for row in zip(spans, found, leads_ms, lengths_ms, strict=True)]
 
 
+def _fuller(near: _Seen, full: _Seen) -> _Seen:
+    """What the full window shows, unless only missing words were looked for, and it has even fewer."""
+    (_, sure, more), (_, _, other) = near, full
+    return near if not sure.is_to_be_doubted and _n_characters(more.text) > _n_characters(other.text) else full
+
+
+def _n_characters(text: str) -> int:
+    return sum(map(str.isalnum, text))
+
+
 def _is_to_be_doubted(job: Job, decoded: _Decoded, timed: Transcript) -> bool:
-    """Also if the words end before the speech does: a job's audio ends where its speech does."""
-    unheard_ms = _length_ms(job) - timed.words[-1].end_ms if timed.words else 0
-    return decoded.is_to_be_doubted or unheard_ms > UNHEARD_MS
+    return decoded.is_to_be_doubted or _misses_words(job, timed)
+
+
+def _misses_words(job: Job, timed: Transcript) -> bool:
+    """True if there are words, and sound in which there is none: a job's audio ends where its speech does."""
+    words = timed.words
+    late = bool(words) and _length_ms(job) - words[-1].end_ms > UNHEARD_MS
+    return late or any(word.end_ms - word.start_ms > _most_ms(word.text) for word in words)
+
+
+def _most_ms(word: str) -> int:
+    return WORD_MS + LETTER_MS * sum(map(str.isalpha, word)) + DIGIT_MS * sum(map(str.isdigit, word))
+
+
+def _longest_samples(jobs: list[Job]) -> int:
+    return max(_lead_ms(job) * RATE_HZ // 1000 + len(job.pcm) // BYTES_PER_SAMPLE for job in jobs)
+
+
+def _window_samples(jobs: list[Job], padding_s: int) -> int:
+    return min(_longest_samples(jobs) + padding_s * RATE_HZ, WINDOW_S * RATE_HZ)
 
 
 def _length_ms(job: Job) -> int:

@@ -1,4 +1,4 @@
-"""A final whose words end while somebody still speaks is decoded again, and numbers are heard and promised whole."""
+"""A final whose words end while somebody still speaks is written again, without time stamps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ from server.embedded.stt.stream import Ears, Recognition
 from server.embedded.stt.transcript import HeardWord, Job, Transcript
 from server.embedded.stt.utterance import HeardUtterance
 from server.embedded.stt.voice_detector import Silero
-from server.embedded.stt.whisper import UNHEARD_MS, Whisper, _Decoded, _is_to_be_doubted
+from server.embedded.stt.whisper import (
+    DIGIT_MS,
+    FINAL_PADDING_S,
+    UNHEARD_MS,
+    WORD_MS,
+    Whisper,
+    _Decoded,
+    _fuller,
+    _misses_words,
+)
 from tests.bench.speech import spoken
 from tests.server.embedded.speech import silence
 
@@ -25,7 +34,6 @@ if TYPE_CHECKING:
 
 SENTENCE = "Remember that my code is four four one seven."
 HEARD = "Remember that my code is 4417."
-SURE = _Decoded([], ["so"], -0.4, 0.0, repeated=False, overrun=False)
 
 
 async def finals(pcm: bytes, *, interim: bool) -> list[str]:
@@ -52,25 +60,70 @@ async def test_digits_after_which_the_decoder_stopped_early_are_heard(*, interim
     assert await finals(spoken((SENTENCE,))[0] + silence(1500), interim=interim) == [HEARD]
 
 
-def test_such_a_final_is_doubted_and_the_closer_look_is_whole() -> None:
-    model, (pcm,) = Whisper(weights.bundled()), spoken((SENTENCE,))
+@pytest.fixture(scope="module")
+def model() -> Whisper:
+    return Whisper(weights.bundled())
+
+
+def job_of(pcm: bytes) -> Job:
+    """As if the speech ended where the silence at the end begins."""
     utterance = HeardUtterance(SpeechBegan(500, 244, pcm[244 * 32 :]), ())
-    job = utterance.final_job(len(pcm) // 32 - 500)
+    return utterance.final_job(len(pcm) // 32 - 500)
+
+
+def test_a_look_without_time_stamps_hears_the_words_that_are_missing(model: Whisper) -> None:
+    job = job_of(spoken((SENTENCE,))[0])
+    encoded = model._encoded([job], FINAL_PADDING_S)
+    stamped = model._written(encoded, [job], FINAL_PADDING_S)
+    (timed,) = model._timed(encoded, [job], stamped)
+    assert _misses_words(job, timed)
     (seen,) = model.decode([job])
-    assert seen.doubtful
-    (closer,) = model.decode([Job(job.pcm, final=True, closer=True)])
-    assert (closer.text, closer.doubtful) == (HEARD, False)
-    assert closer.words[-1].text == "4417."
+    assert (seen.text, seen.doubtful) == (HEARD, False)
+    assert seen.words[-1].text == "4417."
 
 
-@pytest.mark.parametrize(("end_ms", "doubted"), [(2000, False), (2000 - UNHEARD_MS, False), (1999 - UNHEARD_MS, True)])
-def test_words_that_end_long_before_the_audio_are_doubted(end_ms: int, doubted: bool) -> None:
-    timed = Transcript("so", (HeardWord("so", 0, end_ms, 0.9),))
-    assert _is_to_be_doubted(Job(silence(2000), final=True), SURE, timed) is doubted
+def test_what_is_heard_beside_it_in_one_call_is_left_alone(model: Whisper) -> None:
+    digits, other = (job_of(pcm) for pcm in spoken((SENTENCE, "Please remind me to water the plants.")))
+    assert [one.text for one in model.decode([digits, other])] == [HEARD, "Please remind me to water the plants."]
 
 
-def test_what_has_no_words_is_not_doubted_for_its_length() -> None:
-    assert not _is_to_be_doubted(Job(silence(2000), final=True), SURE, Transcript())
+@pytest.mark.parametrize(
+    ("word", "start_ms", "end_ms", "missing"),
+    [
+        ("so", 1000, 2000, False),
+        ("so", 1000, 2001 - UNHEARD_MS, False),
+        ("so", 1000, 1999 - UNHEARD_MS, True),
+        ("so", 0, 1900, True),
+        ("4.", 2000 - WORD_MS - DIGIT_MS, 2000, False),
+        ("4.", 1999 - WORD_MS - DIGIT_MS, 2000, True),
+        ("$4.99.", 0, 2000, False),
+    ],
+)
+def test_a_word_far_from_the_end_or_far_too_long_misses_others(
+    word: str, start_ms: int, end_ms: int, missing: bool
+) -> None:
+    timed = Transcript(word, (HeardWord(word, start_ms, end_ms, 0.9),))
+    assert _misses_words(Job(silence(2000), final=True), timed) is missing
+
+
+@pytest.mark.parametrize(
+    ("near", "full", "missed_only", "taken"),
+    [
+        ("4225", "425.", True, "4225"),
+        ("room 884.", "room 884-0009.", True, "room 884-0009."),
+        ("Stop, stop", "Stop.", False, "Stop."),
+    ],
+)
+def test_of_two_looks_for_missing_words_the_longer_is_taken(
+    near: str, full: str, missed_only: bool, taken: str
+) -> None:
+    job = Job(b"", final=True, closer=True)
+    rows = [(job, _Decoded([], text.split(), -0.4, 0.0, not missed_only), Transcript(text)) for text in (near, full)]
+    assert _fuller(rows[0], rows[1])[2].text == taken
+
+
+def test_where_there_are_no_words_none_is_missing() -> None:
+    assert not _misses_words(Job(silence(2000), final=True), Transcript())
 
 
 def test_a_final_leaves_out_the_silence_behind_the_speech() -> None:
