@@ -86,12 +86,13 @@ class Delivery:
         """What another replica needs to continue, as JSON."""
         # Words besides the reply are repeated by the other replica.
         speaking, pause = (None, None) if self.aside else (self._utterance if self.speaking else None, self._pause)
+        begun, _ = self._begun_elsewhere or (None, -1)  # it may move on before it is spoken here
         return {
             "reply": self.reply,
             "said": pause.heard_text if pause else self.said,
             "spoken": self.spoken,
-            "paused_ms": pause.heard_ms if pause else None,
-            "utterance": speaking.save() if speaking else None,
+            "paused_ms": pause.heard_ms if pause else self._paused_ms,
+            "utterance": speaking.save() if speaking else begun,
         }
 
     def restore(self, saved: dict[str, Any], sent_pts_ms: int) -> None:
@@ -140,6 +141,7 @@ class Delivery:
             return
         if self._paused_ms is not None and not self.spoken:
             self._tell(TurnContinued(self._turn_id, self._paused_ms))
+        self._paused_ms = None
         in_a_row = 0
         while await self._more_to_say():
             try:

@@ -35,7 +35,8 @@ class SttLane(Lane):
         """Pass on all events."""
         try:
             async for event in self._microphone.events():
-                self._outlet.tell(event if self._own_voice is None else self._without_echo(event, self._own_voice))
+                if not self._microphone.repeats(event):
+                    self._outlet.tell(event if self._own_voice is None else self._without_echo(event, self._own_voice))
         finally:
             self._microphone.cancel()
 
@@ -67,10 +68,10 @@ class SttLane(Lane):
         return self._microphone.received_bytes
 
     def save(self) -> dict[str, Any]:
-        return {"at_ms": self._microphone.needed_at_ms}
+        return self._microphone.save()
 
     def restore(self, saved: dict[str, Any], _position: SpeechPosition) -> None:
-        self._microphone.begin_at(saved["at_ms"])
+        self._microphone.restore(saved)
 
     def commit(self) -> None:
         """End the utterance (push-to-talk)."""

@@ -144,7 +144,8 @@ class TurnLane(Lane):
         try:
             async for event in self._microphone.events():
                 if self._endpointing or not isinstance(event, EagerEnd | SpeechResumed):
-                    self._outlet.tell(event)
+                    if not self._microphone.repeats(event):
+                        self._outlet.tell(event)
                     self._on_heard(event, group)
         finally:
             self._microphone.cancel()
@@ -330,8 +331,8 @@ class TurnLane(Lane):
 
     def save(self) -> dict[str, Any]:
         return {
-            "at_ms": self._microphone.needed_at_ms if self._microphone is not None else 0.0,
-            "turn": next((turn.save() for turn in self._stage.turns), None),
+            **(self._microphone.save() if self._microphone is not None else {}),
+            "turn": next((turn.save() for turn in self._stage.turns), self._saved[0] if self._saved else None),
             "waiting": [[heard.text, heard.stopwatch.save()] for heard in self._waiting],
             "begun": self._turn_begun,
         }
@@ -339,7 +340,7 @@ class TurnLane(Lane):
     def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:
         """Continue the current turn, then those that waited for it."""
         if self._microphone is not None:
-            self._microphone.begin_at(saved["at_ms"])
+            self._microphone.restore(saved)
         if saved["turn"] is not None:
             self._saved = saved["turn"], position.sent_pts_ms
         self._turn_begun = saved["begun"]

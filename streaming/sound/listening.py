@@ -50,6 +50,10 @@ class Listening:
         self._on_lost = on_lost
         self._told = ToldUtterance()
 
+    def save(self) -> list[str]:
+        """What was told of the current utterance, for another replica."""
+        return self._told.save()
+
     def let_go(self) -> None:
         """Drop the callbacks, whose owners refer to this object: cycles would wait for the collector."""
         self._on_lost = _nobody
@@ -126,6 +130,11 @@ class ToldUtterance:
         self._started_ms: int | None = None
         self._eager = self._stopped = False
 
+    def save(self) -> list[str]:
+        """The events of the utterance that are told once, for another replica."""
+        started = ["started"] if self._started_ms is not None else []
+        return [*started, "stopped"] if self._stopped else started
+
     def begin_again(self, received_ms: int) -> Iterator[HeardEvent]:
         """A new stream follows. Yields events that retract what it may hear differently."""
         self._heard_again_ms = received_ms
@@ -166,6 +175,24 @@ class ToldUtterance:
             yield SpeechStopped(at_ms)
         yield FinalTranscript("", 0.0, self._started_ms, at_ms)
         self._over()
+
+
+class ToldElsewhere:
+    """What another replica told of an utterance that is heard again here, from its beginning."""
+
+    def __init__(self, told: list[str]) -> None:
+        self.told = set(told)
+
+    def includes(self, event: RecognitionEvent) -> bool:
+        """True if the client has this event."""
+        match event:
+            case SpeechStarted():
+                return "started" in self.told
+            case SpeechStopped():
+                return "stopped" in self.told
+            case FinalTranscript():
+                self.told.clear()
+        return False
 
 
 def moved_by(event: EventT, ms: int) -> EventT:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streaming.domain import Trouble
 from streaming.ports import RecognitionConfig
 from streaming.sound.codecs import SERVICE_RATE_HZ, PassThrough, microphone_decoder, pcm_duration_ms
 from streaming.sound.echo import EchoFilter, EchoState
 from streaming.sound.kept import KeptAudio
-from streaming.sound.listening import Listening, along_trail
+from streaming.sound.listening import Listening, ToldElsewhere, along_trail
 from streaming.sound.pcm import BYTES_PER_SAMPLE
 from streaming.sound.trail import STEP_MS, Trail
 from streaming.sound.wake import WakeGate
@@ -62,6 +62,7 @@ class MicrophoneInput:
 
         self._kept = KeptAudio(open_stream, self._on_taken, self._needed_ms, commits_only=not source.endpointing)
         self._listening = Listening(self._kept, self._on_lost)
+        self._told_elsewhere = ToldElsewhere([])
         self._gate = WakeGate(attention, self._kept.send_audio) if attention is not None else None
         hear = self._gate.feed if self._gate is not None else self._kept.send_audio
         self._echo = EchoFilter(far_end, hear, expected=source.echo_cancellation) if far_end is not None else None
@@ -82,9 +83,15 @@ class MicrophoneInput:
         """Duration of the audio received so far."""
         return self._trail.base_ms + pcm_duration_ms(self._pcm_in, SERVICE_RATE_HZ)
 
-    def begin_at(self, at_ms: float) -> None:
-        """Continue a microphone of another replica, which received this much audio before the first frame here."""
-        self._trail = Trail(at_ms)
+    def save(self) -> dict[str, Any]:
+        """What another replica needs to continue, as JSON: where the audio that it needs begins, and what is told already."""
+        told = self._told_elsewhere.told.union(self._listening.save())
+        return {"at_ms": self._trail.needed_at_ms, "told": sorted(told)}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue a microphone of another replica, which received so much audio before the first frame here."""
+        self._trail = Trail(saved["at_ms"])
+        self._told_elsewhere = ToldElsewhere(saved.get("told", []))  # an older replica has not saved it
         if self._gate is not None:
             self._gate.wake()  # the conversation goes on here
 
@@ -94,11 +101,6 @@ class MicrophoneInput:
         return self._trail.needed
 
     @property
-    def needed_at_ms(self) -> float:
-        """The same, in milliseconds since the microphone was opened."""
-        return self._trail.needed_at_ms
-
-    @property
     def received_bytes(self) -> int:
         """Payload bytes received here so far."""
         return self._payload_in
@@ -106,6 +108,10 @@ class MicrophoneInput:
     def events(self) -> AsyncIterator[RecognitionEvent]:
         """Recognition events, with times since the microphone was opened, wherever that was. Raises ServiceError."""
         return along_trail(self._listening, self._trail)
+
+    def repeats(self, event: RecognitionEvent) -> bool:
+        """True if another replica has told the client of this event. Ask once for each event, in order."""
+        return self._told_elsewhere.includes(event)
 
     def feed(self, payload: bytes, number: int = 0) -> None:
         """Take a frame from the client, with its number."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from streaming.jarvis.registry import Resume
-from streaming.ports import InterimTranscript, Plan, SpeechStarted, Step, Verdict
+from streaming.ports import InterimTranscript, Plan, SpeechStarted, SpeechStopped, Step, Verdict
 from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.limits import Limits
 from streaming.protocol.messages import ExecuteParams, SttParams, TtsParams, TurnParams
@@ -45,25 +45,35 @@ async def move(roamer: Roamer, house: House) -> None:
 # --- everywhere ---
 
 
-def play(params: Any, crash_after: int = 0) -> Roamer:
-    """A channel from its opening to its end, with one crash."""
+def play(params: Any, crash_after: int = 0, *, again_s: float | None = None) -> Roamer:
+    """A channel from its opening to its end, with one crash; and the client moves on soon after."""
     roamers: list[Roamer] = []
 
-    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+    async def crash(roamer: Roamer, second: House, third: House) -> None:
+        await move(roamer, second)
+        if again_s is not None:
+            await asyncio.sleep(again_s)
+            roamer.cut()
+            await roamer.connect(third)
+
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
         roamers.append(roamer)
+        third = House(world, first.group, Limits(), first.store)
         await roamer.connect(first)
         roamer.crash_after = crash_after
 
-        def crash() -> None:
-            first.group.create_task(move(roamer, second))
+        def on_crash() -> None:
+            first.group.create_task(crash(roamer, second, third))
 
-        roamer.on_crash = crash
+        roamer.on_crash = on_crash
         while roamer.client.epoch is None or (crash_after and not roamer.delivered):
             await asyncio.sleep(0.01)
         roamer.open(params)
         await roamer.until("channel.closed")
+        await third.sessions.close()
 
-    replicas(test)
+    slow = {"memory": 0.05}  # which the second replica is told of the turn, before it speaks
+    replicas(test, World(slow_s=slow if again_s is not None else {}))
     return roamers[0]
 
 
@@ -76,6 +86,16 @@ def test_a_crash_behind_any_message_changes_nothing(params: Any) -> None:
         assert crashed.view == uncut.view, crash_after
         assert crashed.audio == uncut.audio, crash_after
         assert crashed.client.epoch == "1" or crashed.client.epoch is not None
+
+
+@pytest.mark.parametrize("again_s", [0.0, 0.005, 0.2])
+@pytest.mark.parametrize("params", [TtsParams(text="one two three"), TurnParams(text="hello")], ids=["tts", "turn"])
+def test_nor_does_another_replica_soon_after(params: Any, again_s: float) -> None:
+    uncut = play(params)
+    for crash_after in range(2, uncut.delivered):
+        crashed = play(params, crash_after, again_s=again_s)
+        assert crashed.view == uncut.view, crash_after
+        assert crashed.audio == uncut.audio, crash_after
 
 
 def test_a_client_that_begins_anew_elsewhere_leaves_no_work_behind() -> None:
@@ -210,8 +230,16 @@ def test_an_open_utterance_is_sent_again_and_goes_on() -> None:
         again = world.recognitions[1]
         assert 1_100 <= len(again.heard) / 32 <= 1_500  # from 600 ms before the speech, or a little earlier
         base_ms = 2_000 - len(again.heard) / 32
+        again.push(SpeechStarted(600), SpeechStopped(900))
+        await roamer.until("stt.speech_stopped")
+        await roamer.crash()
+        await roamer.connect(House(world, first.group, Limits(), first.store))
+        await asyncio.sleep(0.1)
+        again = world.recognitions[2]
+        again.push(SpeechStarted(600), SpeechStopped(900))
         again.say("what time is it")
         final = await roamer.until("stt.final")
+        assert [kind for kind in roamer.kinds() if "speech_st" in kind] == ["stt.speech_started", "stt.speech_stopped"]
         assert float(final["end_ms"]) == base_ms + 400
         roamer.client.end_channel(channel)
         roamer.flush()
