@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,10 +27,13 @@ class Meant:
     """What words may answer that name no question: one question, or several if it cannot be told which.
 
     `asked`: the user was asked it in words, and nothing newer, so that a yes can only be for it.
+    `every`: all open questions, for "both" and "all of them"; `put`: those of them that the user was asked in words, to their end.
     """
 
     questions: tuple[Confirmation, ...] = ()
     asked: bool = False
+    every: tuple[Confirmation, ...] = ()
+    put: tuple[Confirmation, ...] = ()
 
 
 class OpenQuestions:
@@ -73,6 +76,11 @@ class OpenQuestions:
 
         Who hears may not see what the client shows: a question that was not said to its end was not asked. Others see all of them.
         """
+        every = tuple(one.question for one in self._open.values())
+        put = tuple(one.question for one in self._open.values() if one.aloud or (one.told and not hears))
+        return replace(self._about_one(own, hears=hears), every=every, put=put)
+
+    def _about_one(self, own: Confirmation | None, *, hears: bool) -> Meant:
         last = self._open.get(self._last_asked if hears else self._last_put)
         if last is not None and (last.aloud if hears else last.told or len(self._open) == 1):
             return Meant((last.question,), asked=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from streaming.agent.questions import deed_in
+
 if TYPE_CHECKING:
     from streaming.open_questions import Meant
     from streaming.ports import Confirmation, Intent, IntentGuess
@@ -20,10 +22,12 @@ LEAST_CONFIDENCE = 0.4
 class Moment:
     """The state when words began: the open question, and whether the gateway's own speech could be heard.
 
-    `meanwhile`: other words were being answered while the question waited. `unsure`: the words may have been others.
+    `put`: all open questions that the user had been asked by then, to their end. `meanwhile`: other words were being answered while
+    the question waited. `unsure`: the words may have been others.
     """
 
     question: Confirmation | None = None
+    put: tuple[Confirmation, ...] = ()
     over_our_voice: bool = False
     meanwhile: bool = False
     unsure: bool = False
@@ -42,6 +46,8 @@ class Answer(StrEnum):
     WAITS = "waits"  # "one moment, please"
     REFUSES = "refuses"
     APPROVES = "approves"
+    APPROVES_ALL = "approves all"  # that are open
+    APPROVES_ONE = "approves one"  # of several that were meant: the others were not asked to their end
     WHICH = "There is more than one question."
     NOT_ASKED = "A question is still open."
     TOO_EARLY = "You spoke before my question was out. Please answer again."
@@ -57,13 +63,19 @@ def answer(intent: Intent, about: Meant, given: Moment, *, by_voice: bool) -> An
     meant = _meant(intent, by_voice=by_voice)
     if not about.questions or meant is None:
         return Answer.NONE
-    question = about.questions[0]
     if meant.intent in ASKS_BACK:
         return Answer(ASKS_BACK[meant.intent])
     if meant.intent == "stop" and "pause" in meant.entities:
         return Answer.WAITS
     if meant.intent != "yes":
         return Answer.REFUSES
+    if "of" in meant.entities and (len(about.every) > 1 or "bare" in meant.entities):
+        return _approves_several(meant, about, given, by_voice=by_voice)
+    return _approves_one(about, given, by_voice=by_voice)
+
+
+def _approves_one(about: Meant, given: Moment, *, by_voice: bool) -> Answer:
+    question = about.questions[0]
     if len(about.questions) > 1:
         return Answer.WHICH
     if not about.asked:
@@ -79,12 +91,36 @@ def answer(intent: Intent, about: Meant, given: Moment, *, by_voice: bool) -> An
     return Answer.APPROVES
 
 
+def _approves_several(meant: Intent | IntentGuess, about: Meant, given: Moment, *, by_voice: bool) -> Answer:
+    """`yes to both`, `all of them`: for all questions if each was asked to its end before, else for the one that a yes is for."""
+    counted = len(about.every) == 2 if meant.entities["of"] == "both" else len(about.every) > 1
+    if not counted:
+        return Answer.WHICH if len(about.every) > 1 else Answer.NOT_ASKED
+    one = _approves_one(about, given, by_voice=by_voice)
+    if one is not Answer.APPROVES:
+        return one
+    asked = {question.confirmation_id for question in given.put} & {question.confirmation_id for question in about.put}
+    counts = (each.confirmation_id in asked and (each.by_voice or not by_voice) for each in about.every)
+    return Answer.APPROVES_ALL if all(counts) else Answer.APPROVES_ONE
+
+
+def refused(intent: Intent, about: Meant, *, by_voice: bool) -> tuple[Confirmation, ...]:
+    """The questions that a no declines: all that it may mean, and with "both" or "all of them" all that are open."""
+    meant = _meant(intent, by_voice=by_voice)
+    return about.every if meant is not None and "of" in meant.entities else about.questions
+
+
 def reply_to(given: Answer, question: Confirmation) -> str:
     """What is replied to such words where the question itself is not asked again."""
     told = {Answer.EXPLAINS: question.explanation, Answer.REPEATS: question.sentence}
     if given in {Answer.WHICH, Answer.NOT_ASKED}:
         return f"{given} {question.sentence}"
     return told.get(given, str(given))
+
+
+def one_of_several(approved: Confirmation, other: Confirmation) -> str:
+    """What is said if "both" was meant and one could be approved: which one that is, and the question about the other."""
+    return f"I take that as a yes to one of them: {deed_in(approved.sentence)}. The other question is: {other.sentence}"
 
 
 def goes_on(intent: Intent) -> bool:
@@ -96,13 +132,13 @@ def _meant(intent: Intent, *, by_voice: bool) -> IntentGuess | None:
     """The guess that answers a question; None for other words.
 
     Refusals may be guessed, and even misheard: "forget it" may be about a note, but means no while a question is open. A yes is never
-    guessed: as an alternative, it counts only if M4 has found it at the beginning of the words.
+    guessed: as an alternative, it counts only if M4 has found it at the beginning of the words, or as a mere "both".
     """
     if intent.intent in APPROVALS or (intent.intent in ASKS_BACK and "who" not in intent.entities):
         return intent
     for kinds in ({"no", "stop"}, {"explain"}, {"yes"}):
         for guess in intent.alternatives:
             heard = by_voice or "misheard" not in guess.entities
-            if guess.intent in kinds and heard and (guess.intent != "yes" or "also" in guess.entities):
+            if guess.intent in kinds and heard and (guess.intent != "yes" or guess.entities.keys() & {"also", "of"}):
                 return guess
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streaming.agent.answering import Answer, Moment, answer, goes_on, reply_to
+from streaming.agent.answering import Answer, Moment, answer, goes_on, one_of_several, refused, reply_to
 from streaming.domain import Trouble
 from streaming.ports import ServiceError
 
@@ -36,7 +36,7 @@ class Answers:
         sounded = self._setup.sounding.sounded_at(self._setup.listening_clock() - s_ago)
         meant = self.meant
         question = meant.questions[0] if meant.asked else None
-        return Moment(question, over_our_voice=sounded, meanwhile=self._stage.meanwhile)
+        return Moment(question, meant.put, over_our_voice=sounded, meanwhile=self._stage.meanwhile)
 
     async def about_current_turn(self, heard: Heard, intent: Intent) -> str | None:
         """The reply to words that answer a question or stop the turn, usually empty; None for other words."""
@@ -55,8 +55,14 @@ class Answers:
         given = answer(intent, about, heard.begun, by_voice=self._by_voice)
         if given is Answer.NONE:
             return None
-        if given in {Answer.REFUSES, Answer.APPROVES}:
-            told = await self._settle_all(about, approve=given is Answer.APPROVES)
+        if given is Answer.REFUSES:
+            told = await self._settle_all(refused(intent, about, by_voice=self._by_voice), approve=False)
+            return None if goes_on(intent) else told
+        if given in {Answer.APPROVES, Answer.APPROVES_ALL}:
+            told = await self._settle_all(about.questions if given is Answer.APPROVES else about.every, approve=True)
+            return None if goes_on(intent) else told
+        if given is Answer.APPROVES_ONE:
+            told = await self._settle_one(about)
             return None if goes_on(intent) else told
         if goes_on(intent):
             return None  # the rest is done; after it, the question is asked again
@@ -69,10 +75,20 @@ class Answers:
         )
         return "" if again else reply_to(given, question)
 
-    async def _settle_all(self, about: Meant, *, approve: bool) -> str | None:
+    async def _settle_one(self, about: Meant) -> str | None:
+        """Approve the question that was asked last, say so, and ask the next one of those that were meant too."""
+        approved = about.questions[0]
+        told = await self._settle_all((approved,), approve=True)
+        other = next((each for each in self.meant.every if each != approved), None)
+        if told is None or other is None:
+            return told
+        words = one_of_several(approved, other)
+        return "" if self._aloud and self._stage.ask_again(other, words) else words
+
+    async def _settle_all(self, questions: tuple[Confirmation, ...], *, approve: bool) -> str | None:
         """What is to be said about it here; None if nothing could be settled."""
-        reported = all(self._setup.questions.reports(each) for each in about.questions)
-        settled = [each for each in about.questions if await self._settle(each, approve=approve)]
+        reported = all(self._setup.questions.reports(each) for each in questions)
+        settled = [each for each in questions if await self._settle(each, approve=approve)]
         self._stage.settled(settled)
         if not settled:
             return None

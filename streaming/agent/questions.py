@@ -37,6 +37,12 @@ def sentence_for(action: Action, description: str = "", *, by_voice: bool = True
     return question if by_voice else f"{question} Please click, or type yes."
 
 
+def deed_in(sentence: str) -> str:
+    """`create the folder demo` of "Shall I create the folder demo?"; another sentence as it is."""
+    question = sentence.partition("?")[0]
+    return question.removeprefix("Shall I ") if question.startswith("Shall I ") else sentence
+
+
 def explanation(action: Action, verdict: Verdict, sentence: str) -> str:
     """The answer to "why?" and "what will it do?": the reason, the risk, what would run where, and the question once more."""
     reasons = "; ".join(verdict.reasons)

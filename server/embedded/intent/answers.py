@@ -32,6 +32,10 @@ _CHANGE = re.compile(
 _AFTER_NO = re.compile(
     rf"(?:{_WISH})*(?:call|name|make|use|take)\s+(?=\S)", re.IGNORECASE
 )  # "no, use demo": by itself, no change
+_OF_SEVERAL = re.compile(
+    r"(?:please )?(?:(?P<both>both)(?: (?:please|of (?:them|these|those)|the two))*|all (?:of (?:them|these|those)|three|the three)(?: please)?)",
+    re.IGNORECASE,
+)
 _INSTEAD = re.compile(r"(?:,? please)?,? (?:instead|rather)(?:,? please)?\Z", re.IGNORECASE)
 MAX_NO_WORDS = 4  # in a misheard no
 # What Whisper wrote for "no", "nope", "nah", "never" and "cancel", spoken by hibari and eSpeak NG at four speeds, with and without noise.
@@ -186,6 +190,12 @@ def value_of(rest: str, *, bare: bool) -> str:
     if changes or (value != left and _is_value(words_of(value)) and not _COMMANDS.match(value)):
         return value
     return value if bare and _is_value(words_of(value)) else ""
+
+
+def meant_of_several(text: str) -> str:
+    """`both` or `all` for a mere "both of them, please", which means no more than that; empty for anything else."""
+    found = _OF_SEVERAL.fullmatch(keys_of(words_of(text)))
+    return "" if found is None or text.rstrip().endswith("?") else "both" if found["both"] else "all"
 
 
 def replaces(rest: str) -> bool:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 from hassil import recognize_all
 
 from server.embedded.intent import templates
-from server.embedded.intent.answers import doubted, parted, replaces, sounds_like_no, value_of, wavers, wish_of
+from server.embedded.intent.answers import (
+    doubted,
+    meant_of_several,
+    parted,
+    replaces,
+    sounds_like_no,
+    value_of,
+    wavers,
+    wish_of,
+)
 from server.embedded.intent.beyond import beyond, looked_up
 from server.embedded.intent.conversions import conversion_of
 from server.embedded.intent.corrections import MAX_CORRECTIONS, corrections, taken_back, unmarked_corrections
@@ -250,7 +259,7 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
             if lead.intent == "no" and part.joined and _refuses_clearly(rest[0]):
                 return (IntentCandidate("no", OPEN),)
             found = rest if better else found
-            others = _answer(part, lead.intent, rest[0])
+            others = _answer(part, lead, rest[0])
             return (found[0], *(others or _unled(text, found[0])), *found[1:])
     return (*found, *_unled(text, found[0]))
 
@@ -332,8 +341,9 @@ def _asks(rest: IntentCandidate) -> bool:
     return (rest.intent != UNKNOWN or "cannot" in rest.entities) and rest.intent not in ANSWERS | {"explain"}
 
 
-def _answer(part: Parted, lead: str, rest: IntentCandidate) -> list[IntentCandidate]:
+def _answer(part: Parted, answer: IntentCandidate, rest: IntentCandidate) -> list[IntentCandidate]:
     """What a text answers to a question, with its yes or no and what follows it."""
+    lead = answer.intent
     declined, instead = IntentCandidate("no", OPEN), IntentCandidate("no", OPEN, {"instead": part.rest})
     reason = lead == "no" and part.joint == "because"
     if reason or _refuses_clearly(rest) or sounds_like_no(part.rest):
@@ -352,13 +362,16 @@ def _answer(part: Parted, lead: str, rest: IntentCandidate) -> list[IntentCandid
     also = lead == "yes" and part.joined and _asks(rest) and not (part.changes or part.opens)
     if also and replaces(part.rest):
         return [instead]
-    return [IntentCandidate("yes", OPEN, {"also": part.rest})] if also and not wavers(part.lead, part.rest) else []
+    approved = IntentCandidate("yes", OPEN, answer.entities | {"also": part.rest})
+    return [approved] if also and not wavers(part.lead, part.rest) else []
 
 
 def _unled(text: str, best: IntentCandidate) -> list[IntentCandidate]:
     """What words without a yes or no answer that mean nothing by themselves: `call it test`, and what sounds like a no."""
     if best.intent != UNKNOWN or best.entities:
         return []
+    if of := meant_of_several(text):
+        return [IntentCandidate("yes", OPEN, {"of": of, "bare": "yes"})]
     if wish := wish_of(text):
         return [IntentCandidate("no", OPEN, {"instead": wish})]
     return [IntentCandidate("no", GUESSED, {"misheard": True})] if sounds_like_no(text) else []

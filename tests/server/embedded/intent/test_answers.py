@@ -34,6 +34,30 @@ def test_a_yes_with_another_request_approves_and_asks(text: str, best: str, also
 
 
 @pytest.mark.parametrize(
+    ("text", "kind", "entities"),
+    [
+        ("yes to both", "yes", {"of": "both"}),
+        ("Yes, do both.", "yes", {"of": "both"}),
+        ("okay, both of them", "yes", {"of": "both"}),
+        ("Both, please.", "yes", {"of": "both", "bare": "yes"}),
+        ("yes to all of them", "yes", {"of": "all"}),
+        ("all of them", "yes", {"of": "all", "bare": "yes"}),
+        ("yes to both, and what time is it", "yes", {"of": "both", "also": "what time is it"}),
+        ("no to both", "no", {"of": "all"}),
+        ("None of them.", "no", {"of": "all"}),
+        ("don't do both", "no", {"of": "all"}),
+    ],
+)
+def test_an_answer_to_several_questions(text: str, kind: str, entities: dict[str, Any]) -> None:
+    assert answered(text) == {kind: entities}
+
+
+@pytest.mark.parametrize("text", ["both?", "both of you", "yes to both?", "yes, but not both", "all of them are wrong"])
+def test_these_approve_none_of_several(text: str) -> None:
+    assert "yes" not in answered(text)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "okay, what time is it",
