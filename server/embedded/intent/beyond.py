@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from server.embedded.intent.entities import is_file, written
+from server.embedded.intent.file_names import is_file, written
 from server.embedded.intent.normalise import loosely, without_courtesy
 from server.embedded.intent.sources import CALENDAR, LOOKED_UP, unsourced
 from server.embedded.intent.words import keys_of, said_by, with_contractions_whole, without_hesitations, words_of

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from server.embedded.intent.entities import is_file
+from server.embedded.intent.file_names import is_file
 from server.embedded.intent.words import said_by, without_mere_hesitations, words_of
 
 if TYPE_CHECKING:

@@ -8,6 +8,15 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from server.embedded.intent import templates
+from server.embedded.intent.file_names import (
+    HOST,
+    NoEntityError,
+    is_file,
+    moved,
+    moved_plainly,
+    without_its_kind,
+    written,
+)
 from server.embedded.intent.words import without_final_period
 
 if TYPE_CHECKING:
@@ -30,6 +39,8 @@ _SET_OFF_BY_QUOTES = frozenset(
         "place",
         "source",
         "named_source",
+        "plain_source",
+        "plain_target",
     }
     | {"target", "searched", "named_searched", "line_file", "counted_file", "pattern_file", "measured", "measured_file"}
 )
@@ -37,27 +48,14 @@ _QUOTED = frozenset({'""', "''", "«»", "»«", '„"', "‚'", "‹›", "「�
 _FINAL_IN_QUOTES = ".,;:"  # American typesetters put these inside: click on "Next."
 _QUESTION_MARKS = ".?,;:…"  # not "!": "search for Wham!"
 
-_SIGNS = {"dot": ".", "slash": "/", "dash": "-", "hyphen": "-", "minus": "-", "underscore": "_", "colon": ":"}
-_SPOKEN_SIGN = re.compile(rf"\s*(?<!\S)({'|'.join(_SIGNS)})(?!\S)\s*", re.IGNORECASE)
 _NAMED = r"(?:labelled|labeled|called|named|marked|titled|saying|reading|(?:that|which) (?:says|reads)|with the (?:text|label|name))"
 # `the link called Home`, `the tab "Details"`: the label follows
 _KIND_OF_LABEL = re.compile(
     rf"(?:button|link|tab|icon|menu(?: item| entry)?|item|option|checkbox|box|field)\s+(?:{_NAMED}\s+|(?=[\"']))",
     re.IGNORECASE,
 )
-# a name with one of these endings is a file name, even if it looks like an address
-_FILE_ENDINGS = (
-    "bak|bmp|c|cfg|conf|cpp|css|csv|doc|docx|env|flac|gif|gz|h|htm|html|ini|ipynb|jpeg|jpg|js|json|jsonl|lock|log|m4a|md|mp3"
-    "|mp4|odt|ogg|pdf|png|ppt|pptx|py|rst|rtf|sh|sql|sqlite3|svg|tar|tex|toml|ts|tsv|txt|wav|webm|xls|xlsx|xml|yaml|yml|zip"
-)
-_FILE = re.compile(rf"[^/?#]*(?:/[^?#]*)?\.(?:{_FILE_ENDINGS})\Z", re.IGNORECASE)
 _SCHEME = re.compile(r"https?://\S+\Z", re.IGNORECASE)
 _ANY_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!\d)", re.IGNORECASE)
-_HOST = re.compile(
-    r"(?P<host>(?:[^\W_]|-)+(?:\.(?:[^\W_]|-)+)*\.(?:[^\W\d_]{2,24}|xn--[a-z0-9-]+|\d{1,3})|localhost)"
-    r"(?P<rest>(?::\d{1,5})?(?:[/?#]\S*)?)\Z",
-    re.IGNORECASE,
-)
 _GOES_ON = re.compile(r"\.\S*\s")  # `example.com and read it`; but `my site.com` is one name
 _CALLED = re.compile(r"(?:the )?(?P<name>.+?) (?:home ?page|page|website|web site|site)\Z", re.IGNORECASE)
 _NAME = re.compile(r"[a-z][a-z0-9 ]{2,}\Z")
@@ -91,18 +89,9 @@ Cleaned = tuple[dict[str, Any], bool]
 """The entities, and whether they are a guess."""
 
 
-class NoEntityError(Exception):
-    """The words do not suit the slot, so the template does not fit."""
-
-
 def domain_words(text: str) -> str:
     """`python dot org` → python.org, if an address is meant; not in "the dot com bubble"."""
     return _DOMAIN_SAID.sub(r"\1.\2", text)
-
-
-def written(words: str) -> str:
-    """`docs slash a dot txt` → docs/a.txt."""
-    return _SPOKEN_SIGN.sub(lambda found: _SIGNS[found[1].lower()], words.strip())
 
 
 def url_of(words: str) -> str:
@@ -117,7 +106,7 @@ def url_of(words: str) -> str:
     if name.lower() in sites:
         return f"https://{sites[name.lower()]}"
     address = written(name)
-    host = _HOST.match(address.replace(" ", ""))
+    host = HOST.match(address.replace(" ", ""))
     if not host or is_file(name) or _GOES_ON.search(address):
         raise NoEntityError
     plain = _in_ascii(host["host"].lower())
@@ -131,12 +120,6 @@ def _called(words: str) -> str:
     if name.lower().removeprefix("my ") in templates.document()["sites"]:
         return name[3:] if name.lower().startswith("my ") else name
     return name.removeprefix("the ").removeprefix("The ")
-
-
-def is_file(name: str) -> bool:
-    """True for file names, such as `notes.txt` and `my docs/plan.md`, but not `example.com/plan.md`."""
-    first = name.split("/", 1)[0]
-    return bool(_FILE.match(name)) and ("/" not in name or not _HOST.match(first))
 
 
 def _in_ascii(host: str) -> str:
@@ -259,17 +242,16 @@ def _new_file(entities: dict[str, Any]) -> bool:
 
 def _source(entities: dict[str, Any]) -> bool:
     """What is moved or copied, and where to."""
-    source = entities.pop("named_source", "")
-    if source and not is_file(written(source)):
-        raise NoEntityError  # `move on to the next`
-    target = _without_its_kind(entities.pop("target"))
-    entities["args"] = [written(source or entities.pop("source")), written(target)]
+    named = "named_source" in entities
+    entities["args"] = moved(entities.pop("named_source" if named else "source"), entities.pop("target"), named=named)
     return False
 
 
-def _without_its_kind(folder: str) -> str:
-    """`the archive folder` is archive."""
-    return re.sub(r"(?<=\S) (?:folder|directory)\Z", "", re.sub(r"\Athe (?=.+ (?:folder|directory)\Z)", "", folder))
+def _plain_source(entities: dict[str, Any]) -> bool:
+    """The same, of names without an ending."""
+    renamed = entities.pop("renamed", "")
+    entities["args"] = moved_plainly(entities.pop("plain_source"), entities.pop("plain_target"), renamed=bool(renamed))
+    return False
 
 
 def _a_file(words: str) -> str:
@@ -309,7 +291,7 @@ def _place(entities: dict[str, Any]) -> bool:
 
 
 def _measured(entities: dict[str, Any]) -> bool:
-    entities["args"] = ["-s", "-h", written(_without_its_kind(entities.pop("measured")))]
+    entities["args"] = ["-s", "-h", written(without_its_kind(entities.pop("measured")))]
     return False
 
 
@@ -387,6 +369,7 @@ _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "new_file": _new_file,
     "source": _source,
     "named_source": _source,
+    "plain_source": _plain_source,
     "line_file": _line_file,
     "counted_file": _counted_file,
     "pattern_file": _pattern_file,

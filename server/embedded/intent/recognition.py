@@ -29,7 +29,8 @@ from server.embedded.intent.beyond import beyond, looked_up
 from server.embedded.intent.conversions import conversion_of
 from server.embedded.intent.corrections import MAX_CORRECTIONS, corrections, taken_back, unmarked_corrections
 from server.embedded.intent.dates import date_asked
-from server.embedded.intent.entities import NoEntityError, clean, url_of
+from server.embedded.intent.entities import clean, url_of
+from server.embedded.intent.file_names import NoEntityError
 from server.embedded.intent.likeness import NEVER, nearest
 from server.embedded.intent.mending import misheard, mistyped
 from server.embedded.intent.normalise import (

@@ -25,12 +25,15 @@ _BECOME = {
     "program": ("command", "args"),
     "new_name": ("args",),
     "new_file": ("args",),
-    **dict.fromkeys(("source", "named_source", "target", "searched", "named_searched"), ("args",)),
+    **dict.fromkeys(
+        ("source", "named_source", "plain_source", "plain_target", "target", "searched", "named_searched"), ("args",)
+    ),
     **dict.fromkeys(("line_count", "line_file", "counted", "counted_file", "pattern", "pattern_file"), ("args",)),
     **dict.fromkeys(("measured", "measured_file", "kind_of_file"), ("args",)),
     "called": ("attribute",),
     "named_file": ("path",),
     "named_folder": ("path",),
+    "renamed": ("args",),
     "second": ("second", "then", "tree"),
     "amount": ("amount", "more", "more_unit"),
 }  # slots whose value is split (see `entities`), or goes on (see `sums` and `conversions`)

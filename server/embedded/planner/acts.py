@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from server.embedded.intent.entities import is_file
+from server.embedded.intent.file_names import is_file
 from server.embedded.planner.replies import templates
 
 if TYPE_CHECKING:

@@ -45,6 +45,13 @@ def test_what_they_are_told(text: str, words: str) -> None:
         ("rename notes.txt to plan.txt", "mv", {"args": ["notes.txt", "plan.txt"]}),
         ('rename the folder demo to "my stuff"', "mv", {"args": ["demo", "my stuff"]}),
         ("copy notes dot txt to docs slash old dot txt", "cp", {"args": ["notes.txt", "docs/old.txt"]}),
+        ("rename zz4 to zz5", "mv", {"args": ["zz4", "zz5"]}),
+        ("Rename the budget to budget 2026.", "mv", {"args": ["budget", "budget 2026"]}),
+        ("copy alpha to omega", "cp", {"args": ["alpha", "omega"]}),
+        ("duplicate report as report-old", "cp", {"args": ["report", "report-old"]}),
+        ("move notes into archive", "mv", {"args": ["notes", "archive"]}),
+        ("move the notes into the archive folder", "mv", {"args": ["notes", "archive"]}),
+        ("put notes.txt in archive", "mv", {"args": ["notes.txt", "archive"]}),
         ("what does notes.txt say", "cat", {"args": ["notes.txt"]}),
         ("remove the empty folder demo", "rmdir", {"args": ["demo"]}),
         ("find the file notes.txt", "find", {"args": [".", "-name", "notes.txt"]}),
@@ -56,7 +63,14 @@ def test_what_is_done_for_them(text: str, action: str, parameters: dict[str, obj
     assert (step.action, MessageToDict(step.parameters)) == (action, parameters)
 
 
-@pytest.mark.parametrize("text", ["move on to the next", "copy that", "find me a good book", "where is the love"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "move on to the next", "copy that", "find me a good book", "where is the love", "copy that to memory", "move it to the left", "copy me to the email",
+        "move money to savings", "rename this song to hope", "move the sofa into the kitchen", "put milk in the fridge", "move lunch to Friday",
+        "move forward to the end", "put him into jail", "move house to Paris", "move us to tears",
+    ],
+)  # fmt: skip
 def test_what_is_no_file_is_left_alone(text: str) -> None:
     assert all(step.executor != "os" for step in planned(text).steps)
 
