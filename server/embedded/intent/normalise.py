@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from server.embedded.intent.introductions import name_told
 from server.embedded.intent.mending import imperative
 from server.embedded.intent.words import (
     SaidWord,
@@ -164,17 +165,13 @@ _OF_THEMSELVES = re.compile(
 MAX_TOLD_WORDS = 15
 REMEMBER = "remember that "
 UNASKED = "unasked"  # an entity of what nobody asked to remember
-# `Hi, I'm Tom`. A capital alone may also be that of a people: "I'm German".
-_NAMED = re.compile(
-    r"(?:[Hh](?:i|ello|ey)(?: there| Jarvis)?[,.!]? )(?:I'm|I am|i'm|i am|[Tt]his is) (?P<name>[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)[.!]*"
-)
 
 
 def told_last(text: str) -> str:
-    """`I live in Berlin, remember that` as `remember that I live in Berlin`, `hi, I'm Tom` as `call me Tom`; empty for anything else."""
+    """`I live in Berlin, remember that` as `remember that I live in Berlin`, `I'm Tom` as `call me Tom`; empty for anything else."""
     plain = " ".join(text.replace("’", "'").split())
-    if named := _NAMED.fullmatch(plain):
-        return f"call me {named['name']}"
+    if name := name_told(plain):
+        return f"call me {name}"
     found = _TOLD_FIRST.fullmatch(plain)
     return f"{REMEMBER}{found['fact']}" if found else ""
 

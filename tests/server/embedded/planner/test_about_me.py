@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from server.embedded.intent.recognition import recognise
 from server.embedded.planner.follow_ups import OFFER
@@ -177,3 +178,31 @@ WIFI = [
 def test_what_was_told_is_not_searched_for(text: str, executor: str) -> None:
     (step,) = planned(text, WIFI).steps
     assert step.executor == executor
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("I'm Tom", "Tom"), ("my name's Tom", "Tom"), ("Tom here", "Tom"), ("i'm tom", "Tom"), ("This is Anna speaking.", "Anna"), ("hello, this is Anna Smith", "Anna Smith"),
+        ("I'm Tom by the way", "Tom"), ("It's me, Tom", "Tom"), ("I'm Zora.", "Zora"), ("I am Priya, nice to meet you.", "Priya"), ("The name's Bond", "Bond"),
+    ],
+)  # fmt: skip
+def test_a_name_is_told_in_many_ways(text: str, name: str) -> None:
+    (step,) = planned(text).steps
+    assert MessageToDict(step.parameters) == {
+        "key": "user.name",
+        "value": name,
+        "tags": ["about-user"],
+        "metadata": {"attribute": "name"},
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm tired", "I'm in Berlin", "I'm German", "I'm hungry", "I'm done", "i'm done", "I'm OK", "I'm back", "I'm Polish", "I'm Tom's brother", "Hi, I'm German", "I'm a Berliner",
+        "I'm Canadian", "I'm Catholic", "Right here", "Nothing here.", "I'm Sorry", "I'm Fine.", "I'm not Tom", "I'm with Tom", "it's Tom", "i'm zora", "I'm Jarvis",
+    ],
+)  # fmt: skip
+def test_what_is_no_name_is_not_kept_as_one(text: str) -> None:
+    assert not planned(text).steps
