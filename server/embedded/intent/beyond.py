@@ -25,6 +25,7 @@ CHANCE = "toss coins or roll dice"
 TABS = "reload pages, go forward, or open and close tabs"
 TYPING = "type into pages"
 WRITING = "write into files"
+COMPARING = "compare files by size or age"
 EVERYTHING = "forget everything at once"
 BUYING = "order, buy or book things"
 LISTS = "keep lists. Say, for example: remember to buy milk"
@@ -33,6 +34,7 @@ INSTEAD = {
     **dict.fromkeys(LOOKED_UP, "open a web page that you name"),
     **dict.fromkeys((TIMERS, CALENDAR), "keep notes for you"),
     CURRENCIES: "convert units of measurement",
+    COMPARING: "tell how big a file is that you name",
     WRITING: "keep notes for you, or create an empty file",
 }
 

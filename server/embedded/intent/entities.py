@@ -421,7 +421,7 @@ def clean(entities: dict[str, Any], *, guess: bool) -> Cleaned:
         raise NoEntityError
     if guess and _ABOUT_NOTHING.match(str(cleaned.get("query", "something"))):
         raise NoEntityError
-    if any(str(cleaned.get(name, "")).lower() in _NO_WORDS for name in _OPEN):
+    if any(str(cleaned.get(name, "")).lower() in _NO_WORDS for name in _OPEN) and cleaned.get("label") != "About":
         raise NoEntityError
     guessed = [_CLEAN[name](cleaned) for name in list(cleaned) if name in _CLEAN]
     return cleaned, any(guessed)

@@ -146,7 +146,7 @@ def _asked_directly(words: Sequence[SaidWord]) -> list[SaidWord]:
 _TOLD_FIRST = re.compile(
     r"(?P<fact>(?:i|i'm|i've|my|our|we|we're|he|she|they|the|his|her|their|there's|it's)\b.+?)"
     r"(?:[,.;!]|,? by the way,?|,? btw,?| [-–—]|,? so|,? and|,? please)(?: so| and| please| can you| could you)*"
-    r" (?:(?:please )?(?:remember|don't forget|do not forget|note|save|keep) (?:that|it|this)(?: down| in mind)?|(?:write|note|jot) (?:that|it|this) down)"
+    r" (?:(?:please )?(?:remember|don't forget|do not forget|note|save|keep) (?:that|it|this)(?: down| in mind)?|please (?:remember|don't forget|do not forget|note)|remember please|(?:write|note|jot) (?:that|it|this) down)"
     r"(?: for (?:me|later))?(?:,? please)?[.!]*\Z",
     re.IGNORECASE,
 )

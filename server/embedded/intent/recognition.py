@@ -292,8 +292,14 @@ def _requests_in(text: str) -> tuple[IntentCandidate, ...]:
         whole = _one_request(text)
     if whole[0].confidence >= OPEN and whole[0].intent in WHOLE:
         return whole
-    parts = requests_of(text, _clear)
+    parts = requests_of(text, _clear) or _in_each_place(whole[0])
     return (IntentCandidate(SEVERAL, OPEN, {"requests": parts}), *whole) if parts else whole
+
+
+def _in_each_place(guess: IntentCandidate) -> list[str]:
+    """`what time is it in Rome and in Lima` as two requests; empty for one place."""
+    places = re.split(r",? and in ", str(guess.entities.get("place", "")), flags=re.IGNORECASE)
+    return [f"what time is it in {place}" for place in places] if guess.intent == "get_time" and len(places) > 1 else []
 
 
 def _corrected(text: str) -> str:

@@ -51,6 +51,8 @@ _PLACES = {
     "get_date": "in {place}",
     "list_files": "in the folder {path}",
     "mkdir": "in the folder {args[0]}",
+    "mv": "in {kind} {args[1]}",
+    "cp": "in {kind} {args[1]}",
 }
 OF_FILES = frozenset({"mkdir", "touch", "cp", "mv", "read_file", "list_files"})
 _LISTING = re.compile(r"There (?:is|are) \d+ .+?: (?P<names>.+)\.\Z", re.DOTALL)

@@ -17,6 +17,7 @@ from server.embedded.intent.normalise import REMEMBER, UNASKED
 from server.embedded.intent.recognition import ANSWERS, ASIDE, GUESSED, OPEN, SEVERAL, UNKNOWN, recognise
 from server.embedded.planner.acts import OF_FILES, Act, outcome_of
 from server.embedded.planner.recipes import points
+from server.embedded.planner.references import asks_for_count, compares, one_of_listed, sum_instead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,6 +54,7 @@ _FRAMES = {
 }
 _OPEN = frozenset({UNKNOWN, "yes", "calculate"})  # may depend on what was said before
 _POINTING = frozenset({"undo", "open_result", "read_page", "forget"})  # may be about the last act
+_OF_A_PAGE = frozenset({"open_result", "read_page", "scroll", "go_back", "page_links", "screenshot"})
 _SUGGESTED = re.compile(r"Did you mean: (?P<request>.+)\?\Z")
 _AND = re.compile(
     r"(?:and |or )?(?:(?:what|how) about |now )?(?:(?:another|one more)(?: one)?(?: called| named)? )?(?P<that>.+)",
@@ -83,7 +85,9 @@ _NO_VALUE = re.compile(
 MAX_RETOLD_WORDS = 5
 TOLD = frozenset({"remember", "remember_fact"})
 _AGAIN = re.compile(r"(?:please )?(?:do (?:it|that|the same) )?(?:again|once more|one more time)", re.IGNORECASE)
-_ONCE_MORE = re.compile(r" (?:again|once more|one more time)\Z", re.IGNORECASE)  # "create it again"
+_ONCE_MORE = re.compile(
+    r" (?:again|once more|one more time|now)\Z", re.IGNORECASE
+)  # "create it again", "what's in there now"
 _AFTER_ALL = re.compile(
     r"(?:(?:ok|okay|well|alright|all right|fine|actually|yes)[,.]? )*(?:please )?do it (?:then|anyway|after all)(?: please)?",
     re.IGNORECASE,
@@ -91,6 +95,10 @@ _AFTER_ALL = re.compile(
 _RESULT = re.compile(r"(?:\bis|\bare|That is)(?: about)? (?P<number>-?\d+(?:\.\d+)?)\b[^\d]*\Z")
 _THAT = re.compile(r"\b(?:that|it|the result)\b", re.IGNORECASE)
 _THEN = re.compile(r"\b(?:then|that day|that date|that time)\b", re.IGNORECASE)
+_HOW_FAR = re.compile(
+    r"(?:how many (?P<unit>days|weeks|months|hours) (?:is|are|till|until) (?:that|it)(?: away| off| from (?:now|today))?|how (?:far|long) (?:away|off|until|till|is)? ?(?:is )?(?:that|it)(?: away| off| from now)?)",
+    re.IGNORECASE,
+)  # said of a day
 _MONTH = "|".join(month for month in MONTHS if len(month) > len("jan"))
 _MOMENT = re.compile(
     rf"(?:{_MONTH}|may) \d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?|(?:the )?\d{{1,2}}(?:st|nd|rd|th) (?:of )?(?:{_MONTH}|may)(?:,? \d{{4}})?|\d{{1,2}}:\d\d ?[ap]m\b"
@@ -127,6 +135,8 @@ def acts(turns: Iterable[planner_pb2.Turn]) -> list[Act]:
     """What was asked in these turns, oldest first. What somebody else has answered, a language model, is not known here."""
     found: list[Act] = []
     for said, asked, reply in _exchanges(turns):
+        if asks_for_count(said) or compares(said):
+            continue
         completed = _in_full(said, asked, found)
         whole = completed or said
         guess = recognise(whole)[0]
@@ -170,6 +180,7 @@ def _stands_alone(guess: IntentCandidate, text: str) -> bool:
         guess.intent in _OPEN | _POINTING
         or points(guess.entities)
         or (guess.intent == "open_page" and " " not in text.strip())
+        or guess.intent == "click"  # "click on the first one"
     ):
         return "cannot" in guess.entities
     return guess.confidence > GUESSED
@@ -179,6 +190,8 @@ def _in_full(text: str, asked: str, before: Sequence[Act]) -> str:
     """The whole request that the text means; empty if it stands by itself."""
     said = text.strip().rstrip(".?!,")
     guess = recognise(text)[0]
+    if before and (other := sum_instead(said, before[-1]) or one_of_listed(said, before)):
+        return _if_clear(other)
     if guess.intent == "open_page" and " " not in said:  # `python`: a site, or an answer
         return _if_clear(_answer(said, asked))
     if guess.intent in {"yes", "remember_fact"} and not guess.entities.get("fact"):
@@ -251,7 +264,22 @@ def _of_what_was_told(said: str, asked: str, before: Sequence[Act]) -> str:
         return ""
     quantities = reversed([*_QUANTITY.finditer(asked)])
     ways = (_THAT.sub(quantity[0], _ALSO.sub("", said, count=1), count=1) for quantity in quantities)
-    return next((way for way in ways if recognise(way)[0].intent == "convert"), "")
+    if converted := next((way for way in ways if recognise(way)[0].intent == "convert"), ""):
+        return converted
+    far = _HOW_FAR.fullmatch(_ALSO.sub("", said, count=1))
+    days = (day[0] for day in reversed([*_MOMENT.finditer(in_figures(asked))]) if far)
+    return (
+        next(
+            (
+                way
+                for day in days
+                if recognise(way := f"how many {far['unit'] or 'days'} until {day}")[0].entities.get("ask")
+            ),
+            "",
+        )
+        if far
+        else ""
+    )
 
 
 def _pointed(said: str, guess: IntentCandidate, last: Act) -> str:
@@ -299,7 +327,7 @@ def _varied_act(said: str, before: Sequence[Act]) -> str:
         return ""
     if "cannot" in recognise(rest)[0].entities:
         return rest  # "and the news?", after the weather
-    last = before[-1]
+    last = _last_of_its_own(before)
     rest = _IT.sub(last.its.replace("\\", r"\\"), rest, count=1) if last.its else rest  # "and the day after that?"
     bare = _LEAD.sub("", rest, count=1)
     if last.guess.intent == "get_time" and recognise(day := f"what day is {bare}")[0].entities.keys() & {"day", "when"}:
@@ -308,6 +336,11 @@ def _varied_act(said: str, before: Sequence[Act]) -> str:
     before_that = _ALSO.sub("", last.said.rstrip(".?!, "), count=1)  # "and the weather?"
     replaced = (way for value in (bare, rest) for way in corrections(f"{before_that}, I mean {value}"))
     return _first_like(last.guess, [*replaced, *frames, f"{before_that} {rest}"])
+
+
+def _last_of_its_own(before: Sequence[Act]) -> Act:
+    """The last act with a value that another may replace: "what about waffles?", after a page that was found was read."""
+    return next((act for act in reversed(before[-CHANGED_BACK:]) if act.name not in _OF_A_PAGE), before[-1])
 
 
 def _retold(said: str, last: Act) -> str:
@@ -327,9 +360,11 @@ def _replacing(guess: IntentCandidate, said: str, asked: str, before: Sequence[A
     """The note that takes the place of the one it corrects."""
     last = before[-1] if before else None
     corrects = _CORRECTED.fullmatch(said) or _RETOLD.fullmatch(said) or _MAKE.match(said)
-    if last is None or not corrects or asked in ASKED or {last.name, guess.intent} != {"remember_fact"}:
+    if last is None or not corrects or asked in ASKED or guess.intent != "remember_fact":
         return guess
-    kept = last.guess.entities
+    kept = last.guess.entities if last.name == "remember_fact" else recognise(last.told)[0].entities
+    if "fact" not in kept:
+        return guess
     return replace(guess, entities=guess.entities | {"in_place_of": kept.get("in_place_of", kept["fact"])})
 
 

@@ -22,7 +22,7 @@ from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
 from server.embedded.fairness import FairThreads
-from server.embedded.intent.beyond import INSTEAD
+from server.embedded.intent.beyond import COMPARING, INSTEAD
 from server.embedded.intent.normalise import UNASKED
 from server.embedded.intent.recognition import GUESSED, NEARLY, OPEN, SEVERAL, UNKNOWN, prepare, recognise, suggestion
 from server.embedded.intent.refusals import refuses
@@ -33,6 +33,7 @@ from server.embedded.mind.rounds import converse
 from server.embedded.planner.acts import outcome_of
 from server.embedded.planner.follow_ups import NOT_UNDERSTOOD, TOLD, acts, turns_before, whole_request
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
+from server.embedded.planner.references import compares, counted_before
 from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.several import joined, replies
 from server.embedded.search.provider import LOCAL, provider_name
@@ -148,6 +149,9 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
     if not request.intent and not request.text.strip():
         raise WrongEntityError("either intent or text has to be given")
     intent, entities = request.intent, read_entities(_values(request.entities, "entities"))
+    listed = counted_before(request.text, request.context)
+    if listed and recognise(request.text)[0].confidence <= GUESSED:
+        return "count", listed
     completed = whole_request(request.text, intent, request.context)
     if completed is not None:
         entities = with_context(completed.intent, dict(completed.entities), request.context, request.text)
@@ -160,6 +164,9 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
         return "yes", entities | {"mood": "fine"}
     if intent == UNKNOWN and "cannot" in entities:
         return intent, entities | _already_told(entities, request.context)
+    if compares(request.text) and _files_were_listed(request):
+        cannot = {"cannot": COMPARING}
+        return UNKNOWN, cannot | _already_told(cannot, request.context)
     if intent == UNKNOWN:
         suggested = suggestion(request.text)
         return intent, entities | (
@@ -169,10 +176,19 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
         intent = "explain"  # "why not?", where no question waits
     if intent == "web_search" and _was_told(request.text, str(entities.get("query", "")), request.context):
         return "recall_notes", {"topic": entities["query"]}
+    if intent == "web_search" and (
+        attribute := _is_mine(request.text, str(entities.get("query", "")), request.context)
+    ):
+        return "recall", {"attribute": attribute}
     known = with_context(intent, entities, request.context, request.text)
     if intent == "forget" and not known and _NEVER_MIND.fullmatch(request.text.strip()):
         return "stop", known
     return intent, known
+
+
+def _files_were_listed(request: planner_pb2.PlanRequest) -> bool:
+    before = acts(turns_before(request.context[-CONTEXT_TURNS:], request.text))
+    return bool(before) and before[-1].name in {"list_files", "find"}
 
 
 def _not_understood(text: str, turns: Sequence[planner_pb2.Turn]) -> Entities:
@@ -188,6 +204,14 @@ def _was_told(text: str, query: str, turns: Sequence[planner_pb2.Turn]) -> bool:
         return False
     facts = (str(act.guess.entities.get("fact", "")) for act in acts(turns_before(turns[-CONTEXT_TURNS:], text)))
     return any(fact and mentioned(fact, query) == 1.0 for fact in facts)
+
+
+def _is_mine(text: str, query: str, turns: Sequence[planner_pb2.Turn]) -> str:
+    """`sister's name` for "who's Anna?", if the user has told in this conversation that it is Anna. An explicit search stays one."""
+    if not query or recognise(text)[0].confidence > GUESSED:
+        return ""
+    told = (act.guess.entities for act in acts(turns_before(turns[-CONTEXT_TURNS:], text)) if act.name == "remember")
+    return next((str(one["attribute"]) for one in told if str(one.get("value", "")).lower() == query.lower()), "")
 
 
 def _already_told(entities: Entities, turns: Sequence[planner_pb2.Turn]) -> Entities:
