@@ -388,6 +388,7 @@ _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
 }
 _NO_WORDS = frozenset({"for", "that", "this", "about", "the", "my", "on", "please"})
 _OPEN = ("query", "fact", "topic", "label")
+_LABELS = {"label": frozenset({"about"})}  # which many links have
 
 
 def _as_meant(name: str, value: str) -> str:
@@ -421,7 +422,7 @@ def clean(entities: dict[str, Any], *, guess: bool) -> Cleaned:
         raise NoEntityError
     if guess and _ABOUT_NOTHING.match(str(cleaned.get("query", "something"))):
         raise NoEntityError
-    if any(str(cleaned.get(name, "")).lower() in _NO_WORDS for name in _OPEN) and cleaned.get("label") != "About":
+    if any(str(cleaned.get(name, "")).lower() in _NO_WORDS - _LABELS.get(name, frozenset()) for name in _OPEN):
         raise NoEntityError
     guessed = [_CLEAN[name](cleaned) for name in list(cleaned) if name in _CLEAN]
     return cleaned, any(guessed)

@@ -177,6 +177,8 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
     if intent == "explain" and entities.get("said"):
         facts["said"] = as_told(spoken_value(entities["said"]), MAX_REPEATED_CHARS)
         return "explain_said"
+    if intent == "count" and not facts.get("count"):
+        return "count_unknown"
     if intent == "undo" and entities.get("asked"):
         return "undo_never"
     if intent == "remember_fact" and entities.get(UNASKED):

@@ -33,7 +33,7 @@ from server.embedded.mind.rounds import converse
 from server.embedded.planner.acts import outcome_of
 from server.embedded.planner.follow_ups import NOT_UNDERSTOOD, TOLD, acts, turns_before, whole_request
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
-from server.embedded.planner.references import compares, counted_before
+from server.embedded.planner.references import asks_for_count, compares, counted_before
 from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.several import joined, replies
 from server.embedded.search.provider import LOCAL, provider_name
@@ -149,9 +149,8 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
     if not request.intent and not request.text.strip():
         raise WrongEntityError("either intent or text has to be given")
     intent, entities = request.intent, read_entities(_values(request.entities, "entities"))
-    listed = counted_before(request.text, request.context)
-    if listed and recognise(request.text)[0].confidence <= GUESSED:
-        return "count", listed
+    if asks_for_count(request.text) and recognise(request.text)[0].confidence <= GUESSED:
+        return "count", counted_before(request.text, request.context)
     completed = whole_request(request.text, intent, request.context)
     if completed is not None:
         entities = with_context(completed.intent, dict(completed.entities), request.context, request.text)

@@ -176,11 +176,6 @@ LINKS = [("user", "what links are there"), ("assistant", "There are 2 links: Hom
             "my dog's name is Rex",
         ),
         (
-            [("user", "where did I park"), ("assistant", "You said: I parked on level 2.")],
-            "no, level 3",
-            "remember that I parked on level 3",
-        ),
-        (
             [("user", "create a folder"), asked("What should the folder be called?")[1]],
             "wait for me",
             "create a folder called wait for me",
