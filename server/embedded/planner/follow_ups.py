@@ -17,7 +17,7 @@ from server.embedded.intent.normalise import REMEMBER, UNASKED
 from server.embedded.intent.recognition import ANSWERS, ASIDE, GUESSED, OPEN, SEVERAL, UNKNOWN, recognise
 from server.embedded.planner.acts import OF_FILES, Act, outcome_of
 from server.embedded.planner.recipes import points
-from server.embedded.planner.references import asks_for_count, compares, one_of_listed, sum_instead
+from server.embedded.planner.references import one_of_listed, only_refers, sum_instead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -135,7 +135,7 @@ def acts(turns: Iterable[planner_pb2.Turn]) -> list[Act]:
     """What was asked in these turns, oldest first. What somebody else has answered, a language model, is not known here."""
     found: list[Act] = []
     for said, asked, reply in _exchanges(turns):
-        if asks_for_count(said) or compares(said):
+        if only_refers(said, reply):
             continue
         completed = _in_full(said, asked, found)
         whole = completed or said

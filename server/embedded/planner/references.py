@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from server.embedded.intent.beyond import COMPARING
 from server.embedded.planner.sums import CHAINED
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _COUNT = re.compile(
     re.IGNORECASE,
 )
 _COUNTED = re.compile(r"(?:There (?P<are>is|are)|I found) (?P<count>(?:\d[\d,]*|no|one) (?P<kind>[a-z]+))\b")
+_ANSWERED = re.compile(rf"There (?:is|are) [\d,a-z]+ \w+\.\Z|I do not know how many\.|I am sorry, I cannot {COMPARING}")
 _KINDS = {
     "file": "files",
     "folder": "files",
@@ -113,6 +115,11 @@ def _one_kind(noun: str) -> str:
 def compares(text: str) -> bool:
     """True for `and the biggest?`, which after a listing of files asks to compare them."""
     return _MOST.fullmatch(text.strip().rstrip(".?! ")) is not None
+
+
+def only_refers(text: str, reply: str) -> bool:
+    """True for `how many is that` and `the biggest?` with the templates' answer to it: these are no requests of their own."""
+    return (asks_for_count(text) or compares(text)) and _ANSWERED.match(reply) is not None
 
 
 def one_of_listed(said: str, before: Sequence[Act]) -> str:

@@ -366,6 +366,7 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
             or (intent == "no" and refuses(request.text) and len(request.text.split()) > MERE_NO_WORDS)
             or _is_guess(request, made)
             or (intent in ABOUT_ACTS and not made.steps)
+            or (intent == "count" and "count" not in made.entities)
             or UNASKED in made.entities
             or (_answers(request.text, intent) and _asked(request.context))
         ):

@@ -111,9 +111,14 @@ async def test_words_about_what_the_planner_does_not_know_are_for_the_model(tmp_
         return planner_pb2.PlanRequest(text=text, context=context)
 
     async with planner(tmp_path, "http://127.0.0.1:9/v1") as stub:
-        for text in ("undo that", "the second one", "why?", "and in Paris?", "make it six", "forget that"):
+        for text in ("undo that", "the second one", "why?", "and in Paris?", "make it six", "forget that", "how many"):
             assert (await stub.Plan(said(riddle, text))).open_ended, text
-        for turns, text in ((made, "undo that"), (searched, "the second one"), (searched, "and dogs")):
+        for turns, text in (
+            (made, "undo that"),
+            (searched, "the second one"),
+            (searched, "and dogs"),
+            (searched, "how many"),
+        ):
             assert not (await stub.Plan(said(turns, text))).open_ended, text
 
 
