@@ -29,7 +29,7 @@ _THE_NAME = re.compile(rf"{_GREETING}?(?:[Tt]he )?[Nn]ame(?:'s| is) {_NAME}{_ASI
 _FORMS = (_I_AM, _GREETED, _ITS_ME, _THE_NAME)
 # What has a capital and is no name.
 _OF_A_KIND = re.compile(
-    r"(?:\w+(?:ese|ish|ean|ian|ican|iard|ist|aqi|eli|stani)|german|greek|dutch|french|thai|turk|swiss|czech|arab|dane|swede|pole|scot|welsh|afghan|african|roman|texan"
+    r"(?:\w+(?:ing|ed|ful|less|able|ous|ese|ish|ean|ian|ican|iard|ist|aqi|eli|stani)|german|greek|dutch|french|thai|turk|swiss|czech|arab|dane|swede|pole|scot|welsh|afghan|african|roman|texan"
     r"|\w+(?:lander|liner|doner|yorker|dutchman|frenchman|englishman|irishman)|catholic|muslim|hindu|sikh|protestant|orthodox|mormon|democrat|conservative|liberal|labour"
     r"|green|aries|taurus|gemini|cancer|virgo|libra|scorpio|sagittarius|capricorn|aquarius|pisces"
     r"|jarvis|computer|siri|alexa|god|mum|mom|dad|mummy|mommy|daddy|grandma|grandpa|boss|sir|madam|nobody|somebody|everybody|anyone|everyone|someone|all|done|busy|late"

@@ -25,17 +25,18 @@ _OTHER_SHARE = re.compile(
     r"(?:and |or |what about |how about |no,? |sorry,? |i (?:meant|mean) )*(?P<share>.+?) ?(?:%|percent|per cent)",
     re.IGNORECASE,
 )
-_PART = r"(?:half|(?:an? |one |two |three )?(?:third|quarter|fifth|tenth)s?)"
+_PART = r"(?:(?:a )?half|(?:an? |one |two |three )?(?:third|quarter|fifth|tenth)s?)"
 _PART_OF = re.compile(rf"\b{_PART} of (?P<whole>[\d.,]+)\W*\Z", re.IGNORECASE)
 _OTHER_PART = re.compile(
     rf"(?:and |or |what about |how about |no,? |sorry,? |i (?:meant|mean) )+(?P<part>{_PART})", re.IGNORECASE
 )
 _COUNT = re.compile(
     r"(?:(?:and|so|ok|okay),? )?how many(?: (?P<kind>files?|folders?|entries|things|items|links|results|hits|pages))?"
-    r"(?: (?:is|are|was|were) (?:that|there|they|these|those|it)| (?:of them|in all|in total|altogether)| (?:did|have) you (?:find|found)| (?:are|were) there)*",
+    r"(?: (?:is|are|was|were) (?:that|there|they|these|those|it)| (?:of them|in all|in total|altogether)| (?:did|have) you (?:find|found)| (?:are|were) there| again)*",
     re.IGNORECASE,
 )
 _COUNTED = re.compile(r"(?:There (?P<are>is|are)|I found) (?P<count>(?:\d[\d,]*|no|one) (?P<kind>[a-z]+))\b")
+_NOTHING_FOUND = re.compile(r"I (?:searched for .+, and )?found nothing", re.DOTALL)
 _ANSWERED = re.compile(rf"There (?:is|are) [\d,a-z]+ \w+\.\Z|I do not know how many\.|I am sorry, I cannot {COMPARING}")
 _KINDS = {
     "file": "files",
@@ -93,6 +94,8 @@ def counted_before(text: str, turns: Sequence[planner_pb2.Turn]) -> dict[str, An
     kind = _one_kind(asked["kind"] or "")
     replies = [turn.text for turn in turns[-LOOKED_BACK:] if turn.role == "assistant"]
     for reply in reversed(replies if kind else replies[-1:]):
+        if kind in {"", "results"} and _NOTHING_FOUND.match(reply):
+            return {"count": "no results", "are": "are"}
         found = _COUNTED.match(reply)
         if found is not None and kind in {"", _one_kind(found["kind"])}:
             return {

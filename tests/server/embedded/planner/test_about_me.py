@@ -201,7 +201,7 @@ def test_a_name_is_told_in_many_ways(text: str, name: str) -> None:
     "text",
     [
         "I'm tired", "I'm in Berlin", "I'm German", "I'm hungry", "I'm done", "i'm done", "I'm OK", "I'm back", "I'm Polish", "I'm Tom's brother", "Hi, I'm German", "I'm a Berliner",
-        "I'm Canadian", "I'm Catholic", "Right here", "Nothing here.", "I'm Sorry", "I'm Fine.", "I'm not Tom", "I'm with Tom", "it's Tom", "i'm zora", "I'm Jarvis",
+        "I'm Canadian", "I'm Catholic", "Right here", "Nothing here.", "I'm Sorry", "I'm Fine.", "I'm not Tom", "I'm with Tom", "I'm Impressed", "it's Tom", "i'm zora", "I'm Jarvis",
     ],
 )  # fmt: skip
 def test_what_is_no_name_is_not_kept_as_one(text: str) -> None:
