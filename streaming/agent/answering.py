@@ -51,7 +51,7 @@ class Answer(StrEnum):
     WHICH = "There is more than one question."
     NOT_ASKED = "A question is still open."
     TOO_EARLY = "You spoke before my question was out. Please answer again."
-    UNSURE = "I am not sure that I heard a yes. Please answer again."
+    UNSURE = "Was that a yes?"
     NOT_BY_VOICE = "I need a click, or a typed yes, for that."
 
 
@@ -111,9 +111,9 @@ def refused(intent: Intent, about: Meant, *, by_voice: bool) -> tuple[Confirmati
 
 
 def reply_to(given: Answer, question: Confirmation) -> str:
-    """What is replied to such words where the question itself is not asked again."""
+    """What is replied to such words, unless the mere question is asked again."""
     told = {Answer.EXPLAINS: question.explanation, Answer.REPEATS: question.sentence}
-    if given in {Answer.WHICH, Answer.NOT_ASKED}:
+    if given in {Answer.WHICH, Answer.NOT_ASKED, Answer.UNSURE}:
         return f"{given} {question.sentence}"
     return told.get(given, str(given))
 

@@ -69,11 +69,10 @@ class Answers:
         if given is Answer.WAITS:
             return ALL_RIGHT if self._typed else ""
         question = about.questions[0]
+        told = reply_to(given, question)
         # the question itself says how to approve it
-        again = self._aloud and self._stage.ask_again(
-            question, question.explanation if given is Answer.EXPLAINS else ""
-        )
-        return "" if again else reply_to(given, question)
+        words = told if given in {Answer.EXPLAINS, Answer.UNSURE} else ""
+        return "" if self._aloud and self._stage.ask_again(question, words) else told
 
     async def _settle_one(self, about: Meant) -> str | None:
         """Approve the question that was asked last, say so, and ask the next one of those that were meant too."""

@@ -52,6 +52,12 @@ _WAVERS = re.compile(
     r"|stop|cancel|maybe|perhaps|later|don't|do not|never mind|forget (?:it|that))\b",
     re.IGNORECASE,
 )
+# "No to both" is heard as "note both", "know to both" and "no two boats". Nobody wants "both" noted.
+_LIKE_NO_TO_BOTH = re.compile(
+    r"(?:no|not?e?|nah?|now|nor|know) (?:both|(?:to|two|too|2|do|the) (?:both|boats?|bath|booth)|(?:to|two|too|2) (?:all|either|everything|any))(?: of (?:them|these|those))?"
+)
+# "Nah, nah" is heard as "yeah, now", which nobody says who means yes.
+_LIKE_NAH = re.compile(r"(?:yes|yeah|yep|yup|sure|okay|ok|alright|all right)\W+now\W*\Z", re.IGNORECASE)
 _ASKED_BACK = re.compile(r"\?[?!\s]*\Z")  # "right?", "sure?", "go ahead?": no consent
 _NEGATION = re.compile(r"(?:.*\b)?(?:don't|do not|never|not)\Z", re.IGNORECASE)
 _FIRST = re.compile(r"\Afirst\b|\bfirst\W*\Z", re.IGNORECASE)
@@ -204,10 +210,10 @@ def replaces(rest: str) -> bool:
 
 
 def doubted(text: str) -> bool:
-    """True for a yes that asks ("sure?"), trails off ("yes, hmm"), or wants something instead."""
+    """True for a yes that asks ("sure?"), trails off ("yes, hmm"), may be a misheard no, or wants something instead."""
     words = words_of(text)
     trails_off = len(without_mere_hesitations(words[-1:])) == 0 and len(words) > 1
-    return trails_off or _ASKED_BACK.search(text) is not None or replaces(text)
+    return trails_off or any(doubt.search(text) for doubt in (_ASKED_BACK, _LIKE_NAH)) or replaces(text)
 
 
 def wavers(lead: str, rest: str) -> bool:
@@ -218,10 +224,15 @@ def wavers(lead: str, rest: str) -> bool:
 def sounds_like_no(text: str) -> bool:
     """True for what recognisers hear instead of "no, no, no", "nope" and "nah": "no, no, number", "note", "now"."""
     words = [word.key.lower() for word in words_of(text)]
-    if _NO_AND.fullmatch(" ".join(words)):
+    if sounds_like_no_to_both(text) or _NO_AND.fullmatch(" ".join(words)):
         return True
     heard = [word for word in words if _LIKE_NO.fullmatch(word)]
     return 0 < len(words) <= MAX_NO_WORDS and bool(heard) and all(word in heard or word in _BESIDE_NO for word in words)
+
+
+def sounds_like_no_to_both(text: str) -> bool:
+    """True for what recognisers hear instead of "no to both", even where it could be something to note."""
+    return _LIKE_NO_TO_BOTH.fullmatch(" ".join(word.key.lower() for word in words_of(text))) is not None
 
 
 def _is_value(words: Sequence[SaidWord]) -> bool:
