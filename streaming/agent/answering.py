@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 APPROVALS = {"yes": True, "no": False, "stop": False}
 ASKS_BACK = {"explain": "explains", "repeat": "repeats"}
-# Of a spoken approval: eSpeak's "Nah." is heard as "Yeah." with 0.1 to 0.35, a yes that was said with 0.41 and more (docs/SPEECH.md).
-LEAST_CONFIDENCE = 0.4
+# Of a spoken approval: a no is heard as a yes with at most 0.5, a yes of the natural voice mostly with more than 0.55 (docs/SPEECH.md).
+LEAST_CONFIDENCE = 0.55
 
 
 @dataclass(frozen=True, slots=True)

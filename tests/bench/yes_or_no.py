@@ -59,7 +59,6 @@ class Heard:
     noise: float
     text: str
     confidence: float
-    first: float = 0.0  # of the first word
 
 
 def _sounds(kinds: list[str]) -> Iterator[tuple[Heard, bytes]]:
@@ -87,10 +86,9 @@ def _noisy(pcm: bytes, noise: float) -> bytes:
 
 
 async def _heard(stub: stt_pb2_grpc.SpeechToTextStub, one: Heard, pcm: bytes) -> Heard:
-    finals = [event.final async for event in stub.Recognize(requests(pcm, interim=False)) if event.HasField("final")]
+    finals = [event.final async for event in stub.Recognize(requests(pcm, interim=False)) if event.final.text]
     text, sure = " ".join(final.text for final in finals), min((final.confidence for final in finals), default=0.0)
-    first = next((word.confidence for final in finals for word in final.words), 0.0)
-    return replace(one, text=text.strip(), confidence=round(sure, 4), first=round(first, 4))
+    return replace(one, text=text.strip(), confidence=round(sure, 4))
 
 
 async def hear(kinds: list[str]) -> list[Heard]:
@@ -115,14 +113,13 @@ def answered(one: Heard) -> Answer:
 
 
 def show(heard: list[Heard]) -> None:
-    """For each word, what it did; for each kind, how many approved at which bound."""
+    """For each word, what it did; for each kind, how many would approve if a yes needed so much confidence."""
     judged = [(one, answered(one)) for one in heard]
-    approving = {
-        kind: [one.confidence for one, how in judged if one.kind == kind and how is Answer.APPROVES] for kind in WORDS
-    }
     for kind, words in WORDS.items():
         for said in words.split("|"):
             of_it = [(one, how) for one, how in judged if (one.kind, one.said) == (kind, said)]
+            if not of_it:
+                continue
             sure = sorted(one.confidence for one, how in of_it if how is Answer.APPROVES)
             taken = sum(confidence >= LEAST_CONFIDENCE for confidence in sure)
             refused = sum(how is Answer.REFUSES for _, how in of_it)
@@ -133,12 +130,17 @@ def show(heard: list[Heard]) -> None:
             say(
                 f"{kind:8} {said:16} {len(of_it):3} · declines {refused:3} · a yes {len(sure):3} {span:13} · approves {taken:3} · {texts}"
             )
-    for bound in BOUNDS:
-        counts = (
-            f"{kind} {sum(one >= bound for one in sure)} of {sum(one.kind == kind for one in heard)}"
-            for kind, sure in approving.items()
-        )
-        say(f"approved at {bound:.2f} and more: {' · '.join(counts)}")
+    for kind in WORDS:
+        for voice in ("hibari", "espeak"):
+            for loud in (False, True):
+                of_it = [
+                    (one, how)
+                    for one, how in judged
+                    if one.kind == kind and one.voice.startswith(voice) and (one.noise == NOISES[-1]) is loud
+                ]
+                sure = [one.confidence for one, how in of_it if how is Answer.APPROVES]
+                taken = ", ".join(f"{sum(one >= bound for one in sure)} from {bound:.2f}" for bound in BOUNDS)
+                say(f"approved, {kind} by {voice}{' in loud noise' if loud else ''}: {taken}, of {len(of_it)}")
 
 
 def main() -> None:

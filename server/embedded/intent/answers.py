@@ -52,9 +52,11 @@ _WAVERS = re.compile(
     r"|stop|cancel|maybe|perhaps|later|don't|do not|never mind|forget (?:it|that))\b",
     re.IGNORECASE,
 )
-# "No to both" is heard as "note both", "know to both" and "no two boats". Nobody wants "both" noted.
+# "No to both" is heard as "note both", "know to both", "note a mode" and "note about".
+_LIKE_BOTH = "(?:both|boats?|booth|bath|mode|most|mouse|mouth|note|vote)"
 _LIKE_NO_TO_BOTH = re.compile(
-    r"(?:no|not?e?|nah?|now|nor|know) (?:both|(?:to|two|too|2|do|the) (?:both|boats?|bath|booth)|(?:to|two|too|2) (?:all|either|everything|any))(?: of (?:them|these|those))?"
+    rf"(?:(?:no|not|note|nah?|now|nor|know) (?:both|(?:to|two|too|2|do) (?:{_LIKE_BOTH}|all|either|everything|any))"
+    rf"|note (?:about|(?:the|a) {_LIKE_BOTH})|nota {_LIKE_BOTH})(?: of (?:them|these|those))?"
 )
 # "Nah, nah" is heard as "yeah, now", which nobody says who means yes.
 _LIKE_NAH = re.compile(r"(?:yes|yeah|yep|yup|sure|okay|ok|alright|all right)\W+now\W*\Z", re.IGNORECASE)

@@ -122,10 +122,10 @@ def test_a_yes_heard_while_another_channel_speaks_approves_nothing_and_is_told_s
 
 
 @pytest.mark.parametrize(
-    ("word", "confidence", "counts"), [("yes", 0.3, False), ("yes", 0.45, True), ("yes", 0.0, True), ("no", 0.1, True)]
+    ("word", "confidence", "counts"), [("yes", 0.5, False), ("yes", 0.6, True), ("yes", 0.0, True), ("no", 0.1, True)]
 )
 def test_a_yes_that_was_hardly_heard_is_asked_for_again(word: str, confidence: float, counts: bool) -> None:
-    """ "Nah." is heard as "Yeah." so. A no counts however it was heard, and what has no confidence counts as heard."""
+    """ "Uh-uh." is heard as "Alright." so. A no counts however it was heard, and what has no confidence counts as heard."""
 
     async def body() -> None:
         world = risky()

@@ -49,6 +49,11 @@ def test_a_now_behind_an_act_is_a_time(text: str) -> None:
         "Nor both",
         "No, to bath.",
         "Note to all of them",
+        "Note a mode.",
+        "Note the mode",
+        "Note about.",
+        "Nota both.",
+        "Now to vote.",
         "Yeah, note both.",
     ],
 )
@@ -57,7 +62,10 @@ def test_a_misheard_no_to_both_declines_and_does_nothing_else(text: str) -> None
     assert not any("also" in guess.entities or "instead" in guess.entities for guess in recognise(text))
 
 
-@pytest.mark.parametrize("text", ["Note milk.", "note two books", "No, boats.", "know all", "Note to self, call Bob"])
+@pytest.mark.parametrize(
+    "text",
+    ["Note milk.", "note two books", "No, boats.", "No, Bob.", "No, a boat", "know all", "Note to self, call Bob"],
+)
 def test_what_is_more_than_its_sound_is_no_such_no(text: str) -> None:
     assert not any("of" in guess.entities for guess in recognise(text))
 
@@ -76,6 +84,23 @@ def test_who_is_asked_whether_it_was_a_yes_may_say_so(text: str) -> None:
     assert answered(text) is Answer.APPROVES
 
 
-@pytest.mark.parametrize("text", ["No, it wasn't.", "It wasn't.", "That was not a yes.", "That was a no.", "It was not"])
+@pytest.mark.parametrize(
+    "text", ["No, it wasn't.", "It wasn't.", "That was not a yes.", "That was a no.", "It was not"]
+)
 def test_or_that_it_was_none(text: str) -> None:
     assert answered(text) is Answer.REFUSES
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "given"),
+    [
+        ("Alright.", 0.5, Answer.UNSURE),  # "uh-uh"
+        ("Yeah, yeah.", 0.45, Answer.UNSURE),  # "nah, nah"
+        ("Yes.", LEAST_CONFIDENCE, Answer.APPROVES),
+        ("Yeah.", 0.0, Answer.APPROVES),  # the recogniser tells none
+        ("Okay, now.", 0.5, Answer.REPEATS),
+        ("No.", 0.1, Answer.REFUSES),
+    ],
+)
+def test_only_a_yes_must_be_sure(text: str, confidence: float, given: Answer) -> None:
+    assert answered(text, confidence) is given
