@@ -38,10 +38,9 @@ if TYPE_CHECKING:
 
 WORDS = {
     "yes": "Yes.|Yeah.|Yep.|Yes, please.|Sure.|Okay.|Go ahead.|Do it.|All right.|Approved.|Yes, do it.|Yeah, sure.|Okay, do it.|Of course.",
-    "no": "No.|Nope.|Nah.|Nah, nah.|Uh-uh.|Nuh-uh.|No, no.|No way.|No thanks.|Never.|Don't.|Not now.|Nah, leave it.|No to both.|Neither.|None.",
+    "no": "No.|Nope.|Nah.|Nah, nah.|Uh-uh.|Nuh-uh.|No, no.|No way.|No thanks.|Never.|Don't.|Not now.|Nah, leave it.|No to both.|Neither.|None.|Nah, and what time is it?",
     "neither": "Know.|Now.|Chess.|Guess.|Yet.|Mess.|Less.|Bless.|Yesterday.|Jeff.|Share.|Sir.|Oh.|Uh.|Ah.|Yuck.|I guess.|Hey.|Whatever.|Which one?",
     "asked": "Yes?|Yeah?|Sure?|Okay?",
-    "more": "Yes, and what time is it?|Yeah, and list the files.|Nah, and what time is it?|Nah, nah, and list the files.",
 }
 SPEEDS, NOISES = (0.8, 1.0, 1.2, 1.4), (0.0, 0.01, 0.03)
 BOUNDS = (0.4, 0.5, 0.55, 0.6, 0.65, 0.7)
