@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from server.embedded.intent.words import SaidWord, keys_of, said_by, without_mere_hesitations, words_of
 
@@ -38,6 +38,7 @@ _OF_SEVERAL = re.compile(
 )
 _INSTEAD = re.compile(r"(?:,? please)?,? (?:instead|rather)(?:,? please)?\Z", re.IGNORECASE)
 MAX_NO_WORDS = 4  # in a misheard no
+MAX_NOTE_WORDS = 3  # "note …" said to a question may be a no as long as it is so short
 # What Whisper wrote for "no", "nope", "nah", "never" and "cancel", spoken by hibari and eSpeak NG at four speeds, with and without noise.
 _LIKE_NO = re.compile(r"k?n(?:o|u|a(?!tu))[a-z]{0,5}|council|console|cancell?ed")
 _BESIDE_NO = frozenset({"don't", "duh", "oh", "uh", "a", "the", "you'll"})
@@ -56,7 +57,7 @@ _WAVERS = re.compile(
 _LIKE_BOTH = "(?:both|boats?|booth|bath|mode|most|mouse|mouth|note|vote)"
 _LIKE_NO_TO_BOTH = re.compile(
     rf"(?:(?:no|not|note|nah?|now|nor|know) (?:both|(?:to|two|too|2|do) (?:{_LIKE_BOTH}|all|either|everything|any))"
-    rf"|note (?:about|(?:the|a) {_LIKE_BOTH})|nota {_LIKE_BOTH})(?: of (?:them|these|those))?"
+    rf"|note (?:about|above|(?:the|a) {_LIKE_BOTH})|nota {_LIKE_BOTH})(?: of (?:them|these|those))?"
 )
 # "Nah, nah" is heard as "yeah, now", which nobody says who means yes.
 _LIKE_NAH = re.compile(r"(?:yes|yeah|yep|yup|sure|okay|ok|alright|all right)\W+now\W*\Z", re.IGNORECASE)
@@ -226,15 +227,18 @@ def wavers(lead: str, rest: str) -> bool:
 def sounds_like_no(text: str) -> bool:
     """True for what recognisers hear instead of "no, no, no", "nope" and "nah": "no, no, number", "note", "now"."""
     words = [word.key.lower() for word in words_of(text)]
-    if sounds_like_no_to_both(text) or _NO_AND.fullmatch(" ".join(words)):
+    if any(each.fullmatch(" ".join(words)) for each in (_LIKE_NO_TO_BOTH, _NO_AND)):
         return True
     heard = [word for word in words if _LIKE_NO.fullmatch(word)]
     return 0 < len(words) <= MAX_NO_WORDS and bool(heard) and all(word in heard or word in _BESIDE_NO for word in words)
 
 
-def sounds_like_no_to_both(text: str) -> bool:
-    """True for what recognisers hear instead of "no to both", even where it could be something to note."""
-    return _LIKE_NO_TO_BOTH.fullmatch(" ".join(word.key.lower() for word in words_of(text))) is not None
+def by_sound(text: str) -> tuple[str, dict[str, Any]] | None:
+    """The answer that a recogniser may have made a request of: the no of "note both", and a wish to be asked again of a short note."""
+    words = [word.key.lower() for word in words_of(text)]
+    if _LIKE_NO_TO_BOTH.fullmatch(" ".join(words)):
+        return "no", {"misheard": True, "of": "all"}
+    return ("explain", {"misheard": True}) if words[:1] == ["note"] and 1 < len(words) <= MAX_NOTE_WORDS else None
 
 
 def _is_value(words: Sequence[SaidWord]) -> bool:

@@ -16,12 +16,12 @@ from hassil import recognize_all
 
 from server.embedded.intent import templates
 from server.embedded.intent.answers import (
+    by_sound,
     doubted,
     meant_of_several,
     parted,
     replaces,
     sounds_like_no,
-    sounds_like_no_to_both,
     value_of,
     wavers,
     wish_of,
@@ -240,8 +240,8 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
         return (found[0], IntentCandidate("no", OPEN), *found[1:])
     if answers and found[0].intent != "no":
         return (IntentCandidate("repeat", OPEN),) if found[0].intent == "yes" and doubted(text) else found
-    if not answers and sounds_like_no_to_both(text):
-        return (found[0], IntentCandidate("no", GUESSED, {"misheard": True, "of": "all"}))
+    if not answers and (other := by_sound(text)):
+        return (found[0], IntentCandidate(other[0], GUESSED, other[1]))
     for part in parted(text):
         if answers and not part.by_mark:
             continue  # "don't open this and that"

@@ -52,6 +52,7 @@ def test_a_now_behind_an_act_is_a_time(text: str) -> None:
         "Note a mode.",
         "Note the mode",
         "Note about.",
+        "Note above.",
         "Nota both.",
         "Now to vote.",
         "Yeah, note both.",
@@ -70,8 +71,18 @@ def test_what_is_more_than_its_sound_is_no_such_no(text: str) -> None:
     assert not any("of" in guess.entities for guess in recognise(text))
 
 
-def test_a_typed_note_is_a_note() -> None:
-    assert answered("note both", by_voice=False) is Answer.NONE
+@pytest.mark.parametrize("text", ["Note milk.", "Note a bowl", "Note it both"])
+def test_a_short_note_said_to_a_question_is_asked_back(text: str) -> None:
+    assert answered(text) is Answer.EXPLAINS
+
+
+def test_a_long_one_is_a_note() -> None:
+    assert answered("note that the meeting is at three") is Answer.NONE
+
+
+@pytest.mark.parametrize("text", ["note both", "note milk"])
+def test_a_typed_note_is_a_note(text: str) -> None:
+    assert answered(text, by_voice=False) is Answer.NONE
 
 
 @pytest.mark.parametrize("text", ["Which one?", "which ones", "Which?", "Which one do you mean?", "Which folder?"])
