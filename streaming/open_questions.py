@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streaming.ports import Confirmation
 
 
@@ -14,26 +16,30 @@ class _Open:
     """A question. `reports`: who asks it will also say what became of it.
 
     `told`: the user was given its words; `aloud`: they were said to their end when it was last asked.
+    `cut`: the client did not play them to their end, whatever the clock says.
     """
 
     question: Confirmation
     reports: bool
     told: bool = False
     aloud: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Meant:
     """What words may answer that name no question: one question, or several if it cannot be told which.
 
-    `asked`: the user was asked it in words, and nothing newer, so that a yes can only be for it.
+    `asked`: the user was asked it in words, and was told nothing newer, so that a yes can only be for it.
     `every`: all open questions, for "both" and "all of them"; `put`: those of them that the user was asked in words, to their end.
+    `reply_asks`: a newer reply ended with a question of its own, which a yes is for.
     """
 
     questions: tuple[Confirmation, ...] = ()
     asked: bool = False
     every: tuple[Confirmation, ...] = ()
     put: tuple[Confirmation, ...] = ()
+    reply_asks: bool = False
 
 
 class OpenQuestions:
@@ -43,11 +49,19 @@ class OpenQuestions:
         self._open: dict[str, _Open] = {}
         # The last question that was put to the user, and the last one put in words. They may be over: then a yes may be a late answer.
         self._last_put = self._last_asked = ""
+        # The newest reply since then, to those who read and to those who hear; empty if there is none.
+        self._read_since = self._heard_since = ""
+        self._replaced: set[str] = set()
 
     def show(self, question: Confirmation, *, reports: bool = False) -> None:
         """The client shows it from now on."""
         self._open[question.confirmation_id] = _Open(question, reports)
-        self._last_put = question.confirmation_id
+        self._last_put, self._read_since = question.confirmation_id, ""
+
+    def begin(self, question: Confirmation) -> None:
+        """Its words begin to be said: what the client cut off before was another utterance."""
+        if (asked := self._open.get(question.confirmation_id)) is not None:
+            asked.cut = False
 
     def ask(self, question: Confirmation, *, told: bool = False, aloud: bool | None = None) -> None:
         """It is put in words: `told` as text, or aloud, which begins (None), and has come to its end or not.
@@ -58,9 +72,36 @@ class OpenQuestions:
         if asked is None:
             return  # it is over
         self._last_put = self._last_asked = question.confirmation_id
-        asked.told = asked.told or told or bool(aloud)
         if aloud is not None:
-            asked.aloud = aloud
+            aloud = asked.aloud = aloud and not asked.cut
+        if told or aloud:
+            asked.told, self._read_since = True, ""
+        if aloud:
+            self._heard_since = ""
+
+    def replied(self, words: str) -> None:
+        """The user is given a reply, which a yes is about until a question is asked after it. Who reads may read a question in it."""
+        put = self._open.get(self._last_put)
+        if words and not (put is not None and put.question.sentence and words.endswith(put.question.sentence)):
+            self._read_since = words
+        self._heard_since = words or self._heard_since
+
+    def unheard(self) -> None:
+        """The client did not play our speech to its end: nothing is taken as heard before it is said again."""
+        for asked in self._open.values():
+            asked.aloud, asked.cut = False, True
+
+    def replace(self, questions: Sequence[Confirmation]) -> None:
+        """The user wants something else instead: their turns say nothing of it, because the reply to that is the answer."""
+        for question in questions:
+            if (asked := self._open.get(question.confirmation_id)) is not None and asked.reports:
+                self._replaced.add(question.confirmation_id)
+
+    def replaced(self, question: Confirmation) -> bool:
+        """True, once, if the user wants something else instead."""
+        replaced = question.confirmation_id in self._replaced
+        self._replaced.discard(question.confirmation_id)
+        return replaced
 
     def reports(self, question: Confirmation) -> bool:
         """True if who asks it will say what became of it."""
@@ -78,14 +119,17 @@ class OpenQuestions:
         """
         every = tuple(one.question for one in self._open.values())
         put = tuple(one.question for one in self._open.values() if one.aloud or (one.told and not hears))
-        return replace(self._about_one(own, hears=hears), every=every, put=put)
+        questions, asked = self._about(own, hears=hears)
+        since = self._heard_since if hears else self._read_since
+        return Meant(questions, asked and not since, every, put, reply_asks=since.rstrip().endswith("?"))
 
-    def _about_one(self, own: Confirmation | None, *, hears: bool) -> Meant:
+    def _about(self, own: Confirmation | None, *, hears: bool) -> tuple[tuple[Confirmation, ...], bool]:
+        """The questions that may be meant if nothing was said since, and whether they were asked."""
         last = self._open.get(self._last_asked if hears else self._last_put)
         if last is not None and (last.aloud if hears else last.told or len(self._open) == 1):
-            return Meant((last.question,), asked=True)
+            return (last.question,), True
         if own is not None and own.confirmation_id in self._open:
-            return Meant((own,), asked=last is not None and not hears)
+            return (own,), last is not None and not hears
         if last is not None and hears:
-            return Meant((last.question,))
-        return Meant(tuple(one.question for one in self._open.values()))
+            return (last.question,), False
+        return tuple(one.question for one in self._open.values()), False

@@ -69,6 +69,8 @@ def answer(intent: Intent, about: Meant, given: Moment, *, by_voice: bool) -> An
         return Answer.WAITS
     if meant.intent != "yes":
         return Answer.REFUSES
+    if about.reply_asks:
+        return Answer.NONE
     if "of" in meant.entities and (len(about.every) > 1 or "bare" in meant.entities):
         return _approves_several(meant, about, given, by_voice=by_voice)
     return _approves_one(about, given, by_voice=by_voice)

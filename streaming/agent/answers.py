@@ -56,7 +56,10 @@ class Answers:
         if given is Answer.NONE:
             return None
         if given is Answer.REFUSES:
-            told = await self._settle_all(refused(intent, about, by_voice=self._by_voice), approve=False)
+            declined = refused(intent, about, by_voice=self._by_voice)
+            if goes_on(intent):
+                self._setup.questions.replace(declined)
+            told = await self._settle_all(declined, approve=False)
             return None if goes_on(intent) else told
         if given in {Answer.APPROVES, Answer.APPROVES_ALL}:
             told = await self._settle_all(about.questions if given is Answer.APPROVES else about.every, approve=True)
@@ -67,7 +70,10 @@ class Answers:
         if goes_on(intent):
             return None  # the rest is done; after it, the question is asked again
         if given is Answer.WAITS:
-            return ALL_RIGHT if self._typed else ""
+            if not self._typed:
+                return ""
+            self._setup.questions.replied(ALL_RIGHT)
+            return ALL_RIGHT
         question = about.questions[0]
         told = reply_to(given, question)
         # the question itself says how to approve it

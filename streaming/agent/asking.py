@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from streaming.agent.questions import REMIND_AFTER_S, reminder_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from streaming.open_questions import OpenQuestions
-    from streaming.ports import Confirmation
+    from streaming.ports import Confirmation, Outcome
 
 
 class Asker:
@@ -39,11 +39,16 @@ class Asker:
         self._again = asyncio.Event()
         self._words = ""  # to be said instead of the mere question
         self._asked: Confirmation | None = None
+        self._replaced = False  # True if the user wants something else instead of what was asked about
 
     @property
     def open(self) -> bool:
         """True while a question waits for its answer."""
         return self._asked is not None
+
+    def replaced(self, outcomes: Sequence[Outcome]) -> bool:
+        """True if nothing was done, because the user wants something else: the answer to that is all that is said."""
+        return self._replaced and all(outcome.status in {"declined", "skipped"} for outcome in outcomes)
 
     def again(self, words: str = "") -> None:
         """Repeat the open question, or say these words about it: words spoken during it cannot count as its answer."""
@@ -60,6 +65,7 @@ class Asker:
             await asyncio.wait([deciding])
             if self._asked is not question:
                 asking.cancel()
+        self._replaced |= self._questions.replaced(question) and not deciding.result()
         return deciding.result()
 
     async def _ask(
@@ -83,6 +89,7 @@ class Asker:
         words = sentence
         while not deciding.done():
             self._again.clear()
+            self._questions.begin(question)
             saying = group.create_task(self._say(words), name="ask aloud")
             await asyncio.wait([saying, deciding], return_when=asyncio.FIRST_COMPLETED)
             if deciding.done():

@@ -7,8 +7,9 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from streaming.agent.apologies import NOT_UNDERSTOOD_NOW, apology
+from streaming.agent.apologies import apology
 from streaming.agent.asking import Asker
+from streaming.agent.beside import Beside
 from streaming.agent.brief import NO_MODEL, NOT_UNDERSTOOD, Brief
 from streaming.agent.company import Company
 from streaming.agent.delivery import Delivery
@@ -98,8 +99,7 @@ class Turn:
         self._open_plan: Plan | None = None  # set if a language model speaks and acts
         self._thinking: Thinking | None = None
         self._must_report = self._gives_way = False  # the user must hear what its steps did; other words want an answer
-        self.beside: Confirmation | None = None  # the question that waits meanwhile, which its reply may put in words
-        self.beside_question: str | None = None  # its words; empty if it is asked again anyway
+        self.beside = Beside(setup.questions)
         self._cut_off = False  # True if another replica was in the middle of a language model's reply
 
     # --- on another replica ---
@@ -192,9 +192,11 @@ class Turn:
                 plan = await self._plan_without_model(intent, unanswered)
             if self._brief.functions and (self._brief.must_call or plan.intent == NOT_UNDERSTOOD):
                 return await self._deliver(NO_MODEL)
-            if self.beside_question is not None and plan.intent == NOT_UNDERSTOOD and "cannot" not in plan.entities:
-                return await self._deliver(f"{NOT_UNDERSTOOD_NOW} {self.beside_question}".rstrip())
+            if asked_back := self.beside.instead_of(plan):
+                return await self._deliver(asked_back)
             outcomes = await self._carry_out(plan)
+            if self._asker.replaced(outcomes):
+                return ""
             reply = await self._services.planner.compose(plan, outcomes, self._format.time_zone, self._context)
         except ServiceError as broken:
             self.trouble(broken)
@@ -249,6 +251,7 @@ class Turn:
         """Add words to the reply. `cut`: the model reached its limit."""
         self._stopwatch.mark("reply")
         self._delivery.add_words(words, last=last, cut=cut)
+        self._setup.questions.replied(self._delivery.reply)
 
     def hand_over(self, calls: Sequence[Step], rounds: tuple[Round, ...]) -> None:
         """Let the client run these calls; another turn continues after `rounds`."""
@@ -261,6 +264,7 @@ class Turn:
     async def say_words(self) -> bool:
         """Speak until there are no more words. False if the user interrupted."""
         await self._delivery.speak()
+        self._setup.questions.replied(self._delivery.reply)
         return self._status != "interrupted"
 
     async def act(self, steps: Sequence[Step]) -> Sequence[Outcome]:
@@ -268,7 +272,10 @@ class Turn:
         assert self._open_plan is not None, "it began with one"
         plan = replace(self._open_plan, steps=tuple(steps))
         self._tell(TurnPlanned(self.turn_id, plan))
-        return await self._carry_out(plan)
+        outcomes = await self._carry_out(plan)
+        if self._asker.replaced(outcomes) and self._thinking is not None:
+            self._thinking.leave()
+        return outcomes
 
     def trouble(self, broken: ServiceError) -> None:
         """Tell the client what failed. The log's line has the request id that the console shows, and no words of the user."""
@@ -345,26 +352,24 @@ class Turn:
         except ServiceError as broken:
             self._tell(Trouble.of(broken, self.turn_id))
 
-    async def _deliver(self, reply: str) -> str:
+    async def _deliver(self, reply: str, *, about_question: bool = False) -> str:
         """Give the answer; returns the part of it that was heard."""
         self._stopwatch.mark("reply")
+        other = "" if about_question else reply
+        self.beside.begins(other)
         heard = await self._delivery.give(reply)
-        self._note_question(heard, aloud=self._format.audio and not self._delivery.unsaid)
+        self.beside.given(heard, other, aloud=self._format.audio and not self._delivery.unsaid)
         return heard
-
-    def _note_question(self, heard: str, *, aloud: bool) -> None:
-        if self.beside is not None and self.beside.sentence in heard:
-            self._setup.questions.ask(self.beside, told=not aloud, aloud=aloud or None)
 
     async def acknowledge(self, intent: Intent, words: str, *, aloud: bool = False) -> None:
         """Called instead of `run`, for words about a question that waits elsewhere, where the reply is given."""
         try:
             self._tell(TurnIntent(self.turn_id, intent))
             if aloud:
-                await self._deliver(words)
+                await self._deliver(words, about_question=True)
             else:
                 self._tell(TurnReply(self.turn_id, words))
-                self._note_question(words, aloud=False)
+                self.beside.given(words, "", aloud=False)
         finally:
             self._finish()
 

@@ -22,6 +22,7 @@ class TtsLane(Lane):
         super().__init__(setup)
         config = SynthesisConfig(speech.voice, speech.speed, speech.language)
         self._stream = self._services.tts.synthesize(config, self._context)
+        self._questions = setup.questions
         self._ended = False
         self._utterance = Utterance(
             self._stream,
@@ -49,6 +50,7 @@ class TtsLane(Lane):
         """Speak the whole text and wait until it was heard: after a move, another replica could not repeat what is in flight."""
         await self._utterance.play()
         await self._utterance.played_out()
+        self._questions.replied(self._utterance.text)
 
     def text(self, piece: str) -> None:
         """Take the next piece of text."""
@@ -65,4 +67,5 @@ class TtsLane(Lane):
     def end(self) -> None:
         """End the text."""
         self._ended = True
+        self._questions.replied(self._utterance.text)
         self._stream.end()

@@ -118,7 +118,7 @@ class TurnLane(Lane):
             told = await self._answers.reply(heard, intent) if intent is not None and not self._turn_begun else None
             if intent is not None and told is not None:
                 turn = self._new_turn(uuid.uuid4().hex, text, heard.stopwatch)
-                turn.beside = next(iter(self._answers.meant.questions), None)
+                turn.beside.waits(next(iter(self._answers.meant.questions), None))
                 await turn.acknowledge(intent, told, aloud=self._spoken)
                 return
         if not self._turn_begun:
@@ -281,8 +281,7 @@ class TurnLane(Lane):
     async def _take_turn(self, heard: Heard, intent: Intent | None, told: str | None = None) -> None:
         turn = self._new_turn(uuid.uuid4().hex, heard.text, heard.stopwatch)
         if asked := self._answers.meant.questions:
-            turn.beside, own = asked[0], asked[0] == self._stage.question
-            turn.beside_question = "" if own else asked[0].sentence
+            turn.beside.waits(asked[0], repeated=self._reply.audio and asked[0] == self._stage.question)
         if heard in self._waiting:
             self._waiting.remove(heard)
         if intent is not None and told is not None:

@@ -98,15 +98,15 @@ def test_a_yes_heard_while_another_channel_speaks_approves_nothing_and_is_told_s
             task = group.create_task(ExecuteLane(frame_for(world, asking), Action("os", "rm", {}), None).run())
             while not asking.of(TaskNeedsConfirmation):
                 await asyncio.sleep(0.01)
-            it.microphone.say("yes")
-            await it.until(TurnDone)
-            assert it.outlet.of(TurnReply)[0].text == "A question is still open. Shall I run rm?"
-            await asyncio.sleep(1)
             reading = group.create_task(
                 TtsLane(frame_for(world, beside), ReplyFormat(), "and so it went on " * 20).run()
             )
             while not beside.frames:
                 await asyncio.sleep(0.01)
+            it.microphone.say("yes")
+            await it.until(TurnDone)
+            assert it.outlet.of(TurnReply)[0].text == "A question is still open. Shall I run rm?"
+            await asyncio.sleep(1)
             it.microphone.say("yes")
             await it.until(TurnReply, 2)
             assert "answer again" in it.outlet.of(TurnReply)[1].text
