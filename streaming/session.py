@@ -109,6 +109,11 @@ class Session:
         if self._closed:
             task.cancel()  # nobody would end it any more
 
+    def unheard(self) -> None:
+        """The client did not play our speech to its end, whatever the clock says."""
+        if self._shared is not None:
+            self._shared[1].unheard()
+
     def lane(self, channel: int) -> Lane | None:
         """The channel's running lane."""
         running = self._running.get(channel)

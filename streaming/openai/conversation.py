@@ -56,6 +56,12 @@ class Entry:
         return "\n".join(words for part in parts if (words := part.get("text") or part.get("transcript")))
 
     @property
+    def was_cut(self) -> bool:
+        """True if words of it were not heard, or it was still being sent when it was truncated."""
+        lost = self.cut is not None and self.cut.split() != self.spoken.split()
+        return lost or self.item["status"] == "in_progress"
+
+    @property
     def chars(self) -> int:
         """Number of characters that count against MAX_CHARS: of all texts, and PART_CHARS for each part, which may be empty."""
         texts = sum(len(value) for value in self.item.values() if isinstance(value, str))

@@ -380,6 +380,8 @@ class RealtimeSession(UnrecordedResident):
                 "audio_end_ms": end_ms,
             }
         )
+        if entry.was_cut:
+            self.lanes.unheard()
         self.remembered.correct(entry)
 
     def on_output_clear(self, _command: ClientEvent) -> None:
