@@ -52,6 +52,10 @@ class OpenQuestions:
         # The newest reply since then, to those who read and to those who hear; empty if there is none.
         self._read_since = self._heard_since = ""
         self._replaced: set[str] = set()
+        self._approved, self._done = (
+            "",
+            False,
+        )  # what words have approved, until the user has heard a reply; True: it was done
 
     def show(self, question: Confirmation, *, reports: bool = False) -> None:
         """The client shows it from now on."""
@@ -111,6 +115,29 @@ class OpenQuestions:
     def over(self, question: Confirmation) -> None:
         """It was settled, has expired, or was withdrawn."""
         self._open.pop(question.confirmation_id, None)
+
+    def approved(self, question: Confirmation) -> None:
+        """Words have approved it."""
+        self._approved, self._done = question.confirmation_id, False
+
+    def ended(self, question: Confirmation, *, done: bool) -> None:
+        """The act that it was about has ended."""
+        if self._approved == question.confirmation_id:
+            self._approved, self._done = self._approved if done else "", done
+
+    def heard_out(self) -> None:
+        """The user has heard a reply to its end: a no is about that."""
+        self._approved = ""
+
+    @property
+    def approved_now(self) -> bool:
+        """True while the user knows nothing of an act that words have approved, so that a no is for that."""
+        return bool(self._approved)
+
+    @property
+    def done_now(self) -> bool:
+        """The same, if it was done."""
+        return bool(self._approved) and self._done
 
     def meant(self, own: Confirmation | None, *, hears: bool) -> Meant:
         """What words are about. `own`: the question of their channel. `hears`: they are spoken, by a user who is answered aloud.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from streaming.ports import Confirmation, Intent
 
 ALL_RIGHT = "All right."
+DONE_ALREADY = "It is done already."
+BEGUN_ALREADY = "It has begun already."
 
 
 class Answers:
@@ -30,6 +32,11 @@ class Answers:
     def meant(self) -> Meant:
         """What a yes or no is about now."""
         return self._setup.questions.meant(self._stage.question, hears=self._by_voice and self._aloud)
+
+    @property
+    def expected(self) -> bool:
+        """True if a yes or no is about a question, or about what was just approved."""
+        return bool(self.meant.questions) or self._setup.questions.approved_now
 
     def moment(self, s_ago: float = 0.0) -> Moment:
         """The moment of words that begin now, or began `s_ago` seconds ago."""
@@ -46,6 +53,10 @@ class Answers:
             if self._stage.meanwhile:
                 self._stage.stop()  # the answer to other words; the question stands
             return ""
+        turn = self._stage.turn
+        if self._takes_back(intent) and turn is not None and turn.acting:
+            self._stage.stop()
+            return ""
         told = await self.reply(heard, intent)
         return "" if told is None and stops and self._stage.stop() else told
 
@@ -54,7 +65,7 @@ class Answers:
         about = self.meant
         given = answer(intent, about, heard.begun, by_voice=self._by_voice)
         if given is Answer.NONE:
-            return None
+            return self._too_late() if self._takes_back(intent) else None
         if given is Answer.REFUSES:
             declined = refused(intent, about, by_voice=self._by_voice)
             if goes_on(intent):
@@ -79,6 +90,16 @@ class Answers:
         # the question itself says how to approve it
         words = told if given in {Answer.EXPLAINS, Answer.UNSURE} else ""
         return "" if self._aloud and self._stage.ask_again(question, words) else told
+
+    def _takes_back(self, intent: Intent) -> bool:
+        """True for a no right after a yes: it is about the act of which the user has heard nothing yet."""
+        refuses = intent.intent == "no" or (intent.intent == "stop" and "pause" in intent.entities)
+        return refuses and self._setup.questions.approved_now and not (self.meant.questions or goes_on(intent))
+
+    def _too_late(self) -> str:
+        done = self._setup.questions.done_now
+        self._setup.questions.heard_out()
+        return DONE_ALREADY if done else BEGUN_ALREADY
 
     async def _settle_one(self, about: Meant) -> str | None:
         """Approve the question that was asked last, say so, and ask the next one of those that were meant too."""
@@ -115,4 +136,6 @@ class Answers:
             return False
         if settled:
             self._setup.questions.over(question)
+            if approve:
+                self._setup.questions.approved(question)
         return settled

@@ -46,5 +46,7 @@ class Beside:
         """They were, as far as they were heard."""
         if self._waiting is not None and self._waiting.sentence in heard:
             self._questions.ask(self._waiting, told=not aloud, aloud=aloud or None)
-        else:
-            self._questions.replied(reply)
+            return
+        self._questions.replied(reply)
+        if reply and heard == reply:
+            self._questions.heard_out()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streaming.agent.asking import Asker
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
-    from streaming.ports import Action, CallContext
+    from streaming.ports import Action, CallContext, Confirmation
 
 FAILED_STATUS = {
     "DEADLINE_EXCEEDED": "timeout",
@@ -51,6 +51,7 @@ class TaskRun:
         self._asker = asker  # None: only the client asks the question
         self.task_id = uuid.uuid4().hex
         self.started = False  # True: the task may have had effects
+        self._question: Confirmation | None = None
         self._unanswered = False  # True: the question expired
 
     @property
@@ -89,8 +90,14 @@ class TaskRun:
         try:
             done = await carry_out(services, self.task_id, self._action, self._context, self._tell_progress)
         except ServiceError as broken:
+            self._note_end(done=False)
             return self._failed(broken)
+        self._note_end(done=done.status == "ok")
         return self._outcome(done.status, done.result, done.message)
+
+    def _note_end(self, *, done: bool) -> None:
+        if self._question is not None:
+            self._setup.questions.ended(self._question, done=done)
 
     def _failed(self, broken: ServiceError) -> Outcome:
         return self._outcome(FAILED_STATUS.get(broken.code, "failed"), message=broken.message)
@@ -100,7 +107,7 @@ class TaskRun:
 
     async def _confirmed(self, verdict: Verdict) -> bool:
         confirmations = self._setup.provided.confirmations
-        question = await confirmations.create(self._action, verdict, self._context, self._description)
+        question = self._question = await confirmations.create(self._action, verdict, self._context, self._description)
         self._tell(
             TaskNeedsConfirmation(
                 question.confirmation_id,

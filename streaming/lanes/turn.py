@@ -113,7 +113,7 @@ class TurnLane(Lane):
     async def _take_text_turn(self, text: str) -> None:
         await self._finish_saved_turn()
         heard, intent = Heard(text, self._stopwatch(), begun=self._answers.moment()), None
-        if self._answers.meant.questions and not self._turn_begun:
+        if self._answers.expected and not self._turn_begun:
             intent = await self._recognised(heard)
             told = await self._answers.reply(heard, intent) if intent is not None and not self._turn_begun else None
             if intent is not None and told is not None:

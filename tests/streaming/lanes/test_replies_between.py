@@ -57,6 +57,7 @@ def world_of() -> World:
     }
     world = Replying(plans={"go": plan(steps["one"]), "no, two": plan(steps["two"])})
     world.verdicts["mkdir"] = Verdict("confirm", "medium", ())
+    world.intents["why"] = Intent("explain", 0.9)
     world.intents["no, two"] = Intent("unknown", 0.1, {}, INSTEAD)
     return world
 
@@ -232,5 +233,58 @@ def test_what_was_declined_for_something_else_is_not_told(on_microphone: bool) -
             it.microphone.say("yes")
             await it.until(TurnReply)
         assert made(world) == ["two"]
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("spoken", [True, False])
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_no_right_after_the_yes_is_told_that_it_is_done(spoken: bool, ended: bool) -> None:
+    """A mere "All right." would sound as if it had been stopped."""
+
+    async def body() -> None:
+        world, reply = world_of(), ReplyFormat(audio=spoken)
+        world.gates["mkdir"] = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            asking = await asks(world, "executes", group)
+            await said(world, "why", reply, spoken=spoken)  # now who hears was asked, too
+            await said(world, "yes", reply, spoken=spoken)
+            if ended:
+                world.gates["mkdir"].set()
+                await asking
+            assert await said(world, "no", reply, spoken=spoken) == (
+                "It is done already." if ended else "It has begun already."
+            )
+            world.gates["mkdir"].set()
+            await asking
+            await said(world, "time", reply)
+            assert await said(world, "no", reply, spoken=spoken) == "no", "it is about the time"
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_no_right_after_the_yes_stops_what_is_not_done(ended: bool) -> None:
+    async def body() -> None:
+        world = world_of()
+        world.gates["mkdir"] = asyncio.Event()
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(3)
+            it.microphone.say("yes")
+            await asyncio.sleep(0.4)
+            if ended:
+                world.gates["mkdir"].set()
+                await it.until(TurnReply)
+            it.microphone.say("no")
+            await it.until(TurnDone, 1 + ended)
+            assert [done.status for done in it.outlet.of(TurnDone)] == (
+                ["interrupted", "ok"] if ended else ["cancelled"]
+            )
+            if ended:
+                assert it.outlet.of(TurnReply)[-1].text == "It is done already."
+            else:
+                assert (world.stopped, it.outlet.of(TurnReply)) == (["mkdir"], [])
 
     virtual_time.run(body())
