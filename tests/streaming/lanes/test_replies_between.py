@@ -12,8 +12,9 @@ from streaming.domain import SpeechEnds, TaskNeedsConfirmation, TurnDone, TurnRe
 from streaming.lanes.execute import ExecuteLane
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
-from streaming.ports import Action, Intent, IntentGuess, Plan, Step, Verdict
+from streaming.ports import Action, Intent, IntentGuess, Plan, ReplyWords, Step, Verdict
 from tests.support import virtual_time
+from tests.support.mind import Mind, mkdir
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.talk import plan, talk
 from tests.support.world import World
@@ -286,5 +287,44 @@ def test_a_no_right_after_the_yes_stops_what_is_not_done(ended: bool) -> None:
                 assert it.outlet.of(TurnReply)[-1].text == "It is done already."
             else:
                 assert (world.stopped, it.outlet.of(TurnReply)) == (["mkdir"], [])
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("audio", [True, False])
+def test_a_yes_to_the_question_of_a_language_model_is_for_that(audio: bool) -> None:
+    async def body() -> None:
+        red = [
+            [ReplyWords("Nice. "), ReplyWords("Shall I paint it red?", last=True)],
+            [ReplyWords("It is red.", last=True)],
+        ]
+        world = Mind(rounds=[*red], verdicts={"mkdir": Verdict("confirm", "medium", ())})
+        reply = ReplyFormat(audio=audio)
+        async with asyncio.TaskGroup() as group:
+            await asks(world, "executes", group)
+            if audio:
+                world.intents["why"] = Intent("explain", 0.9)
+                await said(world, "why", reply, spoken=True)
+            await said(world, "paint", reply, spoken=audio)
+            assert await said(world, "yes", reply, spoken=audio) == "It is red."
+            assert await said(world, "yes", reply, spoken=audio) == ASKED_BACK
+            assert made(world) == []
+            await said(world, "yes", reply, spoken=audio)
+        assert made(world) == ["one"]
+
+    virtual_time.run(body())
+
+
+def test_a_language_model_says_nothing_of_what_was_declined_for_something_else() -> None:
+    async def body() -> None:
+        world, outlet = Mind(rounds=[[mkdir("one")], [ReplyWords("New.", last=True)]]), RecordingOutlet()
+        world.verdicts["mkdir"] = Verdict("confirm", "medium", ())
+        world.intents["no, two"] = Intent("unknown", 0.1, {}, INSTEAD)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(TurnLane(frame_for(world, outlet), None, SILENT, "go").run())
+            await until_asked(outlet)
+            await asyncio.sleep(1)
+            assert await said(world, "no, two") == "New."
+        assert (outlet.of(TurnReply), len(world.told), made(world)) == ([], 2, [])
 
     virtual_time.run(body())
