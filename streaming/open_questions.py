@@ -52,10 +52,8 @@ class OpenQuestions:
         # The newest reply since then, to those who read and to those who hear; empty if there is none.
         self._read_since = self._heard_since = ""
         self._replaced: set[str] = set()
-        self._approved, self._done = (
-            "",
-            False,
-        )  # what words have approved, until the user has heard a reply; True: it was done
+        # What words have approved, until the user has heard a reply; and whether it was done.
+        self._approved, self._done = "", False
 
     def show(self, question: Confirmation, *, reports: bool = False) -> None:
         """The client shows it from now on."""

@@ -257,7 +257,8 @@ class World:
     # M10
     async def put_turn(self, turn_id: str, role: str, text: str, context: CallContext) -> None:
         self._check("memory")
-        await asyncio.sleep(self.slow_s.get("memory", 0.0))
+        if "memory" in self.slow_s:
+            await asyncio.sleep(self.slow_s["memory"])
         self.turns[turn_id] = (role, text)
 
     async def conversation(self, session_id: str, limit: int, context: CallContext) -> Sequence[ConversationTurn]:

@@ -14,7 +14,7 @@ from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
 from streaming.ports import Action, Intent, IntentGuess, Plan, ReplyWords, Step, Verdict
 from tests.support import virtual_time
-from tests.support.mind import Mind, mkdir
+from tests.support.mind import Mind, Said, mkdir
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.talk import plan, talk
 from tests.support.world import World
@@ -294,11 +294,10 @@ def test_a_no_right_after_the_yes_stops_what_is_not_done(ended: bool) -> None:
 @pytest.mark.parametrize("audio", [True, False])
 def test_a_yes_to_the_question_of_a_language_model_is_for_that(audio: bool) -> None:
     async def body() -> None:
-        red = [
-            [ReplyWords("Nice. "), ReplyWords("Shall I paint it red?", last=True)],
-            [ReplyWords("It is red.", last=True)],
-        ]
-        world = Mind(rounds=[*red], verdicts={"mkdir": Verdict("confirm", "medium", ())})
+        offer: list[Said] = [ReplyWords("Nice. "), ReplyWords("Shall I paint it red?", last=True)]
+        world = Mind(
+            rounds=[offer, [ReplyWords("It is red.", last=True)]], verdicts={"mkdir": Verdict("confirm", "medium", ())}
+        )
         reply = ReplyFormat(audio=audio)
         async with asyncio.TaskGroup() as group:
             await asks(world, "executes", group)
