@@ -83,6 +83,12 @@ class UnavailableError(TaskError):
     code = grpc.StatusCode.UNAVAILABLE
 
 
+class FullError(TaskError):
+    """The user's share is used up, or everybody's together: load, and no fault of the service."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 class OverTimeError(TaskError):
     """The task exceeded its time limit."""
 

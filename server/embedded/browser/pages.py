@@ -19,7 +19,7 @@ from server.embedded.browser.gate import BrowserGate, connections_of_each
 from server.embedded.browser.launching import Launcher, first_line
 from server.embedded.browser.lookups import Names
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH, Tabs
-from server.embedded.executor import UnavailableError
+from server.embedded.executor import FullError, UnavailableError
 from server.embedded.service import MissingPartError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Chromium:
 
     @asynccontextmanager
     async def tabs(self, user_id: str, session_id: str) -> AsyncIterator[Tabs]:
-        """The conversation's own context, which shares no cookies with others. Raises UnavailableError."""
+        """The conversation's own context, which shares no cookies with others. Raises FullError, UnavailableError."""
         while True:
             tabs = await self._of((user_id, session_id))
             async with tabs.using:
@@ -97,7 +97,7 @@ class Chromium:
             raise UnavailableError(f"Chromium does not start: {first_line(error)}") from None
 
     async def _open(self, key: tuple[str, str]) -> None:
-        """Open a context, in the place of another one if there are many. Raises PlaywrightError, UnavailableError."""
+        """Open a context, in the place of another one if there are many. Raises PlaywrightError, FullError, UnavailableError."""
         user_id = key[0]
         self._check_share(user_id)
         given_up = self._given_up()
@@ -134,20 +134,20 @@ class Chromium:
         return Tabs(context, gate)
 
     def _given_up(self) -> tuple[str, str] | None:
-        """The least recently used context of the user who has most, if there are many. Raises UnavailableError if all are in use."""
+        """The least recently used context of the user who has most, if there are many. Raises FullError if all are in use."""
         if len(self._tabs) + self._opening.total() < MAX_CONTEXTS:
             return None
         idle = [key for key, tabs in self._tabs.items() if not tabs.using.locked()]
         if not idle:
-            raise UnavailableError(f"all {MAX_CONTEXTS} browser pages are at work")
+            raise FullError(f"all {MAX_CONTEXTS} browser pages are at work")
         of_users = Counter(user_id for user_id, _ in self._tabs)
         return max(idle, key=lambda key: of_users[key[0]])
 
     def _check_share(self, user_id: str) -> None:
-        """Raises UnavailableError if the user has as many at work as one may have."""
+        """Raises FullError if the user has as many at work as one may have."""
         at_work = sum(key[0] == user_id and tabs.using.locked() for key, tabs in self._tabs.items())
         if at_work >= MAX_AT_WORK:
-            raise UnavailableError(f"{MAX_AT_WORK} of this user's browser pages are at work")
+            raise FullError(f"{MAX_AT_WORK} of this user's browser pages are at work")
 
     async def reap(self) -> None:
         """Close what has been idle for long. Runs until cancelled."""

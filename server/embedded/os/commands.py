@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,8 +149,16 @@ RECURSIVE = frozenset({"ls", "find", "du"})
 def checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths) -> list[str]:
     """The arguments to run the command with: those given, and others that keep closed paths out of a listing.
 
-    Raises RefusedArgumentError.
+    Raises RefusedArgumentError: what cannot be looked at (names that are too long, a folder that is not to be read) is refused too.
     """
+    try:
+        return _checked(name, arguments, root, closed)
+    except OSError as error:
+        raise RefusedArgumentError(f"args: {name} is refused what cannot be checked: {error.strerror}") from None
+
+
+def _checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths) -> list[str]:
+    """The same. Raises RefusedArgumentError, OSError."""
     command = COMMANDS[name]
     options, operands = _parted(name, command, arguments)
     if not command.least <= len(operands) <= command.most:
@@ -225,6 +234,10 @@ def _parted(name: str, command: OsCommand, arguments: list[str]) -> tuple[list[s
 def _check_text(argument: str) -> None:
     if len(argument) > MAX_ARGUMENT_CHARS or "\0" in argument:
         raise RefusedArgumentError(f"args: an argument has at most {MAX_ARGUMENT_CHARS} characters, and no zero byte")
+    try:
+        os.fsencode(argument)
+    except UnicodeEncodeError:
+        raise RefusedArgumentError("args: an argument has a character that this machine's names cannot have") from None
 
 
 def _number(command: OsCommand) -> str:

@@ -112,9 +112,10 @@ class OsService(ExecutorService):
         try:
             # it may look through many folders
             arguments = await self._checks.run(lambda: checked(name, args, self._root, self._closed))
-            return await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
         except RefusedArgumentError as refused:
             raise WrongParametersError(str(refused)) from None
+        try:
+            return await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
         except OSError as error:
             raise UnavailableError(f"{name} cannot be started: {error.strerror}") from None
 

@@ -370,7 +370,7 @@ async def test_when_all_pages_are_at_work_a_task_is_refused(tmp_path: Path, monk
         call = surfer.stub.Execute(request("navigate", {"url": f"{surfer.site.url}/hang"}))
         await surfer.site.hangs(1)
         status, words = await refused(surfer.stub, "screenshot", {}, session="other")
-        assert (status, words) == ("UNAVAILABLE", "all 1 browser pages are at work")
+        assert (status, words) == ("RESOURCE_EXHAUSTED", "all 1 browser pages are at work")
         call.cancel()
 
 
@@ -380,7 +380,7 @@ async def test_one_user_has_not_all_pages_at_work(tmp_path: Path, monkeypatch: p
         call = surfer.stub.Execute(request("navigate", {"url": f"{surfer.site.url}/hang"}))
         await surfer.site.hangs(1)
         status, words = await refused(surfer.stub, "screenshot", {}, session="other")
-        assert (status, words) == ("UNAVAILABLE", "1 of this user's browser pages are at work")
+        assert (status, words) == ("RESOURCE_EXHAUSTED", "1 of this user's browser pages are at work")
         assert (await surfer.open("form", user="bob")).values["title"] == "Form"
         call.cancel()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
 import shutil
@@ -18,7 +19,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # th
 from protos import os_pb2_grpc
 from server.embedded.os import commands as os_commands
 from server.embedded.os import process as os_process
-from server.embedded.os.commands import COMMANDS, OsCommand
+from server.embedded.os.closed import ClosedPaths
+from server.embedded.os.commands import COMMANDS, OsCommand, RefusedArgumentError, checked
 from server.embedded.os.service import OsService
 from server.embedded.service import MissingPartError
 from tests.server.embedded.executing import config, execute, listed, refused, request, serving
@@ -370,3 +372,32 @@ async def test_a_fault_of_the_service_is_internal_and_tells_nothing(
         with pytest.raises(grpc.aio.AioRpcError) as error:
             await execute(os_pb2_grpc.OsExecutorStub(channel), "pwd")
         assert (error.value.code(), error.value.details()) == (grpc.StatusCode.INTERNAL, "pwd failed unexpectedly")
+
+
+@pytest.mark.parametrize("long", ["a" * 300, "docs/" + "\N{GRINNING FACE}" * 100, "docs/" * 200 + "a" * 24])
+async def test_names_that_cannot_be_looked_at_are_the_caller_s_mistake(root: Path, long: str) -> None:
+    """They are no fault of the service: five of those, and the gateway asks it for nobody any longer."""
+    async with serving(service(root)) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        for name, command in COMMANDS.items():
+            if not command.named:
+                continue
+            words = ["x"] * command.words
+            for paths in ([long], [long, "docs"], ["docs", long]):
+                args = [*words, *paths[: command.most]]
+                try:
+                    ended = (await execute(stub, name, {"args": args})).status
+                except grpc.aio.AioRpcError as error:
+                    ended = error.code().name
+                assert ended in {"INVALID_ARGUMENT", "failed"}, (name, args)
+
+
+@pytest.mark.parametrize("reason", [errno.EACCES, errno.EIO, errno.ELOOP, errno.ENOTDIR, errno.ESTALE])
+def test_what_cannot_be_checked_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch, reason: int) -> None:
+    def stat(_path: Path, **_options: bool) -> os.stat_result:
+        raise OSError(reason, os.strerror(reason))
+
+    closed = ClosedPaths((), root)
+    monkeypatch.setattr(Path, "is_file", stat)
+    with pytest.raises(RefusedArgumentError, match="cannot be checked"):
+        checked("cat", ["docs/a.txt"], root, closed)
