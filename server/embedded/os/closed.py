@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from functools import cache
-from itertools import count, islice
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +17,33 @@ if TYPE_CHECKING:
 
 FileId = tuple[int, int]  # device and inode
 
-# Files searched for the other name of a hard link, and for what is closed below a folder that is listed or moved. Beyond it, every
-# hard link, recursive listing and move is refused.
+# Files that are searched for one command: for the other name of a hard link, and for what is closed below the folders that are listed
+# or moved. A command for which it would be more is refused.
 MAX_WALKED = 100_000
 KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))  # environments of processes, other paths to files, raw disks
 
 
 class TooManyFilesError(Exception):
-    """A folder holds too many files to be searched for closed ones."""
+    """Too many files would have to be searched for closed ones."""
+
+
+class Search:
+    """What is looked through to check one command: at most so many files, for all of its paths together."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._left = MAX_WALKED if most is None else most
+        self._stopped = False
+        self.linked: frozenset[FileId] | None = None  # the files in closed folders, once they are known
+
+    def step(self) -> None:
+        """One more file. Raises TooManyFilesError."""
+        if self._left <= 0 or self._stopped:
+            raise TooManyFilesError
+        self._left -= 1
+
+    def stop(self) -> None:
+        """Nobody waits for it any longer: it ends at the next file. May be called from another thread."""
+        self._stopped = True
 
 
 class ClosedPaths:
@@ -42,30 +60,30 @@ class ClosedPaths:
         self._known: set[FileId] = set()  # kept, because a moved folder is still the same one
         self._look()
 
-    def holds(self, resolved: Path) -> bool:
-        """True if the path is closed or inside a closed folder. Paths that do not exist yet are compared by name."""
+    def holds(self, resolved: Path, search: Search) -> bool:
+        """True if the path is closed or inside a closed folder. Paths that do not exist yet are compared by name.
+
+        Raises TooManyFilesError.
+        """
         places = [*self._look(), *self._kernel]
         if any(resolved.is_relative_to(place) for place in places):
             return True
         inside = [place for place in (resolved, *resolved.parents) if place.is_relative_to(self._root)]
-        return any(_identity(place) in self._known for place in inside) or self._linked(resolved)
+        return any(_identity(place) in self._known for place in inside) or self._linked(resolved, search)
 
     def is_below(self, resolved: Path) -> bool:
         """True if moving this folder would move something closed."""
         return any(place.is_relative_to(resolved) for place in self._look())
 
-    def below(self, folder: Path, levels: int | None = None) -> list[Path]:
+    def below(self, folder: Path, search: Search, levels: int | None = None) -> list[Path]:
         """What is closed below a folder, wherever it was moved; nothing inside of it. `levels`: how deep to look.
 
         Raises TooManyFilesError.
         """
-        places, found, seen, rest = {*self._look(), *self._kernel}, [], 0, [(folder, 1)]
+        places, found, rest = {*self._look(), *self._kernel}, [], [(folder, 1)]
         while rest:
             here, level = rest.pop()
-            for entry in _entries(here):
-                seen += 1
-                if seen > MAX_WALKED:
-                    raise TooManyFilesError
+            for entry in _entries(here, search):
                 path = here / entry.name
                 if path in places or _identity_of(entry) in self._known:
                     found.append(path)
@@ -79,43 +97,39 @@ class ClosedPaths:
         self._known |= {identity for place in places if (identity := _identity(place)) is not None}
         return [place for place in places if place == self._root or not self._root.is_relative_to(place)]
 
-    def entries(self) -> Callable[[Path, os.stat_result], bool]:
+    def entries(self, search: Search) -> Callable[[Path, os.stat_result], bool]:
         """A test for many entries of folders: True if the entry itself is closed, or a hard link to a closed file.
 
-        It raises TooManyFilesError if asked of too many.
+        It raises TooManyFilesError.
         """
         places = {*self._look(), *self._kernel}
-        files = cache(self._files)
-        asked = count(1)
 
         def is_closed(path: Path, found: os.stat_result) -> bool:
-            if next(asked) > MAX_WALKED:
-                raise TooManyFilesError
+            search.step()
             identity = found.st_dev, found.st_ino
-            return path in places or identity in self._known or (_may_be_linked(found) and _holds(files(), identity))
+            if path in places or identity in self._known:
+                return True
+            return _may_be_linked(found) and identity in self._files(search)
 
         return is_closed
 
-    def _linked(self, resolved: Path) -> bool:
-        """True for a hard link to a file inside a closed folder."""
+    def _linked(self, resolved: Path, search: Search) -> bool:
+        """True for a hard link to a file inside a closed folder. Raises TooManyFilesError."""
         try:
             found = resolved.stat()
         except OSError:
             return False
-        return _may_be_linked(found) and _holds(self._files(), (found.st_dev, found.st_ino))
+        return _may_be_linked(found) and (found.st_dev, found.st_ino) in self._files(search)
 
-    def _files(self) -> frozenset[FileId] | None:
-        """All files in closed folders; None if these are too many."""
-        files = frozenset(islice(_files((path.resolve() for path in self._paths), self._root), MAX_WALKED + 1))
-        return files if len(files) <= MAX_WALKED else None
+    def _files(self, search: Search) -> frozenset[FileId]:
+        """All files in closed folders. Raises TooManyFilesError."""
+        if search.linked is None:
+            search.linked = frozenset(_files((path.resolve() for path in self._paths), self._root, search))
+        return search.linked
 
 
 def _may_be_linked(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_nlink > 1
-
-
-def _holds(files: frozenset[FileId] | None, identity: FileId) -> bool:
-    return files is None or identity in files
 
 
 def _identity(path: Path) -> FileId | None:
@@ -126,12 +140,12 @@ def _identity(path: Path) -> FileId | None:
     return found.st_dev, found.st_ino
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError:
-        return []
+def _entries(folder: Path, search: Search) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder; nothing if it cannot be read. Raises TooManyFilesError."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            search.step()
+            yield entry
 
 
 def _identity_of(entry: os.DirEntry[str]) -> FileId | None:
@@ -143,10 +157,14 @@ def _identity_of(entry: os.DirEntry[str]) -> FileId | None:
     return found.st_dev, found.st_ino
 
 
-def _files(folders: Iterable[Path], root: Path) -> Iterator[FileId]:
-    """Identities of all files in the folders, except those below the root."""
-    for folder in folders:
-        for where, inner, files in os.walk(folder):
-            here = Path(where)
-            inner[:] = [name for name in inner if here / name != root]
-            yield from (identity for name in files if (identity := _identity(here / name)) is not None)
+def _files(folders: Iterable[Path], root: Path, search: Search) -> Iterator[FileId]:
+    """Identities of all files in the folders, except those below the root. Raises TooManyFilesError."""
+    rest = list(folders)
+    while rest:
+        here = rest.pop()
+        for entry in _entries(here, search):
+            path = here / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                rest += [path] if path != root else []
+            elif (identity := _identity(path)) is not None:
+                yield identity

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from server.embedded.os.closed import TooManyFilesError
+from server.embedded.os.closed import Search, TooManyFilesError
 from server.embedded.os.hiding import hiding
 from server.embedded.os.lasting_names import Name, NowhereError, followed, is_plain, stays
 from server.embedded.os.secret_names import is_secret_name
@@ -27,6 +27,10 @@ COUNT = r"\d{1,6}"
 
 class RefusedArgumentError(ValueError):
     """An argument that the whitelist does not allow; the text names it."""
+
+
+class TooMuchToCheckError(RefusedArgumentError):
+    """Too many files would have to be looked through to check the command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,19 +150,23 @@ COMMANDS: Mapping[str, OsCommand] = {
 RECURSIVE = frozenset({"ls", "find", "du"})
 
 
-def checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths) -> list[str]:
+def checked(
+    name: str, arguments: list[str], root: Path, closed: ClosedPaths, search: Search | None = None
+) -> list[str]:
     """The arguments to run the command with: those given, and others that keep closed paths out of a listing.
 
-    Raises RefusedArgumentError: what cannot be looked at (names that are too long, a folder that is not to be read) is refused too.
+    Raises RefusedArgumentError, TooMuchToCheckError: what cannot be looked at (names that are too long, a folder that is not to be read) is refused too.
     """
     try:
-        return _checked(name, arguments, root, closed)
+        return _checked(name, arguments, root, closed, search or Search())
+    except TooManyFilesError:
+        raise TooMuchToCheckError(f"args: too many files for {name}: name a smaller folder") from None
     except OSError as error:
         raise RefusedArgumentError(f"args: {name} is refused what cannot be checked: {error.strerror}") from None
 
 
-def _checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths) -> list[str]:
-    """The same. Raises RefusedArgumentError, OSError."""
+def _checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths, search: Search) -> list[str]:
+    """The same. Raises RefusedArgumentError, TooManyFilesError, OSError."""
     command = COMMANDS[name]
     options, operands = _parted(name, command, arguments)
     if not command.least <= len(operands) <= command.most:
@@ -174,18 +182,15 @@ def _checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths) -
         names[1] = names[1].direct(root)  # a link to a folder is not replaced, even if the folder is gone by then
     goals = [_goal(names, root)] if command.moves or command.copies else []
     for one in [*names, *goals]:
-        if _holds_secrets(one.path, command, root, closed):
+        if _holds_secrets(one.path, command, root, closed, search):
             raise RefusedArgumentError(f"args: {one.given[:80]} may hold secrets")
         if command.opens and _waits(one.path):
             raise RefusedArgumentError(f"args: {one.given[:80]} is no file")
-    try:
-        if command.moves or command.removes:
-            _check_what_stays(names, goals, root, closed)
-        if not names and name in RECURSIVE:  # they list the current folder then
-            names = [_followed(".", root)]
-        return hiding(name, [*options, *words], [one.told for one in names], [one.path for one in names], closed)
-    except TooManyFilesError:
-        raise RefusedArgumentError(f"args: too many files for {name}: name a smaller folder") from None
+    if command.moves or command.removes:
+        _check_what_stays(names, goals, root, closed, search)
+    if not names and name in RECURSIVE:  # they list the current folder then
+        names = [_followed(".", root)]
+    return hiding(name, [*options, *words], [one.told for one in names], [one.path for one in names], closed, search)
 
 
 def _goal(names: list[Name], root: Path) -> Name:
@@ -194,7 +199,7 @@ def _goal(names: list[Name], root: Path) -> Name:
     return _followed(f"{goal.told}/{Path(source.told).name}", root)
 
 
-def _check_what_stays(names: list[Name], goals: list[Name], root: Path, closed: ClosedPaths) -> None:
+def _check_what_stays(names: list[Name], goals: list[Name], root: Path, closed: ClosedPaths, search: Search) -> None:
     """Refuse to move or remove what other commands rely on (module lasting_names). `goals`: none if nothing is moved.
 
     Raises RefusedArgumentError, TooManyFilesError.
@@ -206,7 +211,7 @@ def _check_what_stays(names: list[Name], goals: list[Name], root: Path, closed: 
     for one in [*names, *goals]:
         if not is_plain(root / one.told):
             raise RefusedArgumentError(f"args: {one.given[:80]} is a link or no file, so it stays as it is")
-    if goals and stays(names[0].path, closed):
+    if goals and stays(names[0].path, closed, search):
         raise RefusedArgumentError(f"args: {names[0].given[:80]} holds links or closed files, so it is not moved")
 
 
@@ -259,9 +264,9 @@ def _waits(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def _holds_secrets(path: Path, command: OsCommand, root: Path, closed: ClosedPaths) -> bool:
+def _holds_secrets(path: Path, command: OsCommand, root: Path, closed: ClosedPaths, search: Search) -> bool:
     """Closed paths are closed to all commands. Files that are secret by their name may be listed, but not read or changed."""
-    if closed.holds(path):
+    if closed.holds(path, search):
         return True
     if not command.opens and command.kind == "read":
         return False

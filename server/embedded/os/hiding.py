@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from server.embedded.os.closed import ClosedPaths
+    from server.embedded.os.closed import ClosedPaths, Search
 
 _GLOB = re.compile(r"([\\*?\[\]])")
 _EXPRESSION = ("(", ")", "!", ",")  # where find takes an argument for its expression
@@ -17,7 +17,12 @@ _LS_RECURSES = re.compile(r"-[a-zA-Z1]*R[a-zA-Z1]*|--recursive")
 
 
 def hiding(
-    name: str, options: Sequence[str], operands: Sequence[str], folders: Sequence[Path], closed: ClosedPaths
+    name: str,
+    options: Sequence[str],
+    operands: Sequence[str],
+    folders: Sequence[Path],
+    closed: ClosedPaths,
+    search: Search,
 ) -> list[str]:
     """The arguments with which a command leaves out what is closed. `folders`: the operands, resolved.
 
@@ -26,17 +31,19 @@ def hiding(
     # `find a//` prints `a//b`, which no pattern made of `a/` matches
     operands = [operand.rstrip("/") or "/" for operand in operands]
     if name == "find":
-        return _find(options, operands, folders, closed)
+        return _find(options, operands, folders, closed, search)
     if name == "du":
-        patterns = (_escaped(path) for path in _below(operands, folders, closed))
+        patterns = (_escaped(path) for path in _below(operands, folders, closed, search))
         return [*options, *(f"--exclude={pattern}" for pattern in patterns), *operands]
     if name == "ls" and any(map(_LS_RECURSES.fullmatch, options)):
-        names = {path.rpartition("/")[2] for path in _below(operands, folders, closed)}
+        names = {path.rpartition("/")[2] for path in _below(operands, folders, closed, search)}
         return [*options, *(f"--ignore={_escaped(hidden)}" for hidden in sorted(names)), *operands]
     return [*options, *operands]
 
 
-def _find(options: Sequence[str], operands: Sequence[str], folders: Sequence[Path], closed: ClosedPaths) -> list[str]:
+def _find(
+    options: Sequence[str], operands: Sequence[str], folders: Sequence[Path], closed: ClosedPaths, search: Search
+) -> list[str]:
     """Paths, then -maxdepth, then the closed paths that are not entered, then the tests."""
     pairs = list(options)
     depth = pairs.index("-maxdepth") if "-maxdepth" in pairs else None
@@ -44,7 +51,7 @@ def _find(options: Sequence[str], operands: Sequence[str], folders: Sequence[Pat
     tests = pairs[:depth] + pairs[depth + 2 :] if depth is not None else pairs
     operands = [f"./{operand}" if operand.startswith(_EXPRESSION) else operand for operand in operands]
     levels = int(maxdepth[1]) if maxdepth else None
-    patterns = [_escaped(path) for path in _below(operands, folders, closed, levels)]
+    patterns = [_escaped(path) for path in _below(operands, folders, closed, search, levels)]
     if not patterns:
         return [*operands, *maxdepth, *tests]
     alternatives = " -o ".join("-path {}" for _ in patterns).split(" ")
@@ -54,13 +61,14 @@ def _find(options: Sequence[str], operands: Sequence[str], folders: Sequence[Pat
 
 
 def _below(
-    operands: Sequence[str], folders: Iterable[Path], closed: ClosedPaths, levels: int | None = None
+    operands: Sequence[str], folders: Sequence[Path], closed: ClosedPaths, search: Search, levels: int | None = None
 ) -> list[str]:
     """The closed paths below the operands, as the command prints them."""
+    found = {folder: closed.below(folder, search, levels) for folder in dict.fromkeys(folders)}
     return [
         f"{operand.rstrip('/')}/{path.relative_to(folder)}"
         for operand, folder in zip(operands, folders, strict=True)
-        for path in closed.below(folder, levels)
+        for path in found[folder]
     ]
 
 

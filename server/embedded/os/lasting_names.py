@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from server.embedded.os.closed import ClosedPaths
+    from server.embedded.os.closed import ClosedPaths, Search
 
 MAX_LINKS = 40  # on the way to one file, as in Linux
 
@@ -86,9 +86,9 @@ def is_plain(path: Path) -> bool:
     return stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
 
 
-def stays(top: Path, closed: ClosedPaths) -> bool:
+def stays(top: Path, closed: ClosedPaths, search: Search) -> bool:
     """True if the file or folder, or anything below it, must not be moved. Raises TooManyFilesError."""
-    is_closed = closed.entries()
+    is_closed = closed.entries(search)
     rest = [top]
     while rest:
         path = rest.pop()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 from pydantic import Field, create_model
 
+from server.embedded.callers import current_user
 from server.embedded.executor import (
     Action,
     ExecutorService,
@@ -22,8 +25,15 @@ from server.embedded.executor import (
 )
 from server.embedded.fairness import FairThreads, FairTurns
 from server.embedded.os import process as os_process
-from server.embedded.os.closed import ClosedPaths
-from server.embedded.os.commands import COMMANDS, MAX_ARGUMENTS, RefusedArgumentError, checked, synopsis
+from server.embedded.os.closed import ClosedPaths, Search
+from server.embedded.os.commands import (
+    COMMANDS,
+    MAX_ARGUMENTS,
+    RefusedArgumentError,
+    TooMuchToCheckError,
+    checked,
+    synopsis,
+)
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
 DEFAULT_ROOT = "files"
@@ -31,6 +41,8 @@ CLOSED_OPTION = "OS_CLOSED_PATHS"  # set by the gateway when it starts the embed
 # Commands that begin together take the processor from each other: so many at once, and then one that takes longer waits for something.
 AT_ONCE = 2 * (os.cpu_count() or 1)
 TURN_S = 0.25
+FEW_FILES = 1_000  # looked through for a command whose check waits for no longer one: some 10 ms
+SEARCHES_AT_ONCE = 2  # one of each user
 MAX_MESSAGE_CHARS = 300  # of a failed command's last line of stderr
 
 
@@ -77,6 +89,8 @@ class OsService(ExecutorService):
         self._closed = ClosedPaths((), self._root)
         self._turns = FairTurns(AT_ONCE)
         self._checks = FairThreads(AT_ONCE, "os")
+        self._searches = FairThreads(SEARCHES_AT_ONCE, "os search")
+        self._searching: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # for each user
         self._executables: dict[str, str] = {}
         self._actions: dict[str, Action] = {}
 
@@ -99,6 +113,7 @@ class OsService(ExecutorService):
     async def stop(self) -> None:
         """End the threads."""
         self._checks.close()
+        self._searches.close()
 
     async def perform(self, name: str, parameters: Parameters, task: Task) -> TaskOutcome:
         """Run a command."""
@@ -110,14 +125,25 @@ class OsService(ExecutorService):
     async def _ended(self, name: str, args: list[str], task: Task) -> os_process.Ended:
         """How the command ended. Raises TaskError."""
         try:
-            # it may look through many folders
-            arguments = await self._checks.run(lambda: checked(name, args, self._root, self._closed))
+            arguments = await self._checked(name, args)
         except RefusedArgumentError as refused:
             raise WrongParametersError(str(refused)) from None
         try:
             return await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
         except OSError as error:
             raise UnavailableError(f"{name} cannot be started: {error.strerror}") from None
+
+    async def _checked(self, name: str, args: list[str]) -> list[str]:
+        """What to run the command with. Checks that take long have places of their own. Raises RefusedArgumentError."""
+        try:
+            return await self._checks.run(lambda: checked(name, args, self._root, self._closed, Search(FEW_FILES)))
+        except TooMuchToCheckError:
+            search = Search()
+        async with self._searching.setdefault(current_user(), asyncio.Lock()):
+            try:
+                return await self._searches.run(lambda: checked(name, args, self._root, self._closed, search))
+            finally:
+                search.stop()  # after a cancel it would go on
 
 
 def why(name: str, ended: os_process.Ended) -> str:

@@ -11,7 +11,9 @@ from protos import os_pb2_grpc
 from server.composition import embedded_environment
 from server.config import load_settings
 from server.embedded.os import closed as os_closed
+from server.embedded.os import service as os_service
 from server.embedded.os.closed import ClosedPaths
+from server.embedded.os.commands import RefusedArgumentError, checked
 from server.embedded.os.service import OsService
 from server.embedded.service import MissingPartError
 from tests.server.embedded.executing import config, execute, refused, serving
@@ -150,12 +152,27 @@ async def test_a_link_in_the_goal_leads_nowhere_else(root: Path, tmp_path: Path)
 
 async def test_a_listing_of_too_many_files_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os_closed, "MAX_WALKED", 2)
+    monkeypatch.setattr(os_service, "FEW_FILES", 1)
     async with serving(service(root)) as channel:
         stub = os_pb2_grpc.OsExecutorStub(channel)
         for name, args in (("ls", ["-R"]), ("find", []), ("du", ["-a"])):
             status, words = await refused(stub, name, {"args": args})
             assert (status, words) == ("INVALID_ARGUMENT", f"args: too many files for {name}: name a smaller folder")
         assert (await execute(stub, "find", {"args": ["empty"]})).status == "ok"
+
+
+def test_what_is_looked_through_is_bounded_for_all_paths_of_a_command(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (root / "empty" / name).mkdir()
+        (root / "empty" / name / "file").touch()
+    monkeypatch.setattr(os_closed, "MAX_WALKED", 1)
+    closed = ClosedPaths((), root)
+    for name, flags in (("ls", ["-R"]), ("find", []), ("du", ["-a"])):
+        assert checked(name, [*flags, "empty/a", "empty/./a", "empty/a/"], root, closed)  # the same, once
+        with pytest.raises(RefusedArgumentError, match="too many files"):
+            checked(name, [*flags, "empty/a", "empty/b"], root, closed)
 
 
 async def test_everything_else_is_open(root: Path) -> None:
@@ -215,12 +232,13 @@ async def test_the_kernels_files_are_not_opened(tmp_path: Path) -> None:
         assert "/proc" not in listed.values["stdout"].splitlines()
 
 
-def test_a_hard_link_is_closed_where_too_many_files_would_have_to_be_looked_through(
+def test_a_hard_link_is_refused_where_too_many_files_would_have_to_be_looked_through(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os_closed, "MAX_WALKED", 0)
     paths = ClosedPaths([root / "app" / "recordings"], root)
-    assert paths.holds(root / "notes-too")
+    with pytest.raises(RefusedArgumentError, match="too many files for cat"):
+        checked("cat", ["notes-too"], root, paths)
 
 
 def test_every_path_of_the_settings_is_closed(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from server.embedded.executor import WrongParametersError
 from server.embedded.os import closed as os_closed
 from server.embedded.os import process as os_process
 from server.embedded.os import service as os_service
-from server.embedded.os.closed import ClosedPaths
+from server.embedded.os.closed import ClosedPaths, Search, TooManyFilesError
 from server.embedded.os.commands import COMMANDS, RefusedArgumentError, checked
 from server.embedded.os.lasting_names import NowhereError, followed, is_plain, stays
 from server.embedded.os.process import Ended
@@ -95,7 +95,7 @@ def fixed(root: Path, closed: ClosedPaths) -> set[tuple[str, str]]:
         for path in (Path(where) / name for name in folders + files):
             if path.is_symlink():
                 found.add((str(path), str(path.readlink())))
-            elif not is_plain(path) or closed.holds(path):
+            elif not is_plain(path) or closed.holds(path, Search()):
                 found.add((str(path), oct(stat.S_IFMT(path.lstat().st_mode))))
     return found
 
@@ -232,11 +232,11 @@ def test_a_folder_that_cannot_be_looked_through_is_not_moved(root: Path, monkeyp
 
     closed = ClosedPaths([root / "shut"], root)
     monkeypatch.setattr(Path, "iterdir", listed)
-    assert not stays(root / "A", closed)
+    assert not stays(root / "A", closed, Search())
     reasons["e"] = PermissionError
-    assert stays(root / "A", closed)
+    assert stays(root / "A", closed, Search())
     reasons["e"] = FileNotFoundError  # another command has moved it
-    assert not stays(root / "A", closed)
+    assert not stays(root / "A", closed, Search())
     monkeypatch.setattr(os_closed, "MAX_WALKED", 2)
     with pytest.raises(RefusedArgumentError, match="too many files for mv"):
         checked("mv", ["A", "T"], root, closed)
@@ -343,6 +343,52 @@ async def test_a_user_whose_checks_take_long_is_not_in_the_way_of_another(
         held.set()
     await service.stop()
     assert order.index("one") <= 3 * AT_ONCE
+
+
+async def test_long_searches_of_a_user_hold_up_nobody_else(
+    root: Path, monkeypatch: pytest.MonkeyPatch, held: Event
+) -> None:
+    """Neither what is checked at once, nor a search of another user's; and a search that nobody waits for ends."""
+    service = OsService(config(root.parent / "kept", OS_ROOT=str(root)))
+    await service.start()
+    monkeypatch.setattr(os_service, "FEW_FILES", 0)
+    (root / "B").mkdir(exist_ok=True)
+    for folder in ("A", "B"):
+        (root / folder / "file").touch()
+    below = ClosedPaths.below
+    begun: list[Search] = []
+
+    def looking(paths: ClosedPaths, folder: Path, search: Search, levels: int | None = None) -> list[Path]:
+        found = below(paths, folder, search, levels)
+        if folder.name == "A":
+            begun.append(search)
+            held.wait()
+        return found
+
+    async def run(*_arguments: Any) -> Ended:
+        return Ended(0, "", "", 0, truncated=False)
+
+    monkeypatch.setattr(ClosedPaths, "below", looking)
+    monkeypatch.setattr(os_process, "run", run)
+    task: Any = SimpleNamespace(tell=None)
+
+    async def asking(user: str, name: str, *args: str) -> None:
+        bind_caller("test", [("x-user-id", user)])
+        await service.perform(name, CommandParameters(args=list(args)), task)
+
+    async with asyncio.TaskGroup() as group:
+        many = [group.create_task(asking("many", "find", "A"), name=f"many {n}") for n in range(2 * AT_ONCE)]
+        while not begun:
+            await asyncio.sleep(0)
+        for name, *args in (("date",), ("ls", "A"), ("find", "B")):
+            await group.create_task(asking("one", name, *args), name="one")
+        assert len(begun) == 1
+        for one in many:
+            one.cancel()
+    with pytest.raises(TooManyFilesError):
+        begun[0].step()
+    held.set()
+    await service.stop()
 
 
 async def test_a_client_that_does_not_read_holds_up_no_command(tmp_path: Path) -> None:
