@@ -6,10 +6,13 @@ links.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import weakref
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ FileId = tuple[int, int]  # device and inode
 # Files that are searched for one command: for the other name of a hard link, and for what is closed below the folders that are listed
 # or moved. A command for which it would be more is refused.
 MAX_WALKED = 100_000
+HOLDING = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)  # Linux opens without reading
+NOT_HELD = -1
 KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))  # environments of processes, other paths to files, raw disks
 
 
@@ -57,7 +62,7 @@ class ClosedPaths:
         self._root = root
         self._paths = tuple(paths)
         self._kernel = [place for place in KERNEL if not root.is_relative_to(place)]
-        self._known: set[FileId] = set()  # kept, because a moved folder is still the same one
+        self._known = _Known()
         self._look()
 
     def holds(self, resolved: Path, search: Search) -> bool:
@@ -94,7 +99,7 @@ class ClosedPaths:
     def _look(self) -> list[Path]:
         """The current paths with links resolved; remembers the identity of those that exist."""
         places = [path.resolve() for path in self._paths]
-        self._known |= {identity for place in places if (identity := _identity(place)) is not None}
+        self._known.update(places)
         return [place for place in places if place == self._root or not self._root.is_relative_to(place)]
 
     def entries(self, search: Search) -> Callable[[Path, os.stat_result], bool]:
@@ -126,6 +131,59 @@ class ClosedPaths:
         if search.linked is None:
             search.linked = frozenset(_files((path.resolve() for path in self._paths), self._root, search))
         return search.linked
+
+
+class _Known:
+    """What closed paths have led to: a file or folder that was moved is still the same one, until it is gone.
+
+    Each is held open, so that its inode is not given to another file before it is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[FileId, int] = {}
+        self._lock = Lock()  # checks run in threads
+        weakref.finalize(self, _close, self._held)
+
+    def __contains__(self, identity: FileId | None) -> bool:
+        return identity in self._held
+
+    def update(self, places: Iterable[Path]) -> None:
+        """Forget what has no name any longer, and add what is in these places."""
+        with self._lock:
+            gone = [known for known, held in self._held.items() if held != NOT_HELD and _is_gone(held)]
+            for known in gone:
+                os.close(self._held.pop(known))
+            for place in places:
+                if (identity := _identity(place)) is not None and identity not in self._held:
+                    self._hold(place, identity)
+
+    def _hold(self, place: Path, identity: FileId) -> None:
+        try:
+            held = os.open(place, HOLDING)
+        except FileNotFoundError:
+            return
+        except OSError:  # it cannot be opened: known for good
+            self._held[identity] = NOT_HELD
+            return
+        found = os.fstat(held)
+        holds = found.st_dev, found.st_ino  # another file, if that has just taken the place
+        if holds in self._held:
+            os.close(held)
+        else:
+            self._held[holds] = held
+
+
+def _is_gone(held: int) -> bool:
+    try:
+        return os.fstat(held).st_nlink == 0
+    except OSError as error:
+        return error.errno == errno.ESTALE  # removed by another machine
+
+
+def _close(held: dict[FileId, int]) -> None:
+    for each in held.values():
+        if each != NOT_HELD:
+            os.close(each)
 
 
 def _may_be_linked(found: os.stat_result) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from server.composition import embedded_environment
 from server.config import load_settings
 from server.embedded.os import closed as os_closed
 from server.embedded.os import service as os_service
-from server.embedded.os.closed import ClosedPaths
+from server.embedded.os.closed import ClosedPaths, Search
 from server.embedded.os.commands import RefusedArgumentError, checked
 from server.embedded.os.service import OsService
 from server.embedded.service import MissingPartError
@@ -83,6 +84,48 @@ async def test_it_stays_closed_when_somebody_has_moved_it(root: Path) -> None:
         (root / "moved/people").rename(root / "list")
         for path in ("sounds/s1/audio.wav", "list", "moved/keys/jwt_secret", "moved/.jarvis/memory.sqlite3"):
             assert (await refused(stub, "cat", {"args": [path]}))[0] == "INVALID_ARGUMENT", path
+
+
+def test_what_takes_the_inode_of_a_closed_file_is_open(root: Path) -> None:
+    """Editors write another file and rename it: the inode of the old one is soon that of any new file."""
+    closed_file = root / ".env"
+    closed_file.write_text(HUSH)
+    paths = ClosedPaths([closed_file, root / "app/recordings"], root)
+    for number in range(20):
+        (root / ".env.new").write_text(HUSH)
+        (root / ".env.new").replace(closed_file)
+        new = root / f"note{number}"
+        new.write_text("mine")
+        checked("ls", ["."], root, paths)
+        assert not paths.holds(new, Search())
+        assert paths.holds(closed_file, Search())
+    closed_file.rename(root / "moved")
+    closed_file.write_text(HUSH)
+    assert paths.holds(root / "moved", Search())
+    assert paths.holds(closed_file, Search())
+
+
+def test_what_was_closed_and_is_gone_is_held_no_longer(root: Path) -> None:
+    text = HUSH * 1_031  # so long is no other file
+
+    def held() -> int:
+        """How many such files this process holds."""
+        number = 0
+        for each in Path("/dev/fd").iterdir():
+            with suppress(OSError):  # the listing's own
+                number += os.fstat(int(each.name)).st_size == len(text)
+        return number
+
+    closed_file = root / "secret"
+    closed_file.write_text(text)
+    paths = ClosedPaths([closed_file], root)
+    for _ in range(5):
+        (root / "new").write_text(text)
+        (root / "new").replace(closed_file)
+        assert paths.holds(closed_file, Search())
+    assert held() == 1
+    del paths
+    assert held() == 0
 
 
 LISTINGS: tuple[tuple[str, list[str]], ...] = (
