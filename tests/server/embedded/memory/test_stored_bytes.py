@@ -205,3 +205,15 @@ def test_a_database_of_an_earlier_release_is_counted_when_it_is_opened(tmp_path:
     assert [store.stored_bytes(user) for user in ("ada", "eve", "bob")] == counted
     assert counted[2] == (0, 0)
     store.close()
+
+
+def test_who_has_stored_too_much_may_replace_it_by_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore(tmp_path / "m.sqlite3")
+    for number in range(3):
+        store.put(item(LONG), f"k{number}")
+    monkeypatch.setattr(store_module, "MAX_USER_BYTES", 3_000)
+    store.put(item("1"), "k0")
+    for again in (LONG, "1"):  # "k0" is 1 by now
+        with pytest.raises(NoRoomError):
+            store.put(item(again), "k0")
+    store.close()
