@@ -155,7 +155,7 @@ def checked(
 ) -> list[str]:
     """The arguments to run the command with: those given, and others that keep closed paths out of a listing.
 
-    Raises RefusedArgumentError, TooMuchToCheckError: what cannot be looked at (names that are too long, a folder that is not to be read) is refused too.
+    Raises RefusedArgumentError, TooMuchToCheckError. What the system does not let us look at, as a name that is too long, is refused too.
     """
     try:
         return _checked(name, arguments, root, closed, search or Search())
