@@ -12,7 +12,7 @@ from playwright.async_api import Error as PlaywrightError
 from pydantic import Field, field_validator, model_validator
 
 from server.embedded.addresses import complete_url, read_url
-from server.embedded.browser.departure import leaving
+from server.embedded.browser.departure import StaysError, leaving
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     opens_window,
@@ -167,7 +167,7 @@ async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
     try:
         async with leaving(work.tabs.context, work.page):
             page, answer = work.page, await _opened(work.page, given.url)
-    except TimeoutError:
+    except StaysError:
         page = await work.tabs.fresh()
         answer = await _opened(page, given.url)
     status = answer.status if answer else 0
@@ -248,7 +248,7 @@ async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:
         try:
             async with leaving(work.tabs.context, work.page):
                 await work.page.go_back(wait_until="commit")
-        except TimeoutError:
+        except StaysError:
             await work.tabs.fresh()
             raise FailedError("the page did not let itself be left, and was closed") from None
         await work.page.wait_for_load_state("domcontentloaded")

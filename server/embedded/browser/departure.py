@@ -3,6 +3,7 @@
 A page that is left runs its handlers of `beforeunload`, and those of `pagehide` when the other one's answer is there. It may also
 hold every connection that the other one's request needs. So a page gets a few seconds for each of these, and is closed if that is
 not enough. The time in which the request is at its server does not count: a slow server is no fault of the page that is left.
+A page may also go elsewhere by itself, which breaks off the other one's request. Then it gets those seconds once.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, CDPSession, Page
 
 LEAVE_S = 5.0  # a usual page takes some milliseconds
+REPORT_S = 1.0  # for a page to confirm that its requests are reported; a busy one does not, and is left without that
 DETACH_S = 0.5  # a page that is busy does so later
+
+
+class StaysError(Exception):
+    """The page has held up the opening of another one, or has broken it off."""
 
 
 class _Departure:
@@ -31,6 +37,8 @@ class _Departure:
         self._frame = frame
         self._request = ""
         self._begun = 0  # the request and its redirects
+        self._answered = False
+        self._goes_on = False  # by itself: nothing tells its requests from the other one's, so none is waited for
         self.over = False  # a last few events come after that
         # of every request, because some are told to be sent before they are told to have begun
         self._sent: Counter[str] = Counter()
@@ -39,7 +47,11 @@ class _Departure:
         if event.get("type") != "Document" or event.get("frameId") != self._frame:
             return
         if self._request != event["requestId"]:
-            self._request, self._begun = event["requestId"], 0
+            by_page = bool(self._request) or event["initiator"]["type"] != "other"
+            self._request, self._begun, self._answered = event["requestId"], 0, False
+            if by_page and not self._goes_on:
+                self._turn(of_server=False)
+                self._goes_on = True
         self._begun += 1
         self._turn(of_server=self._sent[self._request] >= self._begun)
 
@@ -50,19 +62,23 @@ class _Departure:
 
     def answered(self, event: dict[str, Any]) -> None:
         if event["requestId"] == self._request:
+            self._answered = True
             self._turn(of_server=False)
 
+    def broken_off(self, error: PlaywrightError) -> bool:
+        """True if the page is why the other one did not come. A download, or an answer without a page, is not its doing."""
+        if "interrupted by another navigation" in str(error):
+            return True
+        return "net::ERR_ABORTED" in str(error) and (self._goes_on or not self._answered)
+
     def _turn(self, *, of_server: bool) -> None:
-        if not self.over and not self._limit.expired():
+        if not self.over and not self._goes_on and not self._limit.expired():
             self._limit.reschedule(None if of_server else asyncio.get_running_loop().time() + LEAVE_S)
 
 
 @asynccontextmanager
 async def leaving(context: BrowserContext, page: Page) -> AsyncIterator[None]:
-    """Watch over the opening of an address in the page's place.
-
-    Raises TimeoutError if the page has held it up for too long, PlaywrightError.
-    """
+    """Watch over the opening of an address in the page's place. Raises StaysError, PlaywrightError."""
     session: CDPSession | None = None
     limit = asyncio.timeout(LEAVE_S)
     try:
@@ -73,15 +89,22 @@ async def leaving(context: BrowserContext, page: Page) -> AsyncIterator[None]:
             session.on("Network.requestWillBeSent", departure.begun)
             session.on("Network.requestWillBeSentExtraInfo", departure.sent)
             session.on("Network.responseReceived", departure.answered)
-            # Not awaited: the browser reports from now on, but a busy page does not answer.
             enabling = asyncio.get_running_loop().create_task(
                 _sent(session, "Network.enable"), name="watch a page leave"
             )
             try:
+                # The request must not begin before it is reported: its server's time would count as the page's.
+                await asyncio.wait((enabling,), timeout=REPORT_S)
                 yield
+            except PlaywrightError as error:
+                if departure.broken_off(error):
+                    raise StaysError from None
+                raise
             finally:
                 departure.over = True
                 enabling.cancel()
+    except TimeoutError:
+        raise StaysError from None
     finally:
         if session is not None and not limit.expired():  # otherwise it ends with the page
             with suppress(PlaywrightError, TimeoutError):
