@@ -3,7 +3,7 @@
 A page that is left runs its handlers of `beforeunload`, and those of `pagehide` when the other one's answer is there. It may also
 hold every connection that the other one's request needs. So a page gets a few seconds for each of these, and is closed if that is
 not enough. The time in which the request is at its server does not count: a slow server is no fault of the page that is left.
-A page may also go elsewhere by itself, which breaks off the other one's request. Then it gets those seconds once.
+A page that goes elsewhere by itself meanwhile, which breaks the other one's request off, is closed at once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Departure:
         self._request = ""
         self._begun = 0  # the request and its redirects
         self._answered = False
-        self._goes_on = False  # by itself: nothing tells its requests from the other one's, so none is waited for
+        self._goes_on = False  # the page, by itself
         self.over = False  # a last few events come after that
         # of every request, because some are told to be sent before they are told to have begun
         self._sent: Counter[str] = Counter()
@@ -47,11 +47,11 @@ class _Departure:
         if event.get("type") != "Document" or event.get("frameId") != self._frame:
             return
         if self._request != event["requestId"]:
-            by_page = bool(self._request) or event["initiator"]["type"] != "other"
+            # Of two without an answer, one is the page's. After an answer, they are mostly those of the page that has come.
+            second = bool(self._request) and not self._answered
+            if second or (not self._request and event["initiator"]["type"] != "other"):
+                self._go_on()
             self._request, self._begun, self._answered = event["requestId"], 0, False
-            if by_page and not self._goes_on:
-                self._turn(of_server=False)
-                self._goes_on = True
         self._begun += 1
         self._turn(of_server=self._sent[self._request] >= self._begun)
 
@@ -65,11 +65,15 @@ class _Departure:
             self._answered = True
             self._turn(of_server=False)
 
-    def broken_off(self, error: PlaywrightError) -> bool:
+    def broken_off(self, error: PlaywrightError | None = None) -> bool:
         """True if the page is why the other one did not come. A download, or an answer without a page, is not its doing."""
-        if "interrupted by another navigation" in str(error):
-            return True
-        return "net::ERR_ABORTED" in str(error) and (self._goes_on or not self._answered)
+        unanswered = "net::ERR_ABORTED" in str(error) and not self._answered
+        return self._goes_on or unanswered or "interrupted by another navigation" in str(error)
+
+    def _go_on(self) -> None:
+        if not self.over and not self._limit.expired():
+            self._goes_on = True
+            self._limit.reschedule(asyncio.get_running_loop().time())
 
     def _turn(self, *, of_server: bool) -> None:
         if not self.over and not self._goes_on and not self._limit.expired():
@@ -96,6 +100,8 @@ async def leaving(context: BrowserContext, page: Page) -> AsyncIterator[None]:
                 # The request must not begin before it is reported: its server's time would count as the page's.
                 await asyncio.wait((enabling,), timeout=REPORT_S)
                 yield
+                if departure.broken_off():  # then Playwright may wait for ever for what the page began
+                    raise StaysError
             except PlaywrightError as error:
                 if departure.broken_off(error):
                     raise StaysError from None

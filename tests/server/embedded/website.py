@@ -72,6 +72,9 @@ class Served(tornado.web.RequestHandler):
             case "download":
                 self.set_header("Content-Disposition", "attachment; filename=x.bin")
                 self.finish("x")
+            case "nothing":
+                self.set_status(204)
+                self.finish()
             case "inwards":
                 self.finish(f"<script>fetch('{self.get_argument('to')}').catch(() => 0)</script>")
             case "page":

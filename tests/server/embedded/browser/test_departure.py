@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import grpc
 import grpc.aio
 import pytest
+from playwright.async_api import Error as PlaywrightError
 
 from server.embedded.browser import departure
 from server.embedded.browser.service import CROWDED
@@ -29,10 +30,20 @@ HOLDING = {
     "asking": "onbeforeunload = onunload = () => { for (;;) alert('stay'); }",
     "connections": "for (let i = 0; i < 100; i++) fetch('/hang?' + i).catch(() => 0)",
 }
+GOING_ON = {
+    "once": "onbeforeunload = () => { setTimeout(() => location.href = '/hang', 0) }",
+    "for ever": "fetch('/gate').then(() => setInterval(() => location.href = '/hang?' + Math.random(), 1))",
+    "by a form": """document.write('<form action=/hang>');
+fetch('/gate').then(() => setInterval(() => document.forms[0].submit(), 1))""",
+}
 
 
 def page(script: str) -> str:
     return f"page?html={quote(f'<title>Hostile</title><script>{script}</script>')}"
+
+
+def event(request: str, kind: str = "Document", frame: str = "main", initiator: str = "other") -> dict[str, Any]:
+    return {"requestId": request, "type": kind, "frameId": frame, "initiator": {"type": initiator}}
 
 
 def tabs_of(surfer: Surfer) -> Tabs:
@@ -55,6 +66,27 @@ async def test_a_page_that_does_not_let_itself_be_left_is_closed(
         assert (await surfer.do("extract_text", {"selector": "h1"})).values["text"] == "Hello"
 
 
+@pytest.mark.parametrize("how", GOING_ON)
+async def test_a_page_that_goes_elsewhere_itself_is_closed(tmp_path: Path, how: str) -> None:
+    """Each broke the next page off, or had its title waited for without an end."""
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(page(GOING_ON[how]))
+        surfer.site.gate.set()
+        while how != "once" and "hang" not in surfer.site.asked:
+            await asyncio.sleep(0.01)
+        assert (await surfer.open("form")).values == {"url": f"{surfer.site.url}/form", "title": "Form", "status": 200}
+        assert (await surfer.do("back")).message == "there is no page before this one"
+
+
+async def test_what_is_no_page_leaves_the_old_one_where_it_is(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form")
+        for path in ("download", "nothing"):
+            run = await surfer.do("navigate", {"url": f"{surfer.site.url}/{path}"})
+            assert (run.status, run.values["title"]) == ("failed", "Form")
+            assert surfer.site.asked.count(path) == 1
+
+
 async def test_a_page_that_holds_up_the_way_back_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with surfing(tmp_path) as surfer:
         await surfer.open("form")
@@ -68,9 +100,6 @@ async def test_a_page_that_holds_up_the_way_back_is_closed(tmp_path: Path, monke
 
 
 async def test_the_time_in_which_the_server_thinks_is_no_fault_of_the_page() -> None:
-    def event(request: str, kind: str = "Document", frame: str = "main") -> dict[str, str]:
-        return {"requestId": request, "type": kind, "frameId": frame}
-
     async with asyncio.timeout(60) as limit:
         one = departure._Departure(limit, "main")
         one.begun(event("of the page", kind="Fetch"))
@@ -96,6 +125,32 @@ async def test_the_time_in_which_the_server_thinks_is_no_fault_of_the_page() -> 
     one.begun(event("two"))  # an error here would be that of whoever uses Playwright next
 
 
+@pytest.mark.parametrize("requests", [[event("its own", initiator="script")], [event("its own"), event("the other")]])
+async def test_what_a_page_begins_itself_ends_its_time(requests: list[dict[str, Any]]) -> None:
+    aborted = PlaywrightError("net::ERR_ABORTED")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(60) as limit:
+            one = departure._Departure(limit, "main")
+            for begun in requests:
+                one.begun(begun)
+            one.sent(event(requests[-1]["requestId"]))
+            one.answered(event(requests[-1]["requestId"]))
+            assert one.broken_off(aborted)
+            await asyncio.Event().wait()
+
+
+async def test_the_page_that_has_come_may_go_on() -> None:
+    async with asyncio.timeout(60) as limit:
+        one = departure._Departure(limit, "main")
+        one.begun(event("the other"))
+        assert one.broken_off(PlaywrightError("net::ERR_ABORTED"))
+        one.answered(event("the other"))
+        assert not one.broken_off(PlaywrightError("net::ERR_ABORTED; a download"))
+        one.begun(event("of the one that has come", initiator="script"))
+        assert not one.broken_off()
+        one.over = True
+
+
 async def test_a_page_that_goes_on_by_itself_is_no_error_of_the_next_task(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -107,12 +162,16 @@ async def test_a_page_that_goes_on_by_itself_is_no_error_of_the_next_task(
     assert [record.getMessage() for record in caplog.records if record.name != "tornado.access"] == []
 
 
-async def test_a_slow_server_is_asked_once_and_the_way_back_stays(tmp_path: Path) -> None:
+async def test_a_slow_server_is_asked_once_and_the_way_back_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(departure, "LEAVE_S", 3.0)
     async with surfing(tmp_path) as surfer:
         await surfer.open("form")
         opening = asyncio.get_running_loop().create_task(surfer.open("gate"), name="slow")
         while "gate" not in surfer.site.asked:
             await surfer.do("wait", {"ms": 10}, session="other")
+        await surfer.do("wait", {"ms": 3_500}, session="other")  # longer than a page may take
         surfer.site.gate.set()
         assert (await opening).values["status"] == 200
         assert surfer.site.asked.count("gate") == 1
