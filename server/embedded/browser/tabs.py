@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MAX_TABS = 4  # per context; pages open further ones
 STOP_LOADING_S = 1.0
 CLOSE_S = 5.0  # for closing to complete
+MAX_DIALOGS = 20  # a page opens a thousand in a second
 MAX_DIALOG_CHARS = 300
 VIEWPORT_WIDTH, VIEWPORT_HEIGHT = 1280, 800
 BLANK = "about:blank"
@@ -32,7 +34,7 @@ class Tabs:
         self.gate = gate
         self.using = asyncio.Lock()  # held by the running task
         self.used_at = time.monotonic()
-        self.dialogs: list[str] = []  # texts of alerts since the last task
+        self.dialogs: deque[str] = deque(maxlen=MAX_DIALOGS)  # texts of the last alerts since the last task
         self.opened = asyncio.Event()  # a page was opened since this was last cleared
         self.crashed = False  # a page has, since the last task began
         self.crowded = False  # a page was closed for the sake of newer ones, since this was last cleared

@@ -14,7 +14,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from server.embedded.browser import departure
 from server.embedded.browser.service import CROWDED
-from server.embedded.browser.tabs import MAX_TABS
+from server.embedded.browser.tabs import MAX_DIALOGS, MAX_TABS
 from tests.server.embedded.website import surfing
 
 if TYPE_CHECKING:
@@ -127,16 +127,17 @@ async def test_the_time_in_which_the_server_thinks_is_no_fault_of_the_page() -> 
 
 @pytest.mark.parametrize("requests", [[event("its own", initiator="script")], [event("its own"), event("the other")]])
 async def test_what_a_page_begins_itself_ends_its_time(requests: list[dict[str, Any]]) -> None:
-    aborted = PlaywrightError("net::ERR_ABORTED")
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(60) as limit:
-            one = departure._Departure(limit, "main")
-            for begun in requests:
-                one.begun(begun)
-            one.sent(event(requests[-1]["requestId"]))
-            one.answered(event(requests[-1]["requestId"]))
-            assert one.broken_off(aborted)
-            await asyncio.Event().wait()
+    async with asyncio.timeout(60) as limit:
+        one = departure._Departure(limit, "main")
+        for begun in requests:
+            one.begun(begun)
+        at = limit.when()
+        one.sent(event(requests[-1]["requestId"]))
+        one.answered(event(requests[-1]["requestId"]))
+        assert one.broken_off(PlaywrightError("net::ERR_ABORTED"))
+        assert at is not None
+        assert limit.when() == at <= asyncio.get_running_loop().time()
+        limit.reschedule(None)
 
 
 async def test_the_page_that_has_come_may_go_on() -> None:
@@ -176,6 +177,12 @@ async def test_a_slow_server_is_asked_once_and_the_way_back_stays(
         assert (await opening).values["status"] == 200
         assert surfer.site.asked.count("gate") == 1
         assert (await surfer.do("back")).values["title"] == "Form"
+
+
+async def test_of_many_dialogs_the_last_ones_are_told(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        run = await surfer.open(page(f"for (let i = 0; i < {MAX_DIALOGS + 5}; i++) alert(i)"))
+        assert run.values["dialogs"] == [str(number) for number in range(5, MAX_DIALOGS + 5)]
 
 
 async def test_windows_that_a_page_opens_in_numbers_are_closed_at_once(tmp_path: Path) -> None:
