@@ -116,6 +116,12 @@ class Running:
             pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Driver:
+    playwright: Playwright
+    death: asyncio.Future[None]
+
+
 class Launcher:
     """Starts browsers by one driver, which is started on demand and again after its death."""
 
@@ -123,9 +129,7 @@ class Launcher:
         self._executable = executable
         self._directory = directory
         self._sandbox = sandbox
-        self._playwright: Playwright | None = None
-        self._death: asyncio.Future[None] | None = None
-        self._starting = asyncio.Lock()
+        self._driver: asyncio.Task[_Driver] | None = None
 
     def prepare(self) -> None:
         """Write what browsers are started by. Raises MissingPartError."""
@@ -138,8 +142,7 @@ class Launcher:
         """Start a browser. Raises PlaywrightError."""
         try:
             async with asyncio.timeout(LAUNCH_S):
-                async with self._starting:
-                    playwright = await self._driver()
+                playwright = await self._playwright()
                 browser = await playwright.chromium.launch(
                     executable_path=self._executable,
                     headless=True,
@@ -158,32 +161,37 @@ class Launcher:
             raise PlaywrightError(str(error)) from None
         return Running(browser, pulse, next(one["id"] for one in processes if one["type"] == "browser"))
 
-    async def _driver(self) -> Playwright:
-        """The running driver."""
-        if self._playwright is None or self._death is None or self._death.done():
-            # its tasks serve all callers, whoever it is that finds it dead
-            starting = asyncio.get_running_loop().create_task(
+    async def _playwright(self) -> Playwright:
+        """That of the running driver, or of a new one. Its tasks serve all callers; one that has left half-way ends none."""
+        if self._driver is None or (self._driver.done() and _is_dead(self._driver)):
+            self._driver = asyncio.get_running_loop().create_task(
                 _started(), name="start Playwright", context=own_context("browser")
             )
-            self._playwright, self._death = await starting
-        return self._playwright
+            self._driver.add_done_callback(
+                lambda ended: ended.cancelled() or ended.exception()
+            )  # perhaps nobody reads it
+        return (await asyncio.shield(self._driver)).playwright
 
     async def stop(self) -> None:
         """End the driver, also one that is dead."""
-        if self._playwright is not None:
+        if self._driver is not None:
             with suppress(Exception):
                 async with asyncio.timeout(CLOSE_S):
-                    await self._playwright.stop()
+                    await (await self._driver).playwright.stop()
 
 
-async def _started() -> tuple[Playwright, asyncio.Future[None]]:
+def _is_dead(driver: asyncio.Task[_Driver]) -> bool:
+    return driver.cancelled() or driver.exception() is not None or driver.result().death.done()
+
+
+async def _started() -> _Driver:
     """A new driver and its death, which its client stores and never reads: asyncio would log that with a traceback."""
     manager = async_playwright()
     playwright = await manager.start()
     death: asyncio.Future[None] = manager._client._transport.on_error_future  # type: ignore[union-attr] # noqa: SLF001
     death.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     await add_engine(playwright)
-    return playwright, death
+    return _Driver(playwright, death)
 
 
 def first_line(error: Exception) -> str:

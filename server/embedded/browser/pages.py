@@ -19,6 +19,7 @@ from server.embedded.browser.gate import BrowserGate, connections_of_each
 from server.embedded.browser.launching import Launcher, first_line
 from server.embedded.browser.lookups import Names
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH, Tabs
+from server.embedded.callers import own_context
 from server.embedded.executor import FullError, UnavailableError
 from server.embedded.service import MissingPartError
 
@@ -49,6 +50,7 @@ class Chromium:
         self._names = Names()
         self._running: dict[str, Running] = {}
         self._tabs: OrderedDict[tuple[str, str], Tabs] = OrderedDict()
+        self._finding: dict[tuple[str, str], asyncio.Task[Tabs]] = {}
         self._opening: Counter[str] = Counter()  # contexts of each user that are opened now
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # for each user
 
@@ -63,6 +65,7 @@ class Chromium:
 
     async def stop(self) -> None:
         """End everything, including what has already died."""
+        await asyncio.gather(*self._finding.values(), return_exceptions=True)
         await asyncio.gather(*map(self._end, list(self._running)))
         await self._launcher.stop()
 
@@ -81,6 +84,18 @@ class Chromium:
                 return
 
     async def _of(self, key: tuple[str, str]) -> Tabs:
+        """Find it in a task that a cancelled call leaves to its end: a browser or context that starts could not be taken back."""
+        finding = self._finding.get(key)
+        if finding is None:
+            finding = self._finding[key] = asyncio.get_running_loop().create_task(
+                self._found(key), name="find a browser page", context=own_context("browser")
+            )
+            finding.add_done_callback(
+                lambda ended: self._finding.pop(key) and ended.exception()
+            )  # perhaps nobody reads it
+        return await asyncio.shield(finding)
+
+    async def _found(self, key: tuple[str, str]) -> Tabs:
         user_id = key[0]
         changing = self._changing.setdefault(user_id, asyncio.Lock())
         try:

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import psutil  # type: ignore[import-untyped] # the library carries no types
 import tornado.httpserver
 import tornado.web
 from tornado.testing import bind_unused_port
@@ -137,3 +138,19 @@ async def surfing(tmp_path: Path, **options: str) -> AsyncIterator[Surfer]:
     service = BrowserService(config(tmp_path, **{"BROWSER_PRIVATE_NETWORK": "allow", **options}))
     async with website() as site, serving(service) as channel:
         yield Surfer(channel, service, site)
+
+
+def processes_with(word: str) -> list[psutil.Process]:
+    """Those below us whose command line holds the word; some end while we look."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if word in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def chromium_processes() -> list[psutil.Process]:
+    return processes_with("--headless")

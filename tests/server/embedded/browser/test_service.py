@@ -24,7 +24,7 @@ from server.embedded.browser.service import ENDED, BrowserService, wants_sandbox
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT
 from server.embedded.service import MissingPartError
 from tests.server.embedded.executing import config, listed, refused, request, serving
-from tests.server.embedded.website import surfing
+from tests.server.embedded.website import chromium_processes, processes_with, surfing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -288,22 +288,6 @@ async def test_the_error_page_of_one_address_does_not_break_off_the_next(tmp_pat
         for _ in range(10):
             assert (await surfer.do("navigate", {"url": nowhere})).status == "failed"
             assert (await surfer.open("form")).values["title"] == "Form"
-
-
-def processes_with(word: str) -> list[psutil.Process]:
-    """Those below us whose command line holds the word; some end while we look."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if word in " ".join(process.cmdline()):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def chromium_processes() -> list[psutil.Process]:
-    return processes_with("--headless")
 
 
 async def test_a_browser_that_dies_is_started_again_by_the_next_task(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""Calls that are cancelled while their page is found, and what they leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.embedded.browser import pages
+from tests.server.embedded.website import chromium_processes, processes_with, surfing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from server.embedded.browser.pages import Chromium
+    from tests.server.embedded.website import Surfer
+
+ANN = ("ann", "s1")
+STAGES: dict[str, Callable[[Chromium], object]] = {
+    "at once": lambda _: True,
+    "the browser has a process": lambda _: chromium_processes(),
+    "the browser is there": lambda chromium: "ann" in chromium._running,
+    "the context is there": lambda chromium: ANN in chromium._tabs,
+}
+
+
+def browsers(surfer: Surfer) -> Chromium:
+    assert surfer.service._chromium is not None
+    return surfer.service._chromium
+
+
+async def cancel_when(chromium: Chromium, stage: Callable[[Chromium], object]) -> None:
+    call = asyncio.get_running_loop().create_task(chromium._of(ANN), name="call")
+    await asyncio.sleep(0)
+    while not stage(chromium):
+        await asyncio.sleep(0)
+    call.cancel()
+    with suppress(asyncio.CancelledError):
+        await call
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_start_that_was_cancelled_leaves_no_browser_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    async with surfing(tmp_path) as surfer:
+        chromium = browsers(surfer)
+        await cancel_when(chromium, STAGES[stage])
+        assert (await surfer.open("form")).values["title"] == "Form"  # in the browser that was begun
+        session = await chromium._running["ann"].browser.new_browser_cdp_session()
+        assert len((await session.send("Target.getBrowserContexts"))["browserContextIds"]) == 1
+        monkeypatch.setattr(pages, "IDLE_S", -1.0)
+        await chromium.reap_now()
+        assert chromium_processes() == []
+
+
+async def test_a_start_of_the_driver_that_was_cancelled_is_used_by_the_next_call(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form")
+        old = processes_with("run-driver")
+        for process in old:
+            process.kill()
+        await cancel_when(browsers(surfer), lambda _: set(processes_with("run-driver")) - set(old))
+        assert (await surfer.open("form")).values["title"] == "Form"
+        assert len(processes_with("run-driver")) == 1
+    assert processes_with("run-driver") == []
+    gc.collect()  # asyncio tells of an unread failure when its future goes
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_a_start_that_fails_for_a_call_that_was_cancelled_is_told_to_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with surfing(tmp_path) as surfer:
+        chromium = browsers(surfer)
+        monkeypatch.setattr(chromium._launcher, "_executable", "/nowhere/chromium")
+        await cancel_when(chromium, lambda _: True)
+        while chromium._finding:
+            await asyncio.sleep(0)
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
