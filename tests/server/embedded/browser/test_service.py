@@ -310,7 +310,6 @@ async def test_a_driver_that_dies_is_started_again_too(tmp_path: Path, caplog: p
         for process in processes_with("run-driver"):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-                process.wait()
         *_, last = [event async for event in call]
         assert last.result.message == ENDED
         assert (await surfer.open("form")).values["title"] == "Form"
