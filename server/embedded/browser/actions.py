@@ -165,7 +165,7 @@ async def _opened(page: Page, url: str) -> Response | None:
 
 async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
     try:
-        async with leaving(work.tabs.context, work.page):
+        async with leaving(work.tabs, work.page):
             page, answer = work.page, await _opened(work.page, given.url)
     except StaysError:
         page = await work.tabs.fresh()
@@ -246,7 +246,7 @@ async def _screenshot(work: Work, _given: NoParameters) -> dict[str, Any]:
 async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:
     if await work.tabs.has_history(work.page):
         try:
-            async with leaving(work.tabs.context, work.page):
+            async with leaving(work.tabs, work.page):
                 await work.page.go_back(wait_until="commit")
         except StaysError:
             await work.tabs.fresh()

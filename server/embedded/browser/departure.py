@@ -2,7 +2,8 @@
 
 A page that is left runs its handlers of `beforeunload`, and those of `pagehide` when the other one's answer is there. It may also
 hold every connection that the other one's request needs. So a page gets a few seconds for each of these, and is closed if that is
-not enough. The time in which the request is at its server does not count: a slow server is no fault of the page that is left.
+not enough. The time in which the request is at its server does not count: a slow server is no fault of the page that is left. Nor
+does that of looking the name up and connecting, up to a limit, because the page may connect to the same host.
 A page that goes elsewhere by itself meanwhile, which breaks the other one's request off, is closed at once.
 """
 
@@ -15,13 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import Error as PlaywrightError
 
+from server.embedded.addresses import read_url
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from playwright.async_api import BrowserContext, CDPSession, Page
+    from playwright.async_api import CDPSession, Page
+
+    from server.embedded.browser.gate import BrowserGate
+    from server.embedded.browser.tabs import Tabs
 
 LEAVE_S = 5.0  # a usual page takes some milliseconds
 REPORT_S = 1.0  # for a page to confirm that its requests are reported; a busy one does not, and is left without that
+WAY_S = 20.0  # for looking the name up and connecting
 DETACH_S = 0.5  # a page that is busy does so later
 
 
@@ -32,8 +39,11 @@ class StaysError(Exception):
 class _Departure:
     """Whose turn it is: the page's, which has a limit, or the server's."""
 
-    def __init__(self, limit: asyncio.Timeout, frame: str) -> None:
+    def __init__(self, limit: asyncio.Timeout, frame: str, gate: BrowserGate) -> None:
         self._limit = limit
+        self._gate = gate
+        self._host = ""
+        self._way_until = 0.0
         self._frame = frame
         self._request = ""
         self._begun = 0  # the request and its redirects
@@ -53,12 +63,18 @@ class _Departure:
                 self._go_on()
             self._request, self._begun, self._answered = event["requestId"], 0, False
         self._begun += 1
+        self._host = read_url(event["request"]["url"]).host
+        self._way_until = asyncio.get_running_loop().time() + WAY_S
         self._turn(of_server=self._sent[self._request] >= self._begun)
 
     def sent(self, event: dict[str, Any]) -> None:
         self._sent[event["requestId"]] += 1
         if event["requestId"] == self._request:
             self._turn(of_server=self._sent[self._request] >= self._begun)
+
+    def way_changed(self) -> None:
+        if self._request and self._sent[self._request] < self._begun:
+            self._turn(of_server=False)
 
     def answered(self, event: dict[str, Any]) -> None:
         if event["requestId"] == self._request:
@@ -77,19 +93,23 @@ class _Departure:
 
     def _turn(self, *, of_server: bool) -> None:
         if not self.over and not self._goes_on and not self._limit.expired():
-            self._limit.reschedule(None if of_server else asyncio.get_running_loop().time() + LEAVE_S)
+            until = asyncio.get_running_loop().time() + LEAVE_S
+            if self._sent[self._request] < self._begun:  # a redirect has its own way
+                until = self._way_until if self._gate.is_connecting(self._host) else min(until, self._way_until)
+            self._limit.reschedule(None if of_server else until)
 
 
 @asynccontextmanager
-async def leaving(context: BrowserContext, page: Page) -> AsyncIterator[None]:
+async def leaving(tabs: Tabs, page: Page) -> AsyncIterator[None]:
     """Watch over the opening of an address in the page's place. Raises StaysError, PlaywrightError."""
     session: CDPSession | None = None
     limit = asyncio.timeout(LEAVE_S)
     try:
         async with limit:
-            session = await context.new_cdp_session(page)
+            session = await tabs.context.new_cdp_session(page)
             target = await session.send("Target.getTargetInfo")
-            departure = _Departure(limit, target["targetInfo"]["targetId"])
+            departure = _Departure(limit, target["targetInfo"]["targetId"], tabs.gate)
+            tabs.gate.on_change = departure.way_changed
             session.on("Network.requestWillBeSent", departure.begun)
             session.on("Network.requestWillBeSentExtraInfo", departure.sent)
             session.on("Network.responseReceived", departure.answered)
@@ -112,6 +132,7 @@ async def leaving(context: BrowserContext, page: Page) -> AsyncIterator[None]:
     except TimeoutError:
         raise StaysError from None
     finally:
+        tabs.gate.on_change = None
         if session is not None and not limit.expired():  # otherwise it ends with the page
             with suppress(PlaywrightError, TimeoutError):
                 async with asyncio.timeout(DETACH_S):

@@ -15,8 +15,8 @@ import logging
 import resource
 import socket
 import struct
-from collections import OrderedDict
-from contextlib import suppress
+from collections import Counter, OrderedDict
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from server.embedded.callers import own_context
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
+    from collections.abc import Callable, Iterator
 
     from server.embedded.browser.lookups import SessionNames
 
@@ -67,6 +68,8 @@ class BrowserGate:
         self._listening: asyncio.Task[None] | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._reasons: OrderedDict[str, str] = OrderedDict()
+        self._connecting: Counter[str] = Counter()  # look-ups and connections that are being made, by host
+        self.on_change: Callable[[], None] | None = None  # told when one of these begins or ends
 
     def start(self) -> str:
         """Start; returns the address for --proxy-server. Raises OSError."""
@@ -91,10 +94,13 @@ class BrowserGate:
             self._listening.cancel()
             await asyncio.wait((self._listening,))
 
+    def is_connecting(self, host: str) -> bool:
+        """True while a request to the host waits for the network."""
+        return self._connecting[_key(host)] > 0
+
     def reason(self, host: str) -> str:
         """Why the last connection to a host failed; empty if it did not."""
-        spelled = literal(host)
-        return self._reasons.get(str(spelled) if spelled else host.lower(), "")
+        return self._reasons.get(_key(host), "")
 
     async def _listen(self, listener: socket.socket) -> None:
         """Accept a connection whenever there is a place. Not by asyncio's server, which accepts all."""
@@ -131,7 +137,8 @@ class BrowserGate:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             host, port = await _request(reader, writer)
         try:
-            there_reader, there_writer = await self._connected(reader, host, port)
+            with self._told(host):
+                there_reader, there_writer = await self._connected(reader, host, port)
         except NoWayError as refusal:
             self._remember(host, str(refusal))
             writer.write(bytes((VERSION, refusal.reply, 0)) + _NOWHERE)
@@ -166,6 +173,20 @@ class BrowserGate:
             leaving.cancel()
             await asyncio.wait((connecting, leaving))
 
+    @contextmanager
+    def _told(self, host: str) -> Iterator[None]:
+        self._count(host, 1)
+        try:
+            yield
+        finally:
+            self._count(host, -1)
+
+    def _count(self, host: str, change: int) -> None:
+        self._connecting[host] += change
+        self._connecting += Counter()  # without those that have none
+        if self.on_change is not None:
+            self.on_change()
+
     def _remember(self, host: str, words: str) -> None:
         self._reasons[host] = words
         if len(self._reasons) > MAX_REASONS:
@@ -194,6 +215,12 @@ class BrowserGate:
             return await self._names.look_up(host)
         except (OSError, ValueError):
             raise NoWayError(HOST_UNREACHABLE, f"there is no host {host}, or no network") from None
+
+
+def _key(host: str) -> str:
+    """As the browser spells it to the gate."""
+    spelled = literal(host)
+    return str(spelled) if spelled else host.lower()
 
 
 async def _request(reader: StreamReader, writer: StreamWriter) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -12,7 +13,9 @@ import grpc.aio
 import pytest
 from playwright.async_api import Error as PlaywrightError
 
-from server.embedded.browser import departure
+from server.embedded.browser import departure, lookups
+from server.embedded.browser.gate import BrowserGate
+from server.embedded.browser.lookups import Names
 from server.embedded.browser.service import CROWDED
 from server.embedded.browser.tabs import MAX_DIALOGS, MAX_TABS
 from tests.server.embedded.website import surfing
@@ -43,7 +46,17 @@ def page(script: str) -> str:
 
 
 def event(request: str, kind: str = "Document", frame: str = "main", initiator: str = "other") -> dict[str, Any]:
-    return {"requestId": request, "type": kind, "frameId": frame, "initiator": {"type": initiator}}
+    return {
+        "requestId": request,
+        "type": kind,
+        "frameId": frame,
+        "initiator": {"type": initiator},
+        "request": {"url": "http://a.example/"},
+    }
+
+
+def no_gate() -> BrowserGate:
+    return BrowserGate(Names().of("ann"), private_open=True)
 
 
 def tabs_of(surfer: Surfer) -> Tabs:
@@ -101,7 +114,7 @@ async def test_a_page_that_holds_up_the_way_back_is_closed(tmp_path: Path, monke
 
 async def test_the_time_in_which_the_server_thinks_is_no_fault_of_the_page() -> None:
     async with asyncio.timeout(60) as limit:
-        one = departure._Departure(limit, "main")
+        one = departure._Departure(limit, "main", no_gate())
         one.begun(event("of the page", kind="Fetch"))
         one.begun(event("of a frame", frame="inner"))
         one.sent(event("of the page"))
@@ -128,7 +141,7 @@ async def test_the_time_in_which_the_server_thinks_is_no_fault_of_the_page() -> 
 @pytest.mark.parametrize("requests", [[event("its own", initiator="script")], [event("its own"), event("the other")]])
 async def test_what_a_page_begins_itself_ends_its_time(requests: list[dict[str, Any]]) -> None:
     async with asyncio.timeout(60) as limit:
-        one = departure._Departure(limit, "main")
+        one = departure._Departure(limit, "main", no_gate())
         for begun in requests:
             one.begun(begun)
         at = limit.when()
@@ -142,7 +155,7 @@ async def test_what_a_page_begins_itself_ends_its_time(requests: list[dict[str, 
 
 async def test_the_page_that_has_come_may_go_on() -> None:
     async with asyncio.timeout(60) as limit:
-        one = departure._Departure(limit, "main")
+        one = departure._Departure(limit, "main", no_gate())
         one.begun(event("the other"))
         assert one.broken_off(PlaywrightError("net::ERR_ABORTED"))
         one.answered(event("the other"))
@@ -183,6 +196,30 @@ async def test_of_many_dialogs_the_last_ones_are_told(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         run = await surfer.open(page(f"for (let i = 0; i < {MAX_DIALOGS + 5}; i++) alert(i)"))
         assert run.values["dialogs"] == [str(number) for number in range(5, MAX_DIALOGS + 5)]
+
+
+async def test_a_name_that_is_looked_up_for_long_is_no_fault_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, asked = threading.Event(), threading.Event()
+
+    def slowly(_host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.set()
+        answer.wait()
+        return [(0, 0, 0, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(lookups, "getaddrinfo", slowly)
+    monkeypatch.setattr(departure, "LEAVE_S", 3.0)
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form")
+        url = surfer.site.url.replace("127.0.0.1", "slow.example") + "/second"
+        opening = asyncio.get_running_loop().create_task(surfer.do("navigate", {"url": url}), name="slow")
+        while not asked.is_set():
+            await asyncio.sleep(0.01)
+        await surfer.do("wait", {"ms": 3_500}, session="other")  # longer than a page may take
+        answer.set()
+        assert (await opening).values["title"] == "Second"
+        assert (await surfer.do("back")).values["title"] == "Form"
 
 
 async def test_windows_that_a_page_opens_in_numbers_are_closed_at_once(tmp_path: Path) -> None:
