@@ -90,12 +90,12 @@ def requests(pcm: bytes, *, interim: bool) -> Iterator[stt_pb2.RecognizeRequest]
         yield stt_pb2.RecognizeRequest(audio=pcm[start : start + FRAME_BYTES])
 
 
-async def at_once(stub: stt_pb2_grpc.SpeechToTextStub, pcm: bytes) -> list[str]:
+async def at_once(stub: stt_pb2_grpc.SpeechToTextAsyncStub, pcm: bytes) -> list[str]:
     """The finals of audio sent as fast as it is taken."""
     return [event.final.text async for event in stub.Recognize(requests(pcm, interim=False)) if event.HasField("final")]
 
 
-async def paced(stub: stt_pb2_grpc.SpeechToTextStub, pcm: bytes) -> tuple[float, float]:
+async def paced(stub: stt_pb2_grpc.SpeechToTextAsyncStub, pcm: bytes) -> tuple[float, float]:
     """Milliseconds from the first speech to the first partial, and from the voice's end to the last final."""
     call, began_s = stub.Recognize(), time.monotonic()
     partial_ms = final_ms = started_ms = 0.0
@@ -125,7 +125,7 @@ def recordings(folder: Path | None) -> Iterator[tuple[str, bytes]]:
             yield path.with_suffix(".txt").read_text(encoding="utf-8").strip(), file.readframes(file.getnframes())
 
 
-async def words(stub: stt_pb2_grpc.SpeechToTextStub, folder: Path | None) -> None:
+async def words(stub: stt_pb2_grpc.SpeechToTextAsyncStub, folder: Path | None) -> None:
     """Word errors."""
     sets = {"14 open sentences": list(zip(OPEN_SENTENCES, spoken(OPEN_SENTENCES), strict=True))}
     for kind in ("human", "flite"):
@@ -144,7 +144,7 @@ async def words(stub: stt_pb2_grpc.SpeechToTextStub, folder: Path | None) -> Non
         say(f"word errors, {name}: {errors} of {total} ({100 * errors / total:.1f} %)")
 
 
-async def nobody(stub: stt_pb2_grpc.SpeechToTextStub) -> None:
+async def nobody(stub: stt_pb2_grpc.SpeechToTextAsyncStub) -> None:
     """Words heard where nobody speaks."""
     noise = np.random.default_rng(1).normal(0, 1, len(TIME_S))
     sounds = {
@@ -159,7 +159,7 @@ async def nobody(stub: stt_pb2_grpc.SpeechToTextStub) -> None:
         say(f"words in a minute of {name}: {len(' '.join(await at_once(stub, pcm_of(samples))).split())}")
 
 
-async def delays(stub: stt_pb2_grpc.SpeechToTextStub, said: list[bytes], crowds: Sequence[int]) -> None:
+async def delays(stub: stt_pb2_grpc.SpeechToTextAsyncStub, said: list[bytes], crowds: Sequence[int]) -> None:
     """First partials and finals, with several people at once."""
     for people in crowds:
         rounds = 16 // people if people > 1 else len(said)
@@ -180,7 +180,7 @@ async def delays(stub: stt_pb2_grpc.SpeechToTextStub, said: list[bytes], crowds:
         )
 
 
-async def long_file(stub: stt_pb2_grpc.SpeechToTextStub, said: list[bytes]) -> None:
+async def long_file(stub: stt_pb2_grpc.SpeechToTextAsyncStub, said: list[bytes]) -> None:
     """Five minutes as fast as they are taken."""
     pcm = b"".join(said)
     pcm = (pcm * (FILE_S * 32_000 // len(pcm) + 1))[: FILE_S * 32_000]
