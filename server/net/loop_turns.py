@@ -84,11 +84,12 @@ class LoopTurns:
         self._began = self._spent_s = 0.0  # in CPU time: its messages or its tasks; the first part of it
         self._not_before = 0.0  # the next one of those who wait, on the loop's clock
         self._timer: asyncio.TimerHandle | None = None
-        self._due = self._due_at = 0.0  # the next turn, on the loop's clock and in CPU time of this thread
+        self._due = 0.0  # the next turn, on the loop's clock
+        self._looked = self._looked_at = 0.0  # at what this thread was given, on the loop's clock and in CPU time
         self._stalled_s = 0.0
 
     def time(self) -> float:
-        """The loop's clock, in seconds, without the time in which a turn was due and this process did not get the processor."""
+        """The loop's clock, in seconds, without the time in which there was a crowd and this process did not get the processor."""
         return asyncio.get_running_loop().time() - self._stalled_s
 
     @property
@@ -102,6 +103,8 @@ class LoopTurns:
         The turn is counted in `share`.
         """
         share.take(0.0)  # it may have been silent since it was counted last
+        if not self._turning and self._timer is None:
+            self._looked, self._looked_at = asyncio.get_running_loop().time(), time.thread_time()
         self._ahead.append((go_on, share))
         if not self._turning:
             self._go_on()
@@ -110,10 +113,16 @@ class LoopTurns:
         """Whoever goes ahead does not wait for the end of a pause."""
         if self._timer is not None:
             self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        at = 0.0 if self._goes_ahead() else self._not_before
-        self._due, self._due_at = max(at, loop.time()), time.thread_time()
-        self._timer = loop.call_at(at, self._next)
+        self._look()
+        self._due = max(0.0 if self._goes_ahead() else self._not_before, self._looked)
+        self._timer = asyncio.get_running_loop().call_at(self._due, self._next)
+
+    def _look(self) -> None:
+        """Count what passed without this thread since the last look. Between turns the loop has something to do, but for pauses."""
+        now, at = asyncio.get_running_loop().time(), time.thread_time()
+        since = max(self._looked, min(self._due, now))
+        self._stalled_s += max(0.0, now - since - (at - self._looked_at))
+        self._looked, self._looked_at = now, at
 
     def _goes_ahead(self) -> bool:
         """True if somebody does. Whose share is spent waits with the others."""
@@ -127,8 +136,8 @@ class LoopTurns:
         # What the turn starts runs in the next iteration, between these two.
         loop = asyncio.get_running_loop()
         loop.call_soon(self._begin_tasks)
+        self._look()
         self._began = time.thread_time()
-        self._stalled_s += max(0.0, loop.time() - self._due - (self._began - self._due_at))
         try:
             go_on(share.most)
         finally:

@@ -95,6 +95,27 @@ async def test_time_in_which_the_process_does_not_run_is_not_counted() -> None:
     assert loop.time() - before >= 0.2 - (time.thread_time() - cpu)
 
 
+async def test_time_in_which_a_turn_and_its_tasks_do_not_run_is_not_counted() -> None:
+    """Thirty questions in one read were a flood to a gateway that other processes kept from the processor."""
+    turns, loop, share = LoopTurns(), asyncio.get_running_loop(), Share()
+    times, over = list[float](), asyncio.Event()
+
+    def turn(_most: int) -> None:
+        times.append(turns.time())
+        if len(times) == 3:
+            over.set()
+            return
+        time.sleep(0.2)  # as if it was stopped
+        loop.call_soon(time.sleep, 0.2)
+        turns.wait(turn, share)
+
+    cpu, began = time.thread_time(), loop.time()
+    turns.wait(turn, share)
+    await over.wait()
+    assert loop.time() - began >= 0.8
+    assert times[-1] - times[0] < 0.1 + time.thread_time() - cpu
+
+
 async def test_time_in_which_the_loop_works_for_others_is_counted() -> None:
     turns = LoopTurns()
     had_turn = asyncio.Event()
