@@ -40,7 +40,7 @@ compiled: $(VENV)/.test ## the gateway with its hot path compiled to C, in build
 # lint and the tests without deadlines run at low priority, because the other tests measure time
 test: ## everything: ruff, mypy, import-linter, pytest
 	@$(MAKE) --no-print-directory -j2 $(VENV)/.test system-parts
-	@$(MAKE) --no-print-directory -j7 BESIDE="nice -n 19" lint core beside beside-embedded gateways hot rest
+	@$(MAKE) --no-print-directory -j7 BESIDE="nice -n 10" lint core beside beside-embedded gateways hot rest
 
 lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages, pip-audit if its database answers
 	$(BESIDE) $(VENV)/bin/ruff check .

@@ -69,8 +69,8 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "USERPROF
 NOWHERE = "socks5://127.0.0.1:1"  # for what belongs to no context; nothing does
 
 CLOSE_S = 5.0  # for closing to complete
-PULSE_S = 5.0  # a browser that does not report its version within this time counts as dead
-LAUNCH_S = 30.0
+PULSE_S = 15.0  # without an answer, a browser counts as dead. On a machine that is busy with others it may take seconds
+LAUNCH_S = 60.0  # on a busy machine; a usual one takes one
 
 
 def find_chromium(configured: str) -> str:
