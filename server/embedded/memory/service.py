@@ -7,6 +7,7 @@ import re
 import secrets
 import sqlite3
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
@@ -195,6 +196,14 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"the database failed: {type(error).__name__}")
         raise AssertionError("abort raises")
 
+    async def _purge(self, user_id: str) -> None:
+        """Delete all of the user's items that have expired, in steps: a search compares a limited number, and should find live ones."""
+        store = self._store
+        assert store is not None, "calls are refused until start() is done"
+        with suppress(sqlite3.Error):  # without writes, it searches what is there
+            while await self._thread.run(lambda: store.purge(user_id)):
+                pass
+
     async def Store(self, request: memory_pb2.StoreRequest, context: Context) -> memory_pb2.StoreResponse:  # noqa: N802 - gRPC's name
         """Store an item."""
         await _refuse_wrong(context, lambda: _check_item(request))
@@ -224,6 +233,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         """Search the items; best matches first."""
         await _refuse_wrong(context, lambda: _check_query(request))
         tags = list(dict.fromkeys(request.tags))
+        await self._purge(request.user_id)
         hits = await self._ask(
             context, lambda store: store.search(request.user_id, request.query, tags, _limit(request.limit))
         )

@@ -13,6 +13,7 @@ import grpc.aio
 import pytest
 
 from protos import memory_pb2 as pb
+from server.embedded.memory import store as store_module
 from server.embedded.memory.service import (
     MAX_ANSWER_CHARS,
     MAX_TTL_S,
@@ -241,6 +242,17 @@ async def test_what_has_expired_is_as_if_it_had_never_been(tmp_path: Path) -> No
         assert await found(stub, "blue") == await found(stub, "", tags=["t"]) == []
         await stub.Store(item('"red"'))
         assert await found(stub, "red blue") == ["colour"]
+
+
+async def test_what_has_expired_hides_nothing_from_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MOST_MATCHES", 3)
+    now = 1_000.0
+    async with memory_with_clock(tmp_path, lambda: now) as stub:
+        await stub.Store(item(key="kept"))
+        for number in range(3):
+            await stub.Store(item(key=f"k{number}", ttl_seconds=5))
+        now += 5
+        assert await found(stub, "blue") == ["kept"]
 
 
 async def test_a_broken_file_is_left_alone_and_the_reason_told(tmp_path: Path) -> None:
