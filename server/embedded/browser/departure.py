@@ -48,6 +48,7 @@ class _Departure:
         self._request = ""
         self._begun = 0  # the request and its redirects
         self._answered = False
+        self._others = False  # the request is not the first
         self._goes_on = False  # the page, by itself
         self.over = False  # a last few events come after that
         # of every request, because some are told to be sent before they are told to have begun
@@ -57,10 +58,12 @@ class _Departure:
         if event.get("type") != "Document" or event.get("frameId") != self._frame:
             return
         if self._request != event["requestId"]:
-            # Of two without an answer, one is the page's. After an answer, they are mostly those of the page that has come.
+            # Of two without an answer, one is the page's. After an answer, it is mostly that of the page that has come, but may still be
+            # one of the page that is left: its server gets no time.
             second = bool(self._request) and not self._answered
             if second or (not self._request and event["initiator"]["type"] != "other"):
                 self._go_on()
+            self._others = bool(self._request)
             self._request, self._begun, self._answered = event["requestId"], 0, False
         self._begun += 1
         self._host = read_url(event["request"]["url"]).host
@@ -96,7 +99,7 @@ class _Departure:
             until = asyncio.get_running_loop().time() + LEAVE_S
             if self._sent[self._request] < self._begun:  # a redirect has its own way
                 until = self._way_until if self._gate.is_connecting(self._host) else min(until, self._way_until)
-            self._limit.reschedule(None if of_server else until)
+            self._limit.reschedule(None if of_server and not self._others else until)
 
 
 @asynccontextmanager

@@ -165,6 +165,19 @@ async def test_the_page_that_has_come_may_go_on() -> None:
         one.over = True
 
 
+async def test_what_is_begun_before_the_page_has_come_gets_no_time_at_its_server() -> None:
+    """On a busy machine, the page that is left had time to go elsewhere after the answer: that server was waited for without an end."""
+    async with asyncio.timeout(60) as limit:
+        one = departure._Departure(limit, "main", no_gate())
+        one.begun(event("the other"))
+        one.sent(event("the other"))
+        one.answered(event("the other"))
+        one.begun(event("its own", initiator="script"))
+        one.sent(event("its own"))
+        assert limit.when() is not None
+        one.over = True
+
+
 async def test_a_page_that_goes_on_by_itself_is_no_error_of_the_next_task(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
