@@ -10,9 +10,10 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 BESIDE_TESTS := $(addprefix tests/,handlers packaging static streaming test_deploy.py test_house.py test_manner.py test_walks.py) \
 	$(addprefix tests/server/,cli documents sessions telemetry test_main.py upstream)
 EMBEDDED_TESTS := $(addprefix tests/server/,audio embedded identity operations)
+BROWSER_TESTS := tests/server/embedded/browser
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech compiled test test-compiled test-clients test-firefox lint unit core beside beside-embedded gateways hot hot-tests rest conformance fuzz audit floods chaos bench clean protos help
+.PHONY: run dev speech compiled test test-compiled test-clients test-firefox lint unit core beside beside-embedded beside-browser gateways hot hot-tests rest conformance fuzz audit floods chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -40,7 +41,7 @@ compiled: $(VENV)/.test ## the gateway with its hot path compiled to C, in build
 # lint and the tests without deadlines run at low priority, because the other tests measure time
 test: ## everything: ruff, mypy, import-linter, pytest
 	@$(MAKE) --no-print-directory -j2 $(VENV)/.test system-parts
-	@$(MAKE) --no-print-directory -j7 BESIDE="nice -n 10" lint core beside beside-embedded gateways hot rest
+	@$(MAKE) --no-print-directory -j8 BESIDE="nice -n 10" lint core beside beside-embedded beside-browser gateways hot rest
 
 lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages, pip-audit if its database answers
 	$(BESIDE) $(VENV)/bin/ruff check .
@@ -49,18 +50,21 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages
 	$(BESIDE) $(VENV)/bin/lint-imports --no-cache
 	$(BESIDE) $(PY) -m tests.attacks.audit
 
-unit: core beside beside-embedded gateways hot rest ## pytest, all of it
+unit: core beside beside-embedded beside-browser gateways hot rest ## pytest, all of it
 
 core: $(VENV)/.test ## the protocol core, which its own tests must cover completely
 	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
-# Tests that may run slowly: they use virtual time, or wait as long as it takes. Two parts, because one would still run,
+# Tests that may run slowly: they use virtual time, or wait as long as it takes. Three parts, because one would still run,
 # on one core, when all other parts have ended.
 beside: $(VENV)/.test
 	$(BESIDE) $(PY) -m pytest -q --ignore=tests/streaming/protocol $(BESIDE_TESTS)
 
 beside-embedded: $(VENV)/.test
-	$(BESIDE) $(PY) -m pytest -q $(EMBEDDED_TESTS)
+	$(BESIDE) $(PY) -m pytest -q --ignore=$(BROWSER_TESTS) $(EMBEDDED_TESTS)
+
+beside-browser: $(VENV)/.test
+	$(BESIDE) $(PY) -m pytest -q $(BROWSER_TESTS)
 
 gateways: $(VENV)/.test # whole gateways in processes of their own: these tests mostly wait, for speech in real time and for processes
 	$(PY) -m pytest -q tests/e2e --ignore=tests/e2e/console

@@ -182,7 +182,7 @@ async def test_a_page_that_goes_on_by_itself_is_no_error_of_the_next_task(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with surfing(tmp_path) as surfer:
-        for _ in range(10):
+        for _ in range(5):
             with suppress(grpc.aio.AioRpcError):  # some take too long
                 await surfer.do("navigate", {"url": f"{surfer.site.url}/{page('location.reload()')}"}, timeout_ms=500)
         assert (await surfer.open("form")).values["title"] == "Form"
