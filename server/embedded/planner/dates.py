@@ -41,7 +41,7 @@ def told_day(facts: dict[str, Any], now: datetime) -> str:
     ask = str(facts.get("ask", ""))
     try:
         day = _day(str(facts["when"]), today, past=ask in {"since", "was"})
-        end = _day(str(facts["end"]), day) if ask == "between" else day
+        end = _end(str(facts.get("end", "")), day, today) if ask == "between" else day
     except (ValueError, OverflowError):
         return "get_date_never"
     facts["date"] = spoken_date(day, today)
@@ -49,7 +49,7 @@ def told_day(facts: dict[str, Any], now: datetime) -> str:
         return _TOLD[ask](facts, day, today)
     if ask == "between" and end != day:
         facts["end"] = spoken_date(end, today)
-        _count(facts, day, end, now)
+        _count(facts, min(day, end), max(day, end), now)
         return "get_date_between"
     if day == today:
         return "get_date_today"
@@ -61,12 +61,12 @@ def told_day(facts: dict[str, Any], now: datetime) -> str:
 
 def _count(facts: dict[str, Any], start: date, end: date, now: datetime) -> None:
     """Add the time between two days, in the unit that was asked for."""
-    days = abs((end - start).days)
+    days = (end - start).days
     measure = str(facts.get("measure", "days"))
     parts = [(days, "night")] if measure in {"nights", "sleeps"} else [(days, "day")]
     if measure == "weeks":
         parts = [(days // 7, "week"), (days % 7, "day")]
-    elif measure in {"months", "years"} and end > start:
+    elif measure in {"months", "years"}:
         months = (end.year - start.year) * 12 + end.month - start.month
         months -= _moved(start, months, "months") > end
         years = months // 12 if measure == "years" else 0
@@ -147,6 +147,11 @@ def _day(when: str, today: date, *, past: bool = False) -> date:
     for part in when.split("; "):
         today = _one_day(part, today, past=past)
     return today
+
+
+def _end(when: str, start: date, today: date) -> date:
+    """The end of a span: `tomorrow` counts from today, but `New Year` is the one after the start. Raises as `_day` does."""
+    return _day(when, today if _OFFSET.match(when) else start)
 
 
 def _one_day(when: str, today: date, *, past: bool) -> date:

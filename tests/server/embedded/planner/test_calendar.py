@@ -66,6 +66,18 @@ def test_numbers_are_written_in_figures(text: str, figures: str) -> None:
             "how many days between march third and june ninth",
             "There are 98 days between Tuesday, March 3rd and Tuesday, June 9th.",
         ),
+        (
+            "how many days between yesterday and tomorrow",
+            "There are 2 days between Saturday, February 28th and Monday, March 2nd.",
+        ),
+        (
+            "how many hours between tomorrow and yesterday",
+            "There are 48 hours between Monday, March 2nd and Saturday, February 28th.",
+        ),
+        (
+            "how many days between Christmas and New Year",
+            "There are 7 days between Friday, December 25th and Friday, January 1st, 2027.",
+        ),
         ("is twenty twenty eight a leap year", "2028 is a leap year."),
         ("is this year a leap year", "2026 is no leap year."),
         ("how many days does february have in 2028", "February 2028 has 29 days."),

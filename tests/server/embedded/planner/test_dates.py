@@ -88,6 +88,11 @@ def test_a_time_that_is_none(when: str) -> None:
     assert reply("get_time", {"when": when, "ask": "time"}, [], now) == "I know no such date."
 
 
+def test_a_span_without_an_end() -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=ZoneInfo("UTC"))
+    assert reply("get_date", {"when": "+1 days", "ask": "between"}, [], now) == "I know no such date."
+
+
 def test_hours_are_counted_across_a_change_of_the_clocks() -> None:
     before = datetime(2026, 3, 29, 1, 30, tzinfo=ZoneInfo("Europe/Berlin"))
     assert reply("get_time", {"when": "+1 hours", "ask": "time"}, [], before) == "That will be 3:30 AM."
