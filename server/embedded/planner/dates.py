@@ -73,12 +73,16 @@ def _count(facts: dict[str, Any], start: date, end: date, now: datetime) -> None
         rest = (end - _moved(start, months, "months")).days
         parts = [(years, "year"), (months - 12 * years, "month"), (rest, "day")]
     elif measure in {"hours", "minutes", "seconds"}:
-        whole = datetime.combine(end, time(), now.tzinfo) - (
-            now if start == now.date() else datetime.combine(start, time(), now.tzinfo)
-        )
+        begun = now.astimezone(UTC) if start == now.date() else _midnight(start, now)
+        whole = _midnight(end, now) - begun
         parts = [(round(whole.total_seconds()) // {"hours": 3600, "minutes": 60, "seconds": 1}[measure], measure[:-1])]
     said = [counted(number, noun) for number, noun in parts if number] or [counted(0, parts[-1][1])]
     facts |= {"are": "is" if said[0].startswith("1 ") and len(said) == 1 else "are", "count": _listed(said)}
+
+
+def _midnight(day: date, now: datetime) -> datetime:
+    """When the day begins. In UTC: the clocks may change between two of them."""
+    return datetime.combine(day, time(), now.tzinfo).astimezone(UTC)
 
 
 def _listed(parts: list[str]) -> str:

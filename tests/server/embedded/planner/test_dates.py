@@ -101,3 +101,9 @@ def test_hours_are_counted_across_a_change_of_the_clocks() -> None:
 def test_hours_until_a_time_are_counted_across_a_change_of_the_clocks() -> None:
     before = datetime(2026, 3, 29, 1, 0, tzinfo=ZoneInfo("Europe/Berlin"))
     assert reply("get_time", {"when": "08:00", "ask": "until"}, [], before) == "There are 6 hours until 8:00 AM."
+
+
+def test_hours_until_a_day_are_counted_across_a_change_of_the_clocks() -> None:
+    before = datetime(2026, 3, 29, 1, 0, tzinfo=ZoneInfo("Europe/Berlin"))
+    asked = {"when": "+1 days", "ask": "until", "measure": "hours"}
+    assert reply("get_date", asked, [], before) == "There are 22 hours until Monday, March 30th."
