@@ -193,9 +193,7 @@ def _named_folder(entities: dict[str, Any]) -> bool:
 
 def _named_file(entities: dict[str, Any]) -> bool:
     """A path that was named without the word "file", so it must look like one. Raises NoEntityError."""
-    entities["path"] = written(_PRECEDES_FILE.sub("", entities.pop("named_file")))
-    if not is_file(entities["path"]):
-        raise NoEntityError
+    entities["path"] = _a_file(entities.pop("named_file"))
     return False
 
 

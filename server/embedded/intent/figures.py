@@ -16,7 +16,7 @@ _TENS = {
     word: 10 * n
     for n, word in enumerate(("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), 2)
 }
-_SMALL = {word: n for n, word in enumerate(_UNITS)} | _TENS
+SMALL = {word: n for n, word in enumerate(_UNITS)} | _TENS  # each number word below a hundred
 _ORDINALS = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
     "eleventh": 11, "twelfth": 12, "thirteenth": 13, "fourteenth": 14, "fifteenth": 15, "sixteenth": 16, "seventeenth": 17,
@@ -28,13 +28,13 @@ _SECOND = "second"  # also a unit: only a number behind these
 _BEFORE_SECOND = re.compile(
     r"(?:the|january|february|march|april|may|june|july|august|september|october|november|december)\Z"
 )
-_HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")
+HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")  # `twenty-five`
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 
 def in_figures(text: str) -> str:
     """The text in lower case, with its numbers in figures."""
-    words = _HYPHEN.sub(" ", text.lower()).split()
+    words = HYPHEN.sub(" ", text.lower()).split()
     written: list[str] = []
     at = 0
     while at < len(words):
@@ -82,10 +82,10 @@ def _number(words: Sequence[str], at: int) -> tuple[str, int]:
 def _small(words: Sequence[str], at: int) -> tuple[int, int]:
     """A number below a hundred."""
     word = _bare(words, at)
-    if word not in _SMALL:
+    if word not in SMALL:
         return 0, at
-    unit = _SMALL.get(_bare(words, at + 1), 0) if word in _TENS and not _marks(words[at]) else 0
-    return (_SMALL[word] + unit, at + 2) if 0 < unit < 10 else (_SMALL[word], at + 1)
+    unit = SMALL.get(_bare(words, at + 1), 0) if word in _TENS and not _marks(words[at]) else 0
+    return (SMALL[word] + unit, at + 2) if 0 < unit < 10 else (SMALL[word], at + 1)
 
 
 def _ordinal(words: Sequence[str], at: int) -> tuple[str, int]:

@@ -169,7 +169,7 @@ UNASKED = "unasked"  # an entity of what nobody asked to remember
 
 def told_last(text: str) -> str:
     """`I live in Berlin, remember that` as `remember that I live in Berlin`, `I'm Tom` as `call me Tom`; empty for anything else."""
-    plain = " ".join(text.replace("’", "'").split())
+    plain = _plain(text)
     if name := name_told(plain):
         return f"call me {name}"
     found = _TOLD_FIRST.fullmatch(plain)
@@ -178,9 +178,13 @@ def told_last(text: str) -> str:
 
 def told_unasked(text: str) -> str:
     """`I like tea` as `remember that I like tea`, though nobody asked for that; empty for anything else."""
-    plain = " ".join(text.replace("’", "'").split())
+    plain = _plain(text)
     found = _OF_THEMSELVES.fullmatch(plain) if len(plain.split()) <= MAX_TOLD_WORDS else None
     return f"{REMEMBER}{found['fact']}" if found else ""
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("’", "'").split())
 
 
 def readings(words: Sequence[SaidWord]) -> list[list[SaidWord]]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from server.embedded.intent.figures import HYPHEN, SMALL
 from server.embedded.intent.sum_forms import COMMA, WORDS, read_form, read_list
 from server.embedded.intent.sum_trees import OVER_LISTS, read_tree
 from server.embedded.intent.sum_trees import WORDS as TREE_WORDS
@@ -65,7 +66,6 @@ _WRITTEN_OTHERWISE = (
 )
 _CURRENCY = re.compile(r"(?<![a-z])(dollars?|bucks?|euros?|pounds?|usd|eur|gbp)(?![a-z])|[$€£]")
 _SIGNS = {"$": "dollar", "€": "euro", "£": "pound", "usd": "dollar", "eur": "euro", "gbp": "pound", "buck": "dollar"}
-_HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")  # `twenty-five`
 _GLUED = re.compile(r"(\d+)([-/:])(\d+)\Z")
 _TIME = re.compile(r"\d{1,2}:\d\d\Z")  # not 9 divided by 30
 MAX_FIGURES = 300  # characters; matching takes time with their square
@@ -81,12 +81,6 @@ _FACTORIAL = re.compile(r"\d+!\??\Z")
 GROUP_DIGITS = 3  # of thousands
 _NAMES = frozenset({"9/11", "24/7", "7/11", "50/50"})  # names that look like sums
 
-_UNITS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-)  # fmt: skip
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_SMALL = {word: value for value, word in enumerate(_UNITS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 _SCALES = {"dozen": 12, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _HUNDRED = 100
 _OPERATORS = {
@@ -104,7 +98,7 @@ _OTHER = frozenset(
     {"and", "a", "half", "third", "quarter", "square", "cube", "to", "the", "of", "by", "from", "point", "divided"}
     | {"multiplied", "hundred", "difference", "sum", "product", "between", "with", "per", "cent"}
 )
-_KNOWN_WORDS = frozenset({*_OPERATORS, *_SCALES, *_NEGATIVE, *_OTHER, *_BEYOND, *WORDS, *TREE_WORDS, *_SMALL})
+_KNOWN_WORDS = frozenset({*_OPERATORS, *_SCALES, *_NEGATIVE, *_OTHER, *_BEYOND, *WORDS, *TREE_WORDS, *SMALL})
 
 _LISTED = frozenset({*OVER_LISTS, "add"})  # before numbers that commas may divide
 _TREELIKE = frozenset({*_BEYOND, *TREE_WORDS}) - {"a", "an", "the", "plus", "percent", "%"}
@@ -165,10 +159,10 @@ class _Reader:
             part, self.at = 1, self.at + 1
         while True:
             word = self.next
-            if word in _SMALL:
-                if part % 10 or (part and part % _HUNDRED and _SMALL[word] > 9):
+            if word in SMALL:
+                if part % 10 or (part and part % _HUNDRED and SMALL[word] > 9):
                     return None  # "five five" is a code rather than a number
-                part += _SMALL[word]
+                part += SMALL[word]
             elif word == "hundred" and part:
                 part *= _HUNDRED
             elif word in _SCALES and part:
@@ -183,14 +177,14 @@ class _Reader:
         return self._decimals(total + part)
 
     def _number_follows(self) -> bool:
-        return self.at + 1 < len(self.tokens) and self.tokens[self.at + 1] in _SMALL
+        return self.at + 1 < len(self.tokens) and self.tokens[self.at + 1] in SMALL
 
     def _decimals(self, whole: int) -> Number:
         """The decimals of `three point one four`."""
         if self.next != "point":
             return whole
         digits = ""
-        while self.at + 1 < len(self.tokens) and (digit := _SMALL.get(self.tokens[self.at + 1], 10)) < 10:
+        while self.at + 1 < len(self.tokens) and (digit := SMALL.get(self.tokens[self.at + 1], 10)) < 10:
             digits += str(digit)
             self.at += 1
         self.at += 1 if digits else 0
@@ -260,7 +254,7 @@ def _may_stand_alone(body: str) -> bool:
 
 def _tokens(body: str) -> list[str]:
     """The tokens; empty if something does not belong in a sum."""
-    text = _HYPHEN.sub(" ", body)
+    text = HYPHEN.sub(" ", body)
     for pattern, plain in _WRITTEN_OTHERWISE:
         text = pattern.sub(plain, text).strip()
     tokens: list[str] = []
@@ -351,6 +345,6 @@ def _then(reader: _Reader, *, asked: bool) -> list[str | Number]:
 
 def _is_arithmetic(tokens: list[str]) -> bool:
     """True for a number with an operation beyond the four: `2 squared`, `the square root of 16`."""
-    numbers = [token for token in tokens if token in _SMALL or token[0].isdigit()]
+    numbers = [token for token in tokens if token in SMALL or token[0].isdigit()]
     acts = [token for token in tokens if token in _BEYOND or token in _OPERATORS]
     return bool(numbers and acts) and tokens[-1] not in {"percent", "%"}
