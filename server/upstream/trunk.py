@@ -347,7 +347,8 @@ class Trunks(Generic[TrunkT]):
         elif self._retire_twins() or len(self._trunks) >= MOST_TRUNKS:
             self._try_at = now + NEXT_INSTANCE_S
         else:
-            self._n_given_up = self._n_given_up if self.unanswered else 0
+            if not self.unanswered:
+                self._n_given_up = 0
             self._trunks.append(self._build(self.open))
             self._try_at = now + SOON_S
 
