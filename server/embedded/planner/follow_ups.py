@@ -17,7 +17,7 @@ from server.embedded.intent.normalise import REMEMBER, UNASKED
 from server.embedded.intent.recognition import ANSWERS, ASIDE, GUESSED, OPEN, SEVERAL, UNKNOWN, recognise
 from server.embedded.planner.acts import OF_FILES, Act, outcome_of
 from server.embedded.planner.recipes import points
-from server.embedded.planner.references import one_of_listed, only_refers, sum_instead
+from server.embedded.planner.references import ALSO, NO, one_of_listed, only_refers, sum_instead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -61,17 +61,13 @@ _AND = re.compile(
     re.IGNORECASE,
 )
 _LEAD = re.compile(r"(?:in|for|of|to|on|at|until|till) (?=\S)", re.IGNORECASE)
-_ALSO = re.compile(
-    r"(?:and |or |what about |how about |no,? |sorry,? |wait,? )+(?:i (?:meant|mean|said) )?", re.IGNORECASE
-)
+_ALSO = re.compile(rf"{ALSO}+(?:i (?:meant|mean|said) )?", re.IGNORECASE)
 _AND_ALSO = re.compile(r"(?:and|or|what about|how about) ", re.IGNORECASE)
 _MERE_PHRASE = re.compile(
     r"(?:(?:in|on|at|for|until|till|to|from) \S+(?: \S+){0,2}|today|tomorrow|yesterday)", re.IGNORECASE
 )  # "in Lima?"
 _NOBODY = re.compile(r"(?:you|me|him|her|them|us|now|then|so|why|how)\b", re.IGNORECASE)
-_CORRECTED = re.compile(
-    r"(?:(?:no|sorry|wrong|wait|oh|actually|oops)[,.]? )*i (?:meant|mean|said) (?P<that>.+)", re.IGNORECASE
-)
+_CORRECTED = re.compile(rf"{NO}*i (?:meant|mean|said) (?P<that>.+)", re.IGNORECASE)
 # "no, that it's queen", "sorry, at four": what was told is corrected
 _RETOLD = re.compile(
     r"(?:(?:(?P<no>no|nope|wrong|not that|actually|i (?:mean|meant)|correction|rather)|sorry|oops|wait|oh)[,.:]? )+(?:that )?(?P<it>(?:it|that|he|she)(?:'s| is| was) |they(?:'re| are) )?"
@@ -119,7 +115,7 @@ def whole_request(text: str, intent: str, turns: Sequence[planner_pb2.Turn]) -> 
     if intent not in {"", guess.intent, *_OPEN} or _stands_alone(guess, text):
         return None
     earlier = turns_before(turns, text)
-    asked = next((turn.text for turn in reversed(earlier) if turn.role == "assistant"), "").strip()
+    asked = last_reply(earlier).strip()
     before = acts(earlier)
     whole = _in_full(text, asked, before)
     return _replacing(recognise(whole)[0], text.strip(), asked, before) if whole else None
@@ -129,6 +125,11 @@ def turns_before(turns: Sequence[planner_pb2.Turn], text: str) -> Sequence[plann
     """The turns without the newest, if that is this text. Earlier ones may have the same words: "undo that", and again."""
     newest_is_this = bool(turns) and turns[-1].role == "user" and turns[-1].text.strip() == text.strip()
     return turns[:-1] if newest_is_this else turns
+
+
+def last_reply(turns: Sequence[planner_pb2.Turn]) -> str:
+    """What the agent has said last; empty if it has said nothing."""
+    return next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
 
 
 def acts(turns: Iterable[planner_pb2.Turn]) -> list[Act]:

@@ -16,20 +16,15 @@ if TYPE_CHECKING:
 
 LOOKED_BACK = 6  # turns, of which one may have listed what is asked about by its kind
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
-_CORRECTS = re.compile(
-    r"(?:(?:no|nope|sorry|wait|oh|oops|actually|wrong)[,.]? )*(?:i (?:meant|mean|said|wanted) )(?P<meant>.+)|(?:(?:no|nope|sorry|wait|oh|oops|actually|wrong)[,.]? )+(?P<instead>.+)",
-    re.IGNORECASE,
-)
+# Before what is asked for in place of something, or beside it.
+NO = r"(?:(?:no|nope|sorry|wait|oh|oops|actually|wrong)[,.]? )"
+ALSO = r"(?:and |or |what about |how about |nope,? |no,? |sorry,? |wait,? )"
+_CORRECTS = re.compile(rf"{NO}*i (?:meant|mean|said|wanted) (?P<meant>.+)|{NO}+(?P<instead>.+)", re.IGNORECASE)
 _OPERATION = re.compile(r"(?:plus|minus|times|divided by|over|multiplied by|[-+*/×÷−])(?= |\d)", re.IGNORECASE)
-_OTHER_SHARE = re.compile(
-    r"(?:and |or |what about |how about |no,? |sorry,? |i (?:meant|mean) )*(?P<share>.+?) ?(?:%|percent|per cent)",
-    re.IGNORECASE,
-)
+_OTHER_SHARE = re.compile(rf"(?:{ALSO}|i (?:meant|mean) )*(?P<share>.+?) ?(?:%|percent|per cent)", re.IGNORECASE)
 _PART = r"(?:(?:a )?half|(?:an? |one |two |three )?(?:third|quarter|fifth|tenth)s?)"
 _PART_OF = re.compile(rf"\b{_PART} of (?P<whole>[\d.,]+)\W*\Z", re.IGNORECASE)
-_OTHER_PART = re.compile(
-    rf"(?:and |or |what about |how about |no,? |sorry,? |i (?:meant|mean) )+(?P<part>{_PART})", re.IGNORECASE
-)
+_OTHER_PART = re.compile(rf"(?:{ALSO}|i (?:meant|mean) )+(?P<part>{_PART})", re.IGNORECASE)
 _COUNT = re.compile(
     r"(?:(?:and|so|ok|okay),? )?how many(?: (?P<kind>files?|folders?|entries|things|items|links|results|hits|pages))?"
     r"(?: (?:is|are|was|were) (?:that|there|they|these|those|it)| (?:of them|in all|in total|altogether)| (?:did|have) you (?:find|found)| (?:are|were) there| again)*",
@@ -88,7 +83,7 @@ def sum_instead(said: str, last: Act) -> str:
 
 def counted_before(text: str, turns: Sequence[planner_pb2.Turn]) -> dict[str, Any]:
     """`how many is that` of what the last reply has listed, `how many links were there` of what one before has; empty for other words."""
-    asked = _COUNT.fullmatch(text.strip().rstrip(".?! "))
+    asked = _COUNT.fullmatch(_bare(text))
     if asked is None:
         return {}
     kind = _one_kind(asked["kind"] or "")
@@ -107,7 +102,11 @@ def counted_before(text: str, turns: Sequence[planner_pb2.Turn]) -> dict[str, An
 
 def asks_for_count(text: str) -> bool:
     """True for `how many is that`, which is answered from what was listed and is no request of its own."""
-    return _COUNT.fullmatch(text.strip().rstrip(".?! ")) is not None
+    return _COUNT.fullmatch(_bare(text)) is not None
+
+
+def _bare(text: str) -> str:
+    return text.strip().rstrip(".?! ")
 
 
 def _one_kind(noun: str) -> str:
@@ -117,7 +116,7 @@ def _one_kind(noun: str) -> str:
 
 def compares(text: str) -> bool:
     """True for `and the biggest?`, which after a listing of files asks to compare them."""
-    return _MOST.fullmatch(text.strip().rstrip(".?! ")) is not None
+    return _MOST.fullmatch(_bare(text)) is not None
 
 
 def only_refers(text: str, reply: str) -> bool:

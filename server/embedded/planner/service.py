@@ -31,7 +31,7 @@ from server.embedded.mind.config import MindConfig, mind_config
 from server.embedded.mind.errors import MindError
 from server.embedded.mind.rounds import converse
 from server.embedded.planner.acts import outcome_of
-from server.embedded.planner.follow_ups import NOT_UNDERSTOOD, TOLD, acts, turns_before, whole_request
+from server.embedded.planner.follow_ups import NOT_UNDERSTOOD, TOLD, acts, last_reply, turns_before, whole_request
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.references import asks_for_count, compares, counted_before
 from server.embedded.planner.replies import StepOutcome, reply
@@ -91,8 +91,9 @@ def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Tu
         query = next((str(act.guess.entities["query"]) for act in done if act.guess.entities.get("query")), "")
         return entities | ({"query": query} if query else {})
     if intent == "forget":
-        told = done[:1] if _NEVER_MIND.fullmatch(text.strip()) else done
-        return entities | _last_remembered([act for act in told if told is done or act.name in TOLD])
+        if _NEVER_MIND.fullmatch(text.strip()):
+            done = [act for act in done[:1] if act.name in TOLD]
+        return entities | _last_remembered(done)
     if intent == "undo":
         return entities | ({"asked": done[0].said} if done else {})
     if not _WHY.search(text):
@@ -116,7 +117,7 @@ def _last_remembered(before: Sequence[Act]) -> Entities:
 
 def _reasons(recent: Sequence[planner_pb2.Turn], before: Sequence[Act]) -> Entities:
     """What "why?" is about: the last reply, or the act that it was given to."""
-    told = next((turn.text for turn in reversed(recent) if turn.role == "assistant"), "")
+    told = last_reply(recent)
     outcome, facts = outcome_of(told)
     if outcome or NOT_UNDERSTOOD in told:
         return {"about": outcome or UNKNOWN, **facts}
@@ -173,44 +174,42 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
         )
     if intent == "yes" and _WHY.search(request.text):
         intent = "explain"  # "why not?", where no question waits
-    if intent == "web_search" and _was_told(request.text, str(entities.get("query", "")), request.context):
-        return "recall_notes", {"topic": entities["query"]}
-    if intent == "web_search" and (
-        attribute := _is_mine(request.text, str(entities.get("query", "")), request.context)
-    ):
-        return "recall", {"attribute": attribute}
+    if intent == "web_search" and (told := _told_here(request, str(entities.get("query", "")))):
+        return told
     known = with_context(intent, entities, request.context, request.text)
     if intent == "forget" and not known and _NEVER_MIND.fullmatch(request.text.strip()):
         return "stop", known
     return intent, known
 
 
+def _acts_before(request: planner_pb2.PlanRequest) -> list[Act]:
+    return acts(turns_before(request.context[-CONTEXT_TURNS:], request.text))
+
+
 def _files_were_listed(request: planner_pb2.PlanRequest) -> bool:
-    before = acts(turns_before(request.context[-CONTEXT_TURNS:], request.text))
+    before = _acts_before(request)
     return bool(before) and before[-1].name in {"list_files", "find"}
 
 
 def _not_understood(text: str, turns: Sequence[planner_pb2.Turn]) -> Entities:
     """What was heard, and whether the previous utterance was not understood either."""
     heard = text.strip().rstrip(".!?,")[:MAX_HEARD_CHARS]
-    before = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
-    return {"heard": heard, "again": NOT_UNDERSTOOD in before} if heard else {}
+    return {"heard": heard, "again": NOT_UNDERSTOOD in last_reply(turns)} if heard else {}
 
 
-def _was_told(text: str, query: str, turns: Sequence[planner_pb2.Turn]) -> bool:
-    """True if the answer was given in this conversation to be remembered: `what's the wifi password`. An explicit search stays one."""
-    if not query or recognise(text)[0].confidence > GUESSED:
-        return False
-    facts = (str(act.guess.entities.get("fact", "")) for act in acts(turns_before(turns[-CONTEXT_TURNS:], text)))
-    return any(fact and mentioned(fact, query) == 1.0 for fact in facts)
+def _told_here(request: planner_pb2.PlanRequest, query: str) -> tuple[str, Entities] | None:
+    """What is to be recalled in place of a search, as the user told it here: notes of the wifi password, or whose name Anna is.
 
-
-def _is_mine(text: str, query: str, turns: Sequence[planner_pb2.Turn]) -> str:
-    """`sister's name` for "who's Anna?", if the user has told in this conversation that it is Anna. An explicit search stays one."""
-    if not query or recognise(text)[0].confidence > GUESSED:
-        return ""
-    told = (act.guess.entities for act in acts(turns_before(turns[-CONTEXT_TURNS:], text)) if act.name == "remember")
-    return next((str(one["attribute"]) for one in told if str(one.get("value", "")).lower() == query.lower()), "")
+    An explicit search stays one.
+    """
+    if not query or recognise(request.text)[0].confidence > GUESSED:
+        return None
+    before = [(act.name, act.guess.entities) for act in _acts_before(request)]
+    if any((fact := str(told.get("fact", ""))) and mentioned(fact, query) == 1.0 for _, told in before):
+        return "recall_notes", {"topic": query}
+    values = ((told["attribute"], told.get("value", "")) for name, told in before if name == "remember")
+    attribute = next((str(attribute) for attribute, value in values if str(value).lower() == query.lower()), "")
+    return ("recall", {"attribute": attribute}) if attribute else None
 
 
 def _already_told(entities: Entities, turns: Sequence[planner_pb2.Turn]) -> Entities:
@@ -222,8 +221,7 @@ def _already_told(entities: Entities, turns: Sequence[planner_pb2.Turn]) -> Enti
 
 def _asked(turns: Sequence[planner_pb2.Turn]) -> bool:
     """True if the agent's last words, as far as they were heard, were a question."""
-    said = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
-    return said.rstrip(" \n\"'”’)*").endswith(("?", "？"))
+    return last_reply(turns).rstrip(" \n\"'”’)*").endswith(("?", "？"))
 
 
 def _answers(text: str, intent: str) -> bool:

@@ -39,6 +39,7 @@ DAY = [("user", "what day is July 14th"), ("assistant", "That will be Tuesday, J
         (SUM, "minus 2", "8 minus 2 is 6."),
         (SHARE, "and 20 percent?", "20 percent of 80 is 16."),
         (HALF, "I meant a third", "30 divided by 3 is 10."),
+        (HALF, "nope, a third", "30 divided by 3 is 10."),
         ([("user", "a quarter of 80"), ("assistant", "80 divided by 4 is 20.")], "no, a half", "80 divided by 2 is 40."),
         (FILES, "how many is that", "There are 8 entries."),
         (FILES, "and how many are there", "There are 8 entries."),
