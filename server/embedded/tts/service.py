@@ -152,34 +152,31 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
     async def _say_run(self, text: str, manner: Manner, rate_hz: int, *, first: bool) -> Spoken:
         """A text as PCM of that rate, by another engine if this one can say nothing of it or fails; empty if none can.
 
-        Raises UnsayableError if this one fails and no other speaks its language.
+        Raises UnsayableError if this one fails and no other speaks its language, or the other one fails too.
         """
-        engine = self._catalogue.engine_of(manner.voice_id)
-        language = probable_language(text)
+        voice, instead_of = manner.voice_id, self._catalogue.instead_of
         try:
-            spoken = await self._booths[engine.name].say(text, manner.voice_id, manner.engine_speed, first=first)
-        except Exception:  # a library may fail with anything; the listener must hear the sentence, and those after it
-            log.exception("the voice %s failed at a text", manner.voice_id)
-            spoken, language = None, self._catalogue.language_of(manner.voice_id)
-        if spoken is not None and spoken.pcm:
-            return spoken
-        other = self._catalogue.instead_of(manner.voice_id, language)
-        if other is not None:
-            return await self._say_instead(other, text, manner, rate_hz, first=first)
-        if spoken is None:
-            raise UnsayableError(f"the voice {manner.voice_id} fails at {text.strip()[:40]!r}")
-        return spoken
+            spoken = await self._said_by(voice, text, manner.engine_speed, first=first)
+        except UnsayableError:
+            other = instead_of(voice, self._catalogue.language_of(voice))
+            if other is None:
+                raise
+        else:
+            other = None if spoken.pcm else instead_of(voice, probable_language(text))
+            if other is None:
+                return spoken
+        engine = self._catalogue.engine_of(other)
+        spoken = await self._said_by(other, text, engine.speaking_rate(manner.engine_speed), first=first)
+        return at_rate(spoken, engine.sample_rate_hz, rate_hz)
 
-    async def _say_instead(self, voice_id: str, text: str, manner: Manner, rate_hz: int, *, first: bool) -> Spoken:
-        """The same by the voice of another engine. Raises UnsayableError."""
+    async def _said_by(self, voice_id: str, text: str, speed: float, *, first: bool) -> Spoken:
+        """The text by that voice. Raises UnsayableError if its engine fails."""
         engine = self._catalogue.engine_of(voice_id)
-        speed = engine.speaking_rate(manner.engine_speed)
         try:
-            spoken = await self._booths[engine.name].say(text, voice_id, speed, first=first)
-        except Exception:
+            return await self._booths[engine.name].say(text, voice_id, speed, first=first)
+        except Exception:  # a library may fail with anything; the listener must hear the sentence, and those after it
             log.exception("the voice %s failed at a text", voice_id)
             raise UnsayableError(f"the voice {voice_id} fails at {text.strip()[:40]!r}") from None
-        return at_rate(spoken, engine.sample_rate_hz, rate_hz)
 
 
 async def _config(requests: Requests) -> tts_pb2.SynthesizeConfig:
