@@ -71,8 +71,9 @@ class ConfirmationStore:
         self._audit = audit or AuditLog()
         self._deferred: asyncio.Queue[tuple[str, float]] = asyncio.Queue()  # id, and expiry on the loop's clock
         self._life_s = life_s
-        self._waiting: dict[str, asyncio.Future[None]] = {}  # waiting lanes, by confirmation id
-        self._lanes: set[str] = set()  # questions for which a lane of this process waits
+        self._waiting: dict[
+            str, asyncio.Future[None]
+        ] = {}  # for which a lane of this process waits, by confirmation id
         self._here: dict[str, Question] = {}  # asked by this process; they can be settled even if the state lost them
         self._decided_here: dict[
             str, bool
@@ -91,7 +92,6 @@ class ConfirmationStore:
         sentence = sentence_for(action, description, by_voice=asked.by_voice)
         asked = replace(asked, sentence=sentence, explanation=explanation(action, verdict, sentence))
         self._await_news(asked.confirmation_id)
-        self._lanes.add(asked.confirmation_id)
         return asked
 
     async def defer(
@@ -120,7 +120,6 @@ class ConfirmationStore:
         await self._record(confirmation_id, question)
         if not deferred:
             self._here[confirmation_id] = question
-            asyncio.get_running_loop().call_later(2 * self._life_s, self._here.pop, confirmation_id, None)
         self._audited("asked", confirmation_id, question, context)
         return Confirmation(confirmation_id, rfc3339(expires_at), question.action_hash, self._by_voice(question))
 
@@ -149,7 +148,6 @@ class ConfirmationStore:
         finally:
             self._waiting.pop(confirmation_id, None)
             self._here.pop(confirmation_id, None)
-            self._lanes.discard(confirmation_id)
             if self._decided_here.get(confirmation_id) is False:
                 del self._decided_here[confirmation_id]  # leave an unheard approval for its approver to find
             await self._close(confirmation_id, "withdrawn")
@@ -206,8 +204,13 @@ class ConfirmationStore:
         if news is None:
             loop = asyncio.get_running_loop()
             news = self._waiting[confirmation_id] = loop.create_future()
-            loop.call_later(2 * self._life_s, self._waiting.pop, confirmation_id, None)  # asked, but never waited for
+            loop.call_later(2 * self._life_s, self._forget, confirmation_id)
         return news
+
+    def _forget(self, confirmation_id: str) -> None:
+        """What is left of a question that was asked, but never waited for."""
+        for held in (self._waiting, self._here, self._decided_here):
+            held.pop(confirmation_id, None)
 
     async def _answered(self, confirmation_id: str, news: asyncio.Future[None]) -> None:
         while not (await asyncio.wait({news}, timeout=LOOK_AGAIN_S))[0]:
@@ -282,7 +285,7 @@ class ConfirmationStore:
         """Tell the lane that asked; False if it is gone. If in doubt, whoever takes the decision's record first settles which."""
         heard = self._approving[confirmation_id] = asyncio.get_running_loop().create_future()
         try:
-            if confirmation_id in self._lanes:
+            if confirmation_id in self._waiting:
                 self._decided_here[confirmation_id] = approve
             else:
                 await self._state.put(_decided(confirmation_id), "yes" if approve else "no", self._life_s)
@@ -311,7 +314,7 @@ class ConfirmationStore:
         """
         key = _key(confirmation_id)
         recorded = await self._state.get(key)
-        asked_here = confirmation_id in self._here or confirmation_id in self._lanes
+        asked_here = confirmation_id in self._here or confirmation_id in self._waiting
         if recorded is not None or self._epoch is None or asked_here or await self._was_answered(confirmation_id):
             return recorded
         try:

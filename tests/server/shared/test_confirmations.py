@@ -260,6 +260,19 @@ async def test_a_wait_that_is_given_up_withdraws_the_question() -> None:
     assert not await store.settle(asked.confirmation_id, ADA, approve=True)
 
 
+def test_nothing_is_left_of_a_question_that_its_lane_never_waits_for() -> None:
+    async def body() -> None:
+        store = ConfirmationStore(LocalState(), life_s=1)
+        for approve in (True, False):
+            asked = await store.create(ACTION, VERDICT, ADA)
+            await store.settle(asked.confirmation_id, ADA, approve=approve)
+        await asyncio.sleep(10)
+        held = {name: each for name, each in vars(store).items() if isinstance(each, dict | set)}
+        assert not any(held.values()), held
+
+    virtual_time.run(body())
+
+
 async def test_a_deferred_question_is_the_approvers_to_run() -> None:
     store = ConfirmationStore(LocalState())
     asked = await store.defer(ACTION, VERDICT, ADA, 500)
