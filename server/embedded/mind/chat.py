@@ -41,13 +41,18 @@ _REFUSALS = {
 
 @dataclass(slots=True)
 class ChatAnswer:
-    """The tool calls of an answer, in order."""
+    """The tool calls of an answer, in order, and how it ended."""
 
     calls: list[ToolCall] = field(default_factory=list)
     ended: bool = False  # the endpoint said that the answer is over: a lost connection may look like an end
     cut: bool = False  # the answer reached `max_tokens`
     filtered: bool = False  # the endpoint's filter stopped it
     _by_index: dict[int, int] = field(default_factory=dict)  # position in `calls` by the deltas' index
+
+    @property
+    def broken(self) -> bool:
+        """True if its end may be missing."""
+        return self.cut or self.filtered
 
     def add(self, delta: ChoiceDeltaToolCall) -> int:
         """Add a piece of a call; returns its length. Some endpoints use index 0 for all calls, so a new id starts a new call."""
@@ -166,11 +171,9 @@ class Chat:
             if not chunk.choices:  # the last chunk may have the usage only
                 continue
             finish = chunk.choices[0].finish_reason
-            answer.ended = answer.ended or finish is not None
-            answer.cut, answer.filtered = (
-                answer.cut or finish == "length",
-                answer.filtered or finish == "content_filter",
-            )
+            answer.ended |= finish is not None
+            answer.cut |= finish == "length"
+            answer.filtered |= finish == "content_filter"
             delta = chunk.choices[0].delta
             words = _text(delta.content) + _text(delta.refusal)
             chars += len(words) + sum(answer.add(call) for call in delta.tool_calls or ())

@@ -84,7 +84,7 @@ def _words(text: str, *, last: bool = False, cut: bool = False) -> planner_pb2.C
 
 def _ending(said: str, rest: str, answer: ChatAnswer) -> str:
     """What to say of the words after the last whole sentence. Where an answer is cut, they are none, or the user is told so."""
-    if not (answer.cut or answer.filtered) or is_whole(rest):
+    if not answer.broken or is_whole(rest):
         return rest
     if said.strip():
         return ""
@@ -102,7 +102,7 @@ def _steps(answer: ChatAnswer, box: Toolbox, number: int) -> tuple[list[planner_
         if at >= MAX_CALLS:
             wrong[at] = f"at most {MAX_CALLS} calls at once"
             continue
-        if (answer.cut or answer.filtered) and call is calls[-1]:
+        if answer.broken and call is calls[-1]:
             wrong[at] = "the answer was cut in this call"
             continue
         try:
