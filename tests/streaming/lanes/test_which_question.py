@@ -61,6 +61,16 @@ async def typed(world: World, text: str) -> str:
     return "".join(reply.text for reply in outlet.of(TurnReply))
 
 
+async def asked_aloud(world: World, group: asyncio.TaskGroup) -> asyncio.Task[None]:
+    """The turn of "go", on a channel of its own, whose question has been said to its end."""
+    outlet = RecordingOutlet()
+    turn = group.create_task(TurnLane(frame_for(world, outlet), None, ReplyFormat(), "go").run())
+    while not outlet.of(SpeechEnds):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(3)
+    return turn
+
+
 @asynccontextmanager
 async def silent_questions(world: World, *names: str) -> AsyncIterator[list[RecordingOutlet]]:
     """Channels whose questions only the client shows, and which wait for their answers at the end."""
@@ -81,12 +91,9 @@ def test_a_spoken_yes_is_for_what_was_asked_aloud() -> None:
     """Not for a newer question that nobody heard."""
 
     async def body() -> None:
-        world, beside = folders(go=plan(folder("spoken"))), RecordingOutlet()
+        world = folders(go=plan(folder("spoken")))
         async with talk(world) as it, asyncio.TaskGroup() as group:
-            turn = group.create_task(TurnLane(frame_for(world, beside), None, ReplyFormat(), "go").run())
-            while not beside.of(SpeechEnds):
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(3)
+            turn = await asked_aloud(world, group)
             async with silent_questions(world, "silent"):
                 it.microphone.say("yes")
                 await turn

@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streaming.agent.answering import Answer, Moment, answer
-from streaming.agent.format import ReplyFormat
 from streaming.domain import SpeechEnds, TaskNeedsConfirmation, TurnDone, TurnReply
 from streaming.lanes.turn import TurnLane
 from streaming.open_questions import Meant
 from streaming.ports import Confirmation, Intent, IntentGuess
-from tests.streaming.lanes.test_which_question import FOLDERS, SILENT, folder, folders, made, silent_questions, typed
+from tests.streaming.lanes.test_which_question import (
+    FOLDERS,
+    SILENT,
+    asked_aloud,
+    folder,
+    folders,
+    made,
+    silent_questions,
+    typed,
+    until_asked,
+)
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.talk import plan, talk
@@ -98,12 +107,9 @@ def test_two_questions_asked_aloud_are_both_approved(words: str) -> None:
 
 def test_one_that_was_only_shown_is_asked_for_in_words() -> None:
     async def body() -> None:
-        world, beside = understanding(folders(go=plan(folder("spoken")))), RecordingOutlet()
+        world = understanding(folders(go=plan(folder("spoken"))))
         async with talk(world) as it, asyncio.TaskGroup() as group:
-            turn = group.create_task(TurnLane(frame_for(world, beside), None, ReplyFormat(), "go").run())
-            while not beside.of(SpeechEnds):
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(3)
+            turn = await asked_aloud(world, group)
             async with silent_questions(world, "silent"):
                 it.microphone.say("yes to both")
                 await turn
@@ -142,8 +148,7 @@ def test_a_no_to_both_also_declines_the_one_that_was_not_asked_last() -> None:
         world, outlet = understanding(folders(go=plan(folder("read")))), RecordingOutlet()
         async with silent_questions(world, "shown"), asyncio.TaskGroup() as group:
             group.create_task(TurnLane(frame_for(world, outlet), None, SILENT, "go").run())
-            while not outlet.of(TaskNeedsConfirmation):
-                await asyncio.sleep(0.01)
+            await until_asked(outlet)
             await typed(world, "no to both")
         assert made(world) == []
 
