@@ -75,44 +75,11 @@ _COMMANDS = re.compile(
     re.IGNORECASE,
 )
 # A value does not begin with these, nor does it have them: "no, that's stupid", "no because I don't like it".
-_NO_VALUE = frozenset(
-    {
-        "i",
-        "i'm",
-        "i've",
-        "you",
-        "we",
-        "he",
-        "she",
-        "they",
-        "it",
-        "it's",
-        "that",
-        "that's",
-        "this",
-        "there",
-        "because",
-        "why",
-    }
-    | {
-        "not",
-        "don't",
-        "is",
-        "are",
-        "was",
-        "do",
-        "does",
-        "did",
-        "thanks",
-        "thank",
-        "please",
-        "sorry",
-        "so",
-        "if",
-        "when",
-    }
-    | {"never", "no", "yes", "wait", "stop", "what", "who", "where", "how", "which", "really", "later", "maybe"}
-)
+_NO_VALUE = frozenset({
+    "i", "i'm", "i've", "you", "we", "he", "she", "they", "it", "it's", "that", "that's", "this", "there", "because", "why", "not", "don't", "is",
+    "are", "was", "do", "does", "did", "thanks", "thank", "please", "sorry", "so", "if", "when", "never", "no", "yes", "wait", "stop", "what", "who",
+    "where", "how", "which", "really", "later", "maybe",
+})  # fmt: skip
 
 
 class Parted(NamedTuple):

@@ -53,27 +53,10 @@ _DAYS = re.compile(
 _ADDRESS = re.compile(r"[\w-]+(?:\.[\w-]+)+(?:/\S*)?\Z")
 _ONLY = frozenset({"just", "only", "maybe"})  # "the time and the date, no, just the time"
 # Before these, a phrase ends that a correction replaces as a whole: "in New York, no, Boston".
-_LEADS = frozenset(
-    {
-        "in",
-        "on",
-        "at",
-        "for",
-        "to",
-        "from",
-        "with",
-        "about",
-        "of",
-        "by",
-        "into",
-        "until",
-        "is",
-        "are",
-        "called",
-        "named",
-    }
-    | {"between", "that", "as", "and", "or", "file", "folder", "page", "call", "email", "me"}
-)
+_LEADS = frozenset({
+    "in", "on", "at", "for", "to", "from", "with", "about", "of", "by", "into", "until", "is", "are", "called", "named", "between", "that", "as",
+    "and", "or", "file", "folder", "page", "call", "email", "me",
+})  # fmt: skip
 _ABBREVIATED = frozenset({"dr.", "mr.", "mrs.", "ms.", "st.", "prof.", "jr.", "sr.", "vs."})
 _DETERMINERS = frozenset({"a", "an", "the", "my", "your", "our", "his", "her", "their", "this", "some"})
 _QUOTING = frozenset({"say", "said", "says", "saying", "told", "shouted", "shouts", "asked", "answered", "echo"})
@@ -83,63 +66,13 @@ _QUOTING = frozenset({"say", "said", "says", "saying", "told", "shouted", "shout
 # is replaced and what replaces it are names of as many words.
 _MAX_UNMARKED = 2
 _UNMARKED = frozenset({"sorry", "oops"})  # "movies actually scary", "steak no salt", "maximum wait time"
-_OF_CLAUSES = frozenset(
-    {
-        "i",
-        "you",
-        "we",
-        "they",
-        "he",
-        "she",
-        "it",
-        "me",
-        "us",
-        "what",
-        "who",
-        "how",
-        "where",
-        "which",
-        "that",
-        "there",
-        "not",
-    }
-    | {
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "do",
-        "does",
-        "did",
-        "have",
-        "has",
-        "had",
-        "can",
-        "will",
-        "so",
-        "very",
-        "too",
-    }
-)
-_OF_TITLES = frozenset(
-    {
-        "lyrics",
-        "song",
-        "songs",
-        "chords",
-        "video",
-        "remix",
-        "album",
-        "cover",
-        "movie",
-        "film",
-        "book",
-        "meme",
-        "meaning",
-    }
-)
+_OF_CLAUSES = frozenset({
+    "i", "you", "we", "they", "he", "she", "it", "me", "us", "what", "who", "how", "where", "which", "that", "there", "not", "is", "are", "was",
+    "were", "be", "been", "do", "does", "did", "have", "has", "had", "can", "will", "so", "very", "too",
+})  # fmt: skip
+_OF_TITLES = frozenset({
+    "lyrics", "song", "songs", "chords", "video", "remix", "album", "cover", "movie", "film", "book", "meme", "meaning",
+})  # fmt: skip
 
 
 class _Cue(NamedTuple):

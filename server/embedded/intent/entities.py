@@ -25,25 +25,10 @@ if TYPE_CHECKING:
 MAX_NAME_WORDS = 3  # in the name of a site: "new york times"
 
 _KEPT_WHOLE = frozenset({"value", "fact", "arguments"})  # these may contain punctuation: passwords, names, text to echo
-_SET_OFF_BY_QUOTES = frozenset(
-    {
-        "label",
-        "url",
-        "site",
-        "path",
-        "named_file",
-        "named_folder",
-        "new_name",
-        "new_file",
-        "attribute",
-        "place",
-        "source",
-        "named_source",
-        "plain_source",
-        "plain_target",
-    }
-    | {"target", "searched", "named_searched", "line_file", "counted_file", "pattern_file", "measured", "measured_file"}
-)
+_SET_OFF_BY_QUOTES = frozenset({
+    "label", "url", "site", "path", "named_file", "named_folder", "new_name", "new_file", "attribute", "place", "source", "named_source",
+    "plain_source", "plain_target", "target", "searched", "named_searched", "line_file", "counted_file", "pattern_file", "measured", "measured_file",
+})  # fmt: skip
 _QUOTED = frozenset({'""', "''", "«»", "»«", '„"', "‚'", "‹›", "「」"})  # “” and ‘’ are straight by then
 _FINAL_IN_QUOTES = ".,;:"  # American typesetters put these inside: click on "Next."
 _QUESTION_MARKS = ".?,;:…"  # not "!": "search for Wham!"

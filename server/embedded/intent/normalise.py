@@ -70,27 +70,9 @@ _INDIRECT = re.compile(
     r"(?:(?: (?P<verb>is|are|was|were|will be|would be))|(?P<short>'d|'ll) be|(?P<is>'s))(?P<rest>(?: (?:in|at|on|over|right|now|from|until|till|to|for)\b.*)?)\Z",
     re.IGNORECASE,
 )
-_VERBS = frozenset(
-    {
-        "is",
-        "are",
-        "was",
-        "were",
-        "do",
-        "does",
-        "did",
-        "will",
-        "would",
-        "can",
-        "could",
-        "should",
-        "has",
-        "have",
-        "to",
-        "much",
-        "many",
-    }
-)
+_VERBS = frozenset({
+    "is", "are", "was", "were", "do", "does", "did", "will", "would", "can", "could", "should", "has", "have", "to", "much", "many",
+})  # fmt: skip
 _WHOLE_VERB = {"'d": "would be", "'ll": "will be"}
 
 # "would you mind opening …"

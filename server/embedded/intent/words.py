@@ -46,24 +46,9 @@ _BEFORE_IS = frozenset(
     ["what", "where", "who", "when", "how", "why", "which", "that", "this", "it", "he", "she", "there", "here"]
 )
 _NAMING = frozenset({"what", "which", "how"})  # "what day's tomorrow"
-_VERBS = frozenset(
-    [
-        "is",
-        "are",
-        "isn't",
-        "aren't",
-        "was",
-        "were",
-        "wasn't",
-        "weren't",
-        "has",
-        "hasn't",
-        "will",
-        "won't",
-        "can",
-        "can't",
-    ]
-)
+_VERBS = frozenset({
+    "is", "are", "isn't", "aren't", "was", "were", "wasn't", "weren't", "has", "hasn't", "will", "won't", "can", "can't",
+})  # fmt: skip
 _ASKS = frozenset({"forget", "delete", "about", "tell", "know", "you", "what's", "whats", "who's", "when's", "where's"})
 
 
