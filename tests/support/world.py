@@ -128,17 +128,16 @@ class ScriptedSynthesis:
             raise self._fail
         yield SynthesisStarted(RATE_HZ, "test")
         text = "".join(self.texts)
-        words, stumbles = text.split(), self.stumbles_at is not None and self.stumbles_at[0] in text
-        if self.stumbles_at is not None and stumbles:
-            words = text.partition(self.stumbles_at[0])[0].split()
+        stumbles = self.stumbles_at if self.stumbles_at and self.stumbles_at[0] in text else None
+        words = (text.partition(stumbles[0])[0] if stumbles else text).split()
         for index, word in enumerate(words):
             if self.cancelled:
                 return
             start_ms = index * WORD_MS
             yield SynthesisWords((Word(word, start_ms, start_ms + WORD_MS),))
             yield SynthesisAudio(b"\1\0" * (RATE_HZ * WORD_MS // 1000))
-        if self.stumbles_at is not None and stumbles:
-            raise self.stumbles_at[1]
+        if stumbles:
+            raise stumbles[1]
         yield SynthesisDone(len(words) * WORD_MS)
 
 
