@@ -257,30 +257,29 @@ def _of_the_result(said: str, asked: str) -> str:
 def _of_what_was_told(said: str, asked: str, before: Sequence[Act]) -> str:
     """`how long until then` of the day or time that was told last, `how many weeks is that` of the quantity."""
     told = [asked, *([before[-1].said] if before else [])]
+    bare = _ALSO.sub("", said, count=1)
     if _THEN.search(said):
-        moments = (day[0] for text in told for day in reversed([*_MOMENT.finditer(in_figures(text))]))
-        ways = (_THEN.sub(moment, _ALSO.sub("", said, count=1), count=1) for moment in moments)
+        ways = (_THEN.sub(moment, bare, count=1) for text in told for moment in _moments(text))
         return next((way for way in ways if recognise(way)[0].entities.get("ask")), "")
     if not _THAT.search(said):
         return ""
     quantities = reversed([*_QUANTITY.finditer(asked)])
-    ways = (_THAT.sub(quantity[0], _ALSO.sub("", said, count=1), count=1) for quantity in quantities)
+    ways = (_THAT.sub(quantity[0], bare, count=1) for quantity in quantities)
     if converted := next((way for way in ways if recognise(way)[0].intent == "convert"), ""):
         return converted
-    far = _HOW_FAR.fullmatch(_ALSO.sub("", said, count=1))
-    days = (day[0] for day in reversed([*_MOMENT.finditer(in_figures(asked))]) if far)
-    return (
-        next(
-            (
-                way
-                for day in days
-                if recognise(way := f"how many {far['unit'] or 'days'} until {day}")[0].entities.get("ask")
-            ),
-            "",
-        )
-        if far
-        else ""
-    )
+    far = _HOW_FAR.fullmatch(bare)
+    ways = (f"how many {far['unit'] or 'days'} until {moment}" for moment in _moments(asked) if far)
+    return next((way for way in ways if recognise(way)[0].entities.get("ask")), "")
+
+
+def _moments(text: str) -> list[str]:
+    """The days and times in a text, the last one first."""
+    return [found[0] for found in _MOMENT.finditer(in_figures(text))][::-1]
+
+
+def _put(value: str, pattern: re.Pattern[str], text: str) -> str:
+    """The text with the value in place of the first match. The value is no pattern: a name may have a backslash."""
+    return pattern.sub(lambda _found: value, text, count=1)
 
 
 def _pointed(said: str, guess: IntentCandidate, last: Act) -> str:
@@ -294,13 +293,12 @@ def _pointed(said: str, guess: IntentCandidate, last: Act) -> str:
     of_it = last.name in OF_FILES or (last.name == "open_page" and not last.done)
     if guess.intent in _POINTING and (guess.entities or not of_it):
         return ""
-    its = last.its.replace("\\", r"\\")
-    said = _ONCE_MORE.sub("", said)
-    ways = [_IT.sub(its, said, count=1)] if its and _IT.search(said) else []
+    its, said = last.its, _ONCE_MORE.sub("", said)
+    ways = [_put(its, _IT, said)] if its and _IT.search(said) else []
     if its and points(guess.entities):
-        ways.append(_INTO_THERE.sub(its, said))
+        ways.append(_put(its, _INTO_THERE, said))
     if last.place and _THERE.search(said):
-        ways.append(_THERE.sub(last.place.replace("\\", r"\\"), said, count=1))
+        ways.append(_put(last.place, _THERE, said))
     ways += [_ALSO.sub("", way, count=1) for way in ways if _ALSO.match(way)]
     return next((way for way in ways if _if_clear(way) and recognise(way)[0].intent not in ASIDE), "")
 
@@ -329,7 +327,7 @@ def _varied_act(said: str, before: Sequence[Act]) -> str:
     if "cannot" in recognise(rest)[0].entities:
         return rest  # "and the news?", after the weather
     last = _last_of_its_own(before)
-    rest = _IT.sub(last.its.replace("\\", r"\\"), rest, count=1) if last.its else rest  # "and the day after that?"
+    rest = _put(last.its, _IT, rest) if last.its else rest  # "and the day after that?"
     bare = _LEAD.sub("", rest, count=1)
     if last.guess.intent == "get_time" and recognise(day := f"what day is {bare}")[0].entities.keys() & {"day", "when"}:
         return day  # "what about tomorrow?" after the time

@@ -63,13 +63,11 @@ _LINE = re.compile(
 def sum_instead(said: str, last: Act) -> str:
     """`no, minus 2` and `I meant minus two`, said of `5 plus 3`, as `5 minus 2`; `and 20 percent?` and `I meant a third` of another share."""
     sum_before = last.guess.entities
-    if (
-        last.guess.intent == "calculate"
-        and (part := _OTHER_PART.fullmatch(said))
-        and (whole := _PART_OF.search(last.said))
-    ):
+    if last.guess.intent != "calculate":
+        return ""
+    if (part := _OTHER_PART.fullmatch(said)) and (whole := _PART_OF.search(last.said)):
         return f"{part['part']} of {whole['whole']}"
-    if last.guess.intent != "calculate" or not {"first", "second"} <= sum_before.keys():
+    if not {"first", "second"} <= sum_before.keys():
         return ""
     if sum_before["operation"] == "percent of" and (share := _OTHER_SHARE.fullmatch(said)):
         return f"{share['share']} percent of {sum_before['second']}"
@@ -133,12 +131,9 @@ def one_of_listed(said: str, before: Sequence[Act]) -> str:
             return ""
         at = int(opened.guess.entities.get("ordinal", 0)) + 1
         return f"open the {_ORDINALS[at]} result" if 0 < at < len(_ORDINALS) else ""
-    if clicked := _CLICKED.fullmatch(said):
+    clicked = _CLICKED.fullmatch(said)
+    if clicked and last.name == "page_links":
         which = clicked["which"].lower()
-        return (
-            next(iter(last.listed(-1 if which == "last" else _ORDINALS.index(which))), "")
-            if last.name == "page_links"
-            else ""
-        )
+        return next(iter(last.listed(-1 if which == "last" else _ORDINALS.index(which))), "")
     line = _LINE.fullmatch(said)
     return f"what is the {line['which'].lower()} line of {last.its}" if line and last.name == "read_file" else ""
