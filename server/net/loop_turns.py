@@ -28,9 +28,8 @@ LONGEST_PAUSE_S = 0.02
 # or 50 commands, and each second about twice what a talker of OpenAI's dialect takes.
 SHARE_S = 0.005
 SHARE_S_PER_S = 0.02
-FIRST_MESSAGES: Final = (
-    3  # in a turn: reports of a listener come in threes. A command costs up to a millisecond, with its tasks
-)
+# In a turn: reports of a listener come in threes. A command costs up to a millisecond, with its tasks.
+FIRST_MESSAGES: Final = 3
 MOST_MESSAGES = 64
 
 

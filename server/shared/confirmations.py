@@ -71,13 +71,10 @@ class ConfirmationStore:
         self._audit = audit or AuditLog()
         self._deferred: asyncio.Queue[tuple[str, float]] = asyncio.Queue()  # id, and expiry on the loop's clock
         self._life_s = life_s
-        self._waiting: dict[
-            str, asyncio.Future[None]
-        ] = {}  # for which a lane of this process waits, by confirmation id
+        self._waiting: dict[str, asyncio.Future[None]] = {}  # a lane of this process waits for each, by id
         self._here: dict[str, Question] = {}  # asked by this process; they can be settled even if the state lost them
-        self._decided_here: dict[
-            str, bool
-        ] = {}  # decisions for lanes of this process, which reach them whatever happens to the state
+        # decisions for lanes of this process, which reach them whatever happens to the state
+        self._decided_here: dict[str, bool] = {}
         self._anew = Flag()
         self._approving: dict[str, asyncio.Future[None]] = {}  # approvers, waiting to hear that the lane took it
         state.subscribe(self._on_news)

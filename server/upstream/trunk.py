@@ -46,9 +46,8 @@ TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
 NEXT_INSTANCE_S: Final = 30.0  # after this long, look whether the service has got another process
 SOON_S: Final = 0.05  # after a trunk was opened, look whether it is ready
-GREETING_S: Final = (
-    5.0  # a process that has not greeted by then is given up for now: another one may. The next has twice as long
-)
+# A process that has not greeted by then is given up for now: another one may. The next has twice as long, up to MOST_GREETING_S.
+GREETING_S: Final = 5.0
 MOST_GREETING_S = 60.0
 MOST_TRUNKS: Final = 64  # of one service, in case it names itself anew each time
 

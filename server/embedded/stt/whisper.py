@@ -40,11 +40,7 @@ NO_WORDS_LOG_PROBABILITY = -1.8  # below this, the words are guesses
 NO_SPEECH, NO_SPEECH_LOG_PROBABILITY = 0.6, -0.8  # both together mean no speech; correct commands stay below 0.42
 # Words are missing where more time is left behind the last word, or a word takes more than this.
 UNHEARD_MS = 500
-WORD_MS, LETTER_MS, DIGIT_MS = (
-    1200,
-    100,
-    450,
-)  # "$4.99." slowly said takes 2.2 s, "three," with the pause behind it 1.5 s
+WORD_MS, LETTER_MS, DIGIT_MS = 1200, 100, 450  # "$4.99." slowly said takes 2.2 s, "three," with its pause 1.5 s
 HOP_MS, TOKEN_MS = 10, 20  # of a feature frame, of the encoder's output
 HOP_SAMPLES = HOP_MS * RATE_HZ // 1000
 SILENCE_SAMPLES = 6 * HOP_SAMPLES  # behind these, a frame of 25 ms has silence only

@@ -223,7 +223,7 @@ def _plain_digit(char: str) -> str:
 
 
 def _legible(text: str) -> str:
-    """The text in signs that the package can read, with a space behind each digit of what is read digit by digit."""
+    """The text in signs that the package can read, with spaces between digits that are read one by one."""
     if not text.isascii():
         signs = _CURRENCY_LAST.sub(r"\2\1", _BELOW_ZERO.sub("-", _plain(text)))
         text = _SIGN.sub(lambda sign: _SIGNS[sign[0]], signs)
