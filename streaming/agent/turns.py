@@ -361,7 +361,7 @@ class Turn:
         self.beside.given(heard, other, aloud=self._format.audio and not self._delivery.unsaid)
         return heard
 
-    async def acknowledge(self, intent: Intent, words: str, *, aloud: bool = False) -> None:
+    async def acknowledge(self, intent: Intent, words: str, *, aloud: bool) -> None:
         """Called instead of `run`, for words about a question that waits elsewhere, where the reply is given."""
         try:
             self._tell(TurnIntent(self.turn_id, intent))

@@ -112,17 +112,13 @@ class TurnLane(Lane):
 
     async def _take_text_turn(self, text: str) -> None:
         await self._finish_saved_turn()
-        heard, intent = Heard(text, self._stopwatch(), begun=self._answers.moment()), None
+        heard = Heard(text, self._stopwatch(), begun=self._answers.moment())
+        intent = told = None
         if self._answers.expected and not self._turn_begun:
             intent = await self._recognised(heard)
             told = await self._answers.reply(heard, intent) if intent is not None and not self._turn_begun else None
-            if intent is not None and told is not None:
-                turn = self._new_turn(uuid.uuid4().hex, text, heard.stopwatch)
-                turn.beside.waits(next(iter(self._answers.meant.questions), None))
-                await turn.acknowledge(intent, told, aloud=self._spoken)
-                return
-        if not self._turn_begun:
-            await self._take_turn(heard, intent)
+        if told is not None or not self._turn_begun:
+            await self._take_turn(heard, intent, told)
 
     def _in_conversation(self) -> bool:
         return self._somebody_speaks or self.answering or self.asking
@@ -285,7 +281,7 @@ class TurnLane(Lane):
         if heard in self._waiting:
             self._waiting.remove(heard)
         if intent is not None and told is not None:
-            await self._run(turn, turn.acknowledge(intent, told, aloud=True))
+            await self._run(turn, turn.acknowledge(intent, told, aloud=self._spoken))
         else:
             await self._run(turn, turn.run(intent, heard.guess))
         heard.drop_guess()

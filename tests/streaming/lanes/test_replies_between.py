@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from streaming.agent.format import ReplyFormat
-from streaming.domain import SpeechEnds, TaskNeedsConfirmation, TurnDone, TurnReply
+from streaming.domain import SpeechBegins, SpeechEnds, TaskNeedsConfirmation, TurnDone, TurnReply
 from streaming.lanes.execute import ExecuteLane
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
+from streaming.outlet import SpeechPosition
 from streaming.ports import Action, Intent, IntentGuess, Plan, ReplyWords, Step, Verdict
 from tests.support import virtual_time
 from tests.support.mind import Mind, Said, mkdir
@@ -20,7 +22,7 @@ from tests.support.talk import plan, talk
 from tests.support.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from streaming.ports import CallContext, ConversationTurn, Outcome
 
@@ -260,6 +262,52 @@ def test_a_no_right_after_the_yes_is_told_that_it_is_done(spoken: bool, ended: b
             await asking
             await said(world, "time", reply)
             assert await said(world, "no", reply, spoken=spoken) == "no", "it is about the time"
+
+    virtual_time.run(body())
+
+
+@asynccontextmanager
+async def asked_back_aloud(world: World) -> AsyncIterator[tuple[TurnLane, RecordingOutlet]]:
+    """A channel that says why a yes approves nothing."""
+    async with asyncio.TaskGroup() as group:
+        asking = await asks(world, "speaks", group)
+        await said(world, "time", ReplyFormat(), spoken=True)
+        outlet = RecordingOutlet()
+        lane = TurnLane(frame_for(world, outlet), None, ReplyFormat(), "yes", spoken=True)
+        running = group.create_task(lane.run())
+        while not outlet.of(SpeechBegins):
+            await asyncio.sleep(0.01)
+        yield lane, outlet
+        running.cancel()
+        asking.cancel()
+
+
+@pytest.mark.parametrize("how", ["interrupted", "played"])
+def test_a_spoken_reply_about_a_question_ends_as_any_other(how: str) -> None:
+    async def body() -> None:
+        async with asked_back_aloud(world_of()) as (lane, outlet):
+            if how == "interrupted":
+                lane.interrupt()
+            else:
+                await asyncio.sleep(0.2)  # what there is of it was sent
+                lane.playback(60_000)
+            await asyncio.sleep(0.1)
+            assert [done.status for done in outlet.of(TurnDone)] == ["interrupted" if how == "interrupted" else "ok"]
+
+    virtual_time.run(body())
+
+
+def test_a_spoken_reply_about_a_question_goes_on_at_another_replica() -> None:
+    async def body() -> None:
+        world = world_of()
+        async with asked_back_aloud(world) as (lane, _outlet):
+            saved = lane.save()
+        moved = RecordingOutlet()
+        elsewhere = TurnLane(frame_for(world, moved), None, ReplyFormat(), "yes", spoken=True)
+        elsewhere.restore(saved, SpeechPosition())
+        await elsewhere.run()
+        assert moved.of(TurnReply) == []
+        assert [done.turn_id for done in moved.of(TurnDone)] == [saved["turn"]["turn_id"]]
 
     virtual_time.run(body())
 
