@@ -283,7 +283,6 @@ class Delivery:
             await utterance.play()
             await utterance.played_out()
         except ServiceError:
-            await utterance.played_out()  # what was made before it failed
             self._failing = utterance
             if not utterance.stopped:
                 raise

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords
-from streaming.ports import SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
+from streaming.ports import ServiceError, SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
 from streaming.sound.codecs import FRAME_MS, SpeechEncoder
 from streaming.sound.playout import REFILL_MS, STALLED_PLAYOUT_MS, PlayoutCursor, heard_text
 from streaming.sounding import Sounding
@@ -152,7 +152,7 @@ class Utterance:
         self._nudge.set()
 
     async def play(self) -> None:
-        """Send the audio as it is made, no further ahead than the playout lead. Raises ServiceError."""
+        """Send the audio as it is made, no further ahead than the playout lead. Raises ServiceError, once what was made is played."""
         self._stream.hand_audio_to(self._take)
         try:
             async for event in self._stream:
@@ -167,6 +167,9 @@ class Utterance:
                     self._tell_words(event.words)
                 elif isinstance(event, SynthesisDone):
                     await self._finish()
+        except ServiceError:
+            await self.played_out()  # until then it can be heard, and may come back
+            raise
         except BaseException:
             self._fall_silent()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from streaming.agent.format import ReplyFormat
 from streaming.domain import (
+    SpeechBegins,
     SpeechEnds,
     TaskNeedsConfirmation,
     Trouble,
@@ -17,6 +19,7 @@ from streaming.domain import (
     TurnLatency,
     TurnReply,
 )
+from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
 from streaming.ports import (
     Intent,
@@ -189,6 +192,32 @@ def test_a_sentence_that_cannot_be_spoken_is_left_out_with_one_apology(goal: str
         assert ("assistant", f"one two three four five {goal}") in world.turns.values()
 
     virtual_time.run(body())
+
+
+@pytest.mark.parametrize("replies", [True, False])
+def test_what_was_made_before_the_voice_failed_sounds_to_its_end(replies: bool) -> None:
+    """So it is known where it comes back, and no yes counts over it."""
+
+    async def body() -> None:
+        world, outlet = Stumbling(stumbles_at="Bad"), RecordingOutlet()
+        lane = TurnLane(frame_for(world, outlet), None, ReplyFormat(), "Bad")
+        speech = TtsLane(frame_for(world, outlet), ReplyFormat(), "one two three four five Bad")
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(lane.run() if replies else _failing(speech))
+            while not outlet.of(SpeechBegins):
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.5)
+            heard = world.sounding.said_since(asyncio.get_running_loop().time())
+            assert [(one.text[:13], one.ended) for one in heard] == [("one two three", math.inf)]
+            await running
+        assert world.sounding.silent_s(asyncio.get_running_loop().time()) < 1
+
+    virtual_time.run(body())
+
+
+async def _failing(lane: TtsLane) -> None:
+    with pytest.raises(ServiceError, match="the voice fails"):
+        await lane.run()
 
 
 def test_a_question_that_cannot_be_spoken_is_apologised_for_aloud() -> None:
