@@ -11,7 +11,7 @@ from streaming.sound.echo import EchoState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streaming.agent.turns import Turn
+    from streaming.agent.delivery import Delivery
     from streaming.sounding import SaidWords, Sounding
 
 TAIL_WORDS = 3  # of what was said, that can come back after its end
@@ -24,14 +24,14 @@ class OwnVoice:
     def __init__(self, sounding: Sounding, clock: Callable[[], float]) -> None:
         self._sounding = sounding
         self._clock = clock
-        self._reply: Turn | None = None  # the one into which the current utterance began
+        self._reply: Delivery | None = None  # the one into which the current utterance began
         self._since = inf
         self._late = False  # the current utterance began just after our last words were played
         self.audible = False  # the current utterance may be ours, or have something of ours
         self._echo = EchoState.NOT_FOUND  # when the last utterance began
         self.came_back = False  # it was ours, or an earlier one was
 
-    def speech_began(self, s_ago: float, reply: Turn | None, *, echo: EchoState = EchoState.NOT_FOUND) -> None:
+    def speech_began(self, s_ago: float, reply: Delivery | None, *, echo: EchoState = EchoState.NOT_FOUND) -> None:
         """An utterance began so many seconds ago, into `reply` if one is playing or paused.
 
         What came back before `echo` changed tells nothing of what is heard now: an echo is heard until it is found, and then taken out.

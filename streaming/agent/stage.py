@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from streaming.agent.delivery import Delivery
     from streaming.agent.turns import Turn
     from streaming.ports import Confirmation
 
@@ -89,9 +90,14 @@ class Stage(Generic[WordsT]):
         return bool(self._beneath)
 
     @property
-    def replying(self) -> Turn | None:
-        """The current turn while its reply is playing or paused."""
-        return self.turn if self.turn is not None and self.turn.under_way else None
+    def delivery(self) -> Delivery | None:
+        """Of the current turn."""
+        return self.turn.delivery if self.turn is not None else None
+
+    @property
+    def replying(self) -> Delivery | None:
+        """The same while its words are playing or paused."""
+        return self.delivery if self.delivery is not None and self.delivery.under_way else None
 
     async def run(self, turn: Turn, work: Coroutine[None, None, None]) -> None:
         """Run a turn to its end."""

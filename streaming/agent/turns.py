@@ -51,7 +51,7 @@ NO_BRIEF = Brief()
 
 
 class Turn:
-    """Runs once. The lane calls `pause` and `settle_pause` when the user makes a sound during the reply."""
+    """Runs once. The lane pauses its `delivery` when the user makes a sound during the reply."""
 
     def __init__(
         self,
@@ -73,8 +73,10 @@ class Turn:
         self._span = setup.provided.tracer.span("turn", setup.context.traceparent)
         self._context = replace(setup.context, request_id=turn_id, traceparent=self._span.traceparent)
         self._services = setup.provided.services
-        self._text, self._format, self._stopwatch = text, reply, stopwatch
-        self._delivery = Delivery(
+        self._text = text
+        self._format = reply
+        self._stopwatch = stopwatch
+        self.delivery = Delivery(
             setup,
             self._context,
             turn_id,
@@ -86,19 +88,22 @@ class Turn:
             self._interrupted,
             floor,
         )
-        say, hush = self._delivery.say_aside, self._delivery.hush
-        self._asker = Asker(say, hush, on_question, setup.questions, aloud=reply.audio)
+        self._asker = Asker(
+            self.delivery.say_aside, self.delivery.hush, on_question, setup.questions, aloud=reply.audio
+        )
         self._company = Company(
             setup.listening_clock,
             setup.sounding.played_since,
             lambda: not (self._asker.open or somebody_speaks()),
-            lambda: self._delivery.say_aside(still_working(self._progress)),
+            lambda: self.delivery.say_aside(still_working(self._progress)),
         )
         self._progress = ""  # the steps' newest progress message
-        self._steps_running, self._status = False, "ok"
+        self._steps_running = False
+        self._status = "ok"
         self._open_plan: Plan | None = None  # set if a language model speaks and acts
         self._thinking: Thinking | None = None
-        self._must_report = self._gives_way = False  # the user must hear what its steps did; other words want an answer
+        self._must_report = False  # True if its steps change something that the user must be told of
+        self._gives_way = False  # True if other words want an answer
         self.beside = Beside(setup.questions)
         self._cut_off = False  # True if another replica was in the middle of a language model's reply
 
@@ -115,14 +120,14 @@ class Turn:
             "status": self._status,
             "told": self._ledger.save(),
             "thinking": self._thinking is not None,
-            **self._delivery.save(),
+            **self.delivery.save(),
         }
 
     def restore(self, saved: dict[str, Any], sent_pts_ms: int) -> None:
         """Continue where another replica stood; called before `run`."""
         self._ledger.restore(saved["told"])
         self._status, self._cut_off = saved["status"], saved["thinking"]
-        self._delivery.restore(saved, sent_pts_ms)
+        self.delivery.restore(saved, sent_pts_ms)
 
     def _tell(self, event: LaneEvent) -> None:
         """Tell the client, unless another replica already did."""
@@ -140,9 +145,9 @@ class Turn:
             if not self._brief.rounds:  # otherwise it continues an earlier turn, whose words are stored
                 await self._remember("user", self._text)
             if self._cut_off or (self._ledger.acted and not self._ledger.has_told(TurnReply)):
-                heard = await self._deliver(self._delivery.reply + self._give_up())
+                heard = await self._deliver(self.delivery.reply + self._give_up())
             elif self._ledger.has_told(TurnReply):
-                heard = await self._deliver(self._delivery.reply)
+                heard = await self._deliver(self.delivery.reply)
             else:
                 heard = await self._answer(intent, guess)
             await self._remember("assistant", heard)
@@ -188,7 +193,7 @@ class Turn:
                 return ""
             if plan.open_ended:
                 if (unanswered := await self._think(plan)) is None:
-                    return self._delivery.heard
+                    return self.delivery.heard
                 plan = await self._plan_without_model(intent, unanswered)
             if self._brief.functions and (self._brief.must_call or plan.intent == NOT_UNDERSTOOD):
                 return await self._deliver(NO_MODEL)
@@ -250,8 +255,8 @@ class Turn:
     def add_words(self, words: str, *, last: bool, cut: bool = False) -> None:
         """Add words to the reply. `cut`: the model reached its limit."""
         self._stopwatch.mark("reply")
-        self._delivery.add_words(words, last=last, cut=cut)
-        self._setup.questions.replied(self._delivery.reply)
+        self.delivery.add_words(words, last=last, cut=cut)
+        self._setup.questions.replied(self.delivery.reply)
 
     def hand_over(self, calls: Sequence[Step], rounds: tuple[Round, ...]) -> None:
         """Let the client run these calls; another turn continues after `rounds`."""
@@ -259,12 +264,12 @@ class Turn:
 
     def no_more_words(self) -> None:
         """The round has no more words."""
-        self._delivery.no_more_words()
+        self.delivery.no_more_words()
 
     async def say_words(self) -> bool:
         """Speak until there are no more words. False if the user interrupted."""
-        await self._delivery.speak()
-        self._setup.questions.replied(self._delivery.reply)
+        await self.delivery.speak()
+        self._setup.questions.replied(self.delivery.reply)
         return self._status != "interrupted"
 
     async def act(self, steps: Sequence[Step]) -> Sequence[Outcome]:
@@ -357,8 +362,8 @@ class Turn:
         self._stopwatch.mark("reply")
         other = "" if about_question else reply
         self.beside.begins(other)
-        heard = await self._delivery.give(reply)
-        self.beside.given(heard, other, aloud=self._format.audio and not self._delivery.unsaid)
+        heard = await self.delivery.give(reply)
+        self.beside.given(heard, other, aloud=self._format.audio and not self.delivery.unsaid)
         return heard
 
     async def acknowledge(self, intent: Intent, words: str, *, aloud: bool) -> None:
@@ -385,30 +390,15 @@ class Turn:
         self._asker.again(words)
 
     @property
-    def paused(self) -> bool:
-        """True while the reply waits to learn whether words follow a sound."""
-        return self._delivery.paused
-
-    @property
-    def under_way(self) -> bool:
-        """True while the reply is playing, or waits to learn whether words follow a sound."""
-        return self._delivery.under_way
-
-    @property
-    def speaking(self) -> bool:
-        """True while the reply is playing."""
-        return self._delivery.speaking
-
-    @property
     def answered(self) -> bool:
         """True if the reply was given, to its end or until words interrupted it."""
         if self._thinking is not None and not self._thinking.complete:
             return False
-        return self._delivery.spoken or (self._ledger.has_told(TurnReply) and not self._format.audio)
+        return self.delivery.spoken or (self._ledger.has_told(TurnReply) and not self._format.audio)
 
     def stop_thinking(self) -> bool:
         """Read no more from the language model; memory keeps the words so far. False if it is not being read, or is to be spoken."""
-        to_be_spoken = self._format.audio and self._delivery.reply != self._delivery.said
+        to_be_spoken = self._format.audio and self.delivery.reply != self.delivery.said
         if self._thinking is None or to_be_spoken or not self._thinking.interrupt():
             return False
         self._status = "interrupted"
@@ -417,7 +407,7 @@ class Turn:
     @property
     def thinks(self) -> bool:
         """True while a language model makes the reply, and nothing of it is playing."""
-        return self._thinking is not None and not (self.answered or self.under_way or self._asker.open)
+        return self._thinking is not None and not (self.answered or self.delivery.under_way or self._asker.open)
 
     def give_way(self) -> None:
         """Other words want an answer: end what a language model makes. The conversation keeps the question, so the model sees both.
@@ -430,19 +420,7 @@ class Turn:
         if self._thinking is not None and not self.answered:
             self._status = "interrupted"
             self._thinking.leave()
-            self._delivery.abandon()
-
-    def report_playback(self, played_ms: int) -> None:
-        """Take the client's `playback` report."""
-        self._delivery.report_playback(played_ms)
-
-    def pause(self) -> None:
-        """A sound during the reply: stop at once; everything sent but not yet played is stale."""
-        self._delivery.pause()
-
-    def settle_pause(self, *, words_followed: bool) -> None:
-        """Tell whether words followed the sound. The first call counts; does nothing if the reply is not paused."""
-        self._delivery.settle_pause(words_followed=words_followed)
+            self.delivery.abandon()
 
     def _interrupted(self) -> None:
         self._status = "interrupted"

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from streaming.agent.answering import Moment
     from streaming.agent.brief import Brief
+    from streaming.agent.delivery import Delivery
     from streaming.agent.format import ReplyFormat
     from streaming.outlet import SpeechPosition
     from streaming.ports import Intent, RecognitionEvent
@@ -76,7 +77,7 @@ class TurnLane(Lane):
         self._speech_ended: Stopwatch | None = None
         self._endpointing = source is None or source.endpointing
         self._guess: EarlyPlan | None = None  # on the current utterance
-        self._over: Turn | None = None  # the turn into whose reply the current utterance began
+        self._over: Delivery | None = None  # the reply into which the current utterance began
         self._somebody_speaks = False
         self._begun: Moment | None = None  # when the current utterance began
         self._own_voice = OwnVoice(setup.sounding, setup.listening_clock)
@@ -126,10 +127,6 @@ class TurnLane(Lane):
     def _sounding(self) -> bool:
         return self._setup.sounding.sounded_at(self._listening_clock())
 
-    @property
-    def _turn(self) -> Turn | None:
-        return self._stage.turn
-
     def _stopwatch(self, began_s_ago: float = 0.0) -> Stopwatch:
         return Stopwatch(self._clock, self._clock() - began_s_ago)
 
@@ -156,19 +153,19 @@ class TurnLane(Lane):
                 self._somebody_speaks = True
                 self._over, self._begun = self._stage.replying, self._answers.moment(ended_s_ago(at_ms))
                 self._own_voice.speech_began(ended_s_ago(at_ms), self._over, echo=self._microphone.echo)
-                if self._turn is not None and not self._own_voice.came_back:
-                    self._turn.pause()
+                if self._stage.delivery is not None and not self._own_voice.came_back:
+                    self._stage.delivery.pause()
             case InterimTranscript(text=text) if text:
                 self._weigh(text, Sureness.GROWING)
             case EagerEnd(at_ms, text) if text and self._weigh(text, Sureness.ENDING, ended_s_ago(at_ms)):
                 self._withdraw()
                 self._guess = EarlyPlan(
-                    self._setup, text, self._language, group, with_plan=not self._under_way and self._turn is None
+                    self._setup, text, self._language, group, with_plan=not self._under_way and self._stage.turn is None
                 )
             case SpeechResumed():
                 self._withdraw()
-                if self._over is not None and self._over is self._turn and not self._own_voice.came_back:
-                    self._turn.pause()  # more words follow what was taken for a listener's "okay"
+                if self._over is not None and self._over is self._stage.delivery and not self._own_voice.came_back:
+                    self._stage.delivery.pause()  # more words follow what was taken for a listener's "okay"
             case SpeechStopped(at_ms=at_ms):
                 self._speech_ended = self._stopwatch(ended_s_ago(at_ms))
                 self._speech_ended.mark("speech_stopped")
@@ -188,19 +185,19 @@ class TurnLane(Lane):
             if self._stage.replying is not self._over and len(text.split()) >= CLEAR_WORDS and not listens:
                 self._stage.give_way()  # its reply began into these words
             return True
-        turn = self._over if self._over is self._turn else None
+        reply = self._over if self._over is self._stage.delivery else None
         judged = self._own_voice.judge(text, sureness, ended_s_ago)
-        if turn is None or not turn.under_way:
+        if reply is None or not reply.under_way:
             return judged is not Overheard.ECHO
         if judged is Overheard.WORDS:
-            turn.pause()  # unless a sound has already done so
+            reply.pause()  # unless a sound has already done so
         if judged is not Overheard.UNCLEAR:
-            turn.settle_pause(words_followed=judged is Overheard.WORDS)
+            reply.settle_pause(words_followed=judged is Overheard.WORDS)
         return judged is Overheard.WORDS
 
     def _settle_pause(self, *, words_followed: bool) -> None:
-        if self._turn is not None:
-            self._turn.settle_pause(words_followed=words_followed)
+        if self._stage.delivery is not None:
+            self._stage.delivery.settle_pause(words_followed=words_followed)
 
     def _withdraw(self) -> None:
         if self._guess is not None:
@@ -373,13 +370,13 @@ class TurnLane(Lane):
 
     def playback(self, played_ms: int) -> None:
         """Report how much of the reply the client has played."""
-        if self._turn is not None:
-            self._turn.report_playback(played_ms)
+        if self._stage.delivery is not None:
+            self._stage.delivery.report_playback(played_ms)
 
     @property
     def answering(self) -> bool:
         """True while a turn is under way, or words wait for theirs."""
-        return self._turn is not None or self._under_way > 0
+        return self._stage.turn is not None or self._under_way > 0
 
     @property
     def asking(self) -> bool:
@@ -395,10 +392,10 @@ class TurnLane(Lane):
         if turn is None or task is None:
             self._turn_begun = True  # one given as text does not begin any more
             return
-        if turn.speaking:
-            turn.pause()
-        if turn.paused:
-            turn.settle_pause(words_followed=True)
+        if turn.delivery.speaking:
+            turn.delivery.pause()
+        if turn.delivery.paused:
+            turn.delivery.settle_pause(words_followed=True)
         elif not (turn.acting or self.asking or turn.answered or turn.stop_thinking()):
             task.cancel()
 
