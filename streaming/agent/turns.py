@@ -231,6 +231,8 @@ class Turn:
         )
         await self._thinking.run(prompt)
         unanswered, self._thinking = self._thinking.unanswered, None
+        if self.delivery.reply and self.delivery.heard == self.delivery.reply:
+            self._setup.questions.heard_out()
         return unanswered
 
     async def _plan_without_model(self, intent: Intent, unanswered: ServiceError) -> Plan:

@@ -51,6 +51,7 @@ class TtsLane(Lane):
         await self._utterance.play()
         await self._utterance.played_out()
         self._questions.replied(self._utterance.text)
+        self._questions.heard_out()
 
     def text(self, piece: str) -> None:
         """Take the next piece of text."""

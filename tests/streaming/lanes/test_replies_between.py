@@ -375,3 +375,34 @@ def test_a_language_model_says_nothing_of_what_was_declined_for_something_else()
         assert (outlet.of(TurnReply), len(world.told), made(world)) == ([], 2, [])
 
     virtual_time.run(body())
+
+
+@pytest.mark.parametrize("audio", [True, False])
+def test_a_no_to_what_a_language_model_has_said_of_the_act_is_for_that(audio: bool) -> None:
+    async def body() -> None:
+        offer, then = ReplyWords("It is made. Shall I paint it?", last=True), ReplyWords("Then not.", last=True)
+        world, outlet = Mind(rounds=[[mkdir("one")], [offer], [then]]), RecordingOutlet()
+        world.verdicts["mkdir"] = Verdict("confirm", "medium", ())
+        lane = TurnLane(frame_for(world, outlet), None, ReplyFormat(audio=audio), "go")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(lane.run())
+            await until_asked(outlet)
+            await asyncio.sleep(4)
+            await said(world, "yes")
+        assert (made(world), outlet.of(TurnReply)[-1].text) == (["one"], offer.text)
+        assert await said(world, "no") == then.text
+
+    virtual_time.run(body())
+
+
+def test_a_no_to_what_the_client_has_said_of_the_act_is_for_that() -> None:
+    async def body() -> None:
+        world = world_of()
+        async with asyncio.TaskGroup() as group:
+            await asks(world, "executes", group)
+            await said(world, "yes")
+        assert made(world) == ["one"]
+        await TtsLane(frame_for(world, RecordingOutlet()), ReplyFormat(), "It is made. Shall I paint it?").run()
+        assert await said(world, "no") == "no"
+
+    virtual_time.run(body())
