@@ -66,26 +66,30 @@ class Answers:
         given = answer(intent, about, heard.begun, by_voice=self._by_voice)
         if given is Answer.NONE:
             return self._too_late() if self._takes_back(intent) else None
+        more = goes_on(intent)  # a turn of its own, after which an open question is asked again
+        told = None
         if given is Answer.REFUSES:
             declined = refused(intent, about, by_voice=self._by_voice)
-            if goes_on(intent):
+            if more:
                 self._setup.questions.replace(declined)
             told = await self._settle_all(declined, approve=False)
-            return None if goes_on(intent) else told
-        if given in {Answer.APPROVES, Answer.APPROVES_ALL}:
-            told = await self._settle_all(about.questions if given is Answer.APPROVES else about.every, approve=True)
-            return None if goes_on(intent) else told
-        if given is Answer.APPROVES_ONE:
+        elif given is Answer.APPROVES:
+            told = await self._settle_all(about.questions, approve=True)
+        elif given is Answer.APPROVES_ALL:
+            told = await self._settle_all(about.every, approve=True)
+        elif given is Answer.APPROVES_ONE:
             told = await self._settle_one(about)
-            return None if goes_on(intent) else told
-        if goes_on(intent):
-            return None  # the rest is done; after it, the question is asked again
+        elif not more:
+            told = self._leave_open(about.questions[0], given)
+        return None if more else told
+
+    def _leave_open(self, question: Confirmation, given: Answer) -> str:
+        """The reply to words that settle nothing; empty if the turn that asks gives it."""
         if given is Answer.WAITS:
             if not self._typed:
                 return ""
             self._setup.questions.replied(ALL_RIGHT)
             return ALL_RIGHT
-        question = about.questions[0]
         told = reply_to(given, question)
         # the question itself says how to approve it
         words = told if given in {Answer.EXPLAINS, Answer.UNSURE} else ""
