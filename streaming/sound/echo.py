@@ -235,13 +235,16 @@ class EchoFilter(AudioFilter):
         if near:
             self._pass(await asyncio.to_thread(self._filtered, near, far))
         if not self._queue and self._far_end.silent and self._canceller is not None and self._canceller.resting:
-            self._send_rest()
+            self._send_begun()
             self._resting = True
 
-    def _send_rest(self) -> None:
-        """Besides what the canceller holds, it is less than a block, and is sent unfiltered."""
+    async def _send_rest(self) -> None:
         if self._canceller is not None:
-            self._pass(self._canceller.rest())
+            self._pass(await asyncio.to_thread(self._canceller.rest))  # it may fit a room
+        self._send_begun()
+
+    def _send_begun(self) -> None:
+        """Less than a block: unfiltered."""
         rest = bytes(self._near)
         self._near.clear()
         del self._far[: len(rest)]  # what follows belongs to audio that waits

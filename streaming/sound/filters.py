@@ -44,7 +44,7 @@ class AudioFilter(ABC):
                 if isinstance(one, bytearray):
                     await self._pass_on(bytes(one))
                 else:
-                    self._send_rest()
+                    await self._send_rest()
                     one()
 
     @abstractmethod
@@ -52,5 +52,5 @@ class AudioFilter(ABC):
         """Filter and send what was fed. Some of it may be kept for later."""
 
     @abstractmethod
-    def _send_rest(self) -> None:
+    async def _send_rest(self) -> None:
         """Send what was kept."""

@@ -94,7 +94,7 @@ class WakeGate(AudioFilter):
         if at < len(pcm):
             self._hear(pcm[at:])
 
-    def _send_rest(self) -> None:
+    async def _send_rest(self) -> None:
         if self._held:
             self._send(bytes(len(self._held)))
             self._held = b""

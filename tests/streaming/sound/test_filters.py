@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,9 +48,7 @@ class NowAndThen(FarEnd):
 
 
 class Holding:
-    """Stands for the canceller: changes nothing, and holds back two blocks."""
-
-    resting = True
+    """Stands for the canceller: changes nothing, and holds back two blocks while the far end sounds. Its calls block."""
 
     def __init__(self, far_end: FarEnd) -> None:
         self._far_end = far_end
@@ -59,10 +58,16 @@ class Holding:
         assert near == far or isinstance(self._far_end, NowAndThen), "they are of the same time"
         assert len(near) % BLOCK_BYTES == 0
         held = self._held + near
-        through, self._held = held[: -2 * BLOCK_BYTES], held[-2 * BLOCK_BYTES :]
-        return through
+        n_through = max(0, len(held) - 2 * BLOCK_BYTES) if any(far) else len(held)
+        self._held = held[n_through:]
+        return held[:n_through]
+
+    @property
+    def resting(self) -> bool:
+        return not self._held
 
     def rest(self) -> bytes:
+        assert threading.current_thread() is not threading.main_thread(), "no other session waits for it"
         rest, self._held = self._held, b""
         return rest
 
