@@ -217,10 +217,8 @@ class Canceller:
         self._alone = max(LOOK // BLOCK, n_held)
         self._voices.clear()
         self._known_before = self._alone
-        begin = len(self._near) - (self._alone + 1) * BLOCK
-        sides = (
-            side[begin:-BLOCK].reshape(-1, BLOCK) for side in (self._near, self._far)
-        )  # the newest block is still to come
+        begin = len(self._near) - (self._alone + 1) * BLOCK  # the newest block is still to come
+        sides = (side[begin:-BLOCK].reshape(-1, BLOCK) for side in (self._near, self._far))
         clean = [self._aec3.process(*pair) for pair in zip(*sides, strict=True)]
         self._held = deque(clean[len(clean) - n_held :])
 

@@ -62,9 +62,8 @@ class FarEnd:
         self._heard = 0  # bytes of the microphone
         self._adrift = 0  # of them, since what is read differs much from what the client plays
         self._reported: float | None = None  # milliseconds played, at the last report
-        self._adrift_from: int | None = (
-            None  # `_heard` when reports began to come long before or after what was recorded meanwhile
-        )
+        # `_heard` when reports began to come long before or after what was recorded meanwhile.
+        self._adrift_from: int | None = None
         # Of the reports that come with no audio between them: `_heard`, what was to be expected then, and how near to it one was.
         self._burst_at, self._expected_ms, self._nearest_ms = -1, 0.0, inf
         self._guessed = False  # that it is played at once: no report has come
@@ -89,7 +88,7 @@ class FarEnd:
     def begin(self, rate_hz: int) -> None:
         """Start an utterance."""
         self.end()
-        self._read, self._rate_hz = None, rate_hz
+        self._rate_hz = rate_hz
         self._dropped = self._sent_bytes = 0
 
     def report(self, played_ms: float) -> None:
@@ -97,8 +96,7 @@ class FarEnd:
         fresh = self._reported is None or self._guessed
         if not fresh and played_ms <= (self._reported or 0.0):
             return
-        if self._guessed:
-            self._guessed, self._read = False, None
+        self._guessed = False
         self._reported = played_ms
         if fresh:
             self._take_as_known(played_ms)
@@ -118,7 +116,7 @@ class FarEnd:
             self._take_as_known(played_ms)
 
     def _take_as_known(self, played_ms: float) -> None:
-        self._known, self._adrift_from = (played_ms, self._heard), None
+        self._known, self._adrift_from, self._read = (played_ms, self._heard), None, None
         self._burst_at, self._expected_ms, self._nearest_ms = self._heard, played_ms, 0.0
 
     def add(self, pcm: bytes) -> None:

@@ -336,6 +336,18 @@ def test_nor_do_reports_after_it() -> None:
     assert abs(played[-1] - len(played) // 16) <= 60
 
 
+def test_a_microphone_that_was_muted_goes_on_with_what_is_played_then() -> None:
+    far = counting(8_000)
+    far.take(640)
+    for at_ms in range(20, 6_000, 100):
+        far.report(float(at_ms))
+    assert abs(array.array("h", far.take(640))[-1] - 6_000) <= 1_000
+    for at_ms in range(6_000, 6_400, 20):
+        far.report(float(at_ms))
+        far.take(640)
+    assert abs(array.array("h", far.take(640))[-1] - 6_400) <= 60
+
+
 def test_what_the_network_held_up_is_played_on_as_it_was_recorded() -> None:
     """Of a second without a frame, all comes at once: what was recorded goes with what was played then."""
     far, played = counting(4_000), list[int]()
