@@ -5,7 +5,7 @@ functions for it) · delivery (speaking the reply) · company (telling the user 
 steps (a plan's steps) · tasks (one action: permission, safety, confirmation, outcome) · actions (the rule behind that, and
 calling the executor) · remembering (memory as an executor) · references (results of earlier steps in later ones) · eager
 (understanding before the user has certainly finished) · questions, deeds (a risky action, put as a question) · asking (aloud, until it is
-answered) · answering (does this yes or no count?) · beside (a question that waits during a turn) · answers (words taken as such, and settled) · stage (the
-turn that runs, and those above an open question) · stopwatch (time per stage) · ledger (events already told) · overheard (whose words sound during the reply) · own_voice (which of them
+answered) · answering (does this yes or no count?) · answers (words taken as a yes or no, and settled) · beside (a question that waits
+during a turn) · stage (the turn that runs, and those above an open question) · stopwatch (time per stage) · ledger (events already told) · overheard (whose words sound during the reply) · own_voice (which of them
 may be the gateway's, by what it has just said) · apologies
 """

@@ -48,8 +48,8 @@ class ServiceError(Exception):
         """True if no task can have run, so that the same request may run one.
 
         The gateway refuses before a task starts. But a question must not be asked twice, and a task that was stopped, or for which
-        the gateway waited in vain, may have run in part. So may one whose executor failed or ended, unless the call never reached it; a search changes nothing. Memory stores
-        all or nothing: while it has no room, nothing.
+        the gateway waited in vain, may have run in part. So may one whose executor failed or ended, unless the call never reached
+        it; a search changes nothing. Memory stores all or nothing: while it has no room, nothing.
         """
         if self.service == GATEWAY:
             return self.code not in _RAN_OR_ASKED

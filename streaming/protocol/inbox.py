@@ -46,15 +46,6 @@ class _Answered(Protocol):
     def id(self) -> str | None: ...
 
 
-class _NoCommand:
-    """Stands in for the command when an error answers a frame."""
-
-    id = None
-
-
-_NO_COMMAND = _NoCommand()
-
-
 class Inbox:
     """The receiving half. `taken_seq`: the highest command number taken, whatever the result."""
 
@@ -178,11 +169,13 @@ class Inbox:
                 CloseCode.TOO_MANY_MESSAGES, "too many messages, although earlier ones were refused"
             )
 
-    def _refuse(self, sent: _Answered, code: str, message: str, retry_after_ms: int | None = None) -> list[Event]:
-        """Answer with an error. It names only an open channel, because `channel.closed` is a channel's last message."""
+    def _refuse(
+        self, sent: _Answered | None, code: str, message: str, retry_after_ms: int | None = None
+    ) -> list[Event]:
+        """Answer with an error; None: a frame. It names only an open channel, because `channel.closed` is a channel's last message."""
         channel = getattr(sent, "channel", None)
         error = messages.Error(
-            id=sent.id,
+            id=sent.id if sent is not None else None,
             channel=channel if channel in self._out.channels else None,
             code=code,
             message=message[:MAX_ERROR_CHARS],
@@ -394,7 +387,7 @@ class Inbox:
         if not self._rate.take(price, now):
             self._lose_patience(now, price)
             return []  # answering every frame of a flood would be a flood too
-        return self._refuse(_NO_COMMAND, code, message)
+        return self._refuse(None, code, message)
 
     def _fail(self, channel: ServerChannel, flaw: Refusal) -> list[Event]:
         channel.move(ChannelInput.SERVER_CLOSE)

@@ -248,7 +248,7 @@ class Outbox:
 
     @property
     def has_data(self) -> bool:
-        """True if `data_to_send` would return something, or note when a hold begins: also audio sent past the queue fills what is kept."""
+        """True if `data_to_send` has something to return, or a hold to begin: audio sent past the queue may have filled the buffer."""
         if not self.attached:
             return False
         if self._socket or self._resending:
