@@ -59,6 +59,7 @@ class Delivery:
         self._context = context
         self._turn_id = turn_id
         self._format = reply
+        self._aloud = reply.audio  # False also once the voice is gone: the rest of the reply is text
         self._far_end = far_end
         self._tell = tell
         self._trouble = trouble
@@ -116,11 +117,11 @@ class Delivery:
     @property
     def heard(self) -> str:
         """The part of the reply that was heard, once it is over."""
-        return self.said if self._format.audio else self.reply
+        return self.said if self._aloud else self.reply
 
     def add_words(self, words: str, *, last: bool, cut: bool = False) -> None:
         """Add words to a growing reply, whose beginning `speak` may already be speaking."""
-        self._growing, self.spoken = not last, False
+        self._growing, self.spoken = not last, not self._aloud
         self.reply += words
         self._tell(TurnReply(self._turn_id, words, more=not last, cut=cut))
         if self._takes_words is not None and self._utterance is not None:
@@ -137,7 +138,7 @@ class Delivery:
 
     async def speak(self) -> None:
         """Speak the reply; after a sound without words, continue with the rest of it."""
-        if not self._format.audio:
+        if not self._aloud:
             return
         if self._paused_ms is not None and not self.spoken:
             self._tell(TurnContinued(self._turn_id, self._paused_ms))
@@ -151,7 +152,7 @@ class Delivery:
                 said = self._failing.heard if self._failing is not None else ""
                 in_a_row = 1 if said else in_a_row + 1
                 if broken.retryable or in_a_row == MAX_UNSAID or (self._failing_played and not said):
-                    self.said, self.spoken = self.reply, True
+                    self._aloud, self.said, self.spoken = False, self.reply, True
                 else:
                     self.said = self._behind_sentence(said)
                 self.unsaid += 1

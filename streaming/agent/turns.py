@@ -400,7 +400,7 @@ class Turn:
 
     def stop_thinking(self) -> bool:
         """Read no more from the language model; memory keeps the words so far. False if it is not being read, or is to be spoken."""
-        to_be_spoken = self._format.audio and self.delivery.reply != self.delivery.said
+        to_be_spoken = self.delivery.reply != self.delivery.heard
         if self._thinking is None or to_be_spoken or not self._thinking.interrupt():
             return False
         self._status = "interrupted"

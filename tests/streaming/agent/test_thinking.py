@@ -37,10 +37,12 @@ from tests.support import virtual_time
 from tests.support.mind import Mind, Said, Turn, mkdir
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.talk import talk
+from tests.support.world import World, broken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from streaming.ports import CallContext, SynthesisConfig
     from tests.support.talk import Talk
 
 
@@ -151,6 +153,37 @@ def test_a_model_that_fails_ends_in_an_apology(begun: tuple[ReplyWords, ...], *,
         assert turn.outlet.of(Trouble)[0].code == "DEADLINE_EXCEEDED"
         if audio:
             assert "Sorry" in "".join(text for one in turn.world.spoken for text in one.texts)
+
+    virtual_time.run(body())
+
+
+class Voiceless(Mind):
+    """Its voice is gone."""
+
+    def synthesize(self, config: SynthesisConfig, context: CallContext) -> Any:
+        stream = World.synthesize(self, config, context)
+        stream.end()
+        return stream
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        [[ReplyWords("One two. "), 1.0, ReplyWords("Three.", last=True)]],
+        [[ReplyWords("One two. "), mkdir("one")], [ReplyWords("Three.", last=True)]],
+    ],
+)
+def test_a_reply_whose_voice_is_gone_is_given_as_text_to_its_end(rounds: list[list[Said]]) -> None:
+    """And remembered so: the user reads it."""
+
+    async def body() -> None:
+        world = Voiceless(rounds=rounds, failing={"tts": broken("tts")})
+        turn = Turn(world)
+        await turn.type()
+        assert turn.reply == "One two. Three."
+        assert ("assistant", turn.reply) in world.turns.values()
+        assert len(world.syntheses) == 1
+        assert turn.status == "failed"
 
     virtual_time.run(body())
 
