@@ -209,7 +209,9 @@ class ServerConnection:
         if not isinstance(message, messages.NumberedEvent):
             self._out.put_for_socket(message)
             return
-        channel: int | None = message.channel if isinstance(message, messages.ChannelEvent) else None
+        # By getattr, because an Error's may be None, which compiled code does not take for a ChannelEvent's. Asked of a message that has
+        # none, pydantic takes long to say so.
+        channel = getattr(message, "channel", None) if isinstance(message, messages.ChannelEvent) else None
         if isinstance(message, messages.Error) and channel is not None and not self.is_open(channel):
             message, channel = message.model_copy(update={"channel": None}), None
         if channel is not None:
