@@ -32,7 +32,7 @@ SUFFIXES = frozenset({".md", ".markdown", ".txt", ".rst", ".html", ".htm"})
 SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "venv", "build", "dist", "site-packages"})
 MAX_DOCUMENT_BYTES = 1024 * 1024
 
-_DOCSTRING = re.compile(r"\A(?:\s*#[^\n]*\n|\s+)*[rRuU]?(\"\"\"|''')(.*?)\1", re.DOTALL)
+_DOCSTRING = re.compile(r"\A(?:\s|#[^\n]*\n)*+[rRuU]?(\"\"\"|''')(.*?)\1", re.DOTALL)
 _HOME_LABELS = ("homepage", "documentation", "home", "docs", "repository", "source", "source code")
 
 

@@ -103,7 +103,7 @@ class SearchIndex:
                 return
             try:
                 pages.append((document, document.read()))
-            except OSError:  # deleted or not readable; perhaps another time
+            except (OSError, ValueError):  # deleted or not readable; perhaps another time
                 continue
         with self._transaction():
             for document, page in pages:

@@ -1,39 +1,66 @@
-"""Converts HTML and Markdown to the plain text that is searched and shown."""
+"""Converts HTML and Markdown to the plain text that is searched and shown.
+
+The text is strangers', and `re` keeps all other services of this process waiting while it looks. So no pattern reads a character more than
+a few times: it is looked for only within its line or up to the sign that would begin it anew, and what does not end in HTML ends with the
+document, as the HTML standard has it.
+"""
 
 from __future__ import annotations
 
 import html
 import re
-from html.parser import HTMLParser
 
-_SKIPPED = frozenset({"script", "style", "template", "noscript", "svg", "head"})
+PIECE_CHARS = 16_384  # of Markdown at a time: so long do the other services wait for one pattern
+
 _BLOCKS = frozenset(
     {"p", "div", "li", "br", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "section", "article", "td"}
 )
+_SKIPPED = frozenset({"template", "noscript", "svg", "head"})
+_ENDS = {  # of elements in which nothing else is markup
+    name: re.compile(rf"</{name}(?=[\s/>])[^>]*+>?", re.IGNORECASE) for name in ("title", "script", "style")
+}
+_MARKUP = re.compile(
+    r"<!--.*?(?:-->|\Z)"
+    r"|<(?P<end>/?)(?P<name>[a-zA-Z][^\s/>]*+)"
+    r"(?:[^=>]++|=\s*+(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z))?+)*+(?:>|\Z)"  # attributes, whose values may contain ">"
+    r"|<[!?/][^>]*+(?:>|\Z)",
+    re.DOTALL,
+)
 
+_BLANKS = r"[^\S\n]"  # within a line
 _MARKDOWN = (
-    (re.compile(r"^\s*(```|~~~).*$", re.MULTILINE), ""),  # fences, but not the code between them
-    (re.compile(r"!\[[^\]]*\]\([^)]*\)"), ""),  # images, mostly badges
-    (re.compile(r"\[!?([^\]]*)\]\([^)]*\)"), r"\1"),
-    (re.compile(r"\[([^\]]+)\]\[[^\]]*\]"), r"\1"),
-    (re.compile(r"^\s*\[[^\]]+\]:\s+\S+.*$", re.MULTILINE), ""),
-    (re.compile(r"^\s*(?:#{1,6}|>|[-*+]|\d+\.)\s+", re.MULTILINE), ""),
-    (re.compile(r"^\s*[-=*_~^`#|:+ ]{3,}\s*$", re.MULTILINE), ""),  # rules, underlines, borders of tables
+    (re.compile(rf"^{_BLANKS}*(?:```|~~~).*$", re.MULTILINE), ""),  # fences, but not the code between them
+    (re.compile(r"!\[[^\[\]]*\]\([^()]*\)"), ""),  # images, mostly badges
+    (re.compile(r"\[!?([^\[\]]*)\]\((?:[^()]|\([^()]*\))*+\)"), r"\1"),
+    (re.compile(r"\[([^\[\]]+)\]\[[^\[\]]*\]"), r"\1"),
+    (re.compile(rf"^{_BLANKS}*\[[^\[\]\n]+\]:{_BLANKS}+\S.*$", re.MULTILINE), ""),
+    (re.compile(rf"^{_BLANKS}*(?:#{{1,6}}|>|[-*+]|\d+\.)(?:{_BLANKS}+|$)", re.MULTILINE), ""),
+    (re.compile(r"^[^\S\n]*[-=*_~^`#|:+][-=*_~^`#|:+ \t\r]{2,}$", re.MULTILINE), ""),  # rules, borders of tables
     (re.compile(r"(\*\*|__|`+|~~)"), ""),
     (re.compile(r"(?<!\w)\*(\S[^*\n]*)\*(?!\w)"), r"\1"),
-    (re.compile(r"[ \t]*\|[ \t]*"), " "),
-    (re.compile(r"^\s*\.\. .*$", re.MULTILINE), ""),  # reStructuredText directives
+    (re.compile(r"(?<![ \t])[ \t]*+\|[ \t]*"), " "),
+    (re.compile(rf"^{_BLANKS}*\.\. .*$", re.MULTILINE), ""),  # reStructuredText directives
     (re.compile(r":[a-z:]+:(?=\S)"), ""),  # … and roles
     (re.compile(r"</?[A-Za-z][^<>]{0,500}>"), " "),  # HTML in Markdown; "a < b" stays
 )
-_HEADING = re.compile(r"^#\s+(.+)$|^(.+)\n[=]{3,}\s*$", re.MULTILINE)
+_PIECE = re.compile(rf".{{1,{PIECE_CHARS}}}(?:\n|\Z)|.{{{PIECE_CHARS}}}", re.DOTALL)
+_HEADING = re.compile(rf"^#{_BLANKS}+(\S.*)$|^(.++)\n={{3,}}{_BLANKS}*$", re.MULTILINE)
+_NO_CHARACTER = re.compile(r"&#[0-9]{100,};?")  # Python reads no number of some thousand digits
 
 
 def from_markdown(text: str) -> str:
     """Plain text from Markdown; also works for plain text and reStructuredText."""
+    return _unescaped("".join(_plain(piece[0]) for piece in _PIECE.finditer(text))).strip()
+
+
+def _plain(text: str) -> str:
     for pattern, instead in _MARKDOWN:
         text = pattern.sub(instead, text)
-    return html.unescape(text).strip()
+    return text
+
+
+def _unescaped(text: str) -> str:
+    return html.unescape(_NO_CHARACTER.sub("\ufffd", text))
 
 
 def heading(text: str) -> str:
@@ -42,36 +69,26 @@ def heading(text: str) -> str:
     return from_markdown(found[1] or found[2]) if found else ""
 
 
-class _Reader(HTMLParser):
-    """Collects the text that a reader would see."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.title = ""
-        self.texts: list[str] = []
-        self._open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del attrs
-        if tag in _SKIPPED or tag == "title":
-            self._open.append(tag)
-        elif tag in _BLOCKS:
-            self.texts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._open:
-            del self._open[self._open.index(tag) :]
-
-    def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] == "title":
-            self.title += data
-        elif not self._open:
-            self.texts.append(data)
-
-
 def from_html(text: str) -> tuple[str, str]:
     """Title and text of a page, even if it is malformed."""
-    reader = _Reader()
-    reader.feed(text)
-    reader.close()
-    return reader.title.strip(), "".join(reader.texts).strip()
+    title, seen, at = "", [], 0
+    skipped: list[str] = []  # open elements, each once: the first end tag of a name ends all that it began
+    while markup := _MARKUP.search(text, at):
+        if not skipped:
+            seen.append(_unescaped(text[at : markup.start()]))
+        at = markup.end()
+        name = (markup["name"] or "").lower()
+        if markup["end"]:
+            del skipped[skipped.index(name) if name in skipped else len(skipped) :]
+        elif name in _ENDS:
+            end = _ENDS[name].search(text, at)
+            if name == "title" and not title:
+                title = _unescaped(text[at : end.start() if end else len(text)]).strip()
+            at = end.end() if end else len(text)
+        elif name in _SKIPPED and name not in skipped:
+            skipped.append(name)
+        elif name in _BLOCKS:
+            seen.append("\n")
+    if not skipped:
+        seen.append(_unescaped(text[at:]))
+    return title, "".join(seen).strip()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 12.0  # SearXNG itself waits some seconds for search engines
 MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_MARKUP_CHARS = 8_000  # of a title or snippet, which is read on the loop
 FORBIDDEN = 403
 
 
@@ -106,7 +107,7 @@ def _score(value: Any) -> float:
 
 def _plain(markup: Any, most_chars: int) -> str:
     """Plain text of a snippet, in which engines tag the words found."""
-    return one_line(from_html(markup)[1], most_chars) if isinstance(markup, str) else ""
+    return one_line(from_html(markup[:MAX_MARKUP_CHARS])[1], most_chars) if isinstance(markup, str) else ""
 
 
 class DdgsProvider:
