@@ -7,7 +7,8 @@ import re
 MAX_NEW_NAME_WORDS = 3  # of a name without an ending: "budget 2026"
 
 _SIGNS = {"dot": ".", "slash": "/", "dash": "-", "hyphen": "-", "minus": "-", "underscore": "_", "colon": ":"}
-_SPOKEN_SIGN = re.compile(rf"\s*(?<!\S)({'|'.join(_SIGNS)})(?!\S)\s*", re.IGNORECASE)
+# Spaces are taken from their first on, or not at all: thousands of them would else be tried from each on.
+_SPOKEN_SIGN = re.compile(rf"(?:(?<!\s)\s++|(?<!\S))({'|'.join(_SIGNS)})(?!\S)\s*+", re.IGNORECASE)
 # a name with one of these endings is a file name, even if it looks like an address
 _FILE_ENDINGS = (
     "bak|bmp|c|cfg|conf|cpp|css|csv|doc|docx|env|flac|gif|gz|h|htm|html|ini|ipynb|jpeg|jpg|js|json|jsonl|lock|log|m4a|md|mp3"

@@ -11,7 +11,7 @@ MAX_NAMES = 3  # file or link names read aloud; nobody remembers more
 MAX_NAME_CHARS = 40
 MAX_ITEMS = 8  # of a list in memory
 
-_URL = re.compile(r"\b(?:https?://|www\.)\S*[^\W_]\S*?(?=[^\w/]*(?:\s|\Z))", re.IGNORECASE)
+_URL = re.compile(r"\b(https?://|www\.)(\S+)", re.IGNORECASE)
 _MARKUP = re.compile(r"[*#|<>`=~^{}\[\]\\\"]+|(?<!\w)_+|_+(?!\w)|[-_]{2,}")
 _UNDERSCORES_IN_NAME = re.compile(r"(?<=[^\W_])_+(?=\.\w)")  # `__init__.py` is "init.py"
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # ECMA-48: colours, cursor
@@ -23,7 +23,7 @@ _UNITS = {"K": "kilobytes", "M": "megabytes", "G": "gigabytes", "T": "terabytes"
 
 def speakable(text: str, most_chars: int = MAX_SPOKEN_CHARS) -> str:
     """Text without signs, and of addresses only their sites. A long text is cut at the end of a sentence or word."""
-    with_sites = _URL.sub(lambda address: spoken_url(address[0]), _CONTROL.sub(" ", text))
+    with_sites = _URL.sub(_site_of, _CONTROL.sub(" ", text))
     clean = _UNDERSCORES_IN_NAME.sub("", with_sites)
     return as_told(_MARKUP.sub(" ", clean), most_chars)
 
@@ -38,6 +38,14 @@ def as_told(text: str, most_chars: int = MAX_SPOKEN_CHARS) -> str:
         return clean[: ends[-1]]
     cut = clean[:most_chars]
     return (cut.rsplit(" ", 1)[0] if " " in cut else cut[:MAX_NAME_CHARS]) + " and so on"
+
+
+def _site_of(found: re.Match[str]) -> str:
+    """The site, and the signs behind the address. A pattern for these would look through thousands of them from each on."""
+    url, end = found[0], len(found[0])
+    while not (url[end - 1].isalnum() or url[end - 1] in "_/"):
+        end -= 1
+    return spoken_url(url[:end]) + url[end:] if any(map(str.isalnum, found[2])) else url
 
 
 def spoken_url(url: str) -> str:

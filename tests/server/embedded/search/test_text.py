@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,13 @@ import pytest
 from server.embedded.search.documents import folder
 from server.embedded.search.index import SearchIndex
 from server.embedded.search.text import from_html, from_markdown, heading
+from tests.support.processor import bounded_work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 LONG_CHARS = 256 * 1024
-ENOUGH_CPU_S = 30  # for a text that is read in some tenths; a pattern that begins again and again takes many minutes
 
 MARKDOWN = (
     *("\n", " ", "\t", "\n ", "[", "![", "[x", "[a][", "[a](", "[a]((", "![](", "\n[a", "\n[a]: ", "\n 1", "\n- "),
@@ -50,30 +49,18 @@ HTML = (
 )
 
 
-@pytest.fixture(autouse=True)
-def bounded() -> Iterator[None]:
-    """Fail when the processor has been busy for that long, which no load of others changes."""
-
-    def over(_number: int, _frame: object) -> None:
-        pytest.fail(f"still at it after {ENOUGH_CPU_S} s of processor time")
-
-    before = signal.signal(signal.SIGVTALRM, over)
-    signal.setitimer(signal.ITIMER_VIRTUAL, ENOUGH_CPU_S)
-    yield
-    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    signal.signal(signal.SIGVTALRM, before)
-
-
 @pytest.mark.parametrize("read", [from_markdown, heading])
 @pytest.mark.parametrize("repeated", MARKDOWN)
 def test_no_markdown_is_read_again_and_again(read: Callable[[str], str], repeated: str) -> None:
     text = repeated * (LONG_CHARS // len(repeated))
-    read(f"x{text} x")
+    with bounded_work():
+        read(f"x{text} x")
 
 
 @pytest.mark.parametrize("repeated", HTML)
 def test_no_html_is_read_again_and_again(repeated: str) -> None:
-    from_html(repeated * (LONG_CHARS // len(repeated)))
+    with bounded_work():
+        from_html(repeated * (LONG_CHARS // len(repeated)))
 
 
 @pytest.mark.parametrize(
