@@ -168,6 +168,8 @@ def checked(
 def _checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths, search: Search) -> list[str]:
     """The same. Raises RefusedArgumentError, TooManyFilesError, OSError."""
     command = COMMANDS[name]
+    for argument in arguments:
+        _check_text(argument)
     options, operands = _parted(name, command, arguments)
     if not command.least <= len(operands) <= command.most:
         raise RefusedArgumentError(f"args: {name} takes {_number(command)}, not {len(operands)}")
@@ -221,7 +223,6 @@ def _parted(name: str, command: OsCommand, arguments: list[str]) -> tuple[list[s
     operands: list[str] = []
     rest = iter(arguments)
     for argument in rest:
-        _check_text(argument)
         if not argument.startswith("-") or argument == "":
             operands.append(argument)
         elif argument in command.valued:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 from dataclasses import asdict
@@ -17,8 +18,10 @@ from server.embedded.callers import current_user
 from server.embedded.executor import (
     Action,
     ExecutorService,
+    FullError,
     Parameters,
     Task,
+    TaskError,
     TaskOutcome,
     UnavailableError,
     WrongParametersError,
@@ -130,8 +133,10 @@ class OsService(ExecutorService):
             raise WrongParametersError(str(refused)) from None
         try:
             return await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
+        except ValueError:
+            raise WrongParametersError(f"args: {name} cannot be started with them") from None
         except OSError as error:
-            raise UnavailableError(f"{name} cannot be started: {error.strerror}") from None
+            raise _not_started(name, error) from None
 
     async def _checked(self, name: str, args: list[str]) -> list[str]:
         """What to run the command with. Checks that take long have places of their own. Raises RefusedArgumentError."""
@@ -144,6 +149,16 @@ class OsService(ExecutorService):
                 return await self._searches.run(lambda: checked(name, args, self._root, self._closed, search))
             finally:
                 search.stop()  # after a cancel it would go on
+
+
+def _not_started(name: str, error: OSError) -> TaskError:
+    """Whose fault it is: the gateway asks a faulty service for nobody any longer."""
+    words = f"{name} cannot be started: {error.strerror}"
+    if error.errno in (errno.E2BIG, errno.ENAMETOOLONG, errno.EINVAL):
+        return WrongParametersError(f"args: {words}")
+    if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+        return FullError(words)
+    return UnavailableError(words)
 
 
 def why(name: str, ended: os_process.Ended) -> str:
