@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_OUTPUT_BYTES = 256 * 1024  # of both streams together; further output is read and dropped
 READ_BYTES = 16 * 1024
 # Of address space. A pattern of fifty characters made grep take 4.7 GB in 16 s. `ls` needs some 300 bytes for each file of a folder.
-MAX_MEMORY_BYTES = 512 * 1024 * 1024
+MAX_MEMORY_BYTES = 64 * 1024 * 1024
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin"
 END_GRACE_S = 0.5  # between SIGTERM and SIGKILL
 

@@ -6,10 +6,11 @@ import asyncio
 import errno
 import os
 import shutil
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakValueDictionary
 
 from pydantic import Field, create_model
@@ -39,11 +40,18 @@ from server.embedded.os.commands import (
 )
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
 DEFAULT_ROOT = "files"
 CLOSED_OPTION = "OS_CLOSED_PATHS"  # set by the gateway when it starts the embedded services
 # Commands that begin together take the processor from each other: so many at once, and then one that takes longer waits for something.
 AT_ONCE = 2 * (os.cpu_count() or 1)
 TURN_S = 0.25
+# Commands that are told names of files may use all the memory that a command has: so many run at once, and so many of one user. The others
+# use little, however long they run.
+RUN_AT_ONCE = 16
+OWN_AT_ONCE = 4
 FEW_FILES = 1_000  # looked through for a command whose check waits for no longer one: some 10 ms
 SEARCHES_AT_ONCE = 2  # one of each user
 MAX_MESSAGE_CHARS = 300  # of a failed command's last line of stderr
@@ -94,6 +102,8 @@ class OsService(ExecutorService):
         self._checks = FairThreads(AT_ONCE, "os")
         self._searches = FairThreads(SEARCHES_AT_ONCE, "os search")
         self._searching: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # for each user
+        self._running = FairTurns(RUN_AT_ONCE)
+        self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # for each user
         self._executables: dict[str, str] = {}
         self._actions: dict[str, Action] = {}
 
@@ -132,11 +142,22 @@ class OsService(ExecutorService):
         except RefusedArgumentError as refused:
             raise WrongParametersError(str(refused)) from None
         try:
-            return await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
+            async with self._room(name):
+                return await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
         except ValueError:
             raise WrongParametersError(f"args: {name} cannot be started with them") from None
         except OSError as error:
             raise _not_started(name, error) from None
+
+    @asynccontextmanager
+    async def _room(self, name: str) -> AsyncIterator[None]:
+        """Wait until there is memory for the command, among the user's own and among everybody's."""
+        if not COMMANDS[name].named:
+            yield
+            return
+        own = self._own.setdefault(current_user(), asyncio.Semaphore(OWN_AT_ONCE))
+        async with own, self._running.place():
+            yield
 
     async def _checked(self, name: str, args: list[str]) -> list[str]:
         """What to run the command with. Checks that take long have places of their own. Raises RefusedArgumentError."""
