@@ -38,6 +38,7 @@ class Search:
     def __init__(self, most: int | None = None) -> None:
         self._left = MAX_WALKED if most is None else most
         self._stopped = False
+        self.made = 0  # files and folders that the command may make, once it is checked
         self.linked: frozenset[FileId] | None = None  # the files in closed folders, once they are known
 
     def step(self) -> None:
@@ -85,15 +86,15 @@ class ClosedPaths:
 
         Raises TooManyFilesError.
         """
-        places, found, rest = {*self._look(), *self._kernel}, [], [(folder, 1)]
+        places = {str(place) for place in (*self._look(), *self._kernel)}
+        found, rest = [], [(str(folder), 1)]  # texts: a path of hundreds of parts is expensive
         while rest:
             here, level = rest.pop()
             for entry in _entries(here, search):
-                path = here / entry.name
-                if path in places or _identity_of(entry) in self._known:
-                    found.append(path)
+                if entry.path in places or _identity_of(entry) in self._known:
+                    found.append(Path(entry.path))
                 elif (levels is None or level < levels) and entry.is_dir(follow_symlinks=False):
-                    rest.append((path, level + 1))
+                    rest.append((entry.path, level + 1))
         return found
 
     def _look(self) -> list[Path]:
@@ -198,7 +199,7 @@ def _identity(path: Path) -> FileId | None:
     return found.st_dev, found.st_ino
 
 
-def _entries(folder: Path, search: Search) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: str | Path, search: Search) -> Iterator[os.DirEntry[str]]:
     """What is in a folder; nothing if it cannot be read. Raises TooManyFilesError."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:

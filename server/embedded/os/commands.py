@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from server.embedded.os.closed import Search, TooManyFilesError
 from server.embedded.os.hiding import hiding
 from server.embedded.os.lasting_names import Name, NowhereError, followed, is_plain, stays
+from server.embedded.os.made_names import MAX_MADE, missing
 from server.embedded.os.secret_names import is_secret_name
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class OsCommand:
     copies: bool = False  # makes the second path of the first
     moves: bool = False  # renames the first path, with everything below it, to the second or into it
     removes: bool = False  # removes folders
+    makes: bool = False  # makes the paths that do not exist
     keeps: str | None = None  # pattern of the flag without which the command may remove or overwrite files
 
     @property
@@ -122,9 +124,11 @@ COMMANDS: Mapping[str, OsCommand] = {
     "sha256sum": OsCommand("Tell the checksum of files", least=1, most=8, opens=True),
     "echo": OsCommand("Say something back", flags=r"-n", most=MAX_ARGUMENTS, words=MAX_ARGUMENTS),
     "sleep": OsCommand("Wait some seconds", least=1, most=1, words=1, word=r"\d{1,3}(\.\d{1,3})?"),
-    "mkdir": OsCommand("Make folders", "change", flags=r"-p|--parents", least=1, most=4),
+    "mkdir": OsCommand("Make folders", "change", flags=r"-p|--parents", least=1, most=4, makes=True),
     "rmdir": OsCommand("Remove empty folders", "change", least=1, most=4, removes=True, keeps=NEVER),
-    "touch": OsCommand("Make empty files, or mark files as changed now", "change", flags=r"-c", least=1, most=4),
+    "touch": OsCommand(
+        "Make empty files, or mark files as changed now", "change", flags=r"-c", least=1, most=4, makes=True
+    ),
     "cp": OsCommand(
         "Copy a file",
         "change",
@@ -133,6 +137,7 @@ COMMANDS: Mapping[str, OsCommand] = {
         most=2,
         opens=True,
         copies=True,
+        makes=True,
         keeps=_NO_CLOBBER,
     ),
     "mv": OsCommand(
@@ -188,6 +193,10 @@ def _checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths, s
             raise RefusedArgumentError(f"args: {one.given[:80]} may hold secrets")
         if command.opens and _waits(one.path):
             raise RefusedArgumentError(f"args: {one.given[:80]} is no file")
+    if command.makes:
+        search.made = sum(missing(one.path, root) for one in names)
+        if search.made > MAX_MADE:
+            raise RefusedArgumentError(f"args: {name} makes at most {MAX_MADE} files and folders, not {search.made}")
     if command.moves or command.removes:
         _check_what_stays(names, goals, root, closed, search)
     if not names and name in RECURSIVE:  # they list the current folder then

@@ -38,6 +38,7 @@ from server.embedded.os.commands import (
     checked,
     synopsis,
 )
+from server.embedded.os.made_names import SHARE, MadeNames
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class OsService(ExecutorService):
         self._checks = FairThreads(AT_ONCE, "os")
         self._searches = FairThreads(SEARCHES_AT_ONCE, "os search")
         self._searching: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # for each user
+        self._made = MadeNames()
         self._running = FairTurns(RUN_AT_ONCE)
         self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # for each user
         self._executables: dict[str, str] = {}
@@ -160,16 +162,20 @@ class OsService(ExecutorService):
             yield
 
     async def _checked(self, name: str, args: list[str]) -> list[str]:
-        """What to run the command with. Checks that take long have places of their own. Raises RefusedArgumentError."""
+        """What to run the command with. Checks that take long have places of their own. Raises RefusedArgumentError, FullError."""
+        search = Search(FEW_FILES)
         try:
-            return await self._checks.run(lambda: checked(name, args, self._root, self._closed, Search(FEW_FILES)))
+            arguments = await self._checks.run(lambda: checked(name, args, self._root, self._closed, search))
         except TooMuchToCheckError:
             search = Search()
-        async with self._searching.setdefault(current_user(), asyncio.Lock()):
-            try:
-                return await self._searches.run(lambda: checked(name, args, self._root, self._closed, search))
-            finally:
-                search.stop()  # after a cancel it would go on
+            async with self._searching.setdefault(current_user(), asyncio.Lock()):
+                try:
+                    arguments = await self._searches.run(lambda: checked(name, args, self._root, self._closed, search))
+                finally:
+                    search.stop()  # after a cancel it would go on
+        if not self._made.take(current_user(), search.made):
+            raise FullError(f"a user may make {SHARE} files and folders within an hour")
+        return arguments
 
 
 def _not_started(name: str, error: OSError) -> TaskError:

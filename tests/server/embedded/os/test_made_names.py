@@ -1,0 +1,91 @@
+"""The folder is everybody's: nobody fills it with names within an hour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from protos import os_pb2_grpc
+from server.embedded.os.closed import MAX_WALKED, ClosedPaths, Search
+from server.embedded.os.commands import COMMANDS, RefusedArgumentError, checked
+from server.embedded.os.made_names import MANY_USERS, MAX_MADE, SHARE, SHARE_S, MadeNames, missing
+from server.embedded.os.service import OsService
+from tests.server.embedded.executing import config, execute, refused, serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def deep(name: str, folders: int) -> str:
+    return "/".join([name, *["a"] * (folders - 1)])
+
+
+async def test_folders_in_folders_are_counted_too(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    async with serving(OsService(config(tmp_path, OS_ROOT=str(root)))) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        half = MAX_MADE // 2
+        made = await execute(stub, "mkdir", {"args": ["-p", deep("x", half), deep("y", half)]})
+        assert (made.status, len(list(root.rglob("*")))) == ("ok", MAX_MADE)
+        many = [deep(name, 500) for name in "vwxz"]
+        assert await refused(stub, "mkdir", {"args": ["-p", *many]}) == (
+            "INVALID_ARGUMENT",
+            f"args: mkdir makes at most {MAX_MADE} files and folders, not {3 * 500 + 500 - half}",
+        )
+        around = "/".join(f"d{number}/.." for number in range(MAX_MADE + 1))
+        await execute(stub, "mkdir", {"args": ["-p", f"{around}/e"]})
+        assert len(list(root.rglob("*"))) == MAX_MADE + 1
+
+
+async def test_a_user_makes_so_many_names_within_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.embedded.os.made_names.SHARE", 3)
+    (tmp_path / "there").touch()
+    async with serving(OsService(config(tmp_path / "kept", OS_ROOT=str(tmp_path)))) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        for name, args in (("touch", ["a", "there"]), ("mkdir", ["-p", "b"]), ("cp", ["a", "c"])):
+            assert (await execute(stub, name, {"args": args})).status == "ok"
+        for name, args in (("touch", ["d"]), ("mkdir", ["d"]), ("cp", ["a", "d"])):
+            assert (await refused(stub, name, {"args": args}))[0] == "RESOURCE_EXHAUSTED"
+        for name, args in (("touch", ["a"]), ("mv", ["a", "e"]), ("ls", []), ("cp", ["c", "e"])):
+            assert (await execute(stub, name, {"args": args})).status == "ok"
+
+
+def test_the_share_grows_back_and_is_the_users_own() -> None:
+    now = 0.0
+    made = MadeNames(lambda: now)
+    assert made.take("one", SHARE)
+    assert not made.take("one", 1)
+    assert made.take("one", 0)
+    assert made.take("other", 1)
+    now = SHARE_S / 2
+    assert made.take("one", SHARE // 2)
+    assert not made.take("one", 1)
+
+
+def test_users_are_forgotten_when_their_share_is_whole() -> None:
+    now = 0.0
+    made = MadeNames(lambda: now)
+    for number in range(10 * MANY_USERS):
+        assert made.take(str(number), SHARE)
+        now += SHARE_S
+    assert len(made._full_at) <= MANY_USERS
+
+
+def test_every_command_that_makes_something_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    closed = ClosedPaths((), tmp_path)
+    for name, command in COMMANDS.items():
+        if command.kind == "change" and not command.moves and not command.removes:
+            search = Search()
+            checked(name, ["a", "b"][-command.least :], tmp_path, closed, search)
+            assert search.made == 1, name
+    assert SHARE * 100 <= MAX_WALKED
+
+
+def test_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    assert [missing(tmp_path / path, tmp_path) for path in (".", "a", "a/b", "c/d/e")] == [0, 0, 1, 3]
+    with pytest.raises(RefusedArgumentError, match="at most"):
+        checked("mkdir", ["-p", deep("z", MAX_MADE + 1)], tmp_path, ClosedPaths((), tmp_path))
