@@ -6,12 +6,14 @@ enough for "python tutorials" to find something useful on an offline laptop.
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import io
 import os
 import pydoc
 import pydoc_data.topics
 import re
+import stat
 import sys
 import sysconfig
 from dataclasses import dataclass
@@ -69,18 +71,27 @@ def _file(path: Path) -> Iterator[Document]:
         about = path.stat()
     except OSError:  # deleted since it was listed
         return
-    if about.st_size <= MAX_DOCUMENT_BYTES:
+    if stat.S_ISREG(about.st_mode) and about.st_size <= MAX_DOCUMENT_BYTES:
         yield Document(str(path), f"{about.st_mtime_ns} {about.st_size}", partial(_read_file, path))
 
 
 def _read_file(path: Path) -> Page:
     """Read a file. Raises OSError."""
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = _text(path)
     named = path.stem.replace("-", " ").replace("_", " ")
     if path.suffix.lower() in {".html", ".htm"}:
         title, plain = from_html(text)
         return Page(title or named, path.resolve().as_uri(), plain)
     return Page(heading(text) or named, path.resolve().as_uri(), from_markdown(text))
+
+
+def _text(path: Path) -> str:
+    """The text of what is still a file, and no longer than it may be. Opening a pipe would wait for a writer. Raises OSError."""
+    held = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(held, encoding="utf-8", errors="replace") as file:
+        if not stat.S_ISREG(os.fstat(held).st_mode):
+            raise OSError(errno.EINVAL, "no file", str(path))
+        return file.read(MAX_DOCUMENT_BYTES)
 
 
 def machine() -> Iterator[Document]:

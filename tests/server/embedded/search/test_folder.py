@@ -1,0 +1,59 @@
+"""What is indexed of a folder in which other programs put files, pipes and sockets."""
+
+from __future__ import annotations
+
+import os
+import socket
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.embedded.search import documents
+from server.embedded.search.documents import folder
+from server.embedded.search.index import SearchIndex
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def indexed(root: Path, index: Path) -> int:
+    opened = SearchIndex(index)
+    opened.update(folder(root), Event())
+    count = opened.count()
+    opened.close()
+    return count
+
+
+def test_pipes_and_sockets_are_no_documents(tmp_path: Path) -> None:
+    root = tmp_path / "documents"
+    root.mkdir()
+    (root / "a.md").write_text("alpha")
+    os.mkfifo(root / "b.md")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(root / "c.md"))
+        (root / "d.md").write_text("delta")
+        done: list[int] = []
+        working = Thread(target=lambda: done.append(indexed(root, tmp_path / "index")), daemon=True)
+        working.start()
+        working.join(30)
+        assert done == [2]
+
+
+@pytest.mark.parametrize("made", ["pipe", "link", "long"])
+def test_what_has_taken_the_place_of_a_file_is_not_read(tmp_path: Path, made: str) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("alpha")
+    (document,) = folder(tmp_path)
+    path.unlink()
+    if made == "long":
+        path.write_text("x" * (2 * documents.MAX_DOCUMENT_BYTES))
+        assert len(document.read().text) == documents.MAX_DOCUMENT_BYTES
+        return
+    if made == "pipe":
+        os.mkfifo(path)
+    else:
+        (tmp_path / "other").write_text("other")
+        path.symlink_to(tmp_path / "other")
+    with pytest.raises(OSError):
+        document.read()
