@@ -12,7 +12,7 @@ from server.embedded.os.closed import Search, TooManyFilesError
 from server.embedded.os.hiding import hiding
 from server.embedded.os.lasting_names import Name, NowhereError, followed, is_plain, stays
 from server.embedded.os.made_names import MAX_MADE, missing
-from server.embedded.os.secret_names import is_secret_name
+from server.embedded.secret_names import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.embedded.addresses import Reach, WebAddress, read_url
 from server.embedded.os.commands import COMMANDS
-from server.embedded.os.secret_names import is_secret_name
+from server.embedded.secret_names import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

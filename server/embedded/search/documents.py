@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.embedded.search.text import from_html, from_markdown, heading
+from server.embedded.secret_names import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,13 +58,17 @@ class Document:
 
 
 def folder(root: Path) -> Iterator[Document]:
-    """Text, Markdown and HTML files below a folder, without hidden files and symbolic links."""
+    """Text, Markdown and HTML files below a folder, without hidden files, symbolic links and what is secret by its name."""
     for directory, names, files in os.walk(root):
-        names[:] = sorted(name for name in names if not name.startswith(".") and name not in SKIPPED_FOLDERS)
+        names[:] = sorted(name for name in names if _is_open(name) and name not in SKIPPED_FOLDERS)
         for name in sorted(files):
             path = Path(directory, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and not path.is_symlink():
+            if path.suffix.lower() in SUFFIXES and _is_open(name) and not path.is_symlink():
                 yield from _file(path)
+
+
+def _is_open(name: str) -> bool:
+    return not name.startswith(".") and not is_secret_name(name)
 
 
 def _file(path: Path) -> Iterator[Document]:

@@ -57,3 +57,11 @@ def test_what_has_taken_the_place_of_a_file_is_not_read(tmp_path: Path, made: st
         path.symlink_to(tmp_path / "other")
     with pytest.raises(OSError):
         document.read()
+
+
+def test_what_is_secret_by_its_name_is_not_indexed(tmp_path: Path) -> None:
+    for name in ("passwords.txt", "secrets/a.md", "deep/client_secret (1).html", "deep/.env.txt", "deep/open.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("zanzibar")
+    assert [document.key for document in folder(tmp_path)] == [str(tmp_path / "deep" / "open.txt")]

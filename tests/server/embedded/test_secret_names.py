@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.embedded.os.secret_names import is_secret_name
+from server.embedded.secret_names import is_secret_name
 
 SECRET = (
     *(
@@ -43,6 +43,7 @@ SECRET = (
     ),
     *("client_secret_1.json", "credentials", "credentials.toml", "my-passwords.csv", "service-account.json", "shadow"),
     "ｓｅｃｒｅｔｓ.yaml",  # of full width
+    *("creds.json", "aws_creds.txt", "token.json", "auth.json", "mypassword.txt", "passphrase.txt", "passwords.txt"),
     *("terraform.tfstate", ".bash_history", "key4.db", "cookies.sqlite", "Login Data", "kubeconfig", "krb5.keytab"),
 )
 COPIES = (
@@ -59,8 +60,34 @@ COPIES = (
     "{}.orig.bak",
     "{}.gz",
     "{} ",
+    "{} - Copy",
+    "{} - Copy (2)",
+    "{} copy 2",
+    "{} (another copy)",
+    "{} (3rd copy)",
+    "Copy of {}",
+    "Copy (2) of {}",
+    "{}.rpmsave",
+    "{}.dpkg-old",
+    "{}.bak2",
+    "{}.2026-11-30",
+    "{}-20261130",
+    "{}.enc",
+    "Copy of {} (1).old.gz",
 )
+# in front of the ending that says what the file is
+OTHER_COPIES = ("{} (1){}", "{} - Copy{}", "{}-old{}", "{}_2{}", "{} copy{}", "{} (copy 3){}.bak", "Copy of {}{}")
 OPEN = (
+    *(
+        "notes (1).txt",
+        "Copy of notes.md",
+        "credit.md",
+        "creditors.txt",
+        "compass.txt",
+        "users.md",
+        "users (1).md",
+        "chapter-2.md",
+    ),
     *(
         "notes.txt",
         "environment.txt",
@@ -90,6 +117,12 @@ OPEN = (
 def test_what_is_secret_and_its_copies(name: str) -> None:
     copies = [copy.format(name) for copy in COPIES]
     assert [copy for copy in (name, name.upper(), *copies) if not is_secret_name(copy)] == []
+
+
+@pytest.mark.parametrize("name", [name for name in SECRET if "." in name[1:]])
+def test_copies_that_keep_the_ending(name: str) -> None:
+    stem, dot, kind = name.rpartition(".")
+    assert [copy for copy in OTHER_COPIES if not is_secret_name(copy.format(stem, dot + kind))] == []
 
 
 @pytest.mark.parametrize("name", OPEN)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# What editors, people and tools add to the name of a copy: the copy is as secret as the file.
-_COPY = re.compile(
-    r"(~|\.~\d+~|#|\.(bak|backup|old|orig|original|save|saved|copy|tmp|temp|dist|local|sw[a-z]|gz|bz2|xz|zst|zip|tar|tgz|7z|\d+)"
-    r"|[ _-](bak|backup|old|orig|copy|\d+)|\s?\((copy|\d+)\))$"
+# What editors, people, tools and package managers add to the name of a copy: the copy is as secret as the file.
+_BEFORE = re.compile(r"(?:copy(?: ?\(\d+\))? of |#|\.#)", re.IGNORECASE)
+_ENDING = (
+    r"~|\.~\d+~|#|\.(?:bak\d*|backup|old|orig|original|save|saved|copy|tmp|temp|dist|local|sw[a-z]|gz|bz2|xz|zst|zip|tar|tgz|7z|enc"
+    r"|rpm(?:save|new|orig)|dpkg-\w+|ucf-\w+|pac(?:save|new|orig)|\d[\d.T_-]{0,24})"
 )
+# Also in front of the ending that says what the file is: `users (1).json`.
+_MARK = (
+    r"(?<![ _-])[ _-]++(?:(?:bak|backup|old|orig|copy)(?: \d+| \(\d+\))?|\d[\d.T_-]{0,24})"
+    r"|(?<!\s)\s?\((?:(?:another |\d+\w\w )?copy(?: \d+)?|\d+)\)"
+)
+_BEHIND = re.compile(rf"(?:{_ENDING}|(?:{_MARK})(?P<kind>\.\w+)?)\Z", re.IGNORECASE)
 _FOLDERS = (
     r"\.(ssh|gnupg|aws|azure|kube|docker|oci|aliyun|terraform\.d|password-store|pki|mozilla|thunderbird|git|svn|hg|vault|gcloud)"
     r"|gcloud|keyrings|chromium|google-chrome"
@@ -24,12 +31,13 @@ _PROGRAMS = (
     r"[._]netrc|\.(pgpass|my\.cnf|mylogin\.cnf|npmrc|yarnrc(\.yml)?|pypirc|git-credentials|gitconfig|htpasswd|htdigest|s3cfg|boto"
     r"|dockercfg|terraformrc|vault-token|rhosts|esmtprc|msmtprc|fetchmailrc|smbcredentials|vnc|Xauthority|.*_history|histfile"
     r"|lesshst|viminfo)|pgpass\.conf|rclone\.conf|wp-config\.php|hosts\.yml|settings-security\.xml|\.rediscli_auth"
-    r"|g?shadow-?|sudoers(\.d)?|opasswd|master\.passwd|htpasswd|users\.json|logins\.json|signons\.sqlite|cookies(\.sqlite)?|login data"
+    r"|g?shadow-?|sudoers(\.d)?|opasswd|master\.passwd|htpasswd|users\.json|token\.json|auth\.json|logins\.json|signons\.sqlite|cookies(\.sqlite)?|login data"
 )
-_WORDS = r"(.*[._ -])?(secrets?|credentials?|passwords?|passwd|api[._-]?keys?|private[._-]?keys?|service[._-]?account)([._ -].*)?"
+_WORDS = r"(.*[._ -])?(secrets?|credentials?|creds?|api[._-]?keys?|private[._-]?keys?|service[._-]?account)([._ -].*)?"
+_PASSWORDS = r".*(passwords?|passwd|passphrases?)([._ -].*)?"
 
 _SECRET = re.compile(
-    "|".join(f"(?:{part})" for part in (_FOLDERS, _ENVIRONMENTS, _KEYS, _PROGRAMS, _WORDS)), re.IGNORECASE
+    "|".join(f"(?:{part})" for part in (_FOLDERS, _ENVIRONMENTS, _KEYS, _PROGRAMS, _WORDS, _PASSWORDS)), re.IGNORECASE
 )
 _PUBLIC = re.compile(r".*\.pub", re.IGNORECASE)  # the public half of a key
 MOST_SUFFIXES = 4  # of copies of copies
@@ -42,7 +50,7 @@ def is_secret_name(name: str) -> bool:
     for _ in range(MOST_SUFFIXES + 1):
         if _SECRET.fullmatch(name) and not _PUBLIC.fullmatch(name):
             return True
-        shorter = _COPY.sub("", name.removeprefix("#").removeprefix(".#"))
+        shorter = _BEHIND.sub(r"\g<kind>", _BEFORE.sub("", name, count=1) if _BEFORE.match(name) else name)
         if shorter == name:
             break
         name = shorter
