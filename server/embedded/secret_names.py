@@ -41,6 +41,7 @@ _SECRET = re.compile(
 )
 _PUBLIC = re.compile(r".*\.pub", re.IGNORECASE)  # the public half of a key
 MOST_SUFFIXES = 4  # of copies of copies
+MAX_ADDED_CHARS = 48  # by one of them
 MAX_NAME_CHARS = 255  # as in file systems
 
 
@@ -50,7 +51,10 @@ def is_secret_name(name: str) -> bool:
     for _ in range(MOST_SUFFIXES + 1):
         if _SECRET.fullmatch(name) and not _PUBLIC.fullmatch(name):
             return True
-        shorter = _BEHIND.sub(r"\g<kind>", _BEFORE.sub("", name, count=1) if _BEFORE.match(name) else name)
+        begun = _BEFORE.match(name)
+        shorter = name[begun.end() :] if begun else name
+        if added := _BEHIND.search(shorter, max(0, len(shorter) - MAX_ADDED_CHARS)):
+            shorter = shorter[: added.start()] + (added["kind"] or "")
         if shorter == name:
             break
         name = shorter
