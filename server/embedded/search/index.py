@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import sqlite3
 from contextlib import contextmanager
@@ -29,10 +30,12 @@ MAX_WORDS = 32  # of a query
 _PASSAGE = re.compile(rf".{{1,{PASSAGE_CHARS}}}(?=\s|\Z)|.{{{PASSAGE_CHARS}}}", re.DOTALL)
 
 _SCHEMA = """
+BEGIN IMMEDIATE;
 CREATE TABLE documents (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, stamp TEXT NOT NULL, title TEXT NOT NULL,
     url TEXT NOT NULL);
 CREATE VIRTUAL TABLE passages USING fts5 (title, text, tokenize = 'porter unicode61');
 PRAGMA user_version = 2;
+COMMIT;
 """
 # A passage's rowid is its document's id times 1000, plus its number. Words in titles count six times.
 _QUERY = """
@@ -53,12 +56,16 @@ class SearchIndex:
 
     def __init__(self, path: Path) -> None:
         """Open the file. Raises sqlite3.Error, OSError."""
-        try:
-            self._db = _open(path)
-        except sqlite3.DatabaseError:  # everything in it can be rebuilt
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-            self._db = _open(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path):
+            try:
+                self._db = _open(path)
+            except sqlite3.OperationalError:  # locked, full, not readable: says nothing about what is in it
+                raise
+            except sqlite3.DatabaseError:  # everything in it can be rebuilt
+                for suffix in ("", "-wal", "-shm"):
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+                self._db = _open(path)
 
     def close(self) -> None:
         """Close the connection."""
@@ -146,8 +153,15 @@ class SearchIndex:
         self._db.execute("COMMIT")
 
 
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One opens the file at a time, of all processes: a schema half made looks like another version's, and would be deleted in use."""
+    with path.with_name(path.name + "-lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
     try:
         _prepare(db)
