@@ -22,7 +22,9 @@ from server.embedded.memory.words import key_form
 from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
+
+    from server.embedded.memory.store import FoundItem
 
 MAX_VALUE_BYTES = 64 * 1024
 MAX_DEPTH = 64  # nested arrays and objects; deeper ones break readers
@@ -234,13 +236,20 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         await _refuse_wrong(context, lambda: _check_query(request))
         tags = list(dict.fromkeys(request.tags))
         await self._purge(request.user_id)
-        hits = await self._ask(
-            context, lambda store: store.search(request.user_id, request.query, tags, _limit(request.limit))
-        )
+        hits = await self._search(request, tags, context)
         told = hits[: _fitting(hit.row["value"] + hit.row["metadata"] for hit in hits)]
         return memory_pb2.SearchResponse(
             results=[memory_pb2.Hit(item=item_of(hit.row), score=hit.score) for hit in told]
         )
+
+    async def _search(self, request: memory_pb2.SearchRequest, tags: list[str], context: Context) -> list[FoundItem]:
+        """Each step is a turn of the thread, so that nobody waits for all of another user's search."""
+        store = self._store
+        assert store is not None, "calls are refused until start() is done"
+        steps = store.search(request.user_id, request.query, tags, _limit(request.limit))
+        while (hits := await self._ask(context, lambda _store: _found(steps))) is None:
+            pass
+        return hits
 
     async def PutTurn(self, request: memory_pb2.PutTurnRequest, context: Context) -> memory_pb2.PutTurnResponse:  # noqa: N802 - gRPC's name
         """Add a turn, or replace it."""
@@ -268,6 +277,16 @@ def _put(store: MemoryStore, request: memory_pb2.StoreRequest, key: str) -> floa
     except NoRoomError:
         if not store.purge(request.user_id):
             raise
+    return None
+
+
+def _found(steps: Generator[None, None, list[FoundItem]]) -> list[FoundItem] | None:
+    """Take one step of a search; what it has found, or None if there are more steps."""
+    try:
+        next(steps)
+    except StopIteration as end:
+        found: list[FoundItem] = end.value
+        return found
     return None
 
 

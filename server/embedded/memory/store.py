@@ -8,17 +8,18 @@ import math
 import sqlite3
 import time
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
-from server.embedded.memory.words import indexed, is_dense, key_form, query_words
+from server.embedded.memory.words import indexed, key_form, query_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
     from protos import memory_pb2
 
-SCHEMA_VERSION = 3  # of the words table, which is rebuilt from the items if older; since version 3, keys are NFC
+SCHEMA_VERSION = 4  # of the words table, which is rebuilt from the items if older; since version 3, keys are NFC
 TABLES = """
 CREATE TABLE IF NOT EXISTS items (
   id INTEGER PRIMARY KEY, user_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, session_id TEXT NOT NULL,
@@ -33,7 +34,7 @@ CREATE INDEX IF NOT EXISTS turns_of ON turns (user_id);
 """
 WORDS = (  # marks are parts of words: in Hindi and Thai, vowels are marks
     "CREATE VIRTUAL TABLE words USING fts5 "
-    """(owner, text, tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co'")"""
+    """(owner, tags, text, tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co'")"""
 )
 # Of the items of one user, and as much again of the conversations: nearly a thousand of the longest. What is indexed takes more of
 # the disk than it counts here.
@@ -43,13 +44,12 @@ ROW_BYTES = 512  # that each item or turn counts more than its texts: the row in
 # turn can have, so each new one makes at least its own room.
 DELETED_AT_ONCE_BYTES = 256 * 1024
 # What each user has stored, kept by triggers so that no way of storing or deleting is left out.
-STORED = "CREATE TABLE stored (user_id TEXT PRIMARY KEY, item_bytes INTEGER NOT NULL, turn_bytes INTEGER NOT NULL) WITHOUT ROWID;"
+STORED = "CREATE TABLE IF NOT EXISTS stored (user_id TEXT PRIMARY KEY, item_bytes INTEGER NOT NULL, turn_bytes INTEGER NOT NULL) WITHOUT ROWID;"
 _ITEM_TEXTS = ("key", "value", "session_id", "tags", "metadata")
 _TURN_TEXTS = ("session_id", "turn_id", "text")
 MOST_MATCHES = 10_000  # of one word that are compared, the newest: a user may have any number of items
 
 _LIVE = "items.user_id = ? AND (items.expires_at IS NULL OR items.expires_at > ?)"
-_TAGGED = " AND EXISTS (SELECT 1 FROM json_each(items.tags) WHERE value = ?)"
 
 
 def _size(row: str, texts: tuple[str, ...]) -> str:
@@ -65,9 +65,9 @@ def _counting(table: str, counter: str, texts: tuple[str, ...]) -> str:
     removed = f"UPDATE stored SET {counter} = {counter} - ({old}) WHERE user_id = old.user_id;"  # noqa: S608 - constants
     so_far = f"SELECT sum({each}) FROM {table} WHERE {table}.user_id = stored.user_id"  # noqa: S608 - constants
     return (
-        f"CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN {added} END;"  # noqa: S608 - constants
-        f"CREATE TRIGGER {table}_removed AFTER DELETE ON {table} BEGIN {removed} END;"
-        f"CREATE TRIGGER {table}_changed AFTER UPDATE ON {table} BEGIN {removed} {added} END;"
+        f"CREATE TRIGGER IF NOT EXISTS {table}_added AFTER INSERT ON {table} BEGIN {added} END;"  # noqa: S608 - constants
+        f"CREATE TRIGGER IF NOT EXISTS {table}_removed AFTER DELETE ON {table} BEGIN {removed} END;"
+        f"CREATE TRIGGER IF NOT EXISTS {table}_changed AFTER UPDATE ON {table} BEGIN {removed} {added} END;"
         f"INSERT INTO stored SELECT DISTINCT user_id, 0, 0 FROM {table} WHERE true ON CONFLICT DO NOTHING;"
         f"UPDATE stored SET {counter} = coalesce(({so_far}), 0);"
     )
@@ -112,9 +112,9 @@ def searchable(key: str, value_json: str, tags: list[str]) -> str:
     return indexed(" ".join([key, *texts_in(value), *tags]))
 
 
-def _owner(user_id: str) -> str:
-    """A token for the index, so that a search only reads one user's words."""
-    return "u" + hashlib.sha256(user_id.encode()).hexdigest()[:24]
+def _token(name: str) -> str:
+    """Of a user or a tag, one word for the index, so that a search only reads what one user has with these tags."""
+    return "t" + hashlib.sha256(name.encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +143,21 @@ class MemoryStore:
 
     def _make_words(self) -> None:
         """Build the index from the items if it is missing or outdated."""
-        if self._db.execute("PRAGMA user_version").fetchone()[0] >= SCHEMA_VERSION:
-            return
         with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("BEGIN IMMEDIATE")  # first: two services may start in one folder
+            if self._db.execute("PRAGMA user_version").fetchone()[0] >= SCHEMA_VERSION:
+                return
             self._db.execute("DROP TABLE IF EXISTS words")
             self._db.execute(WORDS)
             for row in self._db.execute("SELECT id, key FROM items").fetchall():
                 self._db.execute("UPDATE OR IGNORE items SET key = ? WHERE id = ?", (key_form(row["key"]), row["id"]))
             for row in self._db.execute("SELECT * FROM items"):
-                self._index(row["id"], row["user_id"], searchable(row["key"], row["value"], json.loads(row["tags"])))
+                tags = json.loads(row["tags"])
+                self._index(row["id"], row["user_id"], tags, searchable(row["key"], row["value"], tags))
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _count_stored(self) -> None:
-        """Count what users have stored, if a database of an earlier release does not do it yet."""
+        """Count what users have stored, if a database of an earlier release does not do it yet. Two services may do this at the same time."""
         if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'stored'").fetchone() is None:
             counting = _counting("items", "item_bytes", _ITEM_TEXTS) + _counting("turns", "turn_bytes", _TURN_TEXTS)
             self._db.executescript(f"BEGIN IMMEDIATE;{STORED}{counting}COMMIT;")
@@ -198,14 +199,15 @@ class MemoryStore:
             columns = ", ".join(row)
             values = ", ".join(f":{name}" for name in row)
             cursor = self._db.execute(f"INSERT INTO items ({columns}) VALUES ({values})", row)  # noqa: S608 - names above
-            self._index(cursor.lastrowid, row["user_id"], text)
+            self._index(cursor.lastrowid, row["user_id"], tags, text)
             stored = self.stored_bytes(row["user_id"])[0]
             if stored > MAX_USER_BYTES and stored >= before:  # who has more, by an earlier release, may make it less
                 raise NoRoomError  # nothing of it is stored
         return now
 
-    def _index(self, item_id: int | None, user_id: str, text: str) -> None:
-        self._db.execute("INSERT INTO words (rowid, owner, text) VALUES (?, ?, ?)", (item_id, _owner(user_id), text))
+    def _index(self, item_id: int | None, user_id: str, tags: list[str], text: str) -> None:
+        row = (item_id, _token(user_id), " ".join(map(_token, tags)), text)
+        self._db.execute("INSERT INTO words (rowid, owner, tags, text) VALUES (?, ?, ?, ?)", row)
 
     def purge(self, user_id: str) -> int:
         """Delete some of the user's items that have expired; returns how many, 0 if there are none left."""
@@ -249,58 +251,56 @@ class MemoryStore:
 
     # --- search ---
 
-    def search(self, user_id: str, query: str, tags: list[str], limit: int) -> list[FoundItem]:
+    def search(self, user_id: str, query: str, tags: list[str], limit: int) -> Generator[None, None, list[FoundItem]]:
         """Best matches first; of equal ones, the newest. An empty query finds the newest items with those tags.
 
-        The score is computed from the user's own items only. FTS5's bm25 counts words over all users, which would reveal how often others
+        It yields between pieces of work, so that other users' calls can come between: a search among many items takes long. The score is computed from the user's own items only. FTS5's bm25 counts words over all users, which would reveal how often others
         use a word, and has no fixed scale.
         """
-        if not query.strip():
-            return [FoundItem(row, 1.0) for row in self._newest(user_id, tags, limit)]
         live = self._live(user_id)
-        matches = {word: live.intersection(self._having(word, user_id)) for word in query_words(query)}
-        if tags:
-            tagged = self._tagged(set().union(*matches.values()), tags)
-            matches = {word: ids & tagged for word, ids in matches.items()}
+        if not query.strip():
+            tagged = live.intersection(self._having(user_id, tags)) if tags else live
+            return [FoundItem(row, 1.0) for row in self._rows(user_id, nlargest(limit, tagged))]
+        matches: dict[str, set[int]] = {}
+        for word in query_words(query):
+            yield
+            matches[word] = live.intersection(self._having(user_id, tags, word))
         whole = len(live)
         # inverse document frequency, as in BM25 but never negative; a word without any match has the highest weight
         weights = {word: math.log(1 + (whole + 1) / (len(ids) + 0.5)) for word, ids in matches.items()}
         scores: dict[int, float] = {}
         for word, ids in matches.items():
+            yield
             for item_id in ids:
                 scores[item_id] = scores.get(item_id, 0.0) + weights[word]
-        best = sorted(scores, key=lambda item_id: (-round(scores[item_id], 9), -item_id))[:limit]
-        rows = self._rows(best)
-        return [FoundItem(rows[item_id], round(scores[item_id] / sum(weights.values()), 4)) for item_id in best]
+        best = nlargest(limit, scores, key=lambda item_id: (round(scores[item_id], 9), item_id))
+        total = sum(weights.values())
+        return [FoundItem(row, round(scores[row["id"]] / total, 4)) for row in self._rows(user_id, best)]
 
-    def _newest(self, user_id: str, tags: list[str], limit: int) -> list[sqlite3.Row]:
-        sql = f"SELECT * FROM items WHERE {_LIVE}{_TAGGED * len(tags)} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608 - constants
-        return self._db.execute(sql, (user_id, self._clock(), *tags, limit)).fetchall()
+    def _having(self, user_id: str, tags: list[str], word: str = "") -> Iterator[int]:
+        """Ids of the user's newest items with all the tags, and the word. It is quoted, because FTS5 would parse raw text as its query language.
 
-    def _having(self, word: str, user_id: str) -> Iterator[int]:
-        """Ids of the user's newest items with the word. It is quoted, because FTS5 would parse raw text as its query language.
-
-        The index is asked alone: joined with the items, SQLite asked it once for each item of the user, 11 s for 3,000 and 32 words.
+        Each condition is one term of the index, so this reads no more of it than the user has items: a beginning of terms would be looked
+        for among all users' terms. The index is asked alone: joined with the items, SQLite asked it once for each item of the user, 11 s
+        for 3,000 and 32 words.
         """
-        beginning = "*" if len(word) == 1 and is_dense(word) else ""
-        wanted = f'owner : "{_owner(user_id)}" AND text : "{word}"{beginning}'
+        wanted = [f"owner : {_token(user_id)}", *(f"tags : {_token(tag)}" for tag in tags)]
+        if word:
+            wanted.append(f'text : "{word}"')
         sql = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ?"
-        return (row["rowid"] for row in self._db.execute(sql, (wanted, MOST_MATCHES)))
+        return (row["rowid"] for row in self._db.execute(sql, (" AND ".join(wanted), MOST_MATCHES)))
 
     def _live(self, user_id: str) -> set[int]:
         """Ids of the user's items, from `items_newest` alone: reading the items would read their values."""
         sql = f"SELECT id FROM items INDEXED BY items_newest WHERE {_LIVE}"  # noqa: S608 - a constant
         return {row["id"] for row in self._db.execute(sql, (user_id, self._clock()))}
 
-    def _tagged(self, ids: set[int], tags: list[str]) -> set[int]:
-        """Those of the items that have all the tags."""
-        sql = f"SELECT id FROM items WHERE id IN (SELECT value FROM json_each(?)){_TAGGED * len(tags)}"  # noqa: S608 - constants
-        return {row["id"] for row in self._db.execute(sql, (json.dumps(list(ids)), *tags))}
-
-    def _rows(self, ids: list[int]) -> dict[int, sqlite3.Row]:
+    def _rows(self, user_id: str, ids: list[int]) -> list[sqlite3.Row]:
+        """Those of the items that are still the user's, in this order. The id of one that is deleted may soon be another's."""
         marks = ", ".join("?" * len(ids))
-        rows = self._db.execute(f"SELECT * FROM items WHERE id IN ({marks})", ids)  # noqa: S608 - question marks
-        return {row["id"]: row for row in rows}
+        sql = f"SELECT * FROM items WHERE {_LIVE} AND id IN ({marks})"  # noqa: S608 - question marks
+        rows = {row["id"]: row for row in self._db.execute(sql, (user_id, self._clock(), *ids))}
+        return [rows[item_id] for item_id in ids if item_id in rows]
 
     # --- conversations ---
 

@@ -1,7 +1,8 @@
-"""Splits texts into the units of the index: words, or pairs of characters in scripts without spaces.
+"""Splits texts into the units of the index: words, or characters and pairs of them in scripts without spaces.
 
-Both sides of a search are split here, so that FTS5 never has to find word boundaries. 東京都 is indexed as 東京 京都 都, and 京都 is
-found in it. Korean has spaces but attaches endings to its words, so it is split in the same way.
+Both sides of a search are split here, so that FTS5 never has to find word boundaries. 東京都 is indexed as 東 東京 京 京都 都, and 京都 is
+found in it, and so is 京. Each unit of a query is one term of the index: to find 京 as the beginning of pairs, FTS5 would read all users'
+pairs with it. Korean has spaces but attaches endings to its words, so it is split in the same way.
 """
 
 from __future__ import annotations
@@ -36,13 +37,16 @@ def key_form(key: str) -> str:
 
 
 def indexed(text: str) -> str:
-    """The units of a text, separated by spaces, for the index."""
-    return " ".join(piece for run in _runs(text) for piece in (_pairs(run, last=True) if is_dense(run) else [run]))
+    """The distinct units of a text, separated by spaces, for the index."""
+    pieces = (piece for run in _runs(text) for piece in (_singles_and_pairs(run) if is_dense(run) else [run]))
+    return " ".join(dict.fromkeys(pieces))
 
 
 def query_words(text: str) -> list[str]:
-    """The distinct units of a query. A single character of a dense script matches the beginning of pairs."""
-    words = list(dict.fromkeys(piece for run in _runs(text) for piece in (_pairs(run) if is_dense(run) else [run])))
+    """The distinct units of a query. Of a dense script these are the pairs; a single character if it stands alone."""
+    words = list(
+        dict.fromkeys(piece for run in _runs(text) for piece in ((_pairs(run) or [run]) if is_dense(run) else [run]))
+    )
     return ([word for word in words if word not in _STOP_WORDS] or words)[:MAX_QUERY_WORDS]
 
 
@@ -58,7 +62,11 @@ def _runs(text: str) -> list[str]:
     return [run for word in spaced.split() for run in _RUNS.findall(word)]
 
 
-def _pairs(run: str, *, last: bool = False) -> list[str]:
-    """Each character with the next one; for the index, also the last one alone."""
-    pairs = [run[at : at + 2] for at in range(len(run) - 1)]
-    return [*pairs, run[-1]] if last or not pairs else pairs
+def _pairs(run: str) -> list[str]:
+    """Each character with the next one."""
+    return [run[at : at + 2] for at in range(len(run) - 1)]
+
+
+def _singles_and_pairs(run: str) -> list[str]:
+    """Each character alone, then with the next one."""
+    return [run[at : at + length] for at in range(len(run)) for length in (1, 2)][:-1]

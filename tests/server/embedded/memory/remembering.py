@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from protos.memory_pb2_grpc import MemoryAsyncStub
+    from server.embedded.memory.store import FoundItem, MemoryStore
 
 
 @asynccontextmanager
@@ -46,6 +47,16 @@ async def memory_with_clock(directory: Path, clock: Callable[[], float]) -> Asyn
 def item(value: str = '"blue"', **fields: Any) -> pb.StoreRequest:
     given: dict[str, Any] = {"user_id": "ada", "key": "colour", "value_json": value, **fields}
     return pb.StoreRequest(**given)
+
+
+def searched(store: MemoryStore, user: str, query: str, tags: list[str], limit: int) -> list[FoundItem]:
+    """A search, all its steps at once."""
+    steps = store.search(user, query, tags, limit)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("list[FoundItem]", end.value)
 
 
 async def found(stub: MemoryAsyncStub, query: str, user: str = "ada", **fields: Any) -> list[str]:

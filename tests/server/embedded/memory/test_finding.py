@@ -21,7 +21,7 @@ from tests.server.embedded.serving import code_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-from tests.server.embedded.memory.remembering import found, item, memory
+from tests.server.embedded.memory.remembering import found, item, memory, searched
 
 
 @pytest.mark.parametrize("query", ["favorite colors", "FAVOURITE COLOUR", 'colour" OR (', "colour*", "neighbor colour"])
@@ -165,8 +165,8 @@ async def test_keys_and_words_of_an_older_database_are_made_anew(tmp_path: Path)
     "text", ["\ufdfa" * 20_000, "a@" * 30_000, "会議東京" * 15_000], ids=["ligatures", "words", "pairs"]
 )
 def test_long_values_cost_little(text: str) -> None:
-    """A pair of a dense script is written with its space."""
-    assert len(indexed(text)) <= 3 * MAX_INDEXED_CHARS
+    """A character of a dense script is written with its space, and so is its pair."""
+    assert len(indexed(text)) <= 5 * MAX_INDEXED_CHARS
     assert indexed("milk " + text).startswith("milk ")
 
 
@@ -184,12 +184,49 @@ def test_a_search_among_many_items_costs_little(tmp_path: Path) -> None:
     for number in range(500):
         keep(store, number, tags=["even"] if number % 2 == 0 else [])
     began = time.thread_time()
-    found = store.search("ada", " ".join(WORDS), [], 5)
+    found = searched(store, "ada", " ".join(WORDS), [], 5)
     assert time.thread_time() - began < 0.2
     assert [(hit.row["key"], hit.score) for hit in found] == [(f"key {number}", 1.0) for number in range(499, 494, -1)]
-    tagged = store.search("ada", "word1", ["even"], 2)
+    tagged = searched(store, "ada", "word1", ["even"], 2)
     assert [hit.row["key"] for hit in tagged] == ["key 498", "key 496"]
-    assert store.search("ada", "word1", ["odd"], 2) == store.search("bob", "word1", [], 2) == []
+    assert searched(store, "ada", "word1", ["odd"], 2) == searched(store, "bob", "word1", [], 2) == []
+    store.close()
+
+
+def test_each_look_up_of_a_search_is_a_step_and_asks_for_whole_terms_of_the_index(tmp_path: Path) -> None:
+    """For the beginning of terms, all users' terms were read: one user's Chinese texts made each search for a character take two seconds."""
+    store = MemoryStore(tmp_path / "m.sqlite3")
+    store.put(item('"東京都"', tags=["a", "b"]), "colour")
+    assert {"東", "京", "都", "東京", "京都"} == set(indexed("東京都").split())
+    asked: list[str] = []
+    store._db.set_trace_callback(asked.append)
+    steps = store.search("ada", "東 京都 milk", ["a", "b"], 5)
+    for number in range(3):
+        next(steps)
+        assert len([sql for sql in asked if "MATCH" in sql]) == number
+        assert number == 0 or "*" not in asked[-1].partition("MATCH")[2]
+    found = []
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        found = end.value
+    assert [hit.row["key"] for hit in found] == ["colour"]
+    assert not [sql for sql in asked if "json_each" in sql]  # the tags of all the user's items, one by one
+    store.close()
+
+
+def test_what_takes_the_place_of_a_found_item_meanwhile_is_not_shown(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path / "m.sqlite3")
+    store.put(item(), "colour")
+    steps = store.search("ada", "blue", [], 5)
+    for _ in range(2):
+        next(steps)
+    store.delete("ada", "colour")
+    store.put(item(user_id="bob"), "colour")  # with the same id
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    assert end.value.value == []
     store.close()
 
 
@@ -198,5 +235,5 @@ def test_the_newest_items_with_a_word_are_compared(tmp_path: Path, monkeypatch: 
     store = MemoryStore(tmp_path / "m.sqlite3")
     for number in range(5):
         keep(store, number)
-    assert [hit.row["key"] for hit in store.search("ada", "word1", [], 5)] == ["key 4", "key 3", "key 2"]
+    assert [hit.row["key"] for hit in searched(store, "ada", "word1", [], 5)] == ["key 4", "key 3", "key 2"]
     store.close()

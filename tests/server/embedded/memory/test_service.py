@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 import stat
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-from tests.server.embedded.memory.remembering import found, item, memory, memory_with_clock
+from tests.server.embedded.memory.remembering import found, item, memory, memory_with_clock, searched
 
 
 async def test_what_is_stored_comes_back_exactly_after_a_restart(tmp_path: Path) -> None:
@@ -219,12 +220,12 @@ def test_what_has_expired_is_gone_at_once_and_swept_out_later(tmp_path: Path) ->
     assert store.get("ada", "colour") is not None
     now += 0.2
     assert store.get("ada", "colour") is None
-    assert store.search("ada", "blue", [], 10) == []
+    assert searched(store, "ada", "blue", [], 10) == []
     assert store.count() == 1
     now += 120
     store.put(item(key="other"), "other")
     assert store.count() == 1
-    assert [hit.row["key"] for hit in store.search("ada", "blue", [], 10)] == ["other"]
+    assert [hit.row["key"] for hit in searched(store, "ada", "blue", [], 10)] == ["other"]
     store.close()
 
 
@@ -278,6 +279,28 @@ async def test_nobody_else_may_read_the_file(tmp_path: Path) -> None:
         await stub.Store(item())
         modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert modes == {0o600}
+
+
+def test_two_services_may_start_in_one_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one makes its tables right after this one has looked for them."""
+    path = tmp_path / "m.sqlite3"
+    others: list[MemoryStore] = []
+
+    class Connection(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            looked = super().execute(sql, *values)
+            if "sqlite_master" in sql and not others:
+                monkeypatch.undo()
+                others.append(MemoryStore(path))
+            return looked
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Connection))
+    store = MemoryStore(path)
+    store.put(item(), "colour")
+    assert [other.get("ada", "colour") is not None for other in others] == [True]
+    assert store.stored_bytes("ada") == others[0].stored_bytes("ada") != (0, 0)
+    for one in (store, *others):
+        one.close()
 
 
 async def test_a_database_of_an_older_make_is_indexed_anew(tmp_path: Path) -> None:
