@@ -44,7 +44,7 @@ from server.embedded.intent.normalise import (
     without_courtesy,
 )
 from server.embedded.intent.refusals import refuses
-from server.embedded.intent.several import FREE, requests_of
+from server.embedded.intent.several import FREE, MAX_PARTS, requests_of
 from server.embedded.intent.sums import sum_of
 from server.embedded.intent.words import (
     OPAQUE,
@@ -300,9 +300,10 @@ def _requests_in(text: str) -> tuple[IntentCandidate, ...]:
 
 
 def _in_each_place(guess: IntentCandidate) -> list[str]:
-    """`what time is it in Rome and in Lima` as two requests; empty for one place."""
+    """`what time is it in Rome and in Lima` as two requests; empty for one place, and for more than a plan may have requests."""
     places = re.split(r",? and in ", str(guess.entities.get("place", "")), flags=re.IGNORECASE)
-    return [f"what time is it in {place}" for place in places] if guess.intent == "get_time" and len(places) > 1 else []
+    divided = guess.intent == "get_time" and 1 < len(places) <= MAX_PARTS
+    return [f"what time is it in {place}" for place in places] if divided else []
 
 
 def _corrected(text: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.embedded.intent.normalise import UNASKED
+from server.embedded.intent.several import MAX_PARTS
 from server.embedded.intent.sum_trees import MAX_DEPTH
 from server.embedded.planner.sums import CHAINED, NUMBERS_OF, OPERATIONS
 from server.embedded.spelling import folded
@@ -135,6 +136,13 @@ def _words(value: Any) -> list[str]:
     return [_text(item) for item in value]
 
 
+def _requests(value: Any) -> list[str]:
+    """No more than the recogniser finds in a sentence: each is recognised anew, and looked at in view of the conversation."""
+    if not isinstance(value, list) or len(value) > MAX_PARTS:
+        raise WrongEntityError(f"has to be a list of at most {MAX_PARTS} texts")
+    return _words(value)
+
+
 def _any(value: Any) -> Any:
     return _text(value) if isinstance(value, str) else value
 
@@ -178,7 +186,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "then": _then,
     "tree": _tree,
     "args": _words,
-    "requests": _words,
+    "requests": _requests,
     "value": _any,  # any JSON, stored unchanged
 }
 

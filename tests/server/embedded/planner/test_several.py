@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from server.embedded.intent.recognition import SEVERAL, recognise
-from server.embedded.intent.several import MAX_JOINTS, MAX_JUDGED, requests_of
+from protos import planner_pb2
+from server.embedded.intent.recognition import SEVERAL, IntentCandidate, recognise
+from server.embedded.intent.several import MAX_JOINTS, MAX_JUDGED, MAX_PARTS, requests_of
 from server.embedded.planner.recipes import WrongEntityError
 from server.embedded.planner.service import compose, plan
 from tests.server.embedded.planner.asking import NOON, Told, ended, wanted
@@ -136,3 +137,27 @@ def test_what_follows_no_request_is_not_judged() -> None:
     )
     assert judged[:2] == ["It was late", "It was late. They went home"]
     assert len(judged) <= MAX_JOINTS
+
+
+def test_no_more_requests_are_planned_than_a_sentence_may_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is recognised, 60 ms for a long one: a list of 64 took the planner's one thread four seconds."""
+    judged: list[str] = []
+
+    def recognised(text: str) -> tuple[IntentCandidate, ...]:
+        judged.append(text)
+        return recognise(text)
+
+    monkeypatch.setattr("server.embedded.planner.service.recognise", recognised)
+    request = planner_pb2.PlanRequest(intent=SEVERAL)
+    request.entities.update({"requests": [f"search for {number}" for number in range(MAX_PARTS + 1)]})
+    with pytest.raises(WrongEntityError, match=f"at most {MAX_PARTS} texts"):
+        plan(request)
+    assert judged == []
+    request.entities.update({"requests": [f"search for {number}" for number in range(MAX_PARTS)]})
+    assert len(plan(request).steps) == MAX_PARTS
+
+
+def test_as_many_places_make_several_requests_as_a_plan_may_have() -> None:
+    places = [f"in {name}" for name in ("Rome", "Lima", "Oslo", "Cairo", "Paris")]
+    assert len(recognise("what time is it " + " and ".join(places[:MAX_PARTS]))[0].entities["requests"]) == MAX_PARTS
+    assert recognise("what time is it " + " and ".join(places))[0].intent != SEVERAL
