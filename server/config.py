@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     grpc_tls_ca_file: Path | None = Field(None, description="PEM of the services' authority; set: TLS to all services")
     grpc_tls_cert_file: Path | None = Field(None, description="PEM of our certificate, for mTLS")
     grpc_tls_key_file: Path | None = Field(None, description="PEM of our key, for mTLS")
-    breaker_min_faults: int = Field(5, ge=1, description="faults in 30 s that may open a circuit")
+    breaker_min_faults: int = Field(5, ge=1, description="faults in 30 s that may open a circuit, for one user or all")
     breaker_open_seconds: float = Field(2, gt=0, description="first rest of an open circuit")
 
     ws_reader: Literal["fast", "tornado"] = Field(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import grpc.aio
     from google.protobuf.message import Message
 
-    from server.upstream.breaker import Permit
+    from server.upstream.breaker import Permit, TwoPermits
     from server.upstream.endpoint import CallObserver, ServiceEndpoint
     from server.upstream.pool import ChannelPool
     from streaming.ports import CallContext
@@ -67,11 +67,14 @@ class UnaryTrunks(Protocol):
 class Attempt:
     """One call on the wire, from the breaker's permission to its measured end. Only the first end counts."""
 
-    __slots__ = ("_answered", "_line", "_method", "_patience_s", "_permit", "_started", "call")
+    __slots__ = ("_answered", "_line", "_method", "_patience_s", "_permit", "_started", "_user", "call")
 
-    def __init__(self, line: ServiceLine[StubT], method: str, permit: Permit, patience_s: float) -> None:
+    def __init__(
+        self, line: ServiceLine[StubT], method: str, user: str, permit: Permit | TwoPermits, patience_s: float
+    ) -> None:
         self._line = line
         self._method = method
+        self._user = user
         self._permit = permit
         self._patience_s = patience_s
         self._started = line.now()
@@ -83,7 +86,7 @@ class Attempt:
         """The service has begun to answer. Reports success to the breaker the first time it is called."""
         if not self._answered:
             self._answered = True
-            self._line.breaker.succeeded(self._permit, self._line.now())
+            self._line.breaker.succeeded(self._permit, self._line.now(), self._user)
 
     def succeeded(self) -> None:
         """The call succeeded."""
@@ -109,7 +112,7 @@ class Attempt:
             breaker.released(self._permit)
         elif told.code in FAULTS:
             self._line.note(told)
-            breaker.failed(self._permit, self._line.now())
+            breaker.failed(self._permit, self._line.now(), self._user)
         else:
             self.answered()
 
@@ -160,20 +163,20 @@ class ServiceLine(Generic[StubT]):
         asked_ms = self.endpoint.deadline_ms if context.timeout_ms is None else context.timeout_ms
         return max(0, min(asked_ms, self.endpoint.deadline_ms)) / 1000
 
-    def begin(self, method: str, patience_s: float = 0.0) -> Attempt:
-        """Start a call on the wire. Raises ServiceError CIRCUIT_OPEN, or UNAVAILABLE once the gateway is closing.
+    def begin(self, method: str, user: str, patience_s: float = 0.0) -> Attempt:
+        """Start a user's call on the wire. Raises ServiceError CIRCUIT_OPEN, or UNAVAILABLE once the gateway is closing.
 
         DEADLINE_EXCEEDED in less than `patience_s` is not counted as the service's fault.
         """
         if self.closing:
             raise failure(self.name, "UNAVAILABLE", "the gateway is shutting down", unsent=True)
         now = self.now()
-        permit = self.breaker.admit(now)
+        permit = self.breaker.admit(now, user)
         if permit is None:
             self.observer.observe(self.name, method, "CIRCUIT_OPEN", 0.0)
-            wait_ms = max(1, round(self.breaker.retry_after_s(now) * 1000))
+            wait_ms = max(1, round(self.breaker.retry_after_s(now, user) * 1000))
             raise failure(self.name, "CIRCUIT_OPEN", f"{title(self.name)} is failing: {self._last_fault}", wait_ms)
-        return Attempt(self, method, permit, patience_s)
+        return Attempt(self, method, user, permit, patience_s)
 
     def note(self, broken: ServiceError) -> None:
         """Keep the fault, to tell it to callers that the breaker refuses later."""
@@ -222,7 +225,7 @@ class ServiceLine(Generic[StubT]):
     ) -> ResponseT:
         hurried = context.timeout_ms is not None and context.timeout_ms < self.endpoint.deadline_ms
         # A deadline shorter than the service's own says nothing about the service.
-        attempt = self.begin(method, math.inf if hurried else 0.0)
+        attempt = self.begin(method, context.user_id, math.inf if hurried else 0.0)
         try:
             response = await self._answer(attempt, method, pick, request, context, deadline)
             if response is None:  # grpc.aio returns None for what protobuf cannot parse

@@ -52,7 +52,7 @@ class ExecutorClient:
         with asking(self._line.name):
             request = self._request(task_id, action, parameters, context)
         limit_s = self._line.deadline_s(context) + DEADLINE_GRACE_S
-        attempt = self._line.begin("Execute", limit_s - DEADLINE_GRACE_S / 2)
+        attempt = self._line.begin("Execute", context.user_id, limit_s - DEADLINE_GRACE_S / 2)
         call: grpc.aio.UnaryStreamCall[executor_pb2.ExecuteRequest, executor_pb2.ExecuteEvent] | None = None
         try:
             call = self._line.pool.pick().Execute(request, timeout=limit_s, metadata=call_metadata(context))

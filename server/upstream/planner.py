@@ -67,7 +67,7 @@ class PlannerClient:
         """One round with the language model. Raises ServiceError."""
         with asking("planner"):
             request = _prompt_message(prompt)
-        attempt = self._line.begin("Converse")
+        attempt = self._line.begin("Converse", context.user_id)
         call: grpc.aio.UnaryStreamCall[planner_pb2.ConverseRequest, planner_pb2.ConverseEvent] | None = None
         try:
             call = self._line.pool.pick().Converse(request, timeout=CONVERSE_LIMIT_S, metadata=call_metadata(context))

@@ -84,7 +84,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         try:
             with asking(line.name):
                 request = first()
-            self._attempt = line.begin(method.name)
+            self._attempt = line.begin(method.name, context.user_id)
         except ServiceError as refused:
             self._broken = refused.with_traceback(None)  # its frames refer to this stream and all its callers
             return

@@ -111,7 +111,7 @@ class Trunk:
         number = next(self._numbers)
         with asking(self.service):
             item = whole(self._method.first(number, first, dict(call_metadata(context))))
-        attempt = self._line.begin(self._method.stands_for)
+        attempt = self._line.begin(self._method.stands_for, context.user_id)
         stream = build(self, number, item, attempt, self._line.deadline_s(context))
         attempt.call = stream
         self._streams[number] = stream

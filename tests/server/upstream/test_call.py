@@ -184,6 +184,17 @@ async def test_an_open_circuit_answers_at_once_and_says_why() -> None:
     assert ("intent", "open") in observed.circuits
 
 
+async def test_one_users_faults_close_the_service_to_nobody_else() -> None:
+    """Calls that wait behind each other until they are late, or arguments at which the service breaks."""
+    async with fakes_with_intent() as fakes, fakes.upstream(policy=TOUCHY) as upstream:
+        fakes.intent.faults.extend([Fault(grpc.StatusCode.DEADLINE_EXCEEDED)] * 2)
+        await refused(upstream), await refused(upstream)
+        assert (await refused(upstream)).code == "CIRCUIT_OPEN"
+        other = await upstream.services.intent.recognize("hello", "", replace(CALLER, user_id="u-2"))
+        assert other.intent == "greet"
+        assert (await refused(upstream)).code == "CIRCUIT_OPEN"
+
+
 @pytest.mark.parametrize(
     "code",
     [
