@@ -72,8 +72,9 @@ class RealtimeHandler(SocketHandler):
             self._start_timer(AUTH_TIMEOUT_S, self.refuse, timeout)
 
     def _enter(self, identity: Identity) -> None:
-        if self.client_left():
-            return  # it must not take the session from the client's next socket; a claimed record can be claimed again
+        if self.client_left():  # it must not take the session from the client's next socket
+            self.cut()  # a claimed record can be claimed again
+            return
         try:
             self._admission.check_signed_in(identity)
             self._admission.check_sockets(identity, self.path_args[0])
@@ -141,10 +142,12 @@ class RealtimeHandler(SocketHandler):
         except RefusedError as refused:
             self.refuse(refused)
             return
+        if self._ending is not None:
+            return  # the timer is that of the close
         self._cancel_timer()
-        if self._ending is None and not self.client_left():
-            self._enter(self._identity)
-            early, self._early = self._early or [], None
+        self._enter(self._identity)
+        early, self._early = self._early or [], None
+        if self._attachment is not None:
             self.on_messages(early)
 
     def on_close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,45 @@ from handlers.realtime import RealtimeHandler
 from server.net.websocket.fall_back import CheckedProtocol
 from server.net.websocket.socket import FrameSocket
 from streaming.jarvis.entry import CloseCode
+
+
+class Cut:
+    """A client that has closed its side, which is noticed only by looking."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self.stream, self.cut = SimpleNamespace(socket=peer, close=self._close), False
+
+    def _close(self) -> None:
+        self.cut = True
+
+
+@pytest.mark.parametrize("way", ["header", "message"])
+async def test_the_connection_of_a_client_that_left_before_its_session_is_cut(way: str) -> None:
+    """Nobody else would end it: the session asks silent clients, and there is none."""
+    ours, client = socket.socketpair()
+    client.close()
+
+    async def identify_token(_token: str) -> object:
+        return SimpleNamespace(user_id="ada")
+
+    async def claim(*_: object) -> None:
+        return None
+
+    handler: Any = object.__new__(RealtimeHandler)
+    handler.gateway = SimpleNamespace(jarvis=SimpleNamespace(claim=claim))
+    handler.request = SimpleNamespace(arguments={}, query_arguments={})
+    handler.path_args = ["s1"]
+    handler._admission = SimpleNamespace(identify_token=identify_token, check_room=lambda _session_id: None)
+    handler._timer = handler._ending = handler._attachment = handler._refused = None
+    handler._early = []
+    handler._identity = SimpleNamespace(user_id="ada")
+    handler.ws_connection = connection = Cut(ours)
+    if way == "header":
+        handler.opened()
+    else:
+        await handler._authenticate("token")
+    assert connection.cut
+    ours.close()
 
 
 async def test_a_client_that_leaves_while_its_token_is_verified_opens_no_session() -> None:

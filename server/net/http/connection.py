@@ -310,12 +310,14 @@ class Connection(asyncio.Protocol):
             self._for_head.begin(self)  # it came with the request before
 
     def check_upgrade(self) -> None:
-        """Refuse the upgrade if earlier answers are still unsent, or if another request follows.
+        """Refuse the upgrade if earlier answers are still unsent, if another request follows, or if the client has left.
 
+        A client that has closed its sending side cannot speak WebSocket, and the loop reports that end only once: to us.
         Bytes after a handshake belong to the WebSocket. They are parsed as a request only after a handshake with a body, which no
         client sends.
         """
-        if self.lost or self._ending or self._waiting or self._transport.get_write_buffer_size():
+        gone = self.lost or self._ending or self._half_closed
+        if gone or self._waiting or self._transport.get_write_buffer_size():
             self.abort()
             raise StreamClosedError
 

@@ -61,8 +61,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._count_limit = min(JOIN_FRAMES, limits.frames_burst)
         self.paused = False  # the client reads more slowly than we write
         self.close_code = self.close_reason = None
-        self._limits = limits
-        self._loop = asyncio.get_running_loop()
+        self._limits, self._loop = limits, asyncio.get_running_loop()
         self.transport: asyncio.Transport
         self._reader = frames.FrameReader(limits.message_bytes, getattr(handler, "takes_long_texts", False))
         self.express: Callable[[bytes | str], bool] | None = None  # takes a lone message; False: deliver it as usual
@@ -234,8 +233,9 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._tell_handler()
 
     def eof_received(self) -> None:
-        """The client closed its half: the transport closes once everything is sent."""
+        """The client closed its half: the transport closes once everything is sent, which a client that does not read could prevent."""
         self.client_terminated = True
+        self._set_deadline(self._limits.close_timeout_s)
 
     def _pause_reading(self) -> None:
         if self._seat is not None:

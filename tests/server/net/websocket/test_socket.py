@@ -110,6 +110,18 @@ async def test_the_clients_half_ends_without_a_close() -> None:
         assert (await client.handler.closed).code == 1006
 
 
+async def test_the_clients_half_ends_while_it_does_not_read() -> None:
+    """What waits for it is less than what pauses a writer."""
+    async with connected(limits=SocketLimits(MESSAGE_BYTES, 1024 * 1024, close_timeout_s=0.05)) as client:
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        socket = client.handler.ws_connection
+        while not socket.transport.get_write_buffer_size():
+            socket.send([bytes(10_000)])
+        assert not socket.paused
+        client.writer.write_eof()
+        assert (await client.handler.closed).code == 1006
+
+
 async def test_a_handler_that_fails_ends_its_socket_with_1011() -> None:
     class Broken(Echo):
         def on_message(self, message: str | bytes) -> None:
