@@ -14,9 +14,9 @@ from streaming.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
-    from streaming.ports import Identity, Seen
+    from streaming.ports import Identity, Watching
 
 
 class Departure(Enum):
@@ -98,7 +98,7 @@ class Resident(Protocol):
     def dismiss(self, reason: Departure) -> None:
         """Close the socket and end the session, which cannot be resumed."""
 
-    def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
+    def watch(self, *, audio: bool) -> Watching:
         """What the session receives and sends from now on, without secrets, until it ends or moves away."""
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from streaming.ports import Missed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from streaming.ports import Seen, Side
     from streaming.residents import Tap
@@ -36,6 +36,7 @@ class Watch(ABC):
     def __init__(self, watched: Tapped) -> None:
         self._watched = watched
         self._waiting: deque[tuple[Side, str | bytes]] = deque()
+        self._read: deque[Seen] = deque()  # of one message, to be taken
         self._bytes = 0
         self._missed_messages = self._missed_bytes = 0
         self._wake = asyncio.Event()
@@ -74,31 +75,38 @@ class Watch(ABC):
         self._bytes += len(data)
         self._wake.set()
 
-    # --- the observer's side ---
+    # --- the observer's side: no generator, as closing one that has not begun closes nothing ---
 
-    async def seen(self) -> AsyncGenerator[Seen]:
-        """The items in order; `Missed` marks a gap. Closing the generator ends the watch."""
-        try:
-            async for seen in self._all():
-                yield seen
-        finally:
-            if self in self._watched.taps:
-                self._watched.taps.remove(self)
+    def __aiter__(self) -> Watch:
+        return self
 
-    async def _all(self) -> AsyncIterator[Seen]:
-        while self._waiting or not self._over:
+    async def __anext__(self) -> Seen:
+        """The items in order; `Missed` marks a gap."""
+        while not self._read:
             self._wake.clear()
-            if not self._waiting:
+            if self._waiting:
+                self._read_next()
+            elif self._over:
+                raise StopAsyncIteration
+            else:
                 await self._wake.wait()
-                continue
-            side, data = self._waiting.popleft()
-            self._bytes -= len(data)
-            for seen in self.read(side, data):
-                yield seen
-            if not self._waiting and (self._missed_messages or self._missed_bytes):
-                missed = Missed(self._missed_messages, self._missed_bytes)
-                self._missed_messages = self._missed_bytes = 0
-                yield missed
+        return self._read.popleft()
+
+    def _read_next(self) -> None:
+        side, data = self._waiting.popleft()
+        self._bytes -= len(data)
+        self._read.extend(self.read(side, data))
+        if not self._waiting and (self._missed_messages or self._missed_bytes):
+            self._read.append(Missed(self._missed_messages, self._missed_bytes))
+            self._missed_messages = self._missed_bytes = 0
+
+    async def aclose(self) -> None:
+        """Remove the tap, and drop what was not taken."""
+        if self in self._watched.taps:
+            self._watched.taps.remove(self)
+        self._waiting.clear()
+        self._read.clear()
+        self.ended()
 
 
 def json_object(text: str) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import secrets
 from collections import Counter
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from server.shared.redis_link import RedisLink
     from server.shared.redis_subscription import Subscription
     from server.shared.state import State
-    from streaming.ports import CallContext, Seen
+    from streaming.ports import CallContext, Seen, Watching
     from streaming.residents import Resident, Residents
 
 ASKED = "observe.asked"
 CONNECT_S = 2.0  # for a Redis that answers; a hanging one is not waited for
 ANSWER_S = 0.5  # a replica that has the session answers within this time
 MOST_ELSEWHERE = 16  # of one user at a time, as many as a socket has channels: each holds a connection to Redis
-SILENCE_S = 5.0  # after this long without a message, ask whether anybody is there
+SILENCE_S = 5.0  # so long an observer waits for a message, twice: a replica that has the session says something within
+LISTENS_S = 1.0  # of a silent session, whose observer may have left: each holds a tap and a task
 FRAME_HEAD = 5  # bytes before a frame's payload: 1 if it is the last one, then its position in milliseconds
 HELLO = b"h"
 OVER = b"o"
@@ -48,7 +49,7 @@ class ReplicaObservation:
         self._watched: set[tuple[str, str]] = set()  # sessions watched at other replicas, with their channels
         self._elsewhere: Counter[str] = Counter()  # subscriptions that each user has
 
-    async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
+    async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> Watching | None:
         resident = self._here(session_id, context.user_id, admin=ADMIN in context.roles)
         if resident is not None:
             return resident.watch(audio=audio)
@@ -61,9 +62,7 @@ class ReplicaObservation:
 
     # --- a session that is elsewhere ---
 
-    async def _watch_elsewhere(
-        self, session_id: str, context: CallContext, *, audio: bool
-    ) -> AsyncGenerator[Seen] | None:
+    async def _watch_elsewhere(self, session_id: str, context: CallContext, *, audio: bool) -> Watching | None:
         if self._link is None or not self._link.up:
             return None
         user_id = context.user_id
@@ -133,20 +132,19 @@ class ReplicaObservation:
             watch = resident.watch(audio=audio)
             self._tasks.create_task(self._show(watch, channel), name=f"observed {session_id}")
 
-    async def _show(self, watch: AsyncGenerator[Seen], channel: str) -> None:
-        """Publish until nobody listens any more or the session ends."""
+    async def _show(self, watch: Watching, channel: str) -> None:
+        """Publish until nobody listens any more or the session ends. HELLO also asks, in silence, whether anybody still does."""
         assert self._link is not None, "else nobody could have asked"
-        link = self._link
-        try:
-            async with aclosing(watch) as seen:
-                if await link.call("PUBLISH", channel, HELLO) == 0:
-                    return
-                async for each in seen:
-                    if await link.call("PUBLISH", channel, _packed(each)) == 0:
-                        return
-            await link.call("PUBLISH", channel, OVER)
-        except (RedisDownError, RedisRefusedError):
-            return
+        said = HELLO
+        with suppress(RedisDownError, RedisRefusedError):
+            async with aclosing(watch):
+                while await self._link.call("PUBLISH", channel, said) and said != OVER:
+                    try:
+                        async with asyncio.timeout(LISTENS_S):
+                            seen = await anext(watch, None)
+                        said = OVER if seen is None else _packed(seen)
+                    except TimeoutError:
+                        said = HELLO
 
 
 async def _seen(subscription: Subscription) -> AsyncGenerator[Seen]:

@@ -28,11 +28,11 @@ from streaming.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable
 
     from streaming.jarvis.journal import Journal, Written
     from streaming.jarvis.socket import FrameSink, Socket
-    from streaming.ports import Desk, Identity, LaneServices, Seen
+    from streaming.ports import Desk, Identity, LaneServices, Watching
     from streaming.protocol.server import ServerConnection
     from streaming.protocol.snapshot import Snapshot
     from streaming.residents import Tap
@@ -135,8 +135,8 @@ class LiveSession:
         self.leave(reason)
         self.lose()
 
-    def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
-        return ChannelWatch(self, audio=audio).seen()
+    def watch(self, *, audio: bool) -> Watching:
+        return ChannelWatch(self, audio=audio)
 
     # --- sockets ---
 

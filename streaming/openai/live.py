@@ -38,9 +38,9 @@ from streaming.session import Session
 from streaming.unrecorded import UnrecordedResident
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import Callable, Generator
 
-    from streaming.ports import Allowance, Identity, LaneServices, Seen
+    from streaming.ports import Allowance, Identity, LaneServices, Watching
     from streaming.residents import Departure
 
 # Of events. Lanes stop far below this, but answers to a client that does not read do not.
@@ -140,8 +140,8 @@ class RealtimeSession(UnrecordedResident):
         self.end(*DEPARTURES[reason])
         self.closed()
 
-    def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
-        return EventWatch(self, audio=audio).seen()
+    def watch(self, *, audio: bool) -> Watching:
+        return EventWatch(self, audio=audio)
 
     # --- socket ---
 

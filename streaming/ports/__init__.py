@@ -43,7 +43,7 @@ from streaming.ports.mind import (
     Tool,
     Verdict,
 )
-from streaming.ports.observation import Missed, Observation, Seen, SeenAudio, SeenFrame, SeenMessage, Side
+from streaming.ports.observation import Missed, Observation, Seen, SeenAudio, SeenFrame, SeenMessage, Side, Watching
 from streaming.ports.once import Claims, RunKey, RunOnce, run_once
 from streaming.ports.voice import (
     EagerEnd,
@@ -144,6 +144,7 @@ __all__ = [
     "Tracer",
     "Verdict",
     "Voice",
+    "Watching",
     "Word",
     "run_once",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncIterator
 
     from streaming.ports.call import CallContext
 
@@ -51,10 +51,23 @@ class Missed:
 Seen = SeenMessage | SeenAudio | SeenFrame | Missed
 
 
+class Watching(Protocol):
+    """What a session receives and sends. Whoever has one closes it, also if nothing was taken from it."""
+
+    def __aiter__(self) -> AsyncIterator[Seen]:
+        """Itself."""
+
+    async def __anext__(self) -> Seen:
+        """The next item; a call that is cancelled loses none. Raises StopAsyncIteration when the session has ended or moved away."""
+
+    async def aclose(self) -> None:
+        """See no more."""
+
+
 class Observation(Protocol):
     """Live sessions on all replicas."""
 
-    async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
+    async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> Watching | None:
         """What the session receives and sends from now on; None if the caller (or, for an admin, anybody) has no such session.
 
         Raises ServiceError RESOURCE_EXHAUSTED if the caller observes too many that are not here.

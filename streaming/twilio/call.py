@@ -21,10 +21,9 @@ from streaming.watch import Watch, json_object
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncGenerator
 
     from streaming.outlet import LaneSetup
-    from streaming.ports import Identity, LaneServices, Seen, Side
+    from streaming.ports import Identity, LaneServices, Seen, Side, Watching
     from streaming.session import LaneEnd
 
 ENCODING, RATE_HZ = "mulaw", 8_000
@@ -151,8 +150,8 @@ class PhoneCall(UnrecordedResident):
         """Close the socket, which ends the call here."""
         self._leave(_CODES[reason], reason.value)
 
-    def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
-        return PhoneWatch(self, audio=audio).seen()
+    def watch(self, *, audio: bool) -> Watching:
+        return PhoneWatch(self, audio=audio)
 
     def _leave(self, code: int, reason: str) -> None:
         socket, self._socket = self._socket, None

@@ -10,9 +10,7 @@ from streaming.residents import Departure, Residents
 from streaming.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-    from streaming.ports import Seen
+    from streaming.ports import Watching
     from streaming.residents import Tap
 
 
@@ -55,7 +53,7 @@ class Guest:
     def dismiss(self, reason: Departure) -> None:
         self.left.append(reason)
 
-    def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
+    def watch(self, *, audio: bool) -> Watching:
         raise AssertionError(audio)
 
 

@@ -11,8 +11,10 @@ import pytest
 
 from server.shared import observation as observing
 from server.shared.observation import ReplicaObservation
+from server.shared.redis_errors import RedisDownError, RedisRefusedError
 from server.shared.redis_subscription import Subscription
 from server.shared.state import LocalState, RedisState
+from streaming.openai.watching import EventWatch
 from streaming.ports import CallContext, ServiceError
 from streaming.residents import Residents
 from tests.server.redis_support import running_link
@@ -119,6 +121,51 @@ async def test_a_user_observes_so_many_sessions_at_other_replicas() -> None:
             task.cancel()
     assert all(each.closed for each in pubsubs)
     assert not observation._elsewhere
+
+
+class Watched:
+    """A session whose watch is of the real kind."""
+
+    def __init__(self) -> None:
+        self.identity = SimpleNamespace(user_id="ada")
+        self.taps: list[Any] = []
+
+    def watch(self, *, audio: bool) -> EventWatch:
+        return EventWatch(self, audio=audio)
+
+
+async def shown(answer: Any) -> Watched:
+    """After it was asked for by another replica; `answer` is what Redis answers each time to what is published."""
+    session: Any = Watched()
+    residents: Any = SimpleNamespace(current=lambda _session_id: session)
+    link: Any = SimpleNamespace(call=answer)
+    async with asyncio.TaskGroup() as group:
+        observation = ReplicaObservation(LocalState(), link, group, residents)
+        observation.on_asked("kitchen", "ada", admin=False, audio=True, channel="c")
+        assert len(session.taps) == 1
+    return session  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("fault", ["nobody", RedisDownError, RedisRefusedError])
+async def test_an_observer_that_leaves_before_it_is_answered_leaves_no_tap(fault: Any) -> None:
+    async def answer(*_command: object) -> int:
+        if fault == "nobody":
+            return 0
+        raise fault
+
+    assert (await shown(answer)).taps == []
+
+
+async def test_an_observer_that_leaves_a_silent_session_leaves_no_tap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observing, "LISTENS_S", 0.01)
+    published: list[bytes] = []
+
+    async def answer(_publish: str, _channel: str, data: bytes) -> int:
+        published.append(data)
+        return int(len(published) < 3)
+
+    assert (await shown(answer)).taps == []
+    assert published == [observing.HELLO] * 3
 
 
 class HangingPubSub:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 async def taken(watch: ChannelWatch, count: int) -> list[Seen]:
     found: list[Seen] = []
-    async with aclosing(watch.seen()) as seen, asyncio.timeout(10):
+    async with aclosing(watch) as seen, asyncio.timeout(10):
         async for each in seen:
             found.append(each)
             if len(found) == count:
@@ -46,6 +46,18 @@ def test_both_sides_are_seen_and_secrets_are_not() -> None:
         assert kinds == {("client", "auth.refresh"), ("client", "ping"), ("server", "pong"), ("server", "error")}
         assert "s3cret" not in repr(seen)
         assert live(socket).taps == []
+
+    housed(test)
+
+
+def test_a_watch_that_nobody_has_looked_at_is_closed_too() -> None:
+    async def test(house: House, _world: World) -> None:
+        socket = await house.enter()
+        watch = live(socket).watch(audio=False)
+        assert live(socket).taps == [watch]
+        await watch.aclose()
+        assert live(socket).taps == []
+        assert [each async for each in watch] == []
 
     housed(test)
 
@@ -166,7 +178,7 @@ def test_nothing_that_a_client_says_ends_the_look(text: str) -> None:
         watch.received(text, 0.0)
         watch.received('{"type":"ping","t":1}', 0.0)
         messages = []
-        async with aclosing(watch.seen()) as seen, asyncio.timeout(10):
+        async with aclosing(watch) as seen, asyncio.timeout(10):
             async for each in seen:
                 if isinstance(each, SeenMessage):
                     messages.append(each.message)
