@@ -156,10 +156,11 @@ class Admission:
     def check_sockets(self, identity: Identity, session_id: str) -> None:
         """Raises RefusedError if the user has too many sockets. A socket of `session_id` does not count, as it is about to be replaced.
 
-        Disconnected sessions count too, because each holds memory. The oldest of them are ended to make room.
+        Sockets beside a session's own count too, and disconnected sessions, because each holds memory. The oldest of these are ended
+        to make room.
         """
         residents = self._gateway.residents
-        allowed = self._settings.ws_max_sockets_per_user
+        allowed = self._settings.ws_max_sockets_per_user - residents.beside.get(identity.user_id, 0)
         if residents.count_of_user(identity.user_id) < allowed:
             return  # room for one more, whichever of them are connected: no need to look at each
         asked_for = residents.current(session_id)

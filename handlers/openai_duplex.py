@@ -73,6 +73,7 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
             self.end(NORMAL, "", "the session has ended")
             return
         self._sideband = Sideband(live, self)
+        self.gateway.residents.beside[self._identity.user_id] += 1
         self._writer.begin(self._sideband)
         # Its token may be another than the session's own.
         self._expiry.start(self._identity.expires_at)
@@ -100,8 +101,12 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         self._hear_no_more = lambda: None
         self._writer.stop()
         sideband, self._sideband = self._sideband, None
-        if sideband is not None:
+        if sideband is not None and self._identity is not None:
             sideband.detach()
+            beside, user_id = self.gateway.residents.beside, self._identity.user_id
+            beside[user_id] -= 1
+            if not beside[user_id]:
+                del beside[user_id]
         self._account(self.closed_with, self.path_args[0], None)
 
 

@@ -6,6 +6,7 @@ a message or close code; the dialect decides what to tell the client.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from streaming.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterator
 
     from streaming.ports import Identity, Watching
@@ -116,6 +116,7 @@ class Residents:
         self._current: dict[str, Resident] = {}
         self._by_session: dict[str, dict[Resident, None]] = {}  # a dict, to keep the order
         self._by_user: dict[str, dict[Resident, None]] = {}
+        self.beside: Counter[str] = Counter()  # sockets beside sessions' own, by user
         self._ended = Traffic()
         self._dropped_by_ended = 0
 

@@ -188,9 +188,9 @@ class Attachable:
 
 
 @asynccontextmanager
-async def attachable(folder: Path) -> AsyncIterator[tuple[Rest, Attachable, str]]:
+async def attachable(folder: Path, **settings: Any) -> AsyncIterator[tuple[Rest, Attachable, str]]:
     """A gateway with that session, and the URL of its sidebands. Waits at the end until all have left."""
-    async with running(folder) as rest, asyncio.TaskGroup() as tasks:
+    async with running(folder, **settings) as rest, asyncio.TaskGroup() as tasks:
         rest.gateway.session_tasks = tasks
         session: Any = Attachable()
         rest.gateway.openai = session
@@ -224,6 +224,23 @@ async def test_a_session_has_so_many_sidebands(tmp_path: Path) -> None:
         assert refused.value.code == 429
         for socket in sockets:
             socket.close()
+
+
+async def test_sidebands_are_sockets_of_their_user(tmp_path: Path) -> None:
+    async with attachable(tmp_path, ws_max_sockets_per_user=2) as (rest, session, url):
+        request, others = (HTTPRequest(url, headers=rest.bearer(user=user)) for user in ("ada", "eve"))
+        sockets = [await websocket_connect(request) for _ in range(2)]
+        with pytest.raises(HTTPClientError) as refused:
+            await websocket_connect(request)
+        assert refused.value.code == 429
+        sockets.append(await websocket_connect(others))
+        sockets[0].close()
+        while len(session.taps) > 2:
+            await asyncio.sleep(0.001)
+        sockets.append(await websocket_connect(request))
+        for socket in sockets:
+            socket.close()
+    assert not rest.gateway.residents.beside
 
 
 async def test_a_sideband_sends_no_long_messages(tmp_path: Path) -> None:
