@@ -93,6 +93,8 @@ class TokenCodec:
             raise TokenError("claims", f"the token has no {missing.claim}") from None
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             raise TokenError("malformed", "the token cannot be read") from None
+        if "crit" in decoded["header"]:  # PyJWT takes `b64` if it is true, which says nothing
+            raise TokenError("malformed", "the token has critical headers")
         kind = decoded["header"].get("typ", "JWT")
         if not isinstance(kind, str) or kind.lower() not in TOKEN_HEADER_TYPES:
             raise TokenError("wrong_type", "the token is for another purpose")  # a logout token, for example

@@ -53,6 +53,7 @@ async def test_a_token_of_anybody_with_the_secret_is_taken(auth: Authenticator) 
         ({"jwk": {"kty": "oct", "k": "YQ"}}, True),
         ({"crit": ["exp"]}, False),
         ({"crit": ["b64"], "b64": False}, False),
+        ({"crit": ["b64"], "b64": True}, False),
         ({"b64": False}, False),
     ],
 )
