@@ -131,6 +131,7 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
     async def serve(self, *_path: str) -> None:
         """Admit the client, take the upload and transcribe it."""
         identity = await self.admit(self.operation)
+        self.check_upload()
         content_type = self.request.headers.get("Content-Type", "")
         self._upload = Upload(
             content_type, "file", _SINGLE, _LISTS, max_parts=MAX_PARTS, max_field_bytes=MAX_FIELD_BYTES

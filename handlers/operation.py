@@ -170,13 +170,22 @@ class OperationHandler(BaseHandler):
             values[name] = _utf8(name, given[0])
         return values
 
+    def check_encoding(self) -> None:
+        """Raises ApiError for a compressed body."""
+        if self.asked_with.get("Content-Encoding", "identity").lower() != "identity":
+            raise ApiError("UNSUPPORTED_MEDIA_TYPE", "compressed bodies are not read")
+
+    def check_upload(self) -> None:
+        """Raises ApiError for a form that is compressed, or comes with a query."""
+        self._parameters(self.operation, ())
+        self.check_encoding()
+
     def body(self, taken: dict[str, Any]) -> dict[str, Any]:
         """The body's JSON object. Raises ApiError, also for a field that is already in the path."""
         content_type = self.asked_with.get("Content-Type", "")
         if content_type not in JSON_TYPES and content_type.partition(";")[0].strip().lower() != "application/json":
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", "send application/json")
-        if self.asked_with.get("Content-Encoding", "identity").lower() != "identity":
-            raise ApiError("UNSUPPORTED_MEDIA_TYPE", "compressed bodies are not read")
+        self.check_encoding()
         values = loads(self.request.body)
         if not isinstance(values, dict):
             raise ApiError("MALFORMED_JSON", "the body has to be a JSON object")

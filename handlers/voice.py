@@ -90,6 +90,7 @@ class TranscribeHandler(OperationHandler):
         """Admit the client, take the upload and transcribe it."""
         self.check_acceptable(self.operation)
         identity = await self.admit(self.operation)
+        self.check_upload()
         content_type = self.request.headers.get("Content-Type", "")
         self._upload = Upload(content_type, "audio", tuple(TranscribeRequest.model_fields))
         self._let_come()
