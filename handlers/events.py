@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import to_json
 
+from streaming.task_group import TaskGroup
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
@@ -94,7 +96,7 @@ async def relayed(
     work: Coroutine[Any, Any, ResultT], name: str, waiting: WaitingEvents, send: Callable[[bytes], Awaitable[None]]
 ) -> ResultT:
     """Run the work and return its result; its events are sent as they come. The work must not raise."""
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         running = group.create_task(work, name=name)
         running.add_done_callback(lambda _task: waiting.wake())
         while not running.done():

@@ -9,5 +9,5 @@ it · openai: sessions that speak OpenAI Realtime · twilio: telephone calls · 
 
 Used everywhere: errors: all error codes · strict_json: JSON as every language reads it · rfc3339: times as text · rfc6455: close codes of
 WebSockets · rate: a token bucket · flag: an event that costs little · listening: a clock that runs while the client listens · wakes: timers
-that need not be exact · long_text: a text that nobody has decoded.
+that need not be exact · long_text: a text that nobody has decoded · task_group: tasks whose end leaves no garbage.
 """

@@ -104,6 +104,7 @@ class Session:
             self._running.pop(channel, None)
             span.end()
             on_end(LaneEnd("cancelled") if task.cancelled() else task.result())
+            lane.forget()
 
         task.add_done_callback(finished)
         if self._closed:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from streaming.agent.questions import REMIND_AFTER_S, reminder_of
+from streaming.task_group import TaskGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -59,7 +60,7 @@ class Asker:
         self, question: Confirmation, sentence: str, decision: Coroutine[None, None, bool | None]
     ) -> bool | None:
         """The decision; None if nobody answered in time."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             deciding = group.create_task(decision, name="wait for an answer")
             asking = group.create_task(self._ask(question, sentence, group, deciding), name="ask")
             await asyncio.wait([deciding])

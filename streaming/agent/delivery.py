@@ -344,3 +344,8 @@ class Delivery:
                 self.spoken = True
                 self._on_interrupted()
             self._tell(TurnInterrupted(self._turn_id, pause.heard_ms, pause.heard_text))
+
+    def forget(self) -> None:
+        """Nothing more is said: drop the callbacks, whose owner refers to this object."""
+        self._failing = None
+        del self._tell, self._trouble, self._on_first_audio, self._on_interrupted

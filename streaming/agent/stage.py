@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from streaming.task_group import TaskGroup
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
@@ -106,23 +108,30 @@ class Stage(Generic[WordsT]):
             self._beneath.append(self.turn)
         self.turn = turn
         late: list[WordsT] = []  # taken just as the question was answered
-        async with asyncio.TaskGroup() as group:
-            # awaiting the task would raise if "stop" cancelled it, and cancel the whole lane
-            task = self.task = group.create_task(work, name=f"turn {turn.turn_id}")
-            while not task.done():
-                words = await self._other_words(turn, task, group)
-                if words is None:
-                    continue
-                if turn.turn_id in self._questions:
-                    await self._serve(words)
-                    self.ask_again()
-                else:
-                    late.append(words)
-        self.turn, self.task = below
-        if self._beneath:
-            self._beneath.pop()
+        try:
+            async with TaskGroup() as group:
+                # awaiting the task would raise if "stop" cancelled it, and cancel the whole lane
+                task = self.task = group.create_task(work, name=f"turn {turn.turn_id}")
+                while not task.done():
+                    words = await self._other_words(turn, task, group)
+                    if words is None:
+                        continue
+                    if turn.turn_id in self._questions:
+                        await self._serve(words)
+                        self.ask_again()
+                    else:
+                        late.append(words)
+        finally:
+            self.turn, self.task = below
+            if self._beneath:
+                self._beneath.pop()
+            turn.forget()
         for words in late:
             await self._serve(words)
+
+    def forget(self) -> None:
+        """The lane is over: drop it, as it refers to us. The collector hardly ever runs."""
+        del self._serve
 
     async def _other_words(self, turn: Turn, task: asyncio.Task[None], group: asyncio.TaskGroup) -> WordsT | None:
         """Words that come while the turn's question waits; None as soon as it is over, asks, or is answered."""

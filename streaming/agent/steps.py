@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from streaming.agent.references import MissingResultError, fill
 from streaming.agent.tasks import TaskRun
 from streaming.ports import Action, Outcome
+from streaming.task_group import TaskGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +49,7 @@ class StepRun:
         """Run the steps; returns their outcomes in the plan's order."""
         loop = asyncio.get_running_loop()
         self._done = {step.id: loop.create_future() for step in steps}
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for step in steps:
                 group.create_task(self._run_step(step), name=f"step {step.id}")
         return [self._done[step.id].result() for step in steps]

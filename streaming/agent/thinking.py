@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from streaming.agent.apologies import apology
 from streaming.ports import CLIENT, Prompt, ReplyWords, Round, ServiceError
+from streaming.task_group import TaskGroup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +99,7 @@ class Thinking:
         self._words, self._steps = "", []
         self._begun.clear()
         self._read_all.clear()
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             self._reading = group.create_task(self._read(prompt), name="turn: read the language model")
             group.create_task(self._speaker.keep_company(self._read_all), name="turn: say that it takes long")
             await self._begun.wait()

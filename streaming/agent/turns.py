@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streaming.agent.apologies import apology
@@ -33,6 +34,7 @@ from streaming.domain import (
 )
 from streaming.errors import OUTCOME_UNKNOWN
 from streaming.ports import Intent, Prompt, SafetyReport, ServiceError
+from streaming.task_group import TaskGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +86,7 @@ class Turn:
             far_end,
             self._tell,
             self.trouble,
-            lambda: stopwatch.mark("first_audio"),
+            partial(stopwatch.mark, "first_audio"),
             self._interrupted,
             floor,
         )
@@ -171,6 +173,11 @@ class Turn:
         self._tell(TurnLatency(self.turn_id, dict(self._stopwatch.stages)))
         self._tell(TurnDone(self.turn_id, self._status))
         self._span.end()
+
+    def forget(self) -> None:
+        """It is over: drop what refers back to it. How its reply ended may still be asked."""
+        self.delivery.forget()
+        del self._asker, self._company
 
     def _give_up(self) -> str:
         """Another replica was acting when it went away. Nobody knows whether its steps took effect, so they are not run again.
@@ -326,7 +333,7 @@ class Turn:
         steps = StepRun(setup, self._tell, self.turn_id, report, self._asker)
         outcomes: Sequence[Outcome] = ()
         broken: ServiceError | None = None
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             done = asyncio.Event()
             group.create_task(self.keep_company(done), name="say that it takes long")
             self._steps_running = bool(plan.steps)

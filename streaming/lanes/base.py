@@ -30,6 +30,9 @@ class Lane(ABC):
     async def run(self) -> None:
         """Do the work. Returning closes the channel with ok. Raises ServiceError."""
 
+    def forget(self) -> None:  # noqa: B027 - most lanes have nothing that refers back to them
+        """It is over: drop what refers back to it, because the collector hardly ever runs."""
+
     # --- on another replica ---
 
     def rewind(self) -> Position | None:

@@ -32,6 +32,7 @@ from streaming.ports import (
 from streaming.sound.echo import far_end
 from streaming.sound.microphone import MicrophoneInput
 from streaming.sound.wake import Attention
+from streaming.task_group import TaskGroup
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -68,10 +69,11 @@ class TurnLane(Lane):
         self._language = source.language if source else reply.language
         self._far_end = far_end(asked_for=source.echo_cancellation) if source is not None else None
         self._microphone: MicrophoneInput | None = None
+        self._attention: Attention | None = None  # for a wake word
         if source is not None:
-            attention = Attention(self._in_conversation, self._sounding) if source.wake_word else None
+            self._attention = Attention(self._in_conversation, self._sounding) if source.wake_word else None
             self._microphone = MicrophoneInput(
-                self._services.stt, source, self._context, self._outlet, self._far_end, attention
+                self._services.stt, source, self._context, self._outlet, self._far_end, self._attention
             )
         self._text = text
         self._speech_ended: Stopwatch | None = None
@@ -96,7 +98,7 @@ class TurnLane(Lane):
             await self._take_text_turn(self._text)
             return
         broken: ServiceError | None = None
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             group.create_task(self._understand(), name="turn: understand")
             group.create_task(self._converse(), name="turn: converse")
             filters = self._microphone.filters if self._microphone is not None else ()
@@ -120,6 +122,12 @@ class TurnLane(Lane):
             told = await self._answers.reply(heard, intent) if intent is not None and not self._turn_begun else None
         if told is not None or not self._turn_begun:
             await self._take_turn(heard, intent, told)
+
+    def forget(self) -> None:
+        self._stage.forget()
+        self._over = None
+        if self._attention is not None:
+            self._attention.forget()
 
     def _in_conversation(self) -> bool:
         return self._somebody_speaks or self.answering or self.asking

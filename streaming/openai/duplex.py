@@ -211,7 +211,8 @@ class Duplex(RealtimeSession):
 
     def on_quiet(self) -> None:
         """Every reply has been heard: speak the next waiting commentary."""
-        self._say_next()
+        if not self._over:
+            self._say_next()
 
     def on_delegated(self) -> None:
         """Delegate a turn to the client."""

@@ -67,6 +67,8 @@ class RealtimeSession(UnrecordedResident):
     reads_appends = True  # those in their usual form are not parsed as JSON
     resumes = True
     delegates = False  # True: the steps of a plan are left to the client
+    # By `close`; mypyc wants to know.
+    __deletable__ = ("_expiry", "_idle", "_inbox", "microphones", "recorded", "remembered", "replies", "tool_lists")
 
     def __init__(
         self,
@@ -83,10 +85,10 @@ class RealtimeSession(UnrecordedResident):
         self._loop = asyncio.get_running_loop()
         self.socket: RealtimeSocket | None = socket
         self.traceparent = socket.traceparent
-        self.lost = False
+        self.lost = self._over = False  # the second: its parts are gone too
         self.voices = voices
         self.allowance: Callable[[Identity], Allowance] | None = None  # the user's rate limit
-        self.on_lost: Callable[[], None] = lambda: None  # called when the session ends while it has no socket
+        self.on_lost: Callable[[], None] | None = None  # called when the session ends while it has no socket
         self.provided = provided
         self.group = group
         self.conversation = Conversation()
@@ -114,17 +116,18 @@ class RealtimeSession(UnrecordedResident):
     @property
     def busy(self) -> bool:
         """True while a reply is being given."""
-        return self.replies.busy
+        return not self._over and self.replies.busy
 
     @property
     def must_finish(self) -> bool:
-        """True while a reply is being given, as no other replica can continue it."""
-        return self.replies.busy
+        """The same, as no other replica can continue it."""
+        return self.busy
 
     @property
     def channels(self) -> Counter[str]:
         """Its lanes, by kind."""
-        return Counter({"stt": self.microphones.open, "turn": len(self.replies.turns)}) + Counter()
+        lanes = {} if self._over else {"stt": self.microphones.open, "turn": len(self.replies.turns)}
+        return Counter(lanes) + Counter()
 
     @property
     def queued_bytes(self) -> int:
@@ -185,21 +188,28 @@ class RealtimeSession(UnrecordedResident):
         """The session has ended, and with it its socket. Without a socket, the registry ends the session."""
         alone = self.socket is None and not self.lost
         self.socket, self.lost = None, True
-        self._idle.stop()
-        self._expiry.stop()
-        if alone:
+        if not self._over:
+            self._idle.stop()
+            self._expiry.stop()
+        if alone and self.on_lost is not None:
             self.on_lost()
 
     def _on_expired(self) -> None:
         self.end(POLICY_VIOLATION, "session_expired", "the token has expired")
 
     async def close(self) -> None:
-        """Stop all lanes and end the taps."""
+        """Stop all lanes and end the taps. Tasks that go on for a moment have the parts that they need."""
         self.closed()
+        await self.lanes.close()
+        if self._over:  # by another call meanwhile
+            return
+        self._over, self.on_lost = True, None  # leave no reference cycles: the collector hardly ever runs
+        self._end_taps()
         self._inbox.close()
         self.recorded.close()
-        await self.lanes.close()
-        self._end_taps()
+        self.replies.close()
+        del self._expiry, self._idle, self._inbox
+        del self.microphones, self.recorded, self.remembered, self.replies, self.tool_lists
 
     def wake(self) -> None:
         """There may be something to send. A client that lets too much of it wait loses its session."""
@@ -413,7 +423,8 @@ class RealtimeSession(UnrecordedResident):
 
     def on_quiet(self) -> None:
         """Every reply was heard: silence counts from now on."""
-        self._idle.start()
+        if not self._over:
+            self._idle.start()
 
     def on_delegated(self) -> None:
         """A turn is left to the client: see `delegates`."""

@@ -54,6 +54,8 @@ class Replies:
 
     def __init__(self, host: RepliesHost) -> None:
         self._host = host
+        # Of its own, because a turn that is about to begin outlives the session for a moment.
+        self._recorded, self._remembered = host.recorded, host.remembered
         self.conversation, self.event_queue = host.conversation, host.event_queue
         self._conversation_id = new_id("conv")
         self.active: Response | None = None
@@ -153,11 +155,11 @@ class Replies:
                 )
                 continue
             entry = checked_item(item, param, sounds)
-            self._host.recorded.check(entry)
+            self._recorded.check(entry)
             found.append(entry)
             fresh.append(entry)
         for entry in fresh:
-            self._host.recorded.hear(entry)
+            self._recorded.hear(entry)
         return found
 
     def _begin(
@@ -243,10 +245,10 @@ class Replies:
         rounds: tuple[Round, ...],
         session_id: str,
     ) -> None:
-        await self._host.remembered.settled()
+        await self._remembered.settled()
         for entry in before:
             entry.memory_id = f"{entry.item['id']}-{entry.role}"
-            await self._host.remembered.put(session_id or self._host.session_id, entry, entry.text)
+            await self._remembered.put(session_id or self._host.session_id, entry, entry.text)
         if response.done:
             return  # cancelled in the meantime
         self._open(response, text, asked, rounds, session_id)
@@ -287,7 +289,7 @@ class Replies:
         speaking.lane_ended(end.code or "", end.message or "")
         for entry in speaking.entries:  # the lane remembered what was heard by its own clock, or before it was deleted
             if entry.cut is not None:
-                self._host.remembered.correct(entry)
+                self._remembered.correct(entry)
         self._start_if_ready()
         if not self.turns and not self.busy:
             self._host.on_quiet()
@@ -429,3 +431,9 @@ class Replies:
         if self.active is None or (response_id is not None and response_id != self.active.id):
             raise MistakeError("response_cancel_not_active", "Cancellation failed: no active response found")
         self.interrupt("client_cancelled")
+
+    def close(self) -> None:
+        """Begin nothing more: the session is over."""
+        self._ready = None
+        self._later.clear()
+        self._late.clear()

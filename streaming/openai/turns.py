@@ -313,7 +313,7 @@ class Speaking(UnrecordedOutlet):
 
     def lane_ended(self, code: str, message: str) -> None:
         """The lane ended, perhaps with an error that it could not report."""
-        self.over = True
+        self.over, self.lane = True, None  # the lane refers to us: leave no cycle
         if self.response is not None:
             error = {"type": "server_error", "code": code.lower() or "internal", "message": message or "the turn ended"}
             self._end("failed", error=error)

@@ -29,12 +29,16 @@ STEP_BYTES = 20 * BYTES_PER_MS  # are listened to at a time, or what follows the
 AWAKE_MS = 8_000  # how long the microphone stays open when nobody speaks and nothing is under way
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attention:
     """What the gate needs to know. `busy`: somebody speaks, or a turn is under way. `deaf`: the client's loudspeaker plays our voice."""
 
     busy: Callable[[], bool]
     deaf: Callable[[], bool]
+
+    def forget(self) -> None:
+        """The lane is over: drop the callbacks, whose owner has the gate."""
+        self.busy = self.deaf = bool  # no
 
 
 class WakeWord:

@@ -56,6 +56,7 @@ class PhoneCall(UnrecordedResident):
     ) -> None:
         super().__init__(f"call_{secrets.token_hex(11)}", identity)
         self._socket: PhoneSocket | None = socket
+        self._over = False
         self._lanes = Session(self.session_id, identity, provided, group, self._clock)
         self._line = PhoneOutlet(start.stream_sid, self._on_played, socket.wake)
         self._keypad = Keypad(self._on_entered)
@@ -165,6 +166,10 @@ class PhoneCall(UnrecordedResident):
         self._keypad.stop()
         await self._lanes.close()
         self._end_taps()
+        if not self._over:  # by another call meanwhile
+            self._over = True
+            self._keypad.forget()
+            self._line.forget()
 
 
 class PhoneWatch(Watch):

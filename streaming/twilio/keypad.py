@@ -37,6 +37,11 @@ class Keypad:
             self._timer.cancel()
             self._timer = None
 
+    def forget(self) -> None:
+        """The call is over: drop the callback, whose owner refers to this object."""
+        self.stop()
+        del self._entered
+
     def _complete(self) -> None:
         self._timer = None
         keys, self._keys = self._keys, ""

@@ -45,6 +45,10 @@ class PhoneOutlet(UnrecordedOutlet):
         self._sent.set()
         return batch
 
+    def forget(self) -> None:
+        """The call is over: drop the callbacks, whose owners refer to this object."""
+        del self._playback, self._wake
+
     def played(self, name: str) -> None:
         """A mark came back. Those of interrupted utterances come back too, because `clear` returns all of them."""
         utterance, _, at_ms = name.partition(":")

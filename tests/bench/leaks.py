@@ -25,7 +25,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from server.heap.freed_memory import LOOK_S, UNUSED_LOOKS
 from server.shared.rate_limits import FORGET_EVERY_S
@@ -59,6 +59,22 @@ COMMANDS = (
     {"type": "channel.open", "channel": 1, "kind": "stt", "seq": 1},
     {"type": "call", "id": "a", "op": "agent.intents", "params": {}, "seq": 2},
     {"type": "no.such.command", "seq": 3},
+)
+LONG = "One, two, three, four, five, six, seven, eight, nine, ten. " * 5
+ASKED = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "what time is it"}]}
+RESPONSE = ({"type": "conversation.item.create", "item": ASKED}, {"type": "response.create"})
+DIALECTS: tuple[tuple[str, tuple[dict[str, Any], ...], bytes], ...] = (
+    ("/v1/realtime", RESPONSE, b"response.done"),
+    ("/v1/live/sessions", ({"type": "session.start", "session": {"model": "gpt-live-1"}},), b"session.started"),
+)
+SPOKEN: tuple[tuple[str, tuple[dict[str, Any], ...], bytes], ...] = (
+    ("/ws/said-%d", ({"type": "channel.open", "channel": 1, "kind": "tts", "params": {"text": LONG}},), b"tts.started"),
+    (
+        "/ws/told-%d",
+        ({"type": "channel.open", "channel": 1, "kind": "turn", "params": {"text": "help", "reply": "audio"}},),
+        b"tts.started",
+    ),
+    ("/v1/realtime", RESPONSE, b"output_audio.delta"),
 )
 
 
@@ -128,21 +144,46 @@ class Uncollected:
         else:
             writer.transport.abort()
 
-    async def _handshake(self, number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def dialect(self, number: int) -> None:
+        """A session of one of OpenAI's dialects: opened, used, torn or left."""
+        path, events, until = DIALECTS[number % 2]
+        reader, writer = await self._handshake(number, path)
+        writer.write(b"".join(frame(TEXT, json.dumps(event).encode()) for event in events))
+        await reader.readuntil(until)
+        if number % 4 < 2:
+            writer.write(close(1000))
+            await reader.read()
+            writer.close()
+        else:
+            writer.transport.abort()
+
+    async def spoken(self, number: int) -> None:
+        """Torn while something is said: by a channel, a turn, or a response. Needs the services."""
+        path, event, until = SPOKEN[number % 3]
+        reader, writer = await self._handshake(number, path)
+        writer.write(b"".join(frame(TEXT, json.dumps(each).encode()) for each in event))
+        await reader.readuntil(until)
+        writer.transport.abort()
+
+    async def _handshake(
+        self, number: int, path: str = "/ws/leak-%d"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A busy machine may make the gateway refuse it with 503 for a moment: then once more."""
         while True:
-            reader, writer = await self._asked(number)
+            reader, writer = await self._asked(number, path)
             if b" 101 " in await reader.readline():
                 return reader, writer
             self.turned_away += 1
             writer.transport.abort()
             await asyncio.sleep(RETRY_S)
 
-    async def _asked(self, number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _asked(self, number: int, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.gateway.port)
+        named = path.replace("%d", str(number))
+        known = f"Authorization: Bearer {self.gateway.token}\r\n" if path.startswith("/v1/") else ""
         writer.write(
-            f"GET /ws/leak-{number}?user_id=user{number} HTTP/1.1\r\nHost: 127.0.0.1:{self.gateway.port}\r\n"
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"GET {named}?user_id=user{number} HTTP/1.1\r\nHost: 127.0.0.1:{self.gateway.port}\r\n"
+            f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{known}"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
         return reader, writer

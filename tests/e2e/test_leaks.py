@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.bench.leaks import Uncollected, several
 
 if TYPE_CHECKING:
@@ -20,10 +22,12 @@ OBJECTS_EACH = 20  # a rate limiter's window for each user, and a call that fail
 PATIENCE_S = 60.0  # for a machine that is busy
 
 
-async def test_sessions_and_requests_leave_nothing(tmp_path: Path) -> None:
-    it = Uncollected(tmp_path)
+@pytest.mark.parametrize("spoken", [False, True])
+async def test_sessions_and_requests_leave_nothing(tmp_path: Path, spoken: bool) -> None:
+    """`spoken`: sessions torn while a channel, a turn or a response is being spoken, which needs the services."""
+    it = Uncollected(tmp_path, services=spoken)
     try:
-        for one in (it.session, it.request):
+        for one in (it.spoken,) if spoken else (it.session, it.dialect, it.request):
             await several(one, 0, WARM_UP)
             before = await it.settled()
             await several(one, WARM_UP, MANY)

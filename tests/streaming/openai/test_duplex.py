@@ -165,9 +165,10 @@ def test_a_session_that_has_ended_says_nothing_more() -> None:
         client.append("commentary", LONG)
         await client.until("session.output_audio.delta")
         assert client.live is not None
+        replies = client.live.replies  # a turn that is about to begin has them still
         await client.live.close()
         assert not client.live.lanes.busy
-        client.live.replies.say_aloud(LONG)
+        replies.say_aloud(LONG)
         await asyncio.sleep(0.1)
         assert not client.live.lanes.busy
 
