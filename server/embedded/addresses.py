@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 import idna
 
+from server.embedded.neighbours import is_neighbour
 from server.embedded.service import MissingPartError
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def literal(host: str) -> Address | None:
 
 
 def address_reach(address: Address) -> Reach:
-    """Classify an address by IANA's registries."""
+    """Classify an address by IANA's registries, and a public one by where this machine would send to it now."""
     if isinstance(address, IPv6Address):
         inner = _embedded_ipv4(address)
         if inner is not None:
@@ -172,13 +173,18 @@ def address_reach(address: Address) -> Reach:
         return Reach.METADATA
     if not address.is_global or any(address in network for network in _NOT_GLOBAL):
         return Reach.PRIVATE
-    return Reach.LOOPBACK if _is_own(address) else Reach.PUBLIC
+    try:
+        if _is_own(address):
+            return Reach.LOOPBACK
+        return Reach.PRIVATE if is_neighbour(address) else Reach.PUBLIC
+    except OSError:  # no descriptor, or no IPv6: what cannot be checked is closed
+        return Reach.PRIVATE
 
 
 def _is_own(address: Address) -> bool:
     """True if this machine has the address: a public one leads to services that a firewall may hide from others.
 
-    Nothing is sent. The kernel answers from its routes: for an own address, the source is the same.
+    Nothing is sent. The kernel answers from its routes: for an own address, the source is the same. Raises OSError if there is no socket.
     """
     family = socket.AF_INET if address.version == IPV4_VERSION else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as probe:

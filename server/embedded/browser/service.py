@@ -25,6 +25,7 @@ from server.embedded.browser.pipe import MAX_PROCESS_BYTES
 from server.embedded.browser.reading import read_where
 from server.embedded.browser.tabs import MAX_TABS
 from server.embedded.executor import Action, ExecutorService, Parameters, Task, TaskOutcome
+from server.embedded.neighbours import check_routes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,10 +55,13 @@ class BrowserService(ExecutorService):
     async def start(self) -> None:
         """Find Chromium and check that it starts. Raises MissingPartError."""
         executable = find_chromium(self.config.option("CHROMIUM_PATH"))
+        private_open = private_network_open(self.config)
+        if not private_open:
+            check_routes()
         chromium = Chromium(
             executable,
             self.config.directory,
-            private_open=private_network_open(self.config),
+            private_open=private_open,
             sandbox=wants_sandbox(self.config),
         )
         try:

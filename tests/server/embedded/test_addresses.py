@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.embedded import addresses
 from server.embedded.addresses import Reach, WebAddress, address_reach, complete_url, host_reach, literal, read_url
 
 
@@ -90,6 +91,25 @@ def test_a_public_address_of_this_machine_leads_inside(monkeypatch: pytest.Monke
     monkeypatch.setattr(IPv4Address, "is_loopback", False)
     monkeypatch.setattr(IPv4Address, "is_global", True)
     assert (address_reach(own), address_reach(other)) == (Reach.LOOPBACK, Reach.PUBLIC)
+
+
+@pytest.mark.parametrize(
+    "spelled", ["93.184.216.34", "2a00:1450:4001:1::2", "::ffff:93.184.216.34", "64:ff9b::5db8:d822"]
+)
+def test_a_public_address_of_this_machines_network_leads_inside(monkeypatch: pytest.MonkeyPatch, spelled: str) -> None:
+    near = {ip_address("93.184.216.34"), ip_address("2a00:1450:4001:1::2")}
+    monkeypatch.setattr(addresses, "is_neighbour", near.__contains__)
+    assert host_reach(spelled) is Reach.PRIVATE
+    assert read_url("http://93.184.216.35/").reach is Reach.PUBLIC
+
+
+@pytest.mark.parametrize("what", ["_is_own", "is_neighbour"])
+def test_what_cannot_be_checked_is_closed(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    def no_descriptor(_: object) -> bool:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(addresses, what, no_descriptor)
+    assert read_url("http://93.184.216.34/").reach is Reach.PRIVATE
 
 
 @pytest.mark.parametrize(
