@@ -74,14 +74,17 @@ class Chromium:
         """The conversation's own context, which shares no cookies with others. Raises FullError, UnavailableError."""
         while True:
             tabs = await self._of((user_id, session_id))
-            async with tabs.using:
-                if tabs not in self._tabs.values():  # closed while this task waited
-                    continue
-                try:
-                    yield tabs
-                finally:
-                    tabs.used_at = time.monotonic()
-                return
+            if not tabs.tasks:  # else it is at work already
+                self._check_share(user_id)
+            tabs.tasks += 1
+            try:
+                async with tabs.using:
+                    if tabs in self._tabs.values():  # else it was closed while this task waited
+                        yield tabs
+                        return
+            finally:
+                tabs.tasks -= 1
+                tabs.used_at = time.monotonic()
 
     async def _of(self, key: tuple[str, str]) -> Tabs:
         """Find it in a task that a cancelled call leaves to its end: a browser or context that starts could not be taken back."""
@@ -152,7 +155,7 @@ class Chromium:
         """The least recently used context of the user who has most, if there are many. Raises FullError if all are in use."""
         if len(self._tabs) + self._opening.total() < MAX_CONTEXTS:
             return None
-        idle = [key for key, tabs in self._tabs.items() if not tabs.using.locked()]
+        idle = [key for key, tabs in self._tabs.items() if not tabs.tasks]
         if not idle:
             raise FullError(f"all {MAX_CONTEXTS} browser pages are at work")
         of_users = Counter(user_id for user_id, _ in self._tabs)
@@ -160,7 +163,7 @@ class Chromium:
 
     def _check_share(self, user_id: str) -> None:
         """Raises FullError if the user has as many at work as one may have."""
-        at_work = sum(key[0] == user_id and tabs.using.locked() for key, tabs in self._tabs.items())
+        at_work = sum(key[0] == user_id and tabs.tasks > 0 for key, tabs in self._tabs.items())
         if at_work >= MAX_AT_WORK:
             raise FullError(f"{MAX_AT_WORK} of this user's browser pages are at work")
 
@@ -174,7 +177,7 @@ class Chromium:
         """Close idle contexts once, and browsers that have none."""
         limit = time.monotonic() - IDLE_S
         for key, tabs in list(self._tabs.items()):
-            if self._tabs.get(key) is tabs and tabs.used_at < limit and not tabs.using.locked():
+            if self._tabs.get(key) is tabs and tabs.used_at < limit and not tabs.tasks:
                 await self._close(key)
         for user_id in list(self._running):
             await self._end_unused(user_id)

@@ -33,6 +33,7 @@ class Tabs:
         self.context = context
         self.gate = gate
         self.using = asyncio.Lock()  # held by the running task
+        self.tasks = 0  # the running one, and those that wait for it
         self.used_at = time.monotonic()
         self.dialogs: deque[str] = deque(maxlen=MAX_DIALOGS)  # texts of the last alerts since the last task
         self.opened = asyncio.Event()  # a page was opened since this was last cleared

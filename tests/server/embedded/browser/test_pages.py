@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.embedded.browser import pages
+from tests.server.embedded.executing import refused, request
 from tests.server.embedded.website import chromium_processes, processes_with, surfing
 
 if TYPE_CHECKING:
@@ -85,3 +86,26 @@ async def test_a_start_that_fails_for_a_call_that_was_cancelled_is_told_to_nobod
             await asyncio.sleep(0)
     gc.collect()
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_pages_that_are_open_already_are_not_all_put_to_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One user opened as many as there are, one after another, and then had all of them wait: nobody else had one for a minute."""
+    monkeypatch.setattr(pages, "MAX_AT_WORK", 2)
+    monkeypatch.setattr(pages, "MAX_CONTEXTS", 3)
+    async with surfing(tmp_path) as surfer:
+        for session in ("1", "2", "3"):
+            await surfer.open("form", session=session)
+        hang = {"url": f"{surfer.site.url}/hang"}
+        calls = [surfer.stub.Execute(request("navigate", hang, session=session)) for session in ("1", "2")]
+        await surfer.site.hangs(2)
+        for session in ("3", "4"):
+            status, words = await refused(surfer.stub, "navigate", hang, session=session)
+            assert (status, words) == ("RESOURCE_EXHAUSTED", "2 of this user's browser pages are at work")
+        behind = surfer.stub.Execute(request("extract_text", session="1"))  # takes no further page
+        assert (await surfer.open("form", user="bob")).values["title"] == "Form"
+        for call in calls:
+            call.cancel()
+        assert [event.result.status async for event in behind][-1] == "ok"
+        assert (await surfer.open("form", session="3")).values["title"] == "Form"
