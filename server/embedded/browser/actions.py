@@ -12,9 +12,11 @@ from playwright.async_api import Error as PlaywrightError
 from pydantic import Field, field_validator, model_validator
 
 from server.embedded.addresses import complete_url, read_url
+from server.embedded.browser.arrival import FailedError, arrived, read_still
 from server.embedded.browser.departure import StaysError, leaving
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
+    has_root,
     opens_window,
     read_links,
     read_text,
@@ -129,10 +131,6 @@ class NoParameters(Parameters):
     """No parameters."""
 
 
-class FailedError(Exception):
-    """The action ran without success; the text says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
     """The page and task of one action."""
@@ -172,8 +170,7 @@ async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
         answer = await _opened(page, given.url)
     status = answer.status if answer else 0
     await work.task.tell(f"the server answered {status}" if status else "opened", percent=60)
-    await page.wait_for_load_state("domcontentloaded")
-    return {**await read_where(page), "status": status}
+    return {**await arrived(work.tabs, page, answer), "status": status}
 
 
 async def _appeared(locator: Locator) -> Locator:
@@ -203,9 +200,7 @@ async def _settled(work: Work, window_s: float) -> dict[str, Any]:
     with suppress(TimeoutError):
         async with asyncio.timeout(window_s):
             await work.tabs.opened.wait()
-    page = await work.tabs.page()
-    await page.wait_for_load_state("domcontentloaded")
-    return await read_where(page)
+    return await arrived(work.tabs, await work.tabs.page())
 
 
 async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
@@ -222,15 +217,20 @@ async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
 
 async def _extract(work: Work, given: TextParameters) -> dict[str, Any]:
     target = work.page.locator(given.selector or "body").first
-    text, truncated = await read_text(target, MAX_TEXT_CHARS, ELEMENT_TIMEOUT_MS)
+    text, truncated = await read_still(
+        work.tabs, work.page, lambda: read_text(target, MAX_TEXT_CHARS, ELEMENT_TIMEOUT_MS)
+    )
     return {**await read_where(work.page), "text": text, "truncated": truncated}
 
 
 async def _links(work: Work, _given: NoParameters) -> dict[str, Any]:
-    return {**await read_where(work.page), "links": await read_links(work.page)}
+    links = await read_still(work.tabs, work.page, lambda: read_links(work.page))
+    return {**await read_where(work.page), "links": links}
 
 
 async def _screenshot(work: Work, _given: NoParameters) -> dict[str, Any]:
+    if not await has_root(work.page):  # Chromium would wait for something to show
+        raise FailedError("the page is empty")
     image, media_type = await work.page.screenshot(type="png", animations="disabled", scale="css"), "image/png"
     if len(image) > MAX_PNG_BYTES:
         image, media_type = await work.page.screenshot(type="jpeg", quality=JPEG_QUALITY, scale="css"), "image/jpeg"
@@ -247,12 +247,11 @@ async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:
     if await work.tabs.has_history(work.page):
         try:
             async with leaving(work.tabs, work.page):
-                await work.page.go_back(wait_until="commit")
+                answer = await work.page.go_back(wait_until="commit")
         except StaysError:
             await work.tabs.fresh()
             raise FailedError("the page did not let itself be left, and was closed") from None
-        await work.page.wait_for_load_state("domcontentloaded")
-        return await read_where(work.page)
+        return await arrived(work.tabs, work.page, answer)
     opener = await work.tabs.previous()
     if opener is None:
         raise FailedError("there is no page before this one")

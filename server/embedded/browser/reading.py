@@ -21,7 +21,8 @@ _ENGINE = """(() => {
   const read = {
     title: () => document.title,
     text: (root) => root.innerText ?? root.textContent ?? '',
-    filled: () => document.body?.hasChildNodes() ? 'yes' : '',
+    filled: () => (document.body ?? document.documentElement)?.hasChildNodes() ? 'yes' : '',
+    root: () => document.documentElement ? 'yes' : '',
     opens: (root) => root.closest('a[target]:not([target=_self]), form[target]:not([target=_self])') ? 'yes' : '',
     scroll: (root, to) => {
       if (to === 'top') scrollTo(0, 0);
@@ -87,6 +88,11 @@ async def read_links(page: Page) -> list[dict[str, str]]:
 async def is_filled(page: Page) -> bool:
     """True if there is anything in the page."""
     return bool(await _read(page, "filled"))
+
+
+async def has_root(page: Page) -> bool:
+    """True unless the page has no element at all, not even an empty one."""
+    return bool(await _read(page, "root"))
 
 
 async def opens_window(element: Locator) -> bool:

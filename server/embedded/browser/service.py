@@ -14,11 +14,11 @@ from server.embedded.browser.actions import (
     ACTIONS,
     ERROR_PAGE,
     STEPS,
-    FailedError,
     NavigateParameters,
     Work,
     net_error_words,
 )
+from server.embedded.browser.arrival import FailedError
 from server.embedded.browser.launching import find_chromium, first_line
 from server.embedded.browser.pages import Chromium
 from server.embedded.browser.pipe import MAX_PROCESS_BYTES

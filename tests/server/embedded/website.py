@@ -25,6 +25,7 @@ FORM = """<title>Form</title><h1>Hello</h1><a href="/second">Next page</a> <a hr
 <a href="mailto:a@b">Mail</a><form action="/said"><input id="name" name="name"><button>Send it</button></form>
 <button onclick="alert('first'); confirm('second'); this.textContent = 'asked'">Ask</button>
 <div style="height: 3000px"></div><p>end</p>"""
+HALF = "<title>Half</title>half"
 NOISE = """<title>Noise</title><canvas id=c width=1280 height=800></canvas><script>
 const g = c.getContext('2d'), d = g.createImageData(1280, 800); document.body.style.margin = 0;
 for (let i = 0; i < d.data.length; i++) d.data[i] = i % 4 == 3 ? 255 : Math.random() * 256; g.putImageData(d, 0, 0);
@@ -87,9 +88,25 @@ class Served(tornado.web.RequestHandler):
                 self.finish("open")
             case "hang":
                 await self.hang()
+            case "broken":
+                await self.breaks_off(self.get_argument("way"))
             case _:
                 self.set_status(404)
                 self.finish("<title>Nothing</title>nothing here")
+
+    async def breaks_off(self, way: str) -> None:
+        """Answers without their end, straight to the connection: Tornado would not send them."""
+        head, text = "Transfer-Encoding: chunked", f"{len(HALF):x}\r\n{HALF}\r\n"
+        if way != "chunks":
+            head, text = "Content-Length: 1000", "" if way == "nothing" else HALF
+        if way == "not gzip":
+            head, text = "Content-Length: 3\r\nContent-Encoding: gzip", "xyz"
+        stream = self.detach()
+        await stream.write(f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n{head}\r\n\r\n{text}".encode())
+        if way == "slow":
+            await self.site.gate.wait()
+            await stream.write("<p id=rest>rest".ljust(1000 - len(HALF)).encode())
+        stream.close()
 
     async def hang(self) -> None:
         self.site.hanging += 1

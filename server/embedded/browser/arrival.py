@@ -1,0 +1,105 @@
+"""What is shown of a page that has come, also if it never comes to an end.
+
+A page is waited for until it is parsed. It never is if its server breaks the answer off, or if it opens itself again meanwhile. One
+that does so all the time cannot be read either, because it is another one each time: it is stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from playwright.async_api import TimeoutError as PlaywrightTimeout
+
+from server.embedded.browser.reading import is_filled, read_where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from playwright.async_api import Frame, Page, Response
+
+    from server.embedded.browser.tabs import Tabs
+
+T = TypeVar("T")
+PARSE_S = 10.0  # for a page to be parsed; then what has come of it is shown, while the rest may still come
+READ_S = 6.0  # for what is read of a page that has moved so often; longer than an element may take to appear
+MANY_MOVES = 4  # to other pages, or to itself again: more than a page's redirects
+# Playwright tells that a request has failed only to those who want to know of all, of which a page makes thousands a second.
+ASK_AGAIN_MS = 100
+BROKEN_OFF = "the server broke its answer off, or it cannot be decoded"
+ENDLESS = "the page opens itself again without an end"
+
+
+class FailedError(Exception):
+    """The action ran without success; the text says why."""
+
+
+async def arrived(tabs: Tabs, page: Page, answer: Response | None = None) -> dict[str, str]:
+    """Address and title of a page, once it is parsed or no more of it comes. Raises FailedError, PlaywrightError.
+
+    `answer`: the server's, if it is known. Without it, an answer that was broken off is waited for as long as one that takes long.
+    """
+    await _parsed(page, answer)
+    shown = await read_still(tabs, page, lambda: read_where(page))
+    if _broken_off(answer) and not await is_filled(page):
+        raise FailedError(BROKEN_OFF)
+    return shown
+
+
+async def read_still(tabs: Tabs, page: Page, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What is read of a page, which is stopped if it moves on all the time. Raises FailedError, PlaywrightError."""
+    with suppress(TimeoutError):
+        return await _unless_it_moves(page, read())
+    await tabs.stop_loading()
+    with suppress(TimeoutError):
+        if not page.is_closed() and await _unless_it_moves(page, is_filled(page)):
+            return await _unless_it_moves(page, read())
+    raise FailedError(ENDLESS)
+
+
+async def _unless_it_moves(page: Page, read: Coroutine[Any, Any, T]) -> T:
+    """Read, however long it takes, unless the page moves on all the time. Raises TimeoutError, PlaywrightError."""
+    with _moves(page) as moves:
+        reading = asyncio.get_running_loop().create_task(read, name="read a page")
+        try:
+            while len(moves) < MANY_MOVES:
+                if (await asyncio.wait((reading,), timeout=READ_S))[0]:
+                    return reading.result()
+            raise TimeoutError
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _parsed(page: Page, answer: Response | None) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + PARSE_S
+    with _moves(page) as moves:
+        while not _broken_off(answer):
+            with suppress(PlaywrightTimeout):
+                await page.wait_for_load_state("domcontentloaded", timeout=ASK_AGAIN_MS)
+                return
+            if loop.time() > until and (len(moves) == MANY_MOVES or await is_filled(page)):
+                return
+
+
+@contextmanager
+def _moves(page: Page) -> Iterator[deque[Frame]]:
+    """The last navigations of a page, from now on."""
+    moves: deque[Frame] = deque(maxlen=MANY_MOVES)
+
+    def moved(frame: Frame) -> None:
+        if frame == page.main_frame:
+            moves.append(frame)
+
+    page.on("framenavigated", moved)
+    try:
+        yield moves
+    finally:
+        page.remove_listener("framenavigated", moved)
+
+
+def _broken_off(answer: Response | None) -> bool:
+    return answer is not None and answer.request.failure is not None

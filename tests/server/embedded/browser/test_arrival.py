@@ -1,0 +1,78 @@
+"""Pages that never come to an end, and what is shown of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from server.embedded.browser import arrival
+from server.embedded.browser.arrival import BROKEN_OFF, ENDLESS
+from tests.server.embedded.website import surfing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RELOADING = {
+    "by its head": "<title>Endless</title><meta http-equiv=refresh content=0>text",
+    "while it is parsed": "<title>Endless</title>text<script>location.reload()</script>",
+    "later": "<title>Endless</title>text<script>onload = () => location.reload()</script>",
+}
+
+
+@pytest.mark.parametrize("way", ["short", "chunks"])
+async def test_an_answer_that_is_broken_off_is_shown_as_far_as_it_came(tmp_path: Path, way: str) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form")
+        values = (await surfer.open(f"broken?way={way}")).values
+        assert (values["title"], values["status"]) == ("Half", 200)
+        assert (await surfer.do("extract_text")).values["text"] == "half"
+        assert (await surfer.do("screenshot")).status == "ok"
+        await surfer.open("second")
+        assert (await surfer.do("back")).values["title"] == "Half"
+        assert (await surfer.do("back")).values["title"] == "Form"
+
+
+@pytest.mark.parametrize("way", ["nothing", "not gzip"])
+async def test_an_answer_of_which_nothing_came_is_a_failure(tmp_path: Path, way: str) -> None:
+    async with surfing(tmp_path) as surfer:
+        run = await surfer.do("navigate", {"url": f"{surfer.site.url}/broken?way={quote(way)}"})
+        assert (run.status, run.message) == ("failed", BROKEN_OFF)
+        run = await surfer.do("screenshot")
+        assert (run.status, run.message) == ("failed", "the page is empty")
+        assert (await surfer.open("form")).values["title"] == "Form"
+
+
+async def test_a_click_on_what_is_broken_off_shows_what_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrival, "PARSE_S", 0.5)
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(f"page?html={quote('<a href=/broken?way=short>on</a>')}")
+        assert (await surfer.do("click", {"text": "on"})).values["title"] == "Half"
+
+
+async def test_a_page_that_comes_slowly_is_shown_as_far_as_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrival, "PARSE_S", 0.5)
+    async with surfing(tmp_path) as surfer:
+        assert (await surfer.open("broken?way=slow")).values["title"] == "Half"
+        assert (await surfer.do("extract_text")).values["text"] == "half"
+        surfer.site.gate.set()
+        assert (await surfer.do("wait", {"selector": "#rest"})).status == "ok"
+
+
+@pytest.mark.parametrize("way", RELOADING)
+async def test_a_page_that_opens_itself_again_without_an_end_is_shown_or_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Each was waited for as long as a task may take."""
+    monkeypatch.setattr(arrival, "PARSE_S", 1.0)
+    monkeypatch.setattr(arrival, "READ_S", 1.0)
+    async with surfing(tmp_path) as surfer:
+        run = await surfer.do("navigate", {"url": f"{surfer.site.url}/page?html={quote(RELOADING[way])}"})
+        assert (run.message, run.values.get("title")) == ("", "Endless") or (run.status, run.message) == (
+            "failed",
+            ENDLESS,
+        )
+        assert (await surfer.open("form")).values["title"] == "Form"
