@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from playwright.async_api import Error as PlaywrightError
@@ -89,7 +90,7 @@ class BrowserService(ExecutorService):
         await task.tell(begin_words(name, parameters), percent=0)
         async with self._chromium.tabs(task.user_id, task.session_id) as tabs:
             try:
-                outcome = await self._attempt(tabs, name, parameters, task)
+                outcome = _well_formed(await self._attempt(tabs, name, parameters, task))
             except asyncio.CancelledError:
                 await tabs.stop_loading()
                 raise
@@ -113,6 +114,23 @@ class BrowserService(ExecutorService):
         except PlaywrightError as error:
             return TaskOutcome(await _where(tabs), ok=False, message=_words(tabs, error, parameters))
         return TaskOutcome({**values, "dialogs": list(tabs.dialogs)} if tabs.dialogs else values)
+
+
+def _well_formed(outcome: TaskOutcome) -> TaskOutcome:
+    """Everything that leaves a page: its strings may hold half a character, which no message can."""
+    return replace(outcome, values=_whole(outcome.values), message=_whole(outcome.message))
+
+
+def _whole(value: Any) -> Any:
+    match value:
+        case str():
+            halves = value.encode("utf-16", "surrogatepass") if not value.isascii() else b""
+            return halves.decode("utf-16", "replace") if halves else value
+        case dict():
+            return {name: _whole(one) for name, one in value.items()}
+        case list():
+            return [_whole(one) for one in value]
+    return value
 
 
 def wants_sandbox(config: EmbeddedConfig) -> bool:

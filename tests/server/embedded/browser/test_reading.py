@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from server.embedded.browser.actions import MAX_TEXT_CHARS
 from server.embedded.browser.reading import MAX_LINK_CHARS, MAX_LINKS, MAX_TITLE_CHARS, MAX_URL_CHARS
+from server.embedded.browser.service import _well_formed
+from server.embedded.executor import TaskOutcome
 from tests.server.embedded.website import surfing
 
 if TYPE_CHECKING:
@@ -71,3 +73,28 @@ async def test_no_character_is_cut_in_half(tmp_path: Path) -> None:
         await opened(surfer, many)
         values = (await surfer.do("extract_text")).values
         assert (values["text"], values["truncated"]) == ("\U0001f600" * MAX_TEXT_CHARS, True)
+
+
+async def test_half_characters_leave_no_page(tmp_path: Path) -> None:
+    """A message holds none: an address with one, which Chromium cannot parse and keeps as it is, ended the task."""
+    script = """<title>half \\ud83d</title><a></a><a>l\\udfff</a><a>cut</a><p></p><script>
+const [one, two, cut] = document.querySelectorAll('a'); document.title = 'half \\ud83d';
+document.querySelector('p').innerText = 'x\\ud800y'; one.innerText = 'l\\udfff';
+one.href = 'http://h:99999/\\ud800'; two.href = 'http://[\\ud83d'; cut.href = 'http://[/' + 'a'.repeat(URL_CHARS - 10) + '\\u{1f600}'.repeat(9);
+alert('a\\udc00b'); history.replaceState(0, '', '#\\ud800');
+</script>""".replace("URL_CHARS", str(MAX_URL_CHARS))
+    async with surfing(tmp_path) as surfer:
+        values = (await opened(surfer, script)).values
+        assert (values["title"], values["dialogs"], values["url"][-10:]) == ("half \ufffd", ["a\ufffdb"], "#%EF%BF%BD")
+        links = (await surfer.do("links")).values["links"]
+        assert [link["url"] for link in links[:2]] == ["http://h:99999/\ufffd", "http://[\ufffd"]
+        assert [link["text"] for link in links] == ["l\ufffd", "l\\udfff", "cut"]
+        assert links[2]["url"][-2:] == "a\ufffd"
+        assert "x\ufffdy" in (await surfer.do("extract_text")).values["text"]
+
+
+def test_every_string_of_an_outcome_is_made_whole() -> None:
+    values = {"a": ["\ud83d\ude00", {"b": "\ud83d"}], "c": 1.5, "d": "plain", "e": "\ufeffä"}
+    whole = _well_formed(TaskOutcome(values, ok=False, message="\udfff!"))
+    assert whole.values == {"a": ["\U0001f600", {"b": "\ufffd"}], "c": 1.5, "d": "plain", "e": "\ufeffä"}
+    assert (whole.ok, whole.message) == (False, "\ufffd!")
