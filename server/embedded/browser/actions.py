@@ -216,7 +216,8 @@ async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
 
 
 async def _extract(work: Work, given: TextParameters) -> dict[str, Any]:
-    target = work.page.locator(given.selector or "body").first
+    # not every page has a body
+    target = work.page if given.selector is None else work.page.locator(given.selector).first
     text, truncated = await read_still(
         work.tabs, work.page, lambda: read_text(target, MAX_TEXT_CHARS, ELEMENT_TIMEOUT_MS)
     )

@@ -18,15 +18,19 @@ MAX_TITLE_CHARS = 1_000
 MAX_LINKS, MAX_LINK_CHARS, MAX_URL_CHARS = 100, 200, 4_096
 
 _ENGINE = """(() => {
+  // by the prototypes: a form's fields take the names of its properties
+  const seen = (node) => node instanceof HTMLElement
+    ? Reflect.get(HTMLElement.prototype, 'innerText', node)
+    : node && Reflect.get(Node.prototype, 'textContent', node) || '';
   const read = {
     title: () => document.title,
-    text: (root) => root.innerText ?? root.textContent ?? '',
+    text: (root) => seen(root instanceof Document ? root.body ?? root.documentElement : root),
     filled: () => (document.body ?? document.documentElement)?.hasChildNodes() ? 'yes' : '',
     root: () => document.documentElement ? 'yes' : '',
-    opens: (root) => root.closest('a[target]:not([target=_self]), form[target]:not([target=_self])') ? 'yes' : '',
+    opens: (root) => Element.prototype.closest.call(root, 'a[target]:not([target=_self]), form[target]:not([target=_self])') ? 'yes' : '',
     scroll: (root, to) => {
       if (to === 'top') scrollTo(0, 0);
-      else if (to === 'bottom') scrollTo(0, document.documentElement.scrollHeight);
+      else if (to === 'bottom') scrollTo(0, document.documentElement?.scrollHeight ?? 0);
       else scrollBy(0, Number(to));
       return String(Math.round(scrollY));
     },
@@ -71,11 +75,9 @@ async def read_where(page: Page) -> dict[str, str]:
     return {"url": page.url[:MAX_URL_CHARS], "title": await _read(page, "title", MAX_TITLE_CHARS)}
 
 
-async def read_text(element: Locator, most: int, timeout_ms: float) -> tuple[str, bool]:
-    """The text that is seen of an element, and whether there is more of it. Raises Playwright's TimeoutError."""
-    text = await _read(
-        element, "text", 2 * most + 2, timeout_ms=timeout_ms
-    )  # a character has up to two of JavaScript's
+async def read_text(root: Page | Locator, most: int, timeout_ms: float) -> tuple[str, bool]:
+    """The text that is seen of a page or an element, and whether there is more of it. Raises Playwright's TimeoutError."""
+    text = await _read(root, "text", 2 * most + 2, timeout_ms=timeout_ms)  # a character has up to two of JavaScript's
     return text[:most], len(text) > most
 
 

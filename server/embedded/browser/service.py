@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -40,6 +41,10 @@ _TOO_LARGE = f"took more than {MAX_PROCESS_BYTES // 1024**2} MiB of memory"
 CRASHED = f"the page has ended: it crashed, or {_TOO_LARGE}"
 ENDED = f"the browser ended, or its page crashed or {_TOO_LARGE}; the next task starts it again"
 CROWDED = f"the page was closed, because more than {MAX_TABS} windows were open"
+HIDDEN = "the page does not let that element be used"
+_SCRIPT_ERROR = re.compile(
+    r"(Type|Range|Reference)Error: "
+)  # of Playwright's scripts: a form's fields took names that these need
 WHERE_TIMEOUT_S = 1.0  # for the title of a page that has just failed
 
 
@@ -147,7 +152,8 @@ def _words(tabs: Tabs, error: PlaywrightError, parameters: Parameters) -> str:
     reason = ""
     if isinstance(parameters, NavigateParameters) and "net::ERR_SOCKS" in str(error):
         reason = tabs.gate.reason(read_url(parameters.url).host)
-    return reason or net_error_words(str(error)) or first_line(error)
+    line = first_line(error)
+    return reason or net_error_words(str(error)) or (HIDDEN if _SCRIPT_ERROR.match(line) else line)
 
 
 def begin_words(name: str, parameters: Parameters) -> str:

@@ -80,6 +80,7 @@ class Served(tornado.web.RequestHandler):
             case "inwards":
                 self.finish(f"<script>fetch('{self.get_argument('to')}').catch(() => 0)</script>")
             case "page":
+                self.set_header("Content-Type", self.get_argument("type", "text/html"))
                 self.finish(self.get_argument("html"))
             case "redirect":
                 self.redirect(self.get_argument("to"))

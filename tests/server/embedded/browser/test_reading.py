@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import pytest
+
 from server.embedded.browser.actions import MAX_TEXT_CHARS
 from server.embedded.browser.reading import MAX_LINK_CHARS, MAX_LINKS, MAX_TITLE_CHARS, MAX_URL_CHARS
-from server.embedded.browser.service import _well_formed
+from server.embedded.browser.service import HIDDEN, _well_formed
 from server.embedded.executor import TaskOutcome
 from tests.server.embedded.website import surfing
 
@@ -98,3 +100,40 @@ def test_every_string_of_an_outcome_is_made_whole() -> None:
     whole = _well_formed(TaskOutcome(values, ok=False, message="\udfff!"))
     assert whole.values == {"a": ["\U0001f600", {"b": "\ufffd"}], "c": 1.5, "d": "plain", "e": "\ufeffä"}
     assert (whole.ok, whole.message) == (False, "\ufffd!")
+
+
+SVG = "<svg xmlns='http://www.w3.org/2000/svg'><title>T</title><text y='20'>hello</text></svg>"
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        (f"page?type=image/svg%2bxml&html={quote(SVG)}", "Thello"),
+        (f"page?html={quote('<title>t</title><frameset><frame></frameset>')}", ""),
+        (f"page?html={quote('text<script>document.body.remove()</script>')}", ""),
+        (f"page?html={quote('text<script>document.documentElement.remove()</script>')}", ""),
+    ],
+)
+async def test_a_page_without_a_body_is_read_at_once(tmp_path: Path, page: str, text: str) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(page)
+        run = await surfer.do("extract_text")
+        assert (run.status, "".join(run.values["text"].split())) == ("ok", text)
+        assert (await surfer.do("scroll", {"to": "bottom"})).values["y"] == 0
+
+
+async def test_a_form_whose_fields_are_named_like_its_properties_is_read(tmp_path: Path) -> None:
+    names = ("innerText", "textContent", "closest", "title", "body", "querySelectorAll", "documentElement")
+    fields = "".join(f"<input name={name}><img name={name}>" for name in names)
+    async with surfing(tmp_path) as surfer:
+        await opened(
+            surfer, f"<title>Shop</title><form>hello{fields}<button type=button>go</button></form><a href=/a>link</a>"
+        )
+        run = await surfer.do("extract_text", {"selector": "form"})
+        assert (run.values["title"], run.values["text"]) == ("Shop", "hellogo")
+        assert (await surfer.do("click", {"text": "go"})).status == "ok"
+        assert [link["text"] for link in (await surfer.do("links")).values["links"]] == ["link"]
+        # Playwright reads this one itself
+        await opened(surfer, "<form>hello<input name=getBoundingClientRect></form>")
+        run = await surfer.do("click", {"selector": "form"})
+        assert (run.status, run.message) == ("failed", HIDDEN)
