@@ -17,7 +17,7 @@ from server.embedded.browser.departure import StaysError, leaving
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     has_root,
-    opens_window,
+    leads_to,
     read_links,
     read_text,
     read_where,
@@ -43,9 +43,10 @@ JPEG_QUALITY = 70
 ELEMENT_TIMEOUT_MS = 5_000  # for an element to appear; after that it counts as missing
 ACT_TIMEOUT_MS = 1_500  # for an element that has appeared to become clickable or writable
 MAX_WAIT_MS = 60_000
-WINDOW_S = 3.0  # for a window named by a link to open
+WINDOW_S = 3.0  # for a window named by a link to open, or a download to be refused
 SCRIPT_WINDOW_S = 0.1  # … and for one that a script may open
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
+DOWNLOAD = "the address is a download, which is not taken"
 ERROR_PAGE = "chrome-error:"
 ERROR_PAGE_S = 1.0  # for it to appear
 
@@ -189,18 +190,27 @@ async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
         wanted = controls if await controls.count() else page.get_by_text(named)
     element = await _appeared(wanted.first)
     await work.task.tell("the element is there", percent=60)
-    named_window = await opens_window(element)
-    work.tabs.opened.clear()
+    expected = await leads_to(element)
+    work.tabs.watch()
     await element.click(timeout=ACT_TIMEOUT_MS)
-    return await _settled(work, WINDOW_S if named_window else SCRIPT_WINDOW_S)
+    return await _settled(work, expected)
 
 
-async def _settled(work: Work, window_s: float) -> dict[str, Any]:
-    """The page after an action that may have opened another one; Playwright has waited for navigation."""
+async def _settled(work: Work, expected: str = "") -> dict[str, Any]:
+    """The page after an action, for whose navigation Playwright has waited. Raises FailedError.
+
+    `expected`: a `window`, a `download`, or neither; a script may still cause either.
+    """
+    tabs = work.tabs
     with suppress(TimeoutError):
-        async with asyncio.timeout(window_s):
-            await work.tabs.opened.wait()
-    return await arrived(work.tabs, await work.tabs.page())
+        async with asyncio.timeout(WINDOW_S if expected else SCRIPT_WINDOW_S):
+            await (tabs.opened if expected == "window" else tabs.changed).wait()
+    page = await tabs.page()
+    if tabs.refused:
+        if page != work.page and await tabs.is_blank(page):  # the window that the download was for
+            await tabs.previous()
+        raise FailedError(DOWNLOAD)
+    return await arrived(tabs, page)
 
 
 async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
@@ -210,9 +220,9 @@ async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
 
 
 async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
-    work.tabs.opened.clear()
+    work.tabs.watch()
     await work.page.keyboard.press(given.key)
-    return await _settled(work, SCRIPT_WINDOW_S)
+    return await _settled(work)
 
 
 async def _extract(work: Work, given: TextParameters) -> dict[str, Any]:
@@ -315,5 +325,5 @@ _NET_ERRORS = {
 def net_error_words(message: str) -> str:
     """A message for Chromium's network error inside a Playwright message; empty if it has none."""
     if "Download is starting" in message:
-        return "the address is a download, which is not taken"
+        return DOWNLOAD
     return next((words for name, words in _NET_ERRORS.items() if f"net::{name}" in message), "")

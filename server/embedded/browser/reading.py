@@ -27,7 +27,11 @@ _ENGINE = """(() => {
     text: (root) => seen(root instanceof Document ? root.body ?? root.documentElement : root),
     filled: () => (document.body ?? document.documentElement)?.hasChildNodes() ? 'yes' : '',
     root: () => document.documentElement ? 'yes' : '',
-    opens: (root) => Element.prototype.closest.call(root, 'a[target]:not([target=_self]), form[target]:not([target=_self])') ? 'yes' : '',
+    leads: (root) => {
+      const named = (what) => Element.prototype.closest.call(root, what);
+      if (named('a[download]')) return 'download';
+      return named('a[target]:not([target=_self]), form[target]:not([target=_self])') ? 'window' : '';
+    },
     scroll: (root, to) => {
       if (to === 'top') scrollTo(0, 0);
       else if (to === 'bottom') scrollTo(0, document.documentElement?.scrollHeight ?? 0);
@@ -97,9 +101,9 @@ async def has_root(page: Page) -> bool:
     return bool(await _read(page, "root"))
 
 
-async def opens_window(element: Locator) -> bool:
-    """True if the element, or the form it is in, names another window."""
-    return bool(await _read(element, "opens"))
+async def leads_to(element: Locator) -> str:
+    """`download` or `window`, if the element or the form it is in names one; otherwise empty."""
+    return await _read(element, "leads")
 
 
 async def scroll(page: Page, to: str | int) -> int:

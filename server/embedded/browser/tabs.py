@@ -13,7 +13,7 @@ from playwright.async_api import Error as PlaywrightError
 from server.embedded.browser.reading import is_filled
 
 if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext, Dialog, Page
+    from playwright.async_api import BrowserContext, Dialog, Download, Page
 
     from server.embedded.browser.gate import BrowserGate
 
@@ -36,7 +36,9 @@ class Tabs:
         self.tasks = 0  # the running one, and those that wait for it
         self.used_at = time.monotonic()
         self.dialogs: deque[str] = deque(maxlen=MAX_DIALOGS)  # texts of the last alerts since the last task
-        self.opened = asyncio.Event()  # a page was opened since this was last cleared
+        self.opened = asyncio.Event()  # a page was opened, since `watch`
+        self.changed = asyncio.Event()  # a page was opened, or a download refused, since `watch`
+        self.refused = False  # a download was, since `watch`
         self.crashed = False  # a page has, since the last task began
         self.crowded = False  # a page was closed for the sake of newer ones, since this was last cleared
         self._pages: list[Page] = []
@@ -47,8 +49,20 @@ class Tabs:
     def _opened(self, page: Page) -> None:
         self._pages.append(page)
         self.opened.set()
+        self.changed.set()
         page.on("crash", self._crashed)
+        page.on("download", self._refused)
         page.on("close", self._gone)
+
+    def watch(self) -> None:
+        """What comes of an action that begins now?"""
+        self.refused = False
+        self.opened.clear()
+        self.changed.clear()
+
+    def _refused(self, _download: Download) -> None:
+        self.refused = True  # by the context, which accepts none
+        self.changed.set()
 
     def _crashed(self, page: Page) -> None:
         self.crashed = True
@@ -78,8 +92,8 @@ class Tabs:
         return self._pages[-1] if self._pages else await self.context.new_page()
 
     async def is_blank(self, page: Page) -> bool:
-        """True if no page is open. A window opened and filled by a script also has the blank address."""
-        return page.url == BLANK and not await is_filled(page)
+        """True if no page is open. A window that a script has filled has the blank address too, and one whose address was a download has none."""
+        return page.url in {BLANK, ""} and not await is_filled(page)
 
     async def has_history(self, page: Page) -> bool:
         """True if there is a page to go back to. The blank page that every context starts with does not count."""

@@ -76,3 +76,22 @@ async def test_a_page_that_opens_itself_again_without_an_end_is_shown_or_stopped
             ENDLESS,
         )
         assert (await surfer.open("form")).values["title"] == "Form"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "<a href=/download>get</a>",
+        "<a href=/download target=_blank>get</a>",
+        "<a href='/form' download>get</a>",
+        "<a download=x.txt href='data:text/plain,x'>get</a>",
+        "<form action=/download><button>get</button></form>",
+    ],
+)
+async def test_a_click_on_a_download_says_that_it_is_not_taken(tmp_path: Path, link: str) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(f"page?html={quote('<title>Shop</title><button>other</button>' + link)}")
+        run = await surfer.do("click", {"text": "get"})
+        assert (run.status, run.message) == ("failed", "the address is a download, which is not taken")
+        assert run.values["title"] == "Shop"
+        assert (await surfer.do("click", {"text": "other"})).status == "ok"
