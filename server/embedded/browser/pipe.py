@@ -7,10 +7,14 @@ object after another, each with a zero byte behind it. Commands go to it by desc
 Nothing in Chromium bounds the memory of a page (its limit for scripts leaves out buffers, and each worker has its own). So its
 processes are watched here, and one that has too much is killed, which ends its page. Each user has a browser, so that what is below
 one of these programs belongs to one user, and all of them stand below one driver. That needs Linux's /proc.
+
+Nor does anything bound a page's CPU. So a browser has a lower priority than the services, and may not raise it: as root, Chromium
+gives itself a nice value of -8, and then a page that is busy leaves next to nothing to the rest of the machine.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shlex
@@ -21,6 +25,9 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
+
+if sys.platform == "linux":
+    import resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,6 +40,9 @@ MAX_PROCESS_BYTES = 1024 * 1024 * 1024  # of a page, or of those that share a pr
 MAX_ALL_BYTES = 2 * MAX_PROCESS_BYTES  # of all processes of all users; a browser has some 60 MB beside its pages
 MOST_USERS = 8  # as many as there are contexts
 WATCH_S = 0.25  # a page can take some gigabytes a second
+NICE = 5  # in contention a thread gets a third of what one of the services gets, for a page can have many; 10 would be a tenth
+CAP_SYS_NICE = 23  # linux/capability.h
+PR_CAPBSET_DROP = 24  # linux/prctl.h
 _ID = re.compile(rb'\{"id":(\d+),')
 _SESSION = re.compile(rb',"sessionId":"(\w+)"\}\Z')
 _UNUSED = re.compile(  # a page can write thousands a second
@@ -88,6 +98,41 @@ def write_launcher(directory: Path, executable: str) -> Path:
     fresh.chmod(0o700)
     fresh.replace(launcher)
     return launcher
+
+
+def _prctl(option: int, value: int) -> None:
+    """What Linux refuses stays as it is."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
+
+
+def _lower_session() -> None:
+    """Where Linux shares the CPU out among sessions, nice values only count within one. Playwright starts each browser in its own."""
+    for _ in range(10 if os.getsid(0) == os.getpid() else 0):
+        try:
+            Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
+        except BlockingIOError:  # Linux takes ten a second from all who are not root
+            time.sleep(0.1)
+        except OSError:  # a kernel without
+            return
+        else:
+            return
+
+
+def stand_back() -> None:
+    """Lower the priority of this process and what it starts, and give up what it could be raised by: limits, and root's capability."""
+    os.nice(NICE)
+    if sys.platform == "linux":
+        _lower_session()
+        for limit in (resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO):
+            resource.setrlimit(limit, (0, 0))
+        libc = ctypes.CDLL(None)
+        header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3; this process
+        sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable, and again for capabilities from 32 on
+        if libc.capget(header, sets) == 0:
+            sets[:3] = [held & ~(1 << CAP_SYS_NICE) for held in sets[:3]]
+            libc.capset(header, sets)
+        _prctl(PR_CAPBSET_DROP, CAP_SYS_NICE)  # else root has it again in what it starts
 
 
 def _children(process: int) -> list[int]:
@@ -149,6 +194,7 @@ def watch(browser: int, most: int, most_of_all: int) -> None:
 def main() -> int:
     """Start Chromium, as the arguments say, and pass its messages on until it ends; returns its exit code."""
     most, most_of_all, *command = sys.argv[1:]
+    stand_back()
     source, write_end = os.pipe()
     silence = os.open(os.devnull, os.O_WRONLY)  # Chromium also logs what pages write to the console, at any length
     child = os.posix_spawn(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from server.embedded.browser.pipe import Messages, too_large
 from server.embedded.browser.service import CRASHED, ENDED
 from server.embedded.service import MissingPartError
 from tests.server.embedded.executing import request
-from tests.server.embedded.website import surfing
+from tests.server.embedded.website import chromium_processes, surfing
 
 
 def sent(message: dict[str, Any]) -> bytes:
@@ -99,6 +100,32 @@ async def test_a_folder_that_takes_no_script_is_told(tmp_path: Path) -> None:
     chromium = Chromium(find_chromium(""), tmp_path / "none", private_open=False, sandbox=False)
     with pytest.raises(MissingPartError, match=r"Chromium is started by a script in .*none: No such file"):
         await chromium.start()
+
+
+BUSY = """<title>busy</title><canvas></canvas><script>
+new Worker(URL.createObjectURL(new Blob(['1'])));
+document.querySelector('canvas').getContext('webgl');
+requestAnimationFrame(function draw() { requestAnimationFrame(draw); });
+</script>"""
+
+
+def nice_values(process: int) -> set[int]:
+    """Those of its threads: each has its own."""
+    stats = [thread.read_text(errors="replace") for thread in Path(f"/proc/{process}/task").glob("*/stat")]
+    return {int(stat.rpartition(")")[2].split()[16]) for stat in stats}
+
+
+async def test_no_thread_of_a_browser_has_a_higher_priority_than_the_services(tmp_path: Path) -> None:
+    """As root, Chromium gives itself more, if it may."""
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(f"page?html={quote(BUSY)}")
+        own = os.nice(0)
+        found = [min(nice_values(process.pid)) for process in chromium_processes()]
+        assert len(found) > 3
+        assert min(found) == min(own + pipe.NICE, 19)
+        sessions = {Path(f"/proc/{process.pid}/autogroup") for process in chromium_processes()}
+        shares = {session.read_text().rpartition(" nice ")[2].strip() for session in sessions if session.exists()}
+        assert shares <= {str(pipe.NICE)}
 
 
 GROWING = """<title>growing</title><script>
