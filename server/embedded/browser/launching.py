@@ -64,6 +64,9 @@ FLAGS = (
     "--no-first-run",
     "--no-pings",
 )
+NOT_PASSED = (  # of Playwright's own
+    "--disable-ipc-flooding-protection",  # else a page that sets its address in a loop takes all the CPU there is
+)
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "USERPROFILE", "SYSTEMROOT", "LOCALAPPDATA")
 
 NOWHERE = "socks5://127.0.0.1:1"  # for what belongs to no context; nothing does
@@ -148,6 +151,7 @@ class Launcher:
                     headless=True,
                     chromium_sandbox=self._sandbox,
                     args=list(FLAGS),
+                    ignore_default_args=list(NOT_PASSED),
                     env={name: os.environ[name] for name in PASSED_ON if name in os.environ},  # no secrets
                     proxy={"server": NOWHERE, "bypass": "<-loopback>"},
                 )

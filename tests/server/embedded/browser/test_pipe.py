@@ -96,6 +96,14 @@ async def test_no_page_sends_the_driver_what_it_likes(tmp_path: Path) -> None:
         assert highest_bytes(driver) - before < 30_000_000
 
 
+async def test_no_page_changes_its_address_as_often_as_it_likes(tmp_path: Path) -> None:
+    """Each change passes through Chromium's main process, the driver and the service. Chromium allows 200 in ten seconds."""
+    changing = "for (let at = 0; at < 2000; at++) location.hash = at; document.title = location.hash.slice(1)"
+    async with surfing(tmp_path) as surfer:
+        run = await surfer.open(f"page?html={quote(f'<title>begun</title><script>{changing}</script>')}")
+        assert int(run.values["title"]) < 1_999
+
+
 async def test_a_folder_that_takes_no_script_is_told(tmp_path: Path) -> None:
     chromium = Chromium(find_chromium(""), tmp_path / "none", private_open=False, sandbox=False)
     with pytest.raises(MissingPartError, match=r"Chromium is started by a script in .*none: No such file"):
