@@ -63,6 +63,9 @@ FLAGS = (
     "--metrics-recording-only",
     "--no-first-run",
     "--no-pings",
+    # A network service of its own that has ended, of too much memory for one, comes back without the gate of each context: nothing
+    # loads any more. In the browser's process, it ends with the browser. (The first one is Playwright's, whose list this replaces.)
+    "--enable-features=CDPScreenshotNewSurface,NetworkServiceInProcess2",
 )
 NOT_PASSED = (  # of Playwright's own
     "--disable-ipc-flooding-protection",  # else a page that sets its address in a loop takes all the CPU there is

@@ -136,11 +136,13 @@ def stand_back() -> None:
 
 
 def _children(process: int) -> list[int]:
-    """Empty if the process has ended."""
-    try:
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_bytes().split()]
-    except OSError:
-        return []
+    """Those of all its threads: a thread of Chromium starts its network service. Empty if the process has ended."""
+    found: list[int] = []
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208 - some end while we look, so that a path is no use
+            with suppress(OSError):
+                found += map(int, Path(f"/proc/{process}/task/{thread}/children").read_bytes().split())
+    return found
 
 
 def _below(process: int) -> Iterator[int]:
@@ -150,17 +152,23 @@ def _below(process: int) -> Iterator[int]:
         yield from _below(child)
 
 
-def _own_bytes(process: int) -> int:
-    """The memory that a process shares with no file; 0 if it has ended."""
+def own_bytes(status: str) -> int:
+    """The memory that a process shares with no file, also what is swapped out, from its `/proc/PID/status`."""
+    return 1024 * sum(
+        int(kilobytes) for kilobytes in re.findall(r"^(?:RssAnon|RssShmem|VmSwap):\s*(\d+)", status, re.MULTILINE)
+    )
+
+
+def _size(process: int) -> int:
+    """0 if it has ended."""
     try:
-        status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
+        return own_bytes(Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace"))
     except OSError:
         return 0
-    return 1024 * sum(int(kilobytes) for kilobytes in re.findall(r"^Rss(?:Anon|Shmem):\s*(\d+)", status, re.MULTILINE))
 
 
 def _sizes(user: int) -> dict[int, int]:
-    return {process: _own_bytes(process) for process in _below(user)}
+    return {process: _size(process) for process in _below(user)}
 
 
 def too_large(users: Mapping[int, Mapping[int, int]], most: int, most_of_all: int) -> list[int]:

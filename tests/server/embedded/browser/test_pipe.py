@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +21,7 @@ from server.embedded.browser.pipe import Messages, too_large
 from server.embedded.browser.service import CRASHED, ENDED
 from server.embedded.service import MissingPartError
 from tests.server.embedded.executing import request
-from tests.server.embedded.website import chromium_processes, surfing
+from tests.server.embedded.website import chromium_processes, processes_with, surfing
 
 
 def sent(message: dict[str, Any]) -> bytes:
@@ -167,6 +170,37 @@ async def test_a_page_that_takes_too_much_memory_is_ended(tmp_path: Path, monkey
         assert (await surfer.do("extract_text")).message == CRASHED
         assert (await surfer.do("extract_text")).message == "no page is open"
         assert (await surfer.do("extract_text", session="another")).status == "ok"
+
+
+async def test_all_processes_of_a_browser_are_watched(tmp_path: Path) -> None:
+    """Threads of Chromium start some; and its network service, which keeps what pages send, shares the fate of the browser."""
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form")
+        (program,) = processes_with("browser/pipe.py")
+        before = {process.pid for process in program.children(recursive=True)}
+        watched = set(pipe._below(program.pid))
+        after = {process.pid for process in program.children(recursive=True)}
+        assert len(watched) > 3
+        assert before & after <= watched
+        assert processes_with("network.mojom") == []
+
+
+def test_what_is_swapped_out_counts() -> None:
+    status = "VmRSS:\t 9 kB\nRssAnon:\t 1 kB\nRssFile:\t 4 kB\nRssShmem:\t 2 kB\nVmSwap:\t 16 kB\n"
+    assert pipe.own_bytes(status) == 19 * 1024
+
+
+def test_children_of_all_threads_are_found() -> None:
+    found: list[int] = []
+
+    def start() -> None:
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+            found.extend((child.pid, *pipe._below(os.getpid())))
+
+    thread = Thread(target=start)
+    thread.start()
+    thread.join()
+    assert found[0] in found[1:]
 
 
 def holding(mebibytes: int) -> str:
