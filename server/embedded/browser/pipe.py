@@ -2,7 +2,8 @@
 
 A page decides how long many messages are: what it writes to the console, throws, posts, or has as an address. The driver holds each
 one whole, takes seconds for it, and dies of 512 MB; then the pages of everybody end. Chromium writes to descriptor 4, one JSON
-object after another, each with a zero byte behind it. Commands go to it by descriptor 3, untouched.
+object after another, each with a zero byte behind it. Commands come by descriptor 3, and are passed on untouched: Chromium ends when
+they do, and so it ends with this program, and this program with the driver.
 
 Nothing in Chromium bounds the memory of a page (its limit for scripts leaves out buffers, and each worker has its own). So its
 processes are watched here, and one that has too much is killed, which ends its page. Each user has a browser, so that what is below
@@ -42,7 +43,8 @@ MOST_USERS = 8  # as many as there are contexts
 WATCH_S = 0.25  # a page can take some gigabytes a second
 NICE = 5  # in contention a thread gets a third of what one of the services gets, for a page can have many; 10 would be a tenth
 CAP_SYS_NICE = 23  # linux/capability.h
-PR_CAPBSET_DROP = 24  # linux/prctl.h
+PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 24, 36  # linux/prctl.h
+END_S = 5.0  # for Chromium to end by itself
 _ID = re.compile(rb'\{"id":(\d+),')
 _SESSION = re.compile(rb',"sessionId":"(\w+)"\}\Z')
 _UNUSED = re.compile(  # a page can write thousands a second
@@ -199,30 +201,53 @@ def watch(browser: int, most: int, most_of_all: int) -> None:
         time.sleep(WATCH_S)
 
 
+def end_below() -> None:
+    """End all that is left below this program."""
+    for process in list(_below(os.getpid())):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _write(descriptor: int, piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def pass_commands(chromium: int) -> None:
+    """Pass on what the driver writes until it ends; then Chromium does, within its time."""
+    with suppress(OSError):
+        while piece := os.read(COMMANDS, PIECE_BYTES):
+            _write(chromium, piece)
+    os.close(chromium)
+    time.sleep(END_S)
+    end_below()
+
+
 def main() -> int:
     """Start Chromium, as the arguments say, and pass its messages on until it ends; returns its exit code."""
     most, most_of_all, *command = sys.argv[1:]
     stand_back()
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)  # what has lost its parent stays below this program
     source, write_end = os.pipe()
+    read_end, commands = os.pipe()
     silence = os.open(os.devnull, os.O_WRONLY)  # Chromium also logs what pages write to the console, at any length
+    ends = ((read_end, COMMANDS), (write_end, EVENTS), (silence, LOG))
     child = os.posix_spawn(
-        command[0],
-        command,
-        os.environ,
-        file_actions=[(os.POSIX_SPAWN_DUP2, write_end, EVENTS), (os.POSIX_SPAWN_DUP2, silence, LOG)],
+        command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, own, its) for own, its in ends]
     )
+    os.close(read_end)
     os.close(write_end)
-    os.close(COMMANDS)
+    Thread(target=pass_commands, args=(commands,), name="commands", daemon=True).start()
     Thread(target=watch, args=(child, int(most), int(most_of_all)), name="watch", daemon=True).start()
     messages = Messages()
     try:
         while piece := os.read(source, PIECE_BYTES):
-            rest = memoryview(messages.feed(piece))
-            while rest:
-                rest = rest[os.write(EVENTS, rest) :]
-    except BrokenPipeError:  # the driver has died; Chromium ends when it cannot write, too
+            _write(EVENTS, messages.feed(piece))
+    except (BrokenPipeError, ConnectionResetError):  # the driver has ended, and so have the commands
         os.close(source)
     _, status = os.waitpid(child, 0)
+    end_below()
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
