@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from playwright.async_api import Error as PlaywrightError
-from playwright.async_api import async_playwright
 
+from server.embedded.browser.driver import CLOSE_S, PULSE_S, Driver, Scratch
 from server.embedded.browser.pipe import write_launcher
-from server.embedded.browser.reading import add_engine
 from server.embedded.callers import own_context
 from server.embedded.service import MissingPartError
 
@@ -70,12 +69,10 @@ FLAGS = (
 NOT_PASSED = (  # of Playwright's own
     "--disable-ipc-flooding-protection",  # else a page that sets its address in a loop takes all the CPU there is
 )
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "USERPROFILE", "SYSTEMROOT", "LOCALAPPDATA")
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TEMP", "USERPROFILE", "SYSTEMROOT", "LOCALAPPDATA")
 
 NOWHERE = "socks5://127.0.0.1:1"  # for what belongs to no context; nothing does
 
-CLOSE_S = 5.0  # for closing to complete
-PULSE_S = 15.0  # without an answer, a browser counts as dead. On a machine that is busy with others it may take seconds
 LAUNCH_S = 60.0  # on a busy machine; a usual one takes one
 
 
@@ -122,12 +119,6 @@ class Running:
             pass
 
 
-@dataclass(frozen=True, slots=True)
-class _Driver:
-    playwright: Playwright
-    death: asyncio.Future[None]
-
-
 class Launcher:
     """Starts browsers by one driver, which is started on demand and again after its death."""
 
@@ -135,7 +126,8 @@ class Launcher:
         self._executable = executable
         self._directory = directory
         self._sandbox = sandbox
-        self._driver: asyncio.Task[_Driver] | None = None
+        self._scratch: Scratch | None = None
+        self._driver: asyncio.Task[Driver] | None = None
 
     def prepare(self) -> None:
         """Write what browsers are started by. Raises MissingPartError."""
@@ -143,9 +135,15 @@ class Launcher:
             self._executable = str(write_launcher(self._directory, self._executable))
         except OSError as error:
             raise MissingPartError(f"Chromium is started by a script in {self._directory}: {error.strerror}") from None
+        try:
+            self._scratch = Scratch()
+        except OSError as error:
+            raise MissingPartError(f"Chromium needs a folder for temporary files: {error.strerror}") from None
 
     async def launch(self) -> Running:
         """Start a browser. Raises PlaywrightError."""
+        assert self._scratch is not None, "prepare() comes first"
+        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}  # no secrets
         try:
             async with asyncio.timeout(LAUNCH_S):
                 playwright = await self._playwright()
@@ -155,7 +153,7 @@ class Launcher:
                     chromium_sandbox=self._sandbox,
                     args=list(FLAGS),
                     ignore_default_args=list(NOT_PASSED),
-                    env={name: os.environ[name] for name in PASSED_ON if name in os.environ},  # no secrets
+                    env={**passed_on, "TMPDIR": str(self._scratch.path)},
                     proxy={"server": NOWHERE, "bypass": "<-loopback>"},
                 )
                 pulse = await browser.new_browser_cdp_session()
@@ -170,35 +168,43 @@ class Launcher:
 
     async def _playwright(self) -> Playwright:
         """That of the running driver, or of a new one. Its tasks serve all callers; one that has left half-way ends none."""
-        if self._driver is None or (self._driver.done() and _is_dead(self._driver)):
+        asked = self._driver
+        if asked is not None and asked.done() and not await _answers(asked) and self._driver is asked:
+            self._driver = None  # nobody else has replaced it meanwhile
+        if self._driver is None:
             self._driver = asyncio.get_running_loop().create_task(
-                _started(), name="start Playwright", context=own_context("browser")
+                self._started(), name="start Playwright", context=own_context("browser")
             )
             self._driver.add_done_callback(
                 lambda ended: ended.cancelled() or ended.exception()
             )  # perhaps nobody reads it
         return (await asyncio.shield(self._driver)).playwright
 
+    async def _started(self) -> Driver:
+        assert self._scratch is not None, "prepare() comes first"
+        driver = Driver(self._scratch.path)
+        await driver.start()
+        return driver
+
     async def stop(self) -> None:
-        """End the driver, also one that is dead."""
+        """End the driver, also one that is dead, and remove what browsers have left."""
         if self._driver is not None:
             with suppress(Exception):
                 async with asyncio.timeout(CLOSE_S):
-                    await (await self._driver).playwright.stop()
+                    driver = await self._driver
+                await driver.stop()
+        if self._scratch is not None:
+            self._scratch.remove()
 
 
-def _is_dead(driver: asyncio.Task[_Driver]) -> bool:
-    return driver.cancelled() or driver.exception() is not None or driver.result().death.done()
-
-
-async def _started() -> _Driver:
-    """A new driver and its death, which its client stores and never reads: asyncio would log that with a traceback."""
-    manager = async_playwright()
-    playwright = await manager.start()
-    death: asyncio.Future[None] = manager._client._transport.on_error_future  # type: ignore[union-attr] # noqa: SLF001
-    death.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-    await add_engine(playwright)
-    return _Driver(playwright, death)
+async def _answers(started: asyncio.Task[Driver]) -> bool:
+    """Ask a driver, and end it if it does not answer: it may have been stopped."""
+    if started.cancelled() or started.exception() is not None:
+        return False
+    answers = await started.result().answers()
+    if not answers:
+        started.result().kill()
+    return answers
 
 
 def first_line(error: Exception) -> str:

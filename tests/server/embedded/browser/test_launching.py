@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import subprocess
+import sys
+import tempfile
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped] # the library carries no types
 import pytest
 
+from server.embedded.browser import driver, launching
+from server.embedded.browser.driver import Scratch
+from server.embedded.executor import UnavailableError
 from tests.server.embedded.website import chromium_processes, processes_with, surfing
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GONE_S = 60.0  # for processes to end; on a machine that is busy, that takes seconds
 
@@ -44,3 +48,101 @@ async def test_nor_does_one_that_hangs(tmp_path: Path) -> None:
         for process in processes_with("run-driver"):
             process.kill()
         assert await left_of(program + browser) == []
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return folder
+
+
+async def test_nothing_is_left_in_the_folder_for_temporary_files(tmp_path: Path, temporary: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form")
+        browser = chromium_processes()
+        for process in processes_with("run-driver"):
+            process.kill()
+        assert await left_of(browser) == []
+        await surfer.open("form")
+        assert len(list(temporary.iterdir())) == 1
+    assert list(temporary.iterdir()) == []
+
+
+HELD = "import sys; from server.embedded.browser.driver import Scratch; print(Scratch().path, flush=True); sys.stdin.read()"
+
+
+def test_the_folder_of_a_service_that_was_killed_is_removed_at_the_next_start(temporary: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HELD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        folder = Path(other.stdout.readline().decode().strip())
+        (folder / "left").touch()
+        second = Scratch()
+        assert set(temporary.iterdir()) == {folder, second.path}
+        other.kill()
+    third = Scratch()
+    assert set(temporary.iterdir()) == {second.path, third.path}
+    second.remove()
+    third.remove()
+    assert list(temporary.iterdir()) == []
+
+
+async def test_a_driver_that_was_stopped_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form")
+        (stopped,) = processes_with("run-driver")
+        stopped.suspend()
+        with monkeypatch.context() as short:
+            short.setattr(launching, "PULSE_S", 0.5)
+            short.setattr(driver, "PULSE_S", 0.5)
+            short.setattr(launching, "CLOSE_S", 0.5)
+            assert (await surfer.open("form")).values["title"] == "Form"
+        (other,) = processes_with("run-driver")
+        assert other != stopped
+
+
+async def test_so_is_one_that_stops_while_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with surfing(tmp_path) as surfer:
+        chromium = surfer.service._chromium
+        assert chromium is not None
+        for process in processes_with("run-driver"):
+            process.kill()
+        monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(silent(tmp_path)))
+        with monkeypatch.context() as short:
+            short.setattr(driver, "START_S", 0.5)
+            with pytest.raises(UnavailableError, match="its driver was not there"):
+                await chromium._of(("ann", "s1"))
+        monkeypatch.delenv("PLAYWRIGHT_NODEJS_PATH")
+        assert (await surfer.open("form")).values["title"] == "Form"
+        assert len(processes_with("run-driver")) == 1
+    assert processes_with("sleep 600") == []
+    gc.collect()  # asyncio tells of an unread failure when its future goes
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_a_browser_that_does_not_start_leaves_the_driver_and_other_browsers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form", user="bob")
+        chromium = surfer.service._chromium
+        assert chromium is not None
+        with monkeypatch.context() as short:
+            short.setattr(launching, "LAUNCH_S", 0.5)
+            short.setattr(chromium._launcher, "_executable", str(silent(tmp_path)))
+            with pytest.raises(UnavailableError):
+                await chromium._of(("ann", "s1"))
+        assert (await surfer.open("form")).values["title"] == "Form"
+        assert (await surfer.do("extract_text", {"selector": "h1"}, user="bob")).values["text"] == "Hello"
+
+
+def silent(folder: Path) -> Path:
+    """A program that does nothing, until it is ended."""
+    program = folder / "silent"
+    program.write_text("#!/bin/sh\nexec sleep 600\n", encoding="utf-8")
+    program.chmod(0o700)
+    return program

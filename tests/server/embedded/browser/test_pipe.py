@@ -194,7 +194,7 @@ def test_children_of_all_threads_are_found() -> None:
     found: list[int] = []
 
     def start() -> None:
-        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as child:
             found.extend((child.pid, *pipe._below(os.getpid())))
 
     thread = Thread(target=start)
