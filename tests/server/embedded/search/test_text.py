@@ -52,15 +52,16 @@ HTML = (
 @pytest.mark.parametrize("read", [from_markdown, heading])
 @pytest.mark.parametrize("repeated", MARKDOWN)
 def test_no_markdown_is_read_again_and_again(read: Callable[[str], str], repeated: str) -> None:
-    text = repeated * (LONG_CHARS // len(repeated))
+    text = f"x{repeated * (LONG_CHARS // len(repeated))} x"
     with bounded_work():
-        read(f"x{text} x")
+        assert len(read(text)) <= len(text)
 
 
 @pytest.mark.parametrize("repeated", HTML)
 def test_no_html_is_read_again_and_again(repeated: str) -> None:
+    text = repeated * (LONG_CHARS // len(repeated))
     with bounded_work():
-        from_html(repeated * (LONG_CHARS // len(repeated)))
+        assert len("".join(from_html(text))) <= len(text)
 
 
 @pytest.mark.parametrize(

@@ -92,3 +92,4 @@ async def test_who_waits_uses_no_place_of_those_that_use_little(tmp_path: Path, 
             await asyncio.sleep(0.001)
         running.go.set()
     await service.stop()
+    assert running.most["u0"] == many
