@@ -13,6 +13,7 @@ from tornado.testing import bind_unused_port
 
 from protos import browser_pb2_grpc
 from server.embedded.browser.service import BrowserService
+from server.embedded.executor import MAX_TIMEOUT_MS
 from tests.server.embedded.executing import config, execute, serving
 
 if TYPE_CHECKING:
@@ -142,7 +143,8 @@ class Surfer:
         self.site = site
 
     async def do(self, action: str, parameters: dict[str, Any] | None = None, **who: Any) -> Run:
-        return await execute(self.stub, action, parameters, **who)
+        """A task has as long as the longest may have: how fast the machine is, is not what is tested."""
+        return await execute(self.stub, action, parameters, **{"timeout_ms": MAX_TIMEOUT_MS, **who})
 
     async def open(self, path: str, **who: Any) -> Run:
         run = await self.do("navigate", {"url": f"{self.site.url}/{path}"}, **who)
