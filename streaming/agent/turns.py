@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ from streaming.ports import Intent, Prompt, SafetyReport, ServiceError
 from streaming.task_group import TaskGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from streaming.agent.eager import EarlyPlan
     from streaming.agent.format import ReplyFormat
@@ -143,7 +144,7 @@ class Turn:
 
         `guess` was made for the same words; its plan is used if it has one.
         """
-        try:
+        with self._finishing():
             if not self._brief.rounds:  # otherwise it continues an earlier turn, whose words are stored
                 await self._remember("user", self._text)
             if self._cut_off or (self._ledger.acted and not self._ledger.has_told(TurnReply)):
@@ -153,17 +154,21 @@ class Turn:
             else:
                 heard = await self._answer(intent, guess)
             await self._remember("assistant", heard)
-        except asyncio.CancelledError:
-            self._status = "cancelled"
-            raise
-        finally:
-            self._finish()
 
     async def apologise(self, broken: ServiceError) -> None:
         """Called instead of `run`, for a turn that could not be heard."""
         self.trouble(broken)
-        try:
+        with self._finishing():
             await self._deliver(apology(broken))
+
+    @contextmanager
+    def _finishing(self) -> Iterator[None]:
+        """Tell the end, however it comes."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            self._status = "cancelled"
+            raise
         finally:
             self._finish()
 
@@ -377,15 +382,13 @@ class Turn:
 
     async def acknowledge(self, intent: Intent, words: str, *, aloud: bool) -> None:
         """Called instead of `run`, for words about a question that waits elsewhere, where the reply is given."""
-        try:
+        with self._finishing():
             self._tell(TurnIntent(self.turn_id, intent))
             if aloud:
                 await self._deliver(words, about_question=True)
             else:
                 self._tell(TurnReply(self.turn_id, words))
                 self.beside.given(words, "", aloud=False)
-        finally:
-            self._finish()
 
     # --- what the lane calls ---
 

@@ -282,6 +282,15 @@ async def asked_back_aloud(world: World) -> AsyncIterator[tuple[TurnLane, Record
         asking.cancel()
 
 
+def test_a_spoken_reply_about_a_question_that_is_cancelled_says_so() -> None:
+    async def body() -> None:
+        async with asked_back_aloud(world_of()) as (_lane, outlet):
+            pass
+        assert [done.status for done in outlet.of(TurnDone)] == ["cancelled"]
+
+    virtual_time.run(body())
+
+
 @pytest.mark.parametrize("how", ["interrupted", "played"])
 def test_a_spoken_reply_about_a_question_ends_as_any_other(how: str) -> None:
     async def body() -> None:
