@@ -194,7 +194,8 @@ def _checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths, s
         if command.opens and _waits(one.path):
             raise RefusedArgumentError(f"args: {one.given[:80]} is no file")
     if command.makes:
-        search.made = sum(missing(one.path, root) for one in names)
+        into_folder = bool(goals) and names[-1].path.is_dir()
+        search.made = sum(missing(one.path, root) for one in (goals if into_folder else names))
         if search.made > MAX_MADE:
             raise RefusedArgumentError(f"args: {name} makes at most {MAX_MADE} files and folders, not {search.made}")
     if command.moves or command.removes:

@@ -81,6 +81,10 @@ def test_every_command_that_makes_something_is_counted(tmp_path: Path) -> None:
             search = Search()
             checked(name, ["a", "b"][-command.least :], tmp_path, closed, search)
             assert search.made == 1, name
+    (tmp_path / "folder").mkdir()
+    search = Search()
+    checked("cp", ["a", "folder"], tmp_path, closed, search)
+    assert search.made == 1
     assert SHARE * 100 <= MAX_WALKED
 
 
