@@ -63,7 +63,7 @@ beside: $(VENV)/.test
 beside-embedded: $(VENV)/.test
 	$(BESIDE) $(PY) -m pytest -q --ignore=$(BROWSER_TESTS) $(EMBEDDED_TESTS)
 
-beside-browser: $(VENV)/.test # not at low priority: Chromium is below the services by itself
+beside-browser: $(VENV)/.test # not at low priority: a page has seconds for what it does
 	$(PY) -m pytest -q $(BROWSER_TESTS)
 
 gateways: $(VENV)/.test # whole gateways in processes of their own: these tests mostly wait, for speech in real time and for processes

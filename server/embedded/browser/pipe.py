@@ -9,8 +9,9 @@ Nothing in Chromium bounds the memory of a page (its limit for scripts leaves ou
 processes are watched here, and one that has too much is killed, which ends its page. Each user has a browser, so that what is below
 one of these programs belongs to one user, and all of them stand below one driver. That needs Linux's /proc.
 
-Nor does anything bound a page's CPU. So a browser has a lower priority than the services, and may not raise it: as root, Chromium
-gives itself a nice value of -8, and then a page that is busy leaves next to nothing to the rest of the machine.
+Nor does anything bound a page's CPU. So a browser may not raise its priority: as root, Chromium gives itself a nice value of -8, and
+then a page that is busy leaves next to nothing to the rest of the machine. A lower one than the services' is no help: on a machine that
+is busy with others, pages then miss the times that tasks have.
 """
 
 from __future__ import annotations
@@ -41,7 +42,6 @@ MAX_PROCESS_BYTES = 1024 * 1024 * 1024  # of a page, or of those that share a pr
 MAX_ALL_BYTES = 2 * MAX_PROCESS_BYTES  # of all processes of all users; a browser has some 60 MB beside its pages
 MOST_USERS = 8  # as many as there are contexts
 WATCH_S = 0.25  # a page can take some gigabytes a second
-NICE = 5  # in contention a thread gets a third of what one of the services gets, for a page can have many; 10 would be a tenth
 CAP_SYS_NICE = 23  # linux/capability.h
 PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 24, 36  # linux/prctl.h
 END_S = 5.0  # for Chromium to end by itself
@@ -108,24 +108,9 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
 
 
-def _lower_session() -> None:
-    """Where Linux shares the CPU out among sessions, nice values only count within one. Playwright starts each browser in its own."""
-    for _ in range(10 if os.getsid(0) == os.getpid() else 0):
-        try:
-            Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
-        except BlockingIOError:  # Linux takes ten a second from all who are not root
-            time.sleep(0.1)
-        except OSError:  # a kernel without
-            return
-        else:
-            return
-
-
 def stand_back() -> None:
-    """Lower the priority of this process and what it starts, and give up what it could be raised by: limits, and root's capability."""
-    os.nice(NICE)
+    """Give up what the priority of this process, and what it starts, could be raised by: limits, and root's capability."""
     if sys.platform == "linux":
-        _lower_session()
         for limit in (resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO):
             resource.setrlimit(limit, (0, 0))
         libc = ctypes.CDLL(None)

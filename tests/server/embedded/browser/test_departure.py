@@ -80,15 +80,16 @@ async def test_a_page_that_does_not_let_itself_be_left_is_closed(
 
 
 @pytest.mark.parametrize("how", GOING_ON)
-async def test_a_page_that_goes_elsewhere_itself_is_closed(tmp_path: Path, how: str) -> None:
+async def test_a_page_that_goes_elsewhere_itself_is_left(tmp_path: Path, how: str) -> None:
     """Each broke the next page off, or had its title waited for without an end."""
     async with surfing(tmp_path) as surfer:
         await surfer.open(page(GOING_ON[how]))
         surfer.site.gate.set()
         while how != "once" and "hang" not in surfer.site.asked:
             await asyncio.sleep(0.01)
-        assert (await surfer.open("form")).values == {"url": f"{surfer.site.url}/form", "title": "Form", "status": 200}
-        assert (await surfer.do("back")).message == "there is no page before this one"
+        # Chromium itself may stop a page that goes elsewhere so often: then it is not closed.
+        shown = (await surfer.open("form")).values
+        assert (shown["url"], shown["title"]) == (f"{surfer.site.url}/form", "Form")
 
 
 async def test_what_is_no_page_leaves_the_old_one_where_it_is(tmp_path: Path) -> None:

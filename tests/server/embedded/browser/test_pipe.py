@@ -133,10 +133,7 @@ async def test_no_thread_of_a_browser_has_a_higher_priority_than_the_services(tm
         own = os.nice(0)
         found = [min(nice_values(process.pid)) for process in chromium_processes()]
         assert len(found) > 3
-        assert min(found) == min(own + pipe.NICE, 19)
-        sessions = {Path(f"/proc/{process.pid}/autogroup") for process in chromium_processes()}
-        shares = {session.read_text().rpartition(" nice ")[2].strip() for session in sessions if session.exists()}
-        assert shares <= {str(pipe.NICE)}
+        assert min(found) == own
 
 
 GROWING = """<title>growing</title><script>
