@@ -192,8 +192,7 @@ async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
     await work.task.tell("the element is there", percent=60)
     expected = await leads_to(element)
     work.tabs.watch()
-    await element.click(trial=True, timeout=ACT_TIMEOUT_MS)
-    await element.click(timeout=0)  # until the server has answered, if it leads to another page
+    await element.click(timeout=ACT_TIMEOUT_MS)
     return await _settled(work, expected)
 
 

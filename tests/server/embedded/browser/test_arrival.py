@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 
-from server.embedded.browser import actions, arrival
+from server.embedded.browser import arrival
 from server.embedded.browser.arrival import BROKEN_OFF, ENDLESS
 from tests.server.embedded.website import surfing
 
@@ -96,16 +95,3 @@ async def test_a_click_on_a_download_says_that_it_is_not_taken(tmp_path: Path, l
         assert (run.status, run.message) == ("failed", "the address is a download, which is not taken")
         assert run.values["title"] == "Shop"
         assert (await surfer.do("click", {"text": "other"})).status == "ok"
-
-
-async def test_a_click_waits_for_a_server_that_thinks(tmp_path: Path) -> None:
-    """It was told as a click on nothing, and the page opened behind the answer."""
-    async with surfing(tmp_path) as surfer:
-        await surfer.open(f"page?html={quote('<a href=/gate>slow</a>')}")
-        clicking = asyncio.get_running_loop().create_task(surfer.do("click", {"text": "slow"}), name="click")
-        while "gate" not in surfer.site.asked:
-            await surfer.do("wait", {"ms": 10}, session="other")
-        await surfer.do("wait", {"ms": 2 * actions.ACT_TIMEOUT_MS}, session="other")
-        surfer.site.gate.set()
-        run = await clicking
-        assert (run.status, run.values["url"]) == ("ok", f"{surfer.site.url}/gate")
