@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from tests.server.embedded.executing import config, execute, serving
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    import pytest
 
     from tests.server.embedded.executing import Run
 
@@ -174,3 +177,9 @@ def processes_with(word: str) -> list[psutil.Process]:
 
 def chromium_processes() -> list[psutil.Process]:
     return processes_with("--headless")
+
+
+def unread_failures(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What asyncio has said of failures that nobody read: it does so when their future goes."""
+    gc.collect()
+    return [record.getMessage() for record in caplog.records if record.name == "asyncio"]

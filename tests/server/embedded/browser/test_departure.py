@@ -18,7 +18,7 @@ from server.embedded.browser.gate import BrowserGate
 from server.embedded.browser.lookups import Names
 from server.embedded.browser.service import CROWDED
 from server.embedded.browser.tabs import MAX_DIALOGS, MAX_TABS
-from tests.server.embedded.website import surfing
+from tests.server.embedded.website import surfing, unread_failures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,7 +187,7 @@ async def test_a_page_that_goes_on_by_itself_is_no_error_of_the_next_task(
             with suppress(grpc.aio.AioRpcError):  # some take too long
                 await surfer.do("navigate", {"url": f"{surfer.site.url}/{page('location.reload()')}"}, timeout_ms=500)
         assert (await surfer.open("form")).values["title"] == "Form"
-    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+    assert unread_failures(caplog) == []
 
 
 async def test_a_slow_server_is_asked_once_and_the_way_back_stays(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import pytest
 from server.embedded.browser import driver, launching
 from server.embedded.browser.driver import Scratch
 from server.embedded.executor import UnavailableError
-from tests.server.embedded.website import chromium_processes, processes_with, surfing
+from tests.server.embedded.website import chromium_processes, processes_with, surfing, unread_failures
 
 GONE_S = 60.0  # for processes to end; on a machine that is busy, that takes seconds
 
@@ -120,8 +119,7 @@ async def test_so_is_one_that_stops_while_it_starts(
         assert (await surfer.open("form")).values["title"] == "Form"
         assert len(processes_with("run-driver")) == 1
     assert processes_with("sleep 600") == []
-    gc.collect()  # asyncio tells of an unread failure when its future goes
-    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+    assert unread_failures(caplog) == []
 
 
 async def test_a_browser_that_does_not_start_leaves_the_driver_and_other_browsers(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import pytest
 
 from server.embedded.browser import pages
 from tests.server.embedded.executing import refused, request
-from tests.server.embedded.website import chromium_processes, processes_with, surfing
+from tests.server.embedded.website import chromium_processes, processes_with, surfing, unread_failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +70,7 @@ async def test_a_start_of_the_driver_that_was_cancelled_is_used_by_the_next_call
         assert (await surfer.open("form")).values["title"] == "Form"
         assert len(processes_with("run-driver")) == 1
     assert processes_with("run-driver") == []
-    gc.collect()  # asyncio tells of an unread failure when its future goes
-    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+    assert unread_failures(caplog) == []
 
 
 async def test_a_start_that_fails_for_a_call_that_was_cancelled_is_told_to_nobody(
@@ -84,8 +82,7 @@ async def test_a_start_that_fails_for_a_call_that_was_cancelled_is_told_to_nobod
         await cancel_when(chromium, lambda _: True)
         while chromium._finding:
             await asyncio.sleep(0)
-    gc.collect()
-    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+    assert unread_failures(caplog) == []
 
 
 async def test_pages_that_are_open_already_are_not_all_put_to_work(

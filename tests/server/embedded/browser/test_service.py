@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import gc
 import os
 import signal
 from contextlib import suppress
@@ -24,7 +23,7 @@ from server.embedded.browser.service import ENDED, BrowserService, wants_sandbox
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT
 from server.embedded.service import MissingPartError
 from tests.server.embedded.executing import config, listed, refused, request, serving
-from tests.server.embedded.website import chromium_processes, processes_with, surfing
+from tests.server.embedded.website import chromium_processes, processes_with, surfing, unread_failures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -313,8 +312,7 @@ async def test_a_driver_that_dies_is_started_again_too(tmp_path: Path, caplog: p
         *_, last = [event async for event in call]
         assert last.result.message == ENDED
         assert (await surfer.open("form")).values["title"] == "Form"
-    gc.collect()  # asyncio tells of an unread failure when its future goes
-    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+    assert unread_failures(caplog) == []
 
 
 async def test_a_browser_that_dies_takes_no_page_of_another_user_along(tmp_path: Path) -> None:
