@@ -113,15 +113,18 @@ floods: $(VENV)/.test ## hostile clients against a gateway, with honest talkers 
 chaos: $(VENV)/.test system-parts ## the monkey: each fault for five minutes under sixty sessions, the seed printed
 	$(VENV)/bin/python -m tests.chaos --sessions 60 --seconds 300
 
-bench: $(VENV)/.bench $(if $(shell $(CAN_COMPILE) && echo yes),compiled) ## benchmarks: how long users wait, the gateway's share of it, and microphones compared with other frameworks
+bench: $(VENV)/.bench system-parts $(if $(shell $(CAN_COMPILE) && echo yes),compiled) ## benchmarks, some 30 minutes: this gateway beside other frameworks, and how long users wait
+	$(PY) -m tests.bench.microphones --talkers 1 10 100 300 1000 --seconds 6 --plot docs/microphones.svg
+	$(PY) -m tests.bench.microphones --talkers 100 --seconds 6 --redis --targets gateway compiled
+	$(PY) -m tests.bench.listeners --listeners 1 10 100 300 --seconds 6
+	$(PY) -m tests.bench.listeners --listeners 100 --seconds 6 --redis --targets gateway compiled
+	$(PY) -m tests.bench.listeners --listeners 100 --seconds 6 --ahead 4 --targets gateway compiled fastapi
+	$(PY) -m tests.bench.idle --services
+	$(PY) -m tests.bench.rest --rounds 3 --seconds 2
+	$(PY) -m tests.bench.ready
 	$(PY) -m tests.bench.turn_latency
 	$(PY) -m tests.bench.share
 	$(PY) -m tests.bench.sessions
-	$(PY) -m tests.bench.frames
-	$(PY) -m tests.bench.walk
-	$(PY) -m tests.bench.microphones --talkers 1 10 100 300 1000 --rounds 3 --seconds 10 --plot docs/microphones.svg
-	$(PY) -m tests.bench.listeners --listeners 1 10 100 300 --rounds 3 --seconds 10
-	$(PY) -m tests.bench.idle
 
 protos: $(VENV)/.test ## regenerate the gRPC code after changing a .proto
 	$(PY) -m protos.generate
