@@ -1,10 +1,10 @@
 """A circuit breaker as pure classes: time is an argument (monotonic seconds), nothing waits, nothing is logged.
 
 Closed: calls pass, and their outcomes are counted over a rolling window; too many faults open the circuit. Open: no call passes
-for a while, which grows each time. Half-open: a fixed few calls pass as probes; if all succeed it closes, one fault opens it.
+for a while, which grows each time. Half-open: a fixed few calls pass as probes; if so many succeed it closes, a fault opens it.
 
 Faults that only one user meets may be that user's doing: calls that wait behind each other, or input that the service stumbles over. Then
-the circuit opens for that user alone, and for all once two users have met them.
+the circuit opens for that user alone, and for all once two users have met them. Nor can one user's probes, which may hang, keep others out.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Circuit:
         self._window = _Window(self._policy.window_s)
         self._open_until = 0.0
         self._open_s = self._policy.open_s
-        self._probes: set[Permit] = set()
+        self._probes: dict[Permit, str] = {}  # with the user of each
         self._probes_ok = 0
         self._probes_of: set[str] = set()  # users whose probes have failed
         self._everyday = Permit(0)  # shared by all calls while closed: no object per call
@@ -137,23 +137,29 @@ class Circuit:
         """Seconds until a call may pass; 0 if it may now."""
         return max(0.0, self._open_until - now) if self._state is CircuitState.OPEN else 0.0
 
-    def admit(self, now: float) -> Permit | None:
+    def admit(self, now: float, user: str) -> Permit | None:
         """Permission for a call, to be settled by `succeeded`, `failed` or `released`; None if refused."""
         match self.state(now):
             case CircuitState.CLOSED:
                 return self._everyday
             case CircuitState.HALF_OPEN:
-                return self._probe(now)
+                return self._probe(now, user)
             case CircuitState.OPEN:
                 return None
 
-    def _probe(self, now: float) -> Permit | None:
-        self._probes = {permit for permit in self._probes if permit.lease_until is None or permit.lease_until > now}
-        if len(self._probes) + self._probes_ok >= self._policy.probes:
+    def _probe(self, now: float, user: str) -> Permit | None:
+        for silent in [probe for probe in self._probes if probe.lease_until is not None and probe.lease_until <= now]:
+            del self._probes[silent]
+        if len(self._probes) + self._probes_ok >= self._policy.probes and not self._held_by_too_few(user):
             return None
         permit = Permit(self._everyday.epoch, now + self._policy.probe_lease_s)
-        self._probes.add(permit)
+        self._probes[permit] = user
         return permit
+
+    def _held_by_too_few(self, user: str) -> bool:
+        """True if the probes under way are of fewer users than it takes to open the circuit, and none is this user's."""
+        holders = set(self._probes.values())
+        return user not in holders and 0 < len(holders) < self._users
 
     def succeeded(self, permit: Permit, now: float) -> None:
         """The service answered, even if it refused."""
@@ -162,7 +168,7 @@ class Circuit:
         if self._state is CircuitState.CLOSED:
             self._window.add_success(now)
         elif permit in self._probes:
-            self._probes.discard(permit)
+            del self._probes[permit]
             self._probes_ok += 1
             if self._probes_ok >= self._policy.probes:
                 self._open_s = self._policy.open_s
@@ -173,7 +179,7 @@ class Circuit:
         if not self.counts(permit):
             return
         if self._state is CircuitState.HALF_OPEN:
-            self._probes.discard(permit)
+            self._probes.pop(permit, None)
             self._probes_of.add(user)
             if len(self._probes_of) >= self._users:
                 self._open_s = min(self._open_s * 2, self._policy.max_open_s)
@@ -195,7 +201,7 @@ class Circuit:
 
     def released(self, permit: Permit) -> None:
         """The call revealed nothing about the service (cancelled, or the caller's own short deadline): free its slot."""
-        self._probes.discard(permit)
+        self._probes.pop(permit, None)
 
     def found_up(self, now: float) -> None:
         """The health watch has seen the service come back: probe at once."""
@@ -260,13 +266,13 @@ class Breaker:
     def admit(self, now: float, user: str) -> Permit | TwoPermits | None:
         """Permission for a call, to be settled by `succeeded`, `failed` or `released`; None if refused."""
         circuit = self._own.get(user) if self._own else None
-        permit = self._everyone.admit(now) if circuit is None else self._admit_probe(circuit, now)
+        permit = self._everyone.admit(now, user) if circuit is None else self._admit_probe(circuit, now, user)
         self._tell_change(now)
         return permit
 
-    def _admit_probe(self, circuit: Circuit, now: float) -> TwoPermits | None:
-        own = circuit.admit(now)
-        everyone = None if own is None else self._everyone.admit(now)
+    def _admit_probe(self, circuit: Circuit, now: float, user: str) -> TwoPermits | None:
+        own = circuit.admit(now, user)
+        everyone = None if own is None else self._everyone.admit(now, user)
         if own is None or everyone is None:
             if own is not None:
                 circuit.released(own)

@@ -193,6 +193,23 @@ def test_one_users_failed_probe_does_not_keep_it_open_for_others(line: Line) -> 
     assert line.breaker.retry_after_s(4.1, EVE) == 0
 
 
+@pytest.mark.parametrize("hanging", [1, 2])
+def test_one_users_hanging_probes_do_not_keep_it_open_for_others(line: Line, hanging: int) -> None:
+    line.open(0.0, [ADA, BOB])
+    for _ in range(hanging):
+        line.permit(2.0, EVE)
+    line.succeed(2.1, 2, ADA)
+    assert line.breaker.state(2.1) is CircuitState.CLOSED
+
+
+def test_others_get_one_probe_beside_those_of_one_user(line: Line) -> None:
+    line.open(0.0, [ADA, BOB])
+    line.permit(2.0, EVE), line.permit(2.0, EVE), line.permit(2.0, ADA)
+    assert [line.breaker.admit(2.0, user) for user in (ADA, BOB, EVE)] == [None, None, None]
+    line.breaker.state(7.0)
+    assert line.breaker.admit(7.0, BOB) is not None, "the leases are over"
+
+
 def test_two_users_failed_probes_open_it_again_for_twice_as_long(line: Line) -> None:
     line.open(0.0, [ADA, BOB])
     line.fail(2.0, 2, [ADA, BOB])
