@@ -110,6 +110,10 @@ class OpenQuestions:
         asked = self._open.get(question.confirmation_id)
         return asked is not None and asked.reports
 
+    def worded(self, sentence: str) -> Confirmation | None:
+        """The open question with that sentence."""
+        return next((one.question for one in self._open.values() if one.question.sentence == sentence), None)
+
     def over(self, question: Confirmation) -> None:
         """It was settled, has expired, or was withdrawn."""
         self._open.pop(question.confirmation_id, None)

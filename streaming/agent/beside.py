@@ -20,6 +20,15 @@ class Beside:
         self._questions = questions
         self._waiting: Confirmation | None = None
         self._repeated = False  # it is asked again anyway
+        self._sentence = ""  # of the one that waited at another replica, where it had another id
+
+    def save(self) -> str:
+        """The question's sentence, by which another replica finds it; empty if none waits."""
+        return self._waiting.sentence if self._waiting is not None else self._sentence
+
+    def restore(self, sentence: str) -> None:
+        """Take up what another replica saved."""
+        self._sentence = sentence
 
     def waits(self, question: Confirmation | None, *, repeated: bool = False) -> None:
         """The question that waits, if there is one. `repeated`: it is asked again after the turn."""
@@ -38,15 +47,22 @@ class Beside:
 
     def begins(self, reply: str) -> None:
         """Words are about to be given. `reply`: the same, unless they are about the question."""
+        self._find_again()
         if self._waiting is not None:
             self._questions.begin(self._waiting)
         self._questions.replied(reply)
 
     def given(self, heard: str, reply: str, *, aloud: bool) -> None:
         """They were, as far as they were heard."""
+        self._find_again()
         if self._waiting is not None and self._waiting.sentence in heard:
             self._questions.ask(self._waiting, told=not aloud, aloud=aloud or None)
             return
         self._questions.replied(reply)
         if reply and heard == reply:
             self._questions.heard_out()
+
+    def _find_again(self) -> None:
+        """The lane that asks the question asks it anew here, maybe while these words are already spoken."""
+        if self._waiting is None and self._sentence:
+            self._waiting = self._questions.worded(self._sentence)

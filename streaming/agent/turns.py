@@ -108,6 +108,7 @@ class Turn:
         self._must_report = False  # True if its steps change something that the user must be told of
         self._gives_way = False  # True if other words want an answer
         self.beside = Beside(setup.questions)
+        self._about_question = False  # True if its reply is about a question that waits elsewhere
         self._cut_off = False  # True if another replica was in the middle of a language model's reply
 
     # --- on another replica ---
@@ -123,6 +124,8 @@ class Turn:
             "status": self._status,
             "told": self._ledger.save(),
             "thinking": self._thinking is not None,
+            "about_question": self._about_question,
+            "question": self.beside.save(),
             **self.delivery.save(),
         }
 
@@ -130,6 +133,8 @@ class Turn:
         """Continue where another replica stood; called before `run`."""
         self._ledger.restore(saved["told"])
         self._status, self._cut_off = saved["status"], saved["thinking"]
+        self._about_question = saved.get("about_question", False)  # an older replica has saved neither
+        self.beside.restore(saved.get("question", ""))
         self.delivery.restore(saved, sent_pts_ms)
 
     def _tell(self, event: LaneEvent) -> None:
@@ -145,6 +150,9 @@ class Turn:
         `guess` was made for the same words; its plan is used if it has one.
         """
         with self._finishing():
+            if self._about_question:
+                await self._deliver(self.delivery.reply)
+                return
             if not self._brief.rounds:  # otherwise it continues an earlier turn, whose words are stored
                 await self._remember("user", self._text)
             if self._cut_off or (self._ledger.acted and not self._ledger.has_told(TurnReply)):
@@ -371,10 +379,10 @@ class Turn:
         except ServiceError as broken:
             self._tell(Trouble.of(broken, self.turn_id))
 
-    async def _deliver(self, reply: str, *, about_question: bool = False) -> str:
+    async def _deliver(self, reply: str) -> str:
         """Give the answer; returns the part of it that was heard."""
         self._stopwatch.mark("reply")
-        other = "" if about_question else reply
+        other = "" if self._about_question else reply
         self.beside.begins(other)
         heard = await self.delivery.give(reply)
         self.beside.given(heard, other, aloud=self._format.audio and not self.delivery.unsaid)
@@ -383,9 +391,10 @@ class Turn:
     async def acknowledge(self, intent: Intent, words: str, *, aloud: bool) -> None:
         """Called instead of `run`, for words about a question that waits elsewhere, where the reply is given."""
         with self._finishing():
+            self._about_question = True
             self._tell(TurnIntent(self.turn_id, intent))
             if aloud:
-                await self._deliver(words, about_question=True)
+                await self._deliver(words)
             else:
                 self._tell(TurnReply(self.turn_id, words))
                 self.beside.given(words, "", aloud=False)

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from streaming.agent.brief import NOT_UNDERSTOOD
 from streaming.agent.format import ReplyFormat
 from streaming.domain import SpeechBegins, SpeechEnds, TaskNeedsConfirmation, TurnDone, TurnReply
 from streaming.lanes.execute import ExecuteLane
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
+from streaming.open_questions import OpenQuestions
 from streaming.outlet import SpeechPosition
 from streaming.ports import Action, Intent, IntentGuess, Plan, ReplyWords, Step, Verdict
+from streaming.sounding import Sounding
 from tests.support import virtual_time
 from tests.support.mind import Mind, Said, mkdir
 from tests.support.outlet import RecordingOutlet, frame_for
@@ -267,13 +270,15 @@ def test_a_no_right_after_the_yes_is_told_that_it_is_done(spoken: bool, ended: b
 
 
 @asynccontextmanager
-async def asked_back_aloud(world: World) -> AsyncIterator[tuple[TurnLane, RecordingOutlet]]:
+async def asked_back_aloud(
+    world: World, words: str = "yes", how: str = "speaks"
+) -> AsyncIterator[tuple[TurnLane, RecordingOutlet]]:
     """A channel that says why a yes approves nothing."""
     async with asyncio.TaskGroup() as group:
-        asking = await asks(world, "speaks", group)
+        asking = await asks(world, how, group)
         await said(world, "time", ReplyFormat(), spoken=True)
         outlet = RecordingOutlet()
-        lane = TurnLane(frame_for(world, outlet), None, ReplyFormat(), "yes", spoken=True)
+        lane = TurnLane(frame_for(world, outlet), None, ReplyFormat(), words, spoken=True)
         running = group.create_task(lane.run())
         while not outlet.of(SpeechBegins):
             await asyncio.sleep(0.01)
@@ -317,6 +322,30 @@ def test_a_spoken_reply_about_a_question_goes_on_at_another_replica() -> None:
         await elsewhere.run()
         assert moved.of(TurnReply) == []
         assert [done.turn_id for done in moved.of(TurnDone)] == [saved["turn"]["turn_id"]]
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("words", ["yes", "why", "mumble"])
+def test_a_yes_is_for_the_question_that_was_put_in_words_across_a_move(words: str) -> None:
+    """The channel that asks it asks anew at the other replica, under another id, and only in writing."""
+
+    async def body() -> None:
+        world = world_of()
+        world.plans["mumble"] = Plan("p", "", (), NOT_UNDERSTOOD)
+        async with asked_back_aloud(world, words, "writes") as (lane, _outlet):
+            saved = lane.save()
+        world.open_questions, world.sounding = OpenQuestions(), Sounding()
+        elsewhere = TurnLane(frame_for(world, RecordingOutlet()), None, ReplyFormat(), words, spoken=True)
+        elsewhere.restore(saved, SpeechPosition())
+        async with asyncio.TaskGroup() as group:
+            speaking = group.create_task(elsewhere.run())
+            await asyncio.sleep(0.1)
+            asking = await asks(world, "writes", group)
+            await speaking
+            assert await said(world, "yes", ReplyFormat(), spoken=True) == "All right."
+            await asking
+        assert made(world) == ["one"]
 
     virtual_time.run(body())
 
