@@ -207,6 +207,7 @@ class Lifecycle:
         state = RedisState(link)
         self._loop(tasks, link.probe(), "redis probe")
         self._loop(tasks, state.listen(), "redis news")
+        self._loop(tasks, state.tell_late(), "redis told late")
         return link, state, RateLimiter(link, on_decision=metrics.decision)
 
     # --- services ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from server.errors import ApiError, problem
 from server.shared.in_process_state import ANSWERS
+from server.shared.redis_errors import RedisRefusedError
 from streaming.errors import OUTCOME_UNKNOWN
+from streaming.task_group import to_its_end
 
 if TYPE_CHECKING:
     from server.shared.state import State
@@ -73,7 +76,7 @@ class IdempotencyStore:
         answer, and for a day ABORTED (409) if the replica that ran the request died: nobody knows whether it took effect.
         """
         claim = json.dumps({"request": key.request, "replica": self._epoch.replica if self._epoch is not None else ""})
-        if await self._state.put(key.name, claim, STORED_S, only_new=True, owner=key.user_id):
+        if await self._claimed(key, claim):
             return None
         held = json.loads(await self._state.get(key.name) or claim)
         if held["request"] != key.request:
@@ -85,6 +88,22 @@ class IdempotencyStore:
             raise ApiError("ALREADY_ANSWERED")
         return StoredAnswer(held["status"], held["content_type"], held["body"])
 
+    async def _claimed(self, key: IdempotencyKey, claim: str) -> bool:
+        """True if nobody else has the key. A caller that is cancelled meanwhile runs nothing, and so leaves it free."""
+        claimed = False
+
+        async def put() -> None:
+            nonlocal claimed
+            claimed = await self._state.put(key.name, claim, STORED_S, only_new=True, owner=key.user_id)
+
+        try:
+            await to_its_end(put())
+        except asyncio.CancelledError:
+            if claimed:
+                await to_its_end(self.release(key))
+            raise
+        return claimed
+
     async def _check_alive(self, replica: str) -> None:
         epoch = self._epoch
         if epoch is None or replica in {"", epoch.replica} or await epoch.lives(replica):
@@ -94,19 +113,23 @@ class IdempotencyStore:
             raise ApiError("ABORTED", OUTCOME_UNKNOWN, extra={"retryable": False})
 
     async def keep(self, key: IdempotencyKey, answer: StoredAnswer) -> None:
-        """Keep the answer for a day; if the user has used up the room for a day, only that there was one."""
-        record: dict[str, Any] = {"request": key.request}
-        if await self._has_room(key, answer):
-            record |= {"status": answer.status, "content_type": answer.content_type, "body": answer.body}
-        else:  # the other fields are what an earlier release beside this one answers
-            gone = ApiError("ALREADY_ANSWERED")
-            body = json.dumps(problem(gone, "", ""))
-            record |= {
-                "not_kept": True,
-                "status": gone.status,
-                "content_type": "application/problem+json",
-                "body": body,
-            }
+        """Keep the answer for a day; if the user has used up the room for a day, or Redis refuses it, only that there was one."""
+        with contextlib.suppress(RedisRefusedError):  # some hosts of Redis refuse long values
+            if await self._has_room(key, answer):
+                whole = {"status": answer.status, "content_type": answer.content_type, "body": answer.body}
+                await self._store(key, whole)
+                return
+        # the other fields are what an earlier release beside this one answers
+        gone = ApiError("ALREADY_ANSWERED")
+        told = {
+            "status": gone.status,
+            "content_type": "application/problem+json",
+            "body": json.dumps(problem(gone, "", "")),
+        }
+        await self._store(key, {"not_kept": True, **told})
+
+    async def _store(self, key: IdempotencyKey, fields: dict[str, Any]) -> None:
+        record = {"request": key.request, **fields}
         await self._state.put(key.name, json.dumps(record), STORED_S, owner=key.user_id)
 
     async def _has_room(self, key: IdempotencyKey, answer: StoredAnswer) -> bool:

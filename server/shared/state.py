@@ -34,6 +34,7 @@ REVOKED = f"{PREFIX}revoked"  # sorted set: token or family id, scored by the Un
 LISTEN_RETRY_S = 0.2
 PATIENCE_S = 1.0  # for a ticket, whose owner would otherwise have to start again
 SILENCE_S = 5.0  # after this long without news, ping the connection; two silences in a row end it
+RETELL_S = 1.0
 SCAN_COUNT = 1000  # revocations loaded per step, so that Redis can serve others in between
 
 AWAY = (RedisDownError, RedisFullError)  # a full Redis is as good as lost
@@ -141,8 +142,9 @@ class RedisState:
         self._link = link
         self._local = LocalState()
         self._untold: dict[str, float] = {}  # revoked while Redis was lost; announced when it is back
-        # What Redis has still to be told of values: until when those count that are newer here, and which were taken.
-        self._unwritten: dict[str, float] = {}
+        # What Redis has still to be told of values: until when those count that are newer here, with the condition of their
+        # command; and which were taken.
+        self._unwritten: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._untaken: set[str] = set()
         self._name = secrets.token_hex(8)  # of this replica, to recognise its own news when they come back
         link.on_back += [self._tell_revoked, self.load_revoked, self._tell_values]
@@ -167,12 +169,14 @@ class RedisState:
                 self._untaken.discard(key)
                 await self._local.take(key)
             return stored
-        if not only_new:  # Redis may have an older one
-            self._unwritten[key] = time.time() + ttl_s
-            self._untaken.discard(key)
-            if len(self._unwritten) > MAX_ENTRIES:
-                del self._unwritten[next(iter(self._unwritten))]
-        return await self._local.put(key, value, ttl_s, only_new=only_new, owner=owner)
+        if not await self._local.put(key, value, ttl_s, only_new=only_new, owner=owner):
+            return False
+        # Redis may have an older one, which does not count if it was taken
+        self._unwritten[key] = time.time() + ttl_s, () if key in self._untaken else condition
+        self._untaken.discard(key)
+        if len(self._unwritten) > MAX_ENTRIES:
+            del self._unwritten[next(iter(self._unwritten))]
+        return True
 
     async def get(self, key: str) -> str | None:
         """The value, from this process too: values stored while Redis was lost, or was full, are only there."""
@@ -201,26 +205,41 @@ class RedisState:
             self._untaken.add(key)
         return here
 
+    async def tell_late(self) -> None:
+        """Tell Redis what it could not take, as soon as it can: nobody says when a full one has room. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(RETELL_S)
+            await self._tell_values()
+
     async def _tell_values(self) -> None:
-        """Redis answers again."""
+        """Tell Redis what it takes now."""
         for key in [*self._unwritten, *self._untaken]:
-            await self._tell(key)
+            try:
+                await self._tell_now(key)
+            except AWAY:
+                return
+            except RedisRefusedError:
+                continue
 
     async def _tell(self, key: str) -> None:
-        """Tell Redis what became of a value while it was lost or full, if anything did."""
-        ends = self._unwritten.get(key)
-        value = await self._local.get(key) if ends is not None else None
-        with contextlib.suppress(*AWAY):
-            if ends is not None and value is not None:
-                left_s = max(0.001, ends - time.time())
-                await self._link.call("SET", PREFIX + key, value, "PX", _ms(left_s), patient=True)
-                if self._unwritten.get(key) == ends:
-                    await self._local.take(key)
-            elif key in self._untaken:
-                await self._link.call("DEL", PREFIX + key, patient=True)
-                self._untaken.discard(key)
-            if self._unwritten.get(key) == ends:
-                self._unwritten.pop(key, None)
+        """Tell Redis what became of a value while it was lost or full, if anything did. What it does not take stays here."""
+        with contextlib.suppress(RedisDownError, RedisRefusedError):
+            await self._tell_now(key)
+
+    async def _tell_now(self, key: str) -> None:
+        noted = self._unwritten.get(key)
+        value = await self._local.get(key) if noted is not None else None
+        if noted is not None and value is not None:
+            ends, condition = noted
+            left_s = max(0.001, ends - time.time())
+            told = self._link.submit("SET", PREFIX + key, value, "PX", _ms(left_s), *condition, patient=True)
+            if await told is not None and self._unwritten.get(key) == noted:
+                await self._local.take(key)
+        elif key in self._untaken:
+            await self._link.call("DEL", PREFIX + key, patient=True)
+            self._untaken.discard(key)
+        if self._unwritten.get(key) == noted:
+            self._unwritten.pop(key, None)
 
     async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
         with contextlib.suppress(*AWAY):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from streaming.task_group import to_its_end
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
 KeyT = TypeVar("KeyT")
 KeyT_contra = TypeVar("KeyT_contra", contravariant=True)
@@ -17,12 +19,12 @@ class Claims(Protocol[KeyT_contra, AnswerT]):
     """Keeps the result of each key's first request for a day, shared by the replicas that share a store."""
 
     async def claim(self, key: KeyT_contra) -> AnswerT | None:
-        """None for the first request: run it, then `keep` or `release`. Otherwise the kept result."""
+        """None for the first request: run it, then `keep` or `release`. Otherwise the kept result. Cancelled, it leaves the key free."""
 
-    async def keep(self, key: KeyT_contra, answer: AnswerT) -> None:
+    def keep(self, key: KeyT_contra, answer: AnswerT) -> Coroutine[None, None, None]:
         """Keep the result."""
 
-    async def release(self, key: KeyT_contra) -> None:
+    def release(self, key: KeyT_contra) -> Coroutine[None, None, None]:
         """Release the key, because nothing ran: the same request may run."""
 
 
@@ -64,5 +66,5 @@ async def run_once(
         answer = answer_after(error)
         raise
     finally:
-        await (claims.release(key) if answer is None else claims.keep(key, answer))
+        await to_its_end(claims.release(key) if answer is None else claims.keep(key, answer))
     return answer, False

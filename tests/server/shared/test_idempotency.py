@@ -11,9 +11,10 @@ from server.errors import ApiError
 from server.shared import idempotency, store_epoch
 from server.shared.idempotency import IdempotencyKey, IdempotencyStore, StoredAnswer, fingerprint
 from server.shared.once import NOT_KEPT, RunOnceStore
+from server.shared.redis_errors import RedisRefusedError
 from server.shared.state import LocalState, RedisState
 from server.shared.store_epoch import StoreEpoch
-from streaming.ports import RunKey
+from streaming.ports import RunKey, run_once
 from tests.server.redis_support import running_link
 
 if TYPE_CHECKING:
@@ -58,6 +59,87 @@ async def test_a_released_key_is_free() -> None:
     await store.claim(ADAS)
     await store.release(ADAS)
     assert await store.claim(ADAS) is None
+
+
+class Slow(LocalState):
+    """Is asked, and answers, only while the gates are open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+        self.asked.set()
+
+    async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False, owner: str = "") -> bool:
+        await self.asked.wait()
+        stored = await super().put(key, value, ttl_s, only_new=only_new, owner=owner)
+        await self.answers.wait()
+        return stored
+
+
+async def cancelled(task: asyncio.Task[object], times: int = 1) -> None:
+    for _ in range(times):
+        await asyncio.sleep(0)
+        task.cancel()
+
+
+async def test_whoever_leaves_while_claiming_a_key_leaves_it_free() -> None:
+    state = Slow()
+    store, loop = IdempotencyStore(state), asyncio.get_running_loop()
+    leaving = loop.create_task(store.claim(ADAS), name="leaves")
+    await asyncio.sleep(0)
+    await cancelled(leaving, 2)
+    state.answers.set()
+    await asyncio.wait([leaving])
+    assert leaving.cancelled()
+    assert await store.claim(ADAS) is None
+
+
+async def test_whoever_leaves_while_another_has_the_key_takes_it_from_nobody() -> None:
+    state = Slow()
+    store, loop = IdempotencyStore(state), asyncio.get_running_loop()
+    state.answers.set()
+    await store.claim(ADAS)
+    leaving = loop.create_task(store.claim(ADAS), name="leaves")
+    await cancelled(leaving)
+    await asyncio.wait([leaving])
+    with pytest.raises(ApiError, match="IDEMPOTENCY_IN_PROGRESS"):
+        await store.claim(ADAS)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_an_answer_is_kept_however_often_its_request_is_cancelled(*, ended: bool) -> None:
+    state = Slow()
+    store, loop = IdempotencyStore(state), asyncio.get_running_loop()
+    works = asyncio.Event()
+
+    async def work() -> StoredAnswer:
+        state.asked.clear()
+        works.set()
+        if not ended:
+            await asyncio.Event().wait()
+        return ANSWER
+
+    state.answers.set()
+    running = loop.create_task(run_once(store, ADAS, work, lambda _error: ANSWER), name="runs")
+    await works.wait()
+    await cancelled(running, 5)
+    state.asked.set()
+    await asyncio.wait([running])
+    assert await store.claim(ADAS) == ANSWER
+
+
+async def test_an_answer_that_redis_refuses_is_told_to_have_been() -> None:
+    class Short(LocalState):
+        async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False, owner: str = "") -> bool:
+            if len(value) > 1_000:
+                raise RedisRefusedError("ERR max request size exceeded")
+            return await super().put(key, value, ttl_s, only_new=only_new, owner=owner)
+
+    store = IdempotencyStore(Short())
+    await store.claim(ADAS)
+    await store.keep(ADAS, StoredAnswer(200, "application/json", "x" * 2_000))
+    with pytest.raises(ApiError, match="ALREADY_ANSWERED"):
+        await store.claim(ADAS)
 
 
 async def test_users_and_keys_do_not_run_together() -> None:

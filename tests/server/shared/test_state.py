@@ -233,6 +233,7 @@ async def test_what_became_of_a_value_while_redis_was_away_counts_afterwards_eve
             await link.call("CONFIG", "SET", "maxmemory", "1", patient=True)
         await here.put("answered", "the answer", 60)
         await here.put("moved", "the answer", 60)
+        assert await here.put("running", "claimed", 60, only_new=True)
         if how == "frozen":  # a full one takes deletions
             await here.take("released")
             own_redis.thaw()
@@ -241,10 +242,47 @@ async def test_what_became_of_a_value_while_redis_was_away_counts_afterwards_eve
             await link.call("CONFIG", "SET", "maxmemory", "0", patient=True)
         await until_up(link)
         await until_up(other)
+        async with asyncio.TaskGroup() as group:
+            telling = group.create_task(here.tell_late(), name="tell late")
+            while await there.get("running") is None:
+                await asyncio.sleep(0.02)
+            telling.cancel()
+        assert not await there.put("running", "claimed twice", 60, only_new=True)
         assert await here.get("answered") == await there.get("answered") == "the answer"
         assert await here.put("released", "claimed again", 60, only_new=True)
         assert await here.take("moved") == "the answer"
         assert await there.get("moved") is None
+
+
+async def test_what_is_told_late_takes_no_claim_from_another_replica(own_redis: RedisServer) -> None:
+    async with running_link(own_redis.url) as link, running_link(own_redis.url) as other:
+        here, there = RedisState(link), RedisState(other)
+        await link.call("CONFIG", "SET", "maxmemory", "1", patient=True)
+        assert await here.put("k", "here", 60, only_new=True)
+        await link.call("CONFIG", "SET", "maxmemory", "0", patient=True)
+        assert await there.put("k", "there", 60, only_new=True)
+        await here._tell_values()
+        assert await there.get("k") == await here.get("k") == "there"
+        assert not await here.put("k", "again", 60, only_new=True)
+
+
+async def test_a_value_that_redis_refuses_stays_here_and_holds_up_no_others(own_redis: RedisServer) -> None:
+    async with running_link(own_redis.url) as link:
+        state = RedisState(link)
+        await link.call("CONFIG", "SET", "maxmemory", "1", patient=True)
+        for key in ("refused", "taken"):
+            await state.put(key, "v", 60)
+        await link.call("CONFIG", "SET", "maxmemory", "0", patient=True)
+        submit = link.submit
+
+        def refusing(*command: str | bytes | float, patient: bool = False) -> asyncio.Future[object]:
+            refuse = command[:2] == ("SET", "jarvis:refused")
+            return submit(*(("NO", "SUCH") if refuse else command), patient=patient)
+
+        link.submit = refusing  # type: ignore[method-assign]
+        await state._tell_values()
+        assert await link.call("GET", "jarvis:taken") == b"v"
+        assert await state.get("refused") == "v"
 
 
 async def test_many_revocations_are_loaded_in_steps(redis_url: str) -> None:
