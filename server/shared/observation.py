@@ -19,7 +19,7 @@ from server.shared.state import PREFIX
 from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage, ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Callable, Coroutine
 
     from server.shared.redis_link import RedisLink
     from server.shared.redis_subscription import Subscription
@@ -92,19 +92,14 @@ class ReplicaObservation:
         except BaseException:  # cancelled: the subscription holds a connection until it is closed
             await self._close(subscription, user_id)
             raise
-        return self._seen_elsewhere(subscription, user_id, (session_id, channel))
-
-    async def _seen_elsewhere(
-        self, subscription: Subscription, user_id: str, watched: tuple[str, str]
-    ) -> AsyncGenerator[Seen]:
-        """Yield until the session ends or moves there, or Redis is lost."""
+        watched = (session_id, channel)
         self._watched.add(watched)
-        try:
-            async for each in _seen(subscription):
-                yield each
-        finally:
+
+        async def close() -> None:
             self._watched.discard(watched)
             await self._close(subscription, user_id)
+
+        return _SeenElsewhere(subscription, close)
 
     async def _close(self, subscription: Subscription, user_id: str) -> None:
         """Close in a task of its own, so that it completes even if the caller is cancelled."""
@@ -147,18 +142,36 @@ class ReplicaObservation:
                         said = HELLO
 
 
-async def _seen(subscription: Subscription) -> AsyncGenerator[Seen]:
-    """Yield until the session ends. A replica that died says nothing, so two silent intervals in a row end it too."""
-    quiet = False
-    try:
-        while (data := await subscription.next(SILENCE_S)) != OVER:
-            if data is None and quiet:
-                return
-            quiet = data is None
-            if data and data != HELLO:
-                yield _unpacked(data)
-    except RedisDownError:
-        return
+class _SeenElsewhere:
+    """Implements `streaming.ports.Watching`, until the session ends or moves here, or Redis is lost.
+
+    No generator: closing one that has not begun closes nothing, and one that is dropped is closed at some time by the loop.
+    """
+
+    def __init__(self, subscription: Subscription, close: Callable[[], Coroutine[None, None, None]]) -> None:
+        self._subscription = subscription
+        self._close: Callable[[], Coroutine[None, None, None]] | None = close
+
+    def __aiter__(self) -> _SeenElsewhere:
+        return self
+
+    async def __anext__(self) -> Seen:
+        """A replica that died says nothing, so two silent intervals in a row are an end too."""
+        quiet = False
+        with suppress(RedisDownError):
+            while self._close is not None and (data := await self._subscription.next(SILENCE_S)) != OVER:
+                if data is None and quiet:
+                    break
+                quiet = data is None
+                if data and data != HELLO:
+                    return _unpacked(data)
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        close, self._close = self._close, None
+        if close is not None:
+            await close()
 
 
 _KINDS: dict[bytes, type[SeenMessage | SeenAudio | Missed]] = {b"m": SeenMessage, b"a": SeenAudio, b"l": Missed}

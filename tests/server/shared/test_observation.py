@@ -83,6 +83,21 @@ async def test_whoever_is_cancelled_leaves_no_subscription(step: str) -> None:
     assert pubsub.closed
 
 
+async def test_whoever_takes_nothing_leaves_no_subscription() -> None:
+    """As whoever is cancelled before the first item."""
+    pubsub = PubSub("seen")
+    async with asyncio.TaskGroup() as group:
+        observation = ReplicaObservation(LocalState(), linked(pubsub), group, Residents())
+        seen = await observation.watch("far", CallContext("ada"), audio=False)
+        assert seen is not None
+        for _ in range(2):
+            await seen.aclose()
+        assert [each async for each in seen] == []
+    assert pubsub.closed
+    assert not observation._elsewhere
+    assert not observation._watched
+
+
 async def test_a_user_observes_so_many_sessions_at_other_replicas() -> None:
     pubsubs: list[PubSub] = []
 
