@@ -20,7 +20,14 @@ from server.net.loop_turns import FIRST_MESSAGES, Share
 from server.net.websocket import frames
 from server.net.websocket.events import Closed, PingFrame, PongFrame, Violated
 from server.net.websocket.frames import FrameReader
-from server.net.websocket.limits import FRAMES_BURST, FRAMES_PER_S, LONG_READ_BYTES, PING_INTERVAL_S, PINGS
+from server.net.websocket.limits import (
+    FRAMES_BURST,
+    FRAMES_PER_S,
+    LINGER_BYTES,
+    LONG_READ_BYTES,
+    PING_INTERVAL_S,
+    PINGS,
+)
 from streaming.rfc6455 import NO_CODE, POLICY_VIOLATION
 
 if TYPE_CHECKING:
@@ -58,7 +65,8 @@ class CheckedProtocol(WebSocketProtocol13):
     _frames_since = 0.0
     _unfinished = 0  # number of the newest message that did not come in one piece
     _unfinished_since = 0.0
-    _ignored = False  # nothing more is read from the client
+    _ignored = False  # nothing more is taken from the client
+    _discarded_bytes = 0
 
     async def _receive_frame_loop(self) -> None:
         """Read until either side ends the connection."""
@@ -66,9 +74,10 @@ class CheckedProtocol(WebSocketProtocol13):
         self._frames_since = asyncio.get_running_loop().time()
         try:
             while not self.client_terminated:
-                data = await self._read()
                 if self._ignored:
+                    await self._discard()
                     continue
+                data = await self._read()
                 later = self.share.spent or len(data) > LONG_READ_BYTES
                 await self._take_all(reader.feed(data, 0 if later else FIRST_MESSAGES), reader)
                 await self._check_progress(reader)
@@ -173,4 +182,12 @@ class CheckedProtocol(WebSocketProtocol13):
         await self.stream.write(b"")  # done when everything before it is written
         self._shut_down()
         while True:
-            await self._read()
+            await self._discard()
+
+    async def _discard(self) -> None:
+        """Read what nobody takes. After so much of it, wait until the connection is cut: it costs what a flood costs."""
+        if self._discarded_bytes > LINGER_BYTES and not self.stream.closed():
+            gone = asyncio.Event()
+            self.stream.set_close_callback(gone.set)
+            await gone.wait()
+        self._discarded_bytes += len(await self._read())

@@ -183,27 +183,66 @@ async def test_nothing_more_is_read_of_who_is_ignored_and_it_is_still_told_why()
     assert taken == [b"first"]
 
 
-async def test_others_run_while_it_is_read_what_an_ignored_client_still_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Data that is there is read without waiting, and one that floods has always some there."""
-    reads = turns = 0
+class Endless(fall_back.CheckedProtocol):
+    """Has always read some more, as if it had come meanwhile."""
 
-    class Endless(fall_back.CheckedProtocol):
-        async def _read(self) -> bytes:
-            nonlocal reads
-            reads += 1
-            if 1 < reads < 1_000:
-                self.stream._read_buffer[:0] = b"x" * 100  # as if it had come meanwhile
-                self.stream._read_buffer_size += 100
-            return await super()._read()
+    reads = 0
 
+    async def _read(self) -> bytes:
+        Endless.reads += 1
+        if 1 < Endless.reads < 1_000:
+            self.stream._read_buffer[:0] = b"x" * 100
+            self.stream._read_buffer_size += 100
+        return await super()._read()
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> type[Endless]:
     monkeypatch.setattr(fall_back, "CheckedProtocol", Endless)
+    Endless.reads = 0
+    return Endless
+
+
+async def test_others_run_while_it_is_read_what_an_ignored_client_still_sends(endless: type[Endless]) -> None:
+    """Data that is there is read without waiting, and one that floods has always some there."""
+    turns = 0
     async with connected() as client:
         client.send(frame(TEXT, b"executed?", mask=None))
         assert await client.close_code() == 1002
-        while reads < 100:
+        while endless.reads < 100:
             turns += 1
             await asyncio.sleep(0)
     assert turns > 50
+
+
+@pytest.mark.parametrize("closed_by", ["the protocol", "the handler"])
+async def test_a_flood_is_not_read_for_as_long_as_it_lasts(
+    endless: type[Endless], monkeypatch: pytest.MonkeyPatch, closed_by: str
+) -> None:
+    monkeypatch.setattr(fall_back, "LINGER_BYTES", 1_000)
+    ended = asyncio.Event()
+    protocols: list[fall_back.CheckedProtocol] = []
+
+    class Told(Echo):
+        def open(self, *_args: str, **_kwargs: str) -> None:
+            assert isinstance(self.ws_connection, fall_back.CheckedProtocol)
+            protocols.append(self.ws_connection)
+
+        def on_message(self, message: str | bytes) -> None:
+            protocols[0].ignore()
+            self.close(1002, "too many")
+
+        def on_close(self) -> None:
+            ended.set()
+
+    async with connected(Told) as client:
+        client.send(frame(TEXT, b"executed?", mask=None if closed_by == "the protocol" else b"1234"))
+        assert await client.close_code() == 1002
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert endless.reads < 20
+        protocols[0]._abort()  # as Tornado does some seconds later
+        await ended.wait()
 
 
 async def test_a_message_has_to_be_finished_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
