@@ -102,7 +102,8 @@ class Admission:
     async def identify(self) -> Identity | None:
         """The identity by header, subprotocol, ticket or, in development, `user_id`; None if the first message has to bring it.
 
-        Raises RefusedError, and ApiError UNAVAILABLE (503) if it cannot be known now whether a ticket is good.
+        Raises RefusedError, also for a client that says by `auth=none` that its first message will not; and ApiError UNAVAILABLE
+        (503) if it cannot be known now whether a ticket is good.
         """
         token = self._bearer()
         if token:
@@ -113,6 +114,8 @@ class Admission:
         user_id = self._argument("user_id")
         if user_id and self._settings.debug:
             return Identity(user_id, user_id, (USER, OPERATOR))
+        if self._argument("auth") == "none":
+            raise RefusedError(CloseCode.BAD_TOKEN, "no token came with the handshake", "no_token")
         return None
 
     def _bearer(self) -> str:

@@ -451,6 +451,7 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 			if (this.#options.getTicket) query.set('ticket', await within(this.#options.getTicket(), GREETING_MS, new Error('getTicket gave none in time')));
 			else if (this.#options.token) protocols.push(`jarvis.bearer.${this.#options.token}`);
 			else if (this.#options.userId) query.set('user_id', this.#options.userId);
+			else query.set('auth', 'none'); // a proxy may add a token
 			if (attempt === this.#attempt) this.#dial(query, protocols);
 		} catch (error) {
 			if (attempt !== this.#attempt) return;
@@ -484,11 +485,11 @@ export class JarvisClient extends /** @type {TellingOf<ClientEvents>} */ (Tellin
 
 	/** What is wrong with the arguments. */
 	get #fault() {
-		const { token, userId, getTicket } = this.#options;
+		const { token, getTicket } = this.#options;
 		if (typeof this.#Socket !== 'function') return new JarvisError('NO_WEBSOCKET', 'this runtime has no WebSocket: npm install ws, and pass { webSocket: WebSocket } of it');
 		if (!ADDRESS.test(this.#url) || !URL.canParse(this.#url)) return new JarvisError('INVALID_URL', `"${this.#given}" is no address of a gateway: write http://HOST:PORT or https://HOST, with at most a path behind it`);
 		if (!SESSION_ID.test(this.sessionId)) return wrong(`sessionId "${this.sessionId}": 1 to 128 letters, digits, and _ . : -`);
-		if (getTicket ? typeof getTicket !== 'function' : !token && !userId) return new JarvisError('UNAUTHENTICATED', 'pass a token, a userId, or a function getTicket');
+		if (getTicket && typeof getTicket !== 'function') return wrong('getTicket: pass a function');
 		return TOKEN.test(token ?? '') ? null : new JarvisError('UNAUTHENTICATED', 'the token has characters that no token has, such as the end of a line');
 	}
 

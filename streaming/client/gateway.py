@@ -71,7 +71,9 @@ class GatewayClient:
         self.ready: messages.SessionReady | None = None
         self._url = f"{self.address}/ws/{quote(self.session_id, safe='')}"
         self._token = token
-        self._query = {"user_id": user_id} if user_id and not token else {}
+        self._query: dict[str, str] = {}
+        if not token:  # with neither, a proxy may add the token: the gateway is not to wait for a message with one
+            self._query = {"user_id": user_id} if user_id else {"auth": "none"}
         if record:
             self._query["record"] = "true"
         try:

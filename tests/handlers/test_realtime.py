@@ -169,6 +169,13 @@ async def test_a_development_session_needs_debug(gateway: GatewayProcess, tmp_pa
         assert (await farewell(refused))[1] == 4501
 
 
+async def test_who_will_send_no_token_is_not_waited_for(gateway: GatewayProcess) -> None:
+    refused = await opened(gateway, "/ws/door-7?auth=none")
+    assert (await farewell(refused))[1] == 4501
+    added = await opened(gateway, "/ws/door-7?auth=none", {"Authorization": f"Bearer {gateway.token}"})  # by a proxy
+    assert (await first(added))["type"] == "session.ready"
+
+
 @pytest.mark.parametrize("token", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])
 async def test_a_bad_token_is_told_and_closed(gateway: GatewayProcess, token: str) -> None:
     socket = await opened(gateway, "/ws/door-6", {"Authorization": f"Bearer {token}"})

@@ -409,11 +409,19 @@ test('what is no JSON, no text and no position', async () => {
   assert.deepEqual(network.last.sent.map(({ seq }) => seq).filter(Boolean), [1]);
 });
 
-test('nobody to be: no socket is opened only to wait for a token', async () => {
-  const { FakeSocket: webSocket, sockets } = fakeNetwork();
-  for (const who of [{}, { token: '' }, { token: undefined, userId: '' }, { getTicket: 'ticket' }]) {
-    await assert.rejects(new JarvisClient('ws://gateway', { webSocket, ...who }).connect(), { code: 'UNAUTHENTICATED', message: /token.*userId.*getTicket/ });
+test('nobody to be: a proxy may add a token, and a gateway without one is not to wait for it', async () => {
+  for (const who of [{}, { token: '' }, { token: undefined, userId: '' }]) {
+    const network = fakeNetwork();
+    const client = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, ...who });
+    const refused = assert.rejects(client.connect(), { code: 'UNAUTHENTICATED', message: 'no token' });
+    await TICK();
+    assert.equal(network.last.address.searchParams.get('auth'), 'none');
+    network.last.say({ type: 'error', code: 'UNAUTHENTICATED', message: 'no token', retryable: false });
+    network.last.drop(4501);
+    await refused;
   }
+  const { FakeSocket: webSocket, sockets } = fakeNetwork();
+  await assert.rejects(new JarvisClient('ws://gateway', { webSocket, getTicket: 'ticket' }).connect(), { code: 'INVALID_ARGUMENT', message: /getTicket/ });
   assert.equal(sockets.length, 0);
 });
 

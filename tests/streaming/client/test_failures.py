@@ -84,6 +84,12 @@ async def test_a_wrong_token(gateway: GatewayProcess) -> None:
     assert "jarvis-gateway token" in str(failed)
 
 
+async def test_no_token_at_all_is_told_at_once(gateway: GatewayProcess) -> None:
+    failed = await failure(gateway.base, user_id="")
+    assert failed.code == "BAD_TOKEN"
+    assert "no token came with the handshake" in str(failed)
+
+
 async def test_a_function_for_tokens_is_asked_before_each_connection(gateway: GatewayProcess) -> None:
     given: list[str] = []
 
