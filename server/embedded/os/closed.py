@@ -15,6 +15,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from server.embedded.os.disk import Writes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -38,7 +40,7 @@ class Search:
     def __init__(self, most: int | None = None) -> None:
         self._left = MAX_WALKED if most is None else most
         self._stopped = False
-        self.made = 0  # files and folders that the command may make, once it is checked
+        self.writes = Writes()  # what the command is about to write, once it is checked
         self.linked: frozenset[FileId] | None = None  # the files in closed folders, once they are known
 
     def step(self) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from server.embedded.os.closed import Search, TooManyFilesError
+from server.embedded.os.copies import Copy
+from server.embedded.os.disk import Writes
 from server.embedded.os.hiding import hiding
 from server.embedded.os.lasting_names import Name, NowhereError, followed, is_plain, stays
 from server.embedded.os.made_names import MAX_MADE, missing
@@ -56,6 +59,7 @@ class OsCommand:
     moves: bool = False  # renames the first path, with everything below it, to the second or into it
     removes: bool = False  # removes folders
     makes: bool = False  # makes the paths that do not exist
+    makes_none: str | None = None  # pattern of the flag with which it does not
     keeps: str | None = None  # pattern of the flag without which the command may remove or overwrite files
 
     @property
@@ -127,7 +131,13 @@ COMMANDS: Mapping[str, OsCommand] = {
     "mkdir": OsCommand("Make folders", "change", flags=r"-p|--parents", least=1, most=4, makes=True),
     "rmdir": OsCommand("Remove empty folders", "change", least=1, most=4, removes=True, keeps=NEVER),
     "touch": OsCommand(
-        "Make empty files, or mark files as changed now", "change", flags=r"-c", least=1, most=4, makes=True
+        "Make empty files, or mark files as changed now",
+        "change",
+        flags=r"-c",
+        least=1,
+        most=4,
+        makes=True,
+        makes_none=r"-c",
     ),
     "cp": OsCommand(
         "Copy a file",
@@ -194,10 +204,9 @@ def _checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths, s
         if command.opens and _waits(one.path):
             raise RefusedArgumentError(f"args: {one.given[:80]} is no file")
     if command.makes:
-        into_folder = bool(goals) and names[-1].path.is_dir()
-        search.made = sum(missing(one.path, root) for one in (goals if into_folder else names))
-        if search.made > MAX_MADE:
-            raise RefusedArgumentError(f"args: {name} makes at most {MAX_MADE} files and folders, not {search.made}")
+        search.writes = _writes(command, options, names, goals, root)
+        if (made := search.writes.made) > MAX_MADE:
+            raise RefusedArgumentError(f"args: {name} makes at most {MAX_MADE} files and folders, not {made}")
     if command.moves or command.removes:
         _check_what_stays(names, goals, root, closed, search)
     if not names and name in RECURSIVE:  # they list the current folder then
@@ -209,6 +218,21 @@ def _goal(names: list[Name], root: Path) -> Name:
     """What is written if the last path is a folder, which it may be by then: a file of the first one's name in it."""
     source, goal = names
     return _followed(f"{goal.told}/{Path(source.told).name}", root)
+
+
+def _writes(command: OsCommand, options: list[str], names: list[Name], goals: list[Name], root: Path) -> Writes:
+    """What a command that makes files or folders is about to write."""
+    if command.makes_none is not None and any(re.fullmatch(command.makes_none, option) for option in options):
+        return Writes()
+    if not command.copies:
+        paths = [one.path for one in names]
+        return Writes(sum(missing(path, root) for path in paths), places=tuple(paths))
+    source, goal = names[0].path, goals[0] if names[1].path.is_dir() else names[1]
+    made = sum(missing(path, root) for path in (source, goal.path))
+    if not source.is_file():  # the command says so
+        return Writes(made, places=(goal.path,))
+    found = source.stat()
+    return Writes(made, Copy(root / goal.told, stat.S_IMODE(found.st_mode), found.st_size), (goal.path,))
 
 
 def _check_what_stays(names: list[Name], goals: list[Name], root: Path, closed: ClosedPaths, search: Search) -> None:
@@ -223,8 +247,18 @@ def _check_what_stays(names: list[Name], goals: list[Name], root: Path, closed: 
     for one in [*names, *goals]:
         if not is_plain(root / one.told):
             raise RefusedArgumentError(f"args: {one.given[:80]} is a link or no file, so it stays as it is")
+    if goals and _device(names[0].path.parent) != _device((goals[0] if into_folder else names[1]).path.parent):
+        # it would be copied, and nobody knows of how much
+        raise RefusedArgumentError(f"args: {names[1].given[:80]} is on another file system: nothing is moved there")
     if goals and stays(names[0].path, closed, search):
         raise RefusedArgumentError(f"args: {names[0].given[:80]} holds links or closed files, so it is not moved")
+
+
+def _device(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_dev
+    except OSError:  # there is none, as the command will say
+        return None
 
 
 def _parted(name: str, command: OsCommand, arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -6,6 +6,7 @@ import asyncio
 import codecs
 import os
 import resource
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -22,6 +23,12 @@ READ_BYTES = 16 * 1024
 # Of address space. A pattern of fifty characters made grep take 4.7 GB in 16 s. `ls` needs some 300 bytes for each file of a folder.
 MAX_MEMORY_BYTES = 64 * 1024 * 1024
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin"
+MAX_CPU_S = 600  # the longest time limit of a task: a command whose service was killed ends too
+_LIMITS = {
+    resource.RLIMIT_AS: MAX_MEMORY_BYTES,
+    resource.RLIMIT_CPU: MAX_CPU_S,
+    resource.RLIMIT_CORE: 0,  # a core file would lie in the folder
+}
 END_GRACE_S = 0.5  # between SIGTERM and SIGKILL
 
 
@@ -68,13 +75,22 @@ class _Kept:
         return "".join(self.texts[stream])
 
 
-async def run(executable: str, name: str, arguments: Sequence[str], root: Path, listener: Listener) -> Ended:
+async def run(
+    executable: str,
+    name: str,
+    arguments: Sequence[str],
+    root: Path,
+    listener: Listener,
+    most_file_bytes: int | None = None,
+) -> Ended:
     """Run a command to its end; on cancellation, end its whole group. Raises OSError if it cannot start.
 
-    A listener that waits does not hold up the command, and may get the rest of the output after its end.
+    A listener that waits does not hold up the command, and may get the rest of the output after its end. `most_file_bytes`: the
+    length to which the command may write files, if it may change any.
     """
     began = time.monotonic()
-    process = await _start(executable, name, arguments, root)
+    program = [executable, name] if most_file_bytes is None else _limited(executable, name, most_file_bytes)
+    process = await _start(program, arguments, root)
     kept = _Kept()
     async with asyncio.TaskGroup() as group:
         group.create_task(_tell(kept, name, listener), name=f"output of {name}")
@@ -87,7 +103,7 @@ async def run(executable: str, name: str, arguments: Sequence[str], root: Path, 
 async def _finished(process: Process, name: str, kept: _Kept) -> int:
     """Read its output to the end; returns its exit code. None of its group is left then, nor after a cancel."""
     try:
-        _limit_memory(process)
+        _limit(process)
         async with asyncio.TaskGroup() as group:
             group.create_task(_read("stdout", process.stdout, kept), name=f"stdout of {name}")
             group.create_task(_read("stderr", process.stderr, kept), name=f"stderr of {name}")
@@ -104,10 +120,26 @@ async def _tell(kept: _Kept, name: str, listener: Listener) -> None:
         await listener(stream=stream, data=text)
 
 
-async def _start(executable: str, name: str, arguments: Sequence[str], root: Path) -> Process:
-    """Start it without shell or input, in a minimal environment and a group of its own."""
+def _limited(executable: str, name: str, most_file_bytes: int) -> list[str]:
+    """The program, its name and first arguments with which the command writes no longer files.
+
+    It has written gigabytes before a limit from outside is set. Where there is no such program (it is part of util-linux), only the
+    check before the command bounds what it writes.
+    """
+    limiting = shutil.which("prlimit", path=SAFE_PATH)
+    if limiting is None:
+        return [executable, name]
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]  # cannot be raised
+    most = most_file_bytes + 1  # `cp` tries to write behind the end of a file before it sees that there is no more
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    return [limiting, "prlimit", f"--fsize={most}:{most}", "--", name]
+
+
+async def _start(program: Sequence[str], arguments: Sequence[str], root: Path) -> Process:
+    """Start it without shell or input, in a minimal environment and a group of its own. `program`: where it is, and its name."""
+    executable, *named = program
     return await asyncio.create_subprocess_exec(
-        name,
+        *named,
         *arguments,
         executable=executable,
         stdin=asyncio.subprocess.DEVNULL,
@@ -119,13 +151,11 @@ async def _start(executable: str, name: str, arguments: Sequence[str], root: Pat
     )
 
 
-def _limit_memory(process: Process) -> None:
-    """Set the limit from outside, where the system can: code of ours between fork and exec might deadlock."""
-    if hasattr(resource, "prlimit"):
-        with suppress(
-            ProcessLookupError, PermissionError
-        ):  # it has ended; or a container forbids it, which has a limit of its own
-            resource.prlimit(process.pid, resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+def _limit(process: Process) -> None:
+    """Set the limits from outside, where the system can: code of ours between fork and exec might deadlock."""
+    for limit, most in _LIMITS.items() if hasattr(resource, "prlimit") else ():
+        with suppress(ProcessLookupError, PermissionError):  # it has ended; or a container has a limit of its own
+            resource.prlimit(process.pid, limit, (most, most))
 
 
 async def _read(stream: str, source: asyncio.StreamReader | None, kept: _Kept) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import shutil
+import signal
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from itertools import chain
@@ -38,11 +39,16 @@ from server.embedded.os.commands import (
     checked,
     synopsis,
 )
-from server.embedded.os.made_names import SHARE, MadeNames
+from server.embedded.os.copies import new_file
+from server.embedded.os.disk import SHARE_BYTES, DiskRoom, share_words
+from server.embedded.os.hourly_shares import HourlyShares
+from server.embedded.os.made_names import SHARE
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+
+    from server.embedded.os.disk import Writes
 
 DEFAULT_ROOT = "files"
 CLOSED_OPTION = "OS_CLOSED_PATHS"  # set by the gateway when it starts the embedded services
@@ -103,7 +109,9 @@ class OsService(ExecutorService):
         self._checks = FairThreads(AT_ONCE, "os")
         self._searches = FairThreads(SEARCHES_AT_ONCE, "os search")
         self._searching: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # for each user
-        self._made = MadeNames()
+        self._made = HourlyShares(SHARE)
+        self._copied = HourlyShares(SHARE_BYTES)
+        self._disk = DiskRoom()
         self._running = FairTurns(RUN_AT_ONCE)
         self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # for each user
         self._executables: dict[str, str] = {}
@@ -140,16 +148,26 @@ class OsService(ExecutorService):
     async def _ended(self, name: str, args: list[str], task: Task) -> os_process.Ended:
         """How the command ended. Raises TaskError."""
         try:
-            arguments = await self._checked(name, args)
+            arguments, writes = await self._checked(name, args)
         except RefusedArgumentError as refused:
             raise WrongParametersError(str(refused)) from None
         try:
             async with self._room(name):
-                return await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
+                return await self._run_command(name, arguments, writes, task)
         except ValueError:
             raise WrongParametersError(f"args: {name} cannot be started with them") from None
         except OSError as error:
             raise _not_started(name, error) from None
+
+    async def _run_command(self, name: str, arguments: Sequence[str], writes: Writes, task: Task) -> os_process.Ended:
+        """Run it, with room on the disk. Raises FullError, ValueError, OSError."""
+        most = writes.copied_bytes if COMMANDS[name].kind == "change" else None
+        with self._disk.promised(writes):
+            async with new_file(writes.copy) as new:
+                told = new.told(arguments)
+                ended = await os_process.run(self._executables[name], name, told, self._root, task.tell, most)
+                new.whole = ended.exit_code == 0
+        return ended
 
     @asynccontextmanager
     async def _room(self, name: str) -> AsyncIterator[None]:
@@ -161,8 +179,11 @@ class OsService(ExecutorService):
         async with own, self._running.place():
             yield
 
-    async def _checked(self, name: str, args: list[str]) -> list[str]:
-        """What to run the command with. Checks that take long have places of their own. Raises RefusedArgumentError, FullError."""
+    async def _checked(self, name: str, args: list[str]) -> tuple[list[str], Writes]:
+        """What to run the command with, and what it writes then. Checks that take long have places of their own.
+
+        Raises RefusedArgumentError, FullError.
+        """
         search = Search(FEW_FILES)
         try:
             arguments = await self._checks.run(lambda: checked(name, args, self._root, self._closed, search))
@@ -173,9 +194,11 @@ class OsService(ExecutorService):
                     arguments = await self._searches.run(lambda: checked(name, args, self._root, self._closed, search))
                 finally:
                     search.stop()  # after a cancel it would go on
-        if not self._made.take(current_user(), search.made):
+        if not self._made.take(current_user(), search.writes.made):
             raise FullError(f"a user may make {SHARE} files and folders within an hour")
-        return arguments
+        if not self._copied.take(current_user(), search.writes.copied_bytes):
+            raise FullError(share_words())
+        return arguments, search.writes
 
 
 def _not_started(name: str, error: OSError) -> TaskError:
@@ -192,6 +215,8 @@ def why(name: str, ended: os_process.Ended) -> str:
     """Why the command failed; empty if it succeeded."""
     if ended.exit_code == 0:
         return ""
+    if ended.exit_code == -signal.SIGXFSZ:
+        return f"{name} was ended: there was more to write than before it began"
     if ended.exit_code < 0:
         return f"{name} was ended by signal {-ended.exit_code}"
     lines = ended.stderr.strip().splitlines()

@@ -9,7 +9,7 @@ import pytest
 from protos import os_pb2_grpc
 from server.embedded.os.closed import MAX_WALKED, ClosedPaths, Search
 from server.embedded.os.commands import COMMANDS, RefusedArgumentError, checked
-from server.embedded.os.made_names import MANY_USERS, MAX_MADE, SHARE, SHARE_S, MadeNames, missing
+from server.embedded.os.made_names import MAX_MADE, SHARE, missing
 from server.embedded.os.service import OsService
 from tests.server.embedded.executing import config, execute, refused, serving
 
@@ -40,7 +40,7 @@ async def test_folders_in_folders_are_counted_too(tmp_path: Path) -> None:
 
 
 async def test_a_user_makes_so_many_names_within_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.embedded.os.made_names.SHARE", 3)
+    monkeypatch.setattr("server.embedded.os.service.SHARE", 3)
     (tmp_path / "there").touch()
     async with serving(OsService(config(tmp_path / "kept", OS_ROOT=str(tmp_path)))) as channel:
         stub = os_pb2_grpc.OsExecutorStub(channel)
@@ -48,29 +48,14 @@ async def test_a_user_makes_so_many_names_within_an_hour(tmp_path: Path, monkeyp
             assert (await execute(stub, name, {"args": args})).status == "ok"
         for name, args in (("touch", ["d"]), ("mkdir", ["d"]), ("cp", ["a", "d"])):
             assert (await refused(stub, name, {"args": args}))[0] == "RESOURCE_EXHAUSTED"
-        for name, args in (("touch", ["a"]), ("mv", ["a", "e"]), ("ls", []), ("cp", ["c", "e"])):
+        for name, args in (
+            ("touch", ["a"]),
+            ("touch", ["-c", "x", "y"]),
+            ("mv", ["a", "e"]),
+            ("ls", []),
+            ("cp", ["c", "e"]),
+        ):
             assert (await execute(stub, name, {"args": args})).status == "ok"
-
-
-def test_the_share_grows_back_and_is_the_users_own() -> None:
-    now = 0.0
-    made = MadeNames(lambda: now)
-    assert made.take("one", SHARE)
-    assert not made.take("one", 1)
-    assert made.take("one", 0)
-    assert made.take("other", 1)
-    now = SHARE_S / 2
-    assert made.take("one", SHARE // 2)
-    assert not made.take("one", 1)
-
-
-def test_users_are_forgotten_when_their_share_is_whole() -> None:
-    now = 0.0
-    made = MadeNames(lambda: now)
-    for number in range(10 * MANY_USERS):
-        assert made.take(str(number), SHARE)
-        now += SHARE_S
-    assert len(made._full_at) <= MANY_USERS
 
 
 def test_every_command_that_makes_something_is_counted(tmp_path: Path) -> None:
@@ -80,11 +65,11 @@ def test_every_command_that_makes_something_is_counted(tmp_path: Path) -> None:
         if command.kind == "change" and not command.moves and not command.removes:
             search = Search()
             checked(name, ["a", "b"][-command.least :], tmp_path, closed, search)
-            assert search.made == 1, name
+            assert search.writes.made == 1, name
     (tmp_path / "folder").mkdir()
     search = Search()
     checked("cp", ["a", "folder"], tmp_path, closed, search)
-    assert search.made == 1
+    assert search.writes.made == 1
     assert SHARE * 100 <= MAX_WALKED
 
 

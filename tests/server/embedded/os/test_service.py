@@ -17,6 +17,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # the library carries no types
 
 from protos import os_pb2_grpc
+from server.embedded.executor import MAX_TIMEOUT_MS
 from server.embedded.os import commands as os_commands
 from server.embedded.os import process as os_process
 from server.embedded.os.closed import ClosedPaths
@@ -224,6 +225,19 @@ async def test_a_command_has_so_much_memory(root: Path) -> None:
         run = await execute(os_pb2_grpc.OsExecutorStub(channel), "grep", {"args": ["-E", pattern, "a.txt"]})
     assert run.status == "failed"
     assert "memory exhausted" in run.values["stderr"].lower()
+
+
+async def test_what_outlives_its_service_ends_and_no_core_is_dumped(root: Path, script: Any) -> None:
+    script(
+        "limits",
+        "import resource as r\n"
+        "while r.getrlimit(r.RLIMIT_CORE)[1] != 0: pass\n"
+        "print(r.getrlimit(r.RLIMIT_CPU), r.getrlimit(r.RLIMIT_CORE))",
+    )
+    async with serving(service(root)) as channel:
+        run = await execute(os_pb2_grpc.OsExecutorStub(channel), "limits")
+    assert run.values["stdout"] == "(600, 600) (0, 0)\n"
+    assert os_process.MAX_CPU_S * 1000 == MAX_TIMEOUT_MS
 
 
 async def test_commands_run_where_no_limit_may_be_set(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
