@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from server.embedded.addresses import Reach, WebAddress, read_url
-from server.embedded.os.commands import COMMANDS
+from server.embedded.os.commands import COMMANDS, MAX_ARGUMENT_CHARS, MAX_ARGUMENTS
 from server.embedded.secret_names import is_secret_name
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 # Of all parameters together: more than the largest memory. Longer ones are denied without a check.
 MAX_TEXT_CHARS = 128 * 1024
+MAX_COMMAND_CHARS = (MAX_ARGUMENTS + 1) * MAX_ARGUMENT_CHARS  # all arguments that a command may have
+# Cedar keeps Python, and with it all services of this process, waiting while it judges: 130 ms for 18,000 words, 4 ms for so many. No
+# command takes as many names, and no selector as many words.
+MAX_NAMES = 1_000
 
 _LATER = re.compile(r"\s*\$\{[\w-]+(?:\.[\w-]+)*\}")  # a reference to an earlier step's result
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -31,19 +35,23 @@ class TooLongError(ValueError):
 def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_allowed: bool) -> dict[str, Any]:
     """Cedar's context. Raises TooLongError."""
     strings = list(_strings(parameters))
-    if sum(map(len, strings)) > MAX_TEXT_CHARS:
-        raise TooLongError(f"parameters of more than {MAX_TEXT_CHARS} characters cannot be judged")
+    most = MAX_COMMAND_CHARS if executor == "os" else MAX_TEXT_CHARS
+    if sum(map(len, strings)) > most:
+        raise TooLongError(f"parameters of more than {most} characters cannot be judged")
     lowered = [text.lower() for text in strings]
-    names = {part for text in strings for part in _SEPARATORS.split(text) if part}
+    names = {part for text in strings for part in _SEPARATORS.split(text) if part} if executor == "os" else set()
     target = _target(action, parameters)
+    words = set(_WORDS.findall(_CAMEL.sub(" ", target).lower()))
+    if max(len(names), len(words)) > MAX_NAMES:
+        raise TooLongError(f"parameters with more than {MAX_NAMES} names cannot be judged")
     address = _address(parameters.get("url"))
     return {
         "kind": _kind(action, parameters.get("args")) if executor == "os" else "unknown",
         "text": "".join(f"\n/{text}" for text in lowered) + "\n",
         "names": sorted({name.lower() for name in names}),
-        "secret": executor == "os" and any(map(is_secret_name, names)),
+        "secret": any(map(is_secret_name, names)),
         "target": target.lower(),
-        "words": sorted(set(_WORDS.findall(_CAMEL.sub(" ", target).lower()))),
+        "words": sorted(words),
         "scheme": address.scheme,
         "host": address.host,
         "reach": address.reach.value,

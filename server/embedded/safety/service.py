@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +12,8 @@ from google.protobuf.json_format import MessageToDict
 
 from protos import safety_pb2, safety_pb2_grpc
 from server.embedded.addresses import private_network_open
-from server.embedded.safety.facts import TooLongError, facts
+from server.embedded.fairness import FairThreads
+from server.embedded.safety.facts import MAX_TEXT_CHARS, TooLongError, facts
 from server.embedded.safety.policy import RISKS, VERDICTS, Judgement, PolicyBook
 from server.embedded.service import EmbeddedConfig, EmbeddedService
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 POLICIES = Path(__file__).parent / "policies"
 MAX_ACTIONS = 64  # of one plan
+MAX_PARAMETER_BYTES = 4 * MAX_TEXT_CHARS  # of an action: a character has up to four
+COST_BYTES = 1_024  # of parameters cost as much as one small action more
 MAX_ECHOED_CHARS = 64
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,11 +38,16 @@ class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
         super().__init__(config)
         self._book: PolicyBook | None = None
         self._private_allowed = False
+        self._threads = FairThreads(1, "safety")
 
     async def start(self) -> None:
         """Read the policies of SAFETY_POLICY_DIR, or the ones here. Raises MissingPartError."""
         self._private_allowed = private_network_open(self.config)
         self._book = PolicyBook(Path(self.config.option("SAFETY_POLICY_DIR") or POLICIES))
+
+    async def stop(self) -> None:
+        """End the thread."""
+        self._threads.close()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register the servicer."""
@@ -47,10 +56,15 @@ class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
     async def Check(  # noqa: N802 - gRPC's name
         self, request: safety_pb2.CheckRequest, context: Context
     ) -> safety_pb2.CheckResponse:
-        """Judge the actions."""
+        """Judge the actions, each in a turn of the thread: a plan of long ones keeps nobody waiting."""
         if not 0 < len(request.actions) <= MAX_ACTIONS:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"1 to {MAX_ACTIONS} actions can be judged at once")
-        judgements = [self._judge(action, request.user_id, request.roles) for action in request.actions]
+        judgements = [
+            await self._threads.run(
+                partial(self._judge, action, request.user_id, request.roles), 1 + action.ByteSize() / COST_BYTES
+            )
+            for action in request.actions
+        ]
         ids = [action.id for action in request.actions]
         whole, decisive_id = strictest(judgements, ids)
         return safety_pb2.CheckResponse(
@@ -61,6 +75,8 @@ class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
     def _judge(self, action: safety_pb2.Action, user_id: str, roles: Sequence[str]) -> Judgement:
         """Judge one action. Whatever cannot be judged is denied."""
         assert self._book is not None, "calls are refused until start() is done"
+        if action.parameters.ByteSize() > MAX_PARAMETER_BYTES:
+            return Judgement("deny", "high", (f"parameters of more than {MAX_PARAMETER_BYTES} bytes cannot be judged",))
         try:
             parameters = MessageToDict(action.parameters)
             known = facts(action.executor, action.action, parameters, private_allowed=self._private_allowed)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from protos import executor_pb2, intent_pb2, planner_pb2
+from protos import executor_pb2, intent_pb2, planner_pb2, safety_pb2
 from server.embedded.callers import bind_caller
 from server.embedded.fairness import FairThreads, FairTurns, Shares
 from server.embedded.intent.service import IntentService
 from server.embedded.os.service import AT_ONCE, OsService
 from server.embedded.planner.service import PlannerService
+from server.embedded.safety.service import SafetyService
 from server.embedded.service import EmbeddedConfig, EmbeddedService
 from server.upstream.convert import to_struct
 
@@ -147,9 +148,12 @@ async def ask_service(service: EmbeddedService, text: str) -> None:
         case OsService():
             parameters = to_struct({"args": [text]})
             await service._execute(executor_pb2.ExecuteRequest(action="echo", parameters=parameters), context)
+        case SafetyService():
+            action = safety_pb2.Action(executor="memory", action="store", parameters=to_struct({"value": text}))
+            await service.Check(safety_pb2.CheckRequest(actions=[action, action]), context)
 
 
-@pytest.mark.parametrize("kind", [IntentService, PlannerService, OsService])
+@pytest.mark.parametrize("kind", [IntentService, PlannerService, OsService, SafetyService])
 async def test_one_user_s_flood_is_not_in_the_way_of_another(kind: type[EmbeddedService], tmp_path: Path) -> None:
     done: list[str] = []
     service = kind(EmbeddedConfig(tmp_path))
