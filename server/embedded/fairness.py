@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from server.embedded.callers import current_user
 
@@ -153,9 +153,14 @@ class FairThreads:
         if self._closed:
             raise asyncio.CancelledError
         running = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        # after a cancel too, when the thread has actually ended
-        running.add_done_callback(lambda _done: self._turns.give_back())
+        running.add_done_callback(self._ended)
         return await asyncio.shield(running)
+
+    def _ended(self, running: asyncio.Future[Any]) -> None:
+        """After a cancel too, when the thread has actually ended. How it failed is nobody's business any more then: not the log's either."""
+        if not running.cancelled():
+            running.exception()
+        self._turns.give_back()
 
     def close(self) -> None:
         """End the threads. What has not begun is dropped."""

@@ -7,7 +7,6 @@ import errno
 import os
 import shutil
 import signal
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -43,10 +42,11 @@ from server.embedded.os.copies import new_file
 from server.embedded.os.disk import SHARE_BYTES, DiskRoom, share_words
 from server.embedded.os.hourly_shares import HourlyShares
 from server.embedded.os.made_names import SHARE
+from server.embedded.os.places import Places
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from server.embedded.os.disk import Writes
 
@@ -55,10 +55,12 @@ CLOSED_OPTION = "OS_CLOSED_PATHS"  # set by the gateway when it starts the embed
 # Commands that begin together take the processor from each other: so many at once, and then one that takes longer waits for something.
 AT_ONCE = 2 * (os.cpu_count() or 1)
 TURN_S = 0.25
-# Commands that are told names of files may use all the memory that a command has: so many run at once, and so many of one user. The others
-# use little, however long they run.
+# Commands that are told names of files may use all the memory that a command has: so many run at once, and so many of one user.
 RUN_AT_ONCE = 16
 OWN_AT_ONCE = 4
+# The others use little, but each has two descriptors of the services, and `sleep` has them for minutes.
+OTHERS_AT_ONCE = 128
+OWN_OTHERS_AT_ONCE = 32
 FEW_FILES = 1_000  # looked through for a command whose check waits for no longer one: some 10 ms
 SEARCHES_AT_ONCE = 2  # one of each user
 MAX_MESSAGE_CHARS = 300  # of a failed command's last line of stderr
@@ -112,8 +114,8 @@ class OsService(ExecutorService):
         self._made = HourlyShares(SHARE)
         self._copied = HourlyShares(SHARE_BYTES)
         self._disk = DiskRoom()
-        self._running = FairTurns(RUN_AT_ONCE)
-        self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # for each user
+        self._on_files = Places(RUN_AT_ONCE, OWN_AT_ONCE)
+        self._others = Places(OTHERS_AT_ONCE, OWN_OTHERS_AT_ONCE)
         self._executables: dict[str, str] = {}
         self._actions: dict[str, Action] = {}
 
@@ -152,7 +154,7 @@ class OsService(ExecutorService):
         except RefusedArgumentError as refused:
             raise WrongParametersError(str(refused)) from None
         try:
-            async with self._room(name):
+            async with (self._on_files if COMMANDS[name].named else self._others).place(name):
                 return await self._run_command(name, arguments, writes, task)
         except ValueError:
             raise WrongParametersError(f"args: {name} cannot be started with them") from None
@@ -168,16 +170,6 @@ class OsService(ExecutorService):
                 ended = await os_process.run(self._executables[name], name, told, self._root, task.tell, most)
                 new.whole = ended.exit_code == 0
         return ended
-
-    @asynccontextmanager
-    async def _room(self, name: str) -> AsyncIterator[None]:
-        """Wait until there is memory for the command, among the user's own and among everybody's."""
-        if not COMMANDS[name].named:
-            yield
-            return
-        own = self._own.setdefault(current_user(), asyncio.Semaphore(OWN_AT_ONCE))
-        async with own, self._running.place():
-            yield
 
     async def _checked(self, name: str, args: list[str]) -> tuple[list[str], Writes]:
         """What to run the command with, and what it writes then. Checks that take long have places of their own.

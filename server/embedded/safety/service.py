@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 POLICIES = Path(__file__).parent / "policies"
 MAX_ACTIONS = 64  # of one plan
-MAX_PARAMETER_BYTES = 4 * MAX_TEXT_CHARS  # of an action: a character has up to four
+MAX_ACTION_BYTES = 4 * MAX_TEXT_CHARS  # a character has up to four
 COST_BYTES = 1_024  # of parameters cost as much as one small action more
 MAX_ECHOED_CHARS = 64
 
@@ -75,8 +75,8 @@ class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
     def _judge(self, action: safety_pb2.Action, user_id: str, roles: Sequence[str]) -> Judgement:
         """Judge one action. Whatever cannot be judged is denied."""
         assert self._book is not None, "calls are refused until start() is done"
-        if action.parameters.ByteSize() > MAX_PARAMETER_BYTES:
-            return Judgement("deny", "high", (f"parameters of more than {MAX_PARAMETER_BYTES} bytes cannot be judged",))
+        if action.ByteSize() > MAX_ACTION_BYTES:
+            return Judgement("deny", "high", (f"an action of more than {MAX_ACTION_BYTES} bytes cannot be judged",))
         try:
             parameters = MessageToDict(action.parameters)
             known = facts(action.executor, action.action, parameters, private_allowed=self._private_allowed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,25 @@ async def test_work_that_comes_after_the_end_is_cancelled() -> None:
     threads.close()
     with pytest.raises(asyncio.CancelledError):
         await threads.run(lambda: "too late")
+
+
+async def test_how_work_fails_that_nobody_waits_for_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    threads, works = FairThreads(1, "test"), Works()
+
+    def fail() -> None:
+        works.do("secret")
+        raise ValueError("secret")
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(threads.run(fail), name="cancelled")
+        while not works.begun:
+            await asyncio.sleep(0)
+        task.cancel()
+    works.go.set()
+    await threads.run(lambda: None)
+    gc.collect()
+    assert caplog.messages == []
+    threads.close()
 
 
 async def test_a_turn_that_lasts_gives_its_place_to_others() -> None:

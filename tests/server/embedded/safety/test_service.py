@@ -187,15 +187,15 @@ async def test_what_is_too_long_or_not_finite_is_denied(tmp_path: Path) -> None:
     async with serving(SafetyService(config(tmp_path))) as channel:
         names = " ".join(f"a{number}" for number in range(MAX_NAMES + 1))
         for executor, named, parameters, most in (
-            ("os", "cat", {"args": ["x" * 20_000, ".env"]}, f"of more than {MAX_COMMAND_CHARS} characters"),
-            ("memory", "store", {"value": "x" * 200_000}, "of more than 131072 characters"),
-            ("memory", "store", {"value": [None] * 200_000}, "of more than 524288 bytes"),
-            ("os", "cat", {"args": [names]}, f"with more than {MAX_NAMES} names"),
-            ("browser", "click", {"selector": names}, f"with more than {MAX_NAMES} names"),
+            ("os", "cat", {"args": ["x" * 20_000, ".env"]}, f"parameters of more than {MAX_COMMAND_CHARS} characters"),
+            ("memory", "store", {"value": "x" * 200_000}, "parameters of more than 131072 characters"),
+            ("memory", "store", {"value": [None] * 200_000}, "an action of more than 524288 bytes"),
+            ("os", "cat", {"args": [names]}, f"parameters with more than {MAX_NAMES} names"),
+            ("browser", "click", {"selector": names}, f"parameters with more than {MAX_NAMES} names"),
         ):
             long = await check(channel, action(executor, named, parameters))
             assert long.verdict.verdict == "deny"
-            assert list(long.verdict.reasons) == [f"parameters {most} cannot be judged"]
+            assert list(long.verdict.reasons) == [f"{most} cannot be judged"]
         assert (await check(channel, action("memory", "store", {"value": names}))).verdict.verdict == "allow"
         odd = await check(channel, action("search", "search", {"query": "x", "max_results": float("nan")}))
         assert odd.verdict.verdict == "deny"
