@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.agent.answering import Moment
 
@@ -16,12 +16,13 @@ MAX_WAITING = 8  # utterances during a turn; users who say more are not waiting 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An utterance to act on, and the time it has waited."""
+    """An utterance to act on, and the time it has waited. `saved`: its turn, which another replica had begun."""
 
     text: str
     stopwatch: Stopwatch
     guess: EarlyPlan | None = None
     begun: Moment = field(default_factory=Moment)
+    saved: dict[str, Any] | None = None
 
     def drop_guess(self) -> None:
         """Withdraw the guess, which is not needed any more."""

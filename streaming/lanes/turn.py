@@ -87,6 +87,7 @@ class TurnLane(Lane):
         self._waiting: list[Heard] = []  # those whose turn has not begun
         self._turn_begun = False  # here or on another replica; a turn given as text runs once
         self._saved: tuple[dict[str, Any], int] | None = None  # the turn that another replica began
+        self._above: list[Heard] = []  # answered there while that turn's question waited; their turns go on later here
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue(MAX_WAITING)
         self._next: asyncio.Queue[tuple[Heard, Intent | None, str | None] | None] = asyncio.Queue(MAX_WAITING)
         self._stage = Stage(self._next, self._serve)
@@ -280,6 +281,10 @@ class TurnLane(Lane):
         self._under_way -= 1
 
     async def _take_turn(self, heard: Heard, intent: Intent | None, told: str | None = None) -> None:
+        if heard.saved is not None:
+            self._above.remove(heard)
+            await self._finish(heard.saved)
+            return
         turn = self._new_turn(uuid.uuid4().hex, heard.text, heard.stopwatch)
         if asked := self._answers.meant.questions:
             turn.beside.waits(asked[0], repeated=self._reply.audio and asked[0] == self._stage.question)
@@ -330,9 +335,15 @@ class TurnLane(Lane):
         return any(turn.acting for turn in self._stage.turns)
 
     def save(self) -> dict[str, Any]:
+        turn, *above = [turn.save() for turn in self._stage.turns] or [self._saved[0] if self._saved else None]
         return {
             **(self._microphone.save() if self._microphone is not None else {}),
-            "turn": next((turn.save() for turn in self._stage.turns), self._saved[0] if self._saved else None),
+            "turn": turn,
+            # The question is asked first there, so they repeat what they were saying.
+            "above": [
+                *({**each, "utterance": None} for each in above if each is not None),
+                *(heard.saved for heard in self._above),
+            ],
             "waiting": [[heard.text, heard.stopwatch.save()] for heard in self._waiting],
             "begun": self._turn_begun,
         }
@@ -344,16 +355,23 @@ class TurnLane(Lane):
         if saved["turn"] is not None:
             self._saved = saved["turn"], position.sent_pts_ms
         self._turn_begun = saved["begun"]
+        for each in saved.get("above", [])[:MAX_WAITING]:  # an older replica has not saved them
+            heard = Heard(each["text"], Stopwatch.restore(each["stopwatch"], self._clock), saved=each)
+            self._above.append(heard)
+            self._under_way += 1
+            self._next.put_nowait((heard, None, None))
         for text, stopwatch in saved["waiting"]:
             self._act_on(Heard(text, Stopwatch.restore(stopwatch, self._clock)))
 
     async def _finish_saved_turn(self) -> None:
         if self._saved is None:
             return
-        saved, sent_pts_ms = self._saved
+        (saved, sent_pts_ms), self._saved = self._saved, None
+        await self._finish(saved, sent_pts_ms)
+
+    async def _finish(self, saved: dict[str, Any], sent_pts_ms: int = -1) -> None:
         turn = self._new_turn(saved["turn_id"], saved["text"], Stopwatch.restore(saved["stopwatch"], self._clock))
         turn.restore(saved, sent_pts_ms)
-        self._saved = None
         await self._run(turn, turn.run())
 
     # --- what the client sends ---

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from streaming.agent.format import ReplyFormat
-from streaming.domain import TaskEnded, TaskNeedsConfirmation, TurnDone, TurnReply
+from streaming.domain import SpeechBegins, TaskEnded, TaskNeedsConfirmation, TurnDone, TurnIntent, TurnReply
 from streaming.lanes.turn import TurnLane
+from streaming.open_questions import OpenQuestions
+from streaming.outlet import SpeechPosition
 from streaming.ports import Intent, IntentGuess, Verdict
+from streaming.sounding import Sounding
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.talk import Talk, plan, risky, step, talk
@@ -206,5 +210,54 @@ def test_typed_words_on_another_channel_answer_alike(guess: IntentGuess, status:
                 it.microphone.say("yes")
             await it.until(TurnDone)
         assert it.outlet.of(TaskEnded)[0].status == (status or "ok")
+
+    virtual_time.run(body())
+
+
+def moved(world: World, saved: dict[str, Any]) -> Talk:
+    """The channel at another replica."""
+    world.open_questions, world.sounding = OpenQuestions(), Sounding()
+    world.recognitions.clear()
+    there = Talk(world)
+    there.lane.restore(json.loads(json.dumps(saved)), SpeechPosition())
+    return there
+
+
+@pytest.mark.parametrize("moves", [1, 2])
+@pytest.mark.parametrize("at", [TurnIntent, SpeechBegins])
+def test_what_was_asked_beside_a_question_is_answered_across_a_move(at: type[object], moves: int) -> None:
+    async def body() -> None:
+        world = risky()
+        world.intents["when"] = Intent("get_time", 0.9)
+        async with asyncio.TaskGroup() as group:
+            here = Talk(world)
+            running = group.create_task(here.lane.run())
+            here.microphone.say("go")
+            await here.until(TaskNeedsConfirmation)
+            await asyncio.sleep(5)
+            if at is TurnIntent:
+                world.slow_s["planner"] = 1.0
+            here.microphone.say("when")
+            await here.until(at, 2)
+            turns = [event.turn_id for event in here.outlet.of(TurnIntent)]
+            there = moved(world, here.lane.save())
+            if moves > 1:
+                there = moved(world, there.lane.save())
+            running.cancel()
+            going_on = group.create_task(there.lane.run())
+            await there.until(TurnDone)
+            assert [done.turn_id for done in there.outlet.of(TurnDone)] == turns[1:]
+            assert len(there.outlet.of(TaskNeedsConfirmation)) == 1
+            await asyncio.sleep(10)
+            there.microphone.say("yes")
+            await there.until(TurnDone, 2)
+            there.lane.end()
+            await going_on
+        told = [*here.outlet.of(TurnReply), *there.outlet.of(TurnReply)]
+        assert [(reply.turn_id, reply.text.rpartition("five ")[2]) for reply in told] == [
+            (turns[1], "when"),
+            (turns[0], "goal"),
+        ]
+        assert world.settled_via == ["voice"]
 
     virtual_time.run(body())
