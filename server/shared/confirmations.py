@@ -22,6 +22,7 @@ from streaming.agent.questions import explanation, sentence_for
 from streaming.flag import Flag
 from streaming.ports import Action, CallContext, Confirmation, ServiceError
 from streaming.rfc3339 import rfc3339
+from streaming.task_group import to_its_end
 
 if TYPE_CHECKING:
     from server.shared.state import State
@@ -265,6 +266,12 @@ class ConfirmationStore:
             return None
         if approve and not _is_for(question, action_hash):
             raise ServiceError("ACTION_CHANGED", "the approval is for another action than the one that was asked about")
+        return await to_its_end(self._taken(confirmation_id, question, context, approve=approve, via=via))
+
+    async def _taken(
+        self, confirmation_id: str, question: Question, context: CallContext, *, approve: bool, via: Via
+    ) -> Question | None:
+        """The rest of `take`. Not cancelled halfway: no other answer would count, and the lane would wait for this one."""
         # Redis may have lost the record, and this process still has the question: so the answers compete for a key of their own.
         if not await self._state.put(_answered(confirmation_id), "1", self._life_s + TAKEN_LATE_S, only_new=True):
             return None

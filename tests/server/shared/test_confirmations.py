@@ -117,6 +117,23 @@ class DistantState(LocalState):
         return await super().put(key, value, ttl_s, only_new=only_new, owner=owner)
 
 
+@pytest.mark.parametrize("half_ms", range(1, 16, 2))
+def test_an_answer_counts_or_may_be_given_again_when_whoever_gives_it_is_cancelled(half_ms: int) -> None:
+    async def body() -> None:
+        store = ConfirmationStore(DistantState())
+        asked = await store.create(ACTION, VERDICT, ADA)
+        async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+            waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
+            answering = group.create_task(store.settle(asked.confirmation_id, ADA, approve=True), name="answer")
+            await asyncio.sleep(half_ms / 2_000)
+            answering.cancel()
+            await asyncio.wait([answering])
+            await store.settle(asked.confirmation_id, ADA, approve=True)
+            assert await waiting is True
+
+    virtual_time.run(body())
+
+
 @pytest.mark.parametrize("here", [True, False], ids=["yes here", "no here"])
 @pytest.mark.parametrize("first", [True, False], ids=["yes first", "no first"])
 async def test_of_two_answers_at_two_replicas_at_once_one_counts(here: bool, first: bool) -> None:
