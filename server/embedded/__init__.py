@@ -13,6 +13,7 @@ fairness    fair shares of threads and processes among users
 tracing     spans in the callers' traces
 addresses   what a web address reaches: the internet, this machine, its network
 neighbours  which public addresses are of this machine's network
+normal_forms  Unicode's normal forms, in linear time
 spelling    British and American spelling, as one
 secret_names  what usually holds secrets, by its name: neither opened by commands nor indexed
 telling     the words of a query that carry its meaning

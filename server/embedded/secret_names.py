@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from server.embedded.normal_forms import normal
 
 # What editors, people, tools and package managers add to the name of a copy: the copy is as secret as the file.
 _BEFORE = re.compile(r"(?:copy(?: ?\(\d+\))? of |#|\.#)", re.IGNORECASE)
@@ -47,7 +48,7 @@ MAX_NAME_CHARS = 255  # as in file systems
 
 def is_secret_name(name: str) -> bool:
     """True if a file or folder of this name, or what it is a copy of, usually holds secrets."""
-    name = unicodedata.normalize("NFKC", name[:MAX_NAME_CHARS]).strip()  # also of letters of full width
+    name = normal("NFKC", name[:MAX_NAME_CHARS]).strip()  # also of letters of full width
     for _ in range(MOST_SUFFIXES + 1):
         if _SECRET.fullmatch(name) and not _PUBLIC.fullmatch(name):
             return True

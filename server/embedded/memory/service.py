@@ -18,7 +18,7 @@ import grpc.aio
 from protos import memory_pb2, memory_pb2_grpc
 from server.embedded.fairness import FairThreads
 from server.embedded.memory.store import MAX_USER_BYTES, MemoryStore, NoRoomError
-from server.embedded.memory.words import key_form
+from server.embedded.memory.words import MAX_KEY_CHARS, key_form
 from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MAX_VALUE_BYTES = 64 * 1024
 MAX_DEPTH = 64  # nested arrays and objects; deeper ones break readers
-MAX_KEY_CHARS = 256
 MAX_ID_CHARS = 256  # of users, sessions and turns
 MAX_TAGS, MAX_TAG_CHARS = 32, 64
 MAX_TURN_CHARS = 20_000

@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from server.embedded.normal_forms import normal
 from server.embedded.spelling import folded
 
+MAX_KEY_CHARS = 256
+MAX_TYPED_KEY_CHARS = 4 * MAX_KEY_CHARS  # before accents are composed: no character is made of more than four
 MAX_QUERY_WORDS = 32  # each is one look-up
 # What stands behind is not searched. Splitting this much takes 35 ms; of 64 KiB of ligatures, each worth 18 letters, it took 380 ms.
 MAX_INDEXED_CHARS = 20_000
@@ -32,8 +35,8 @@ _STOP_WORDS = frozenset(
 
 
 def key_form(key: str) -> str:
-    """The normalised key: accents composed (NFC), so that é equals é however it was typed."""
-    return unicodedata.normalize("NFC", key)
+    """The normalised key: accents composed (NFC), so that é equals é however it was typed. What is too long for one stays as it is."""
+    return normal("NFC", key) if len(key) <= MAX_TYPED_KEY_CHARS else key
 
 
 def indexed(text: str) -> str:
@@ -57,7 +60,7 @@ def is_dense(word: str) -> bool:
 
 def _runs(text: str) -> list[str]:
     """Words, and runs of dense scripts: letters, digits and their marks. Composed signs may become many letters."""
-    spelled = folded(unicodedata.normalize("NFKC", text[:MAX_INDEXED_CHARS])[:MAX_INDEXED_CHARS])
+    spelled = folded(normal("NFKC", text[:MAX_INDEXED_CHARS])[:MAX_INDEXED_CHARS])
     spaced = "".join(sign if unicodedata.category(sign)[0] in "LNM" else " " for sign in spelled)
     return [run for word in spaced.split() for run in _RUNS.findall(word)]
 

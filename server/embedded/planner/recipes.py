@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from server.embedded.intent.normalise import UNASKED
 from server.embedded.intent.several import MAX_PARTS
 from server.embedded.intent.sum_trees import MAX_DEPTH
+from server.embedded.normal_forms import normal
 from server.embedded.planner.sums import CHAINED, NUMBERS_OF, OPERATIONS
 from server.embedded.spelling import folded
 
@@ -222,7 +223,7 @@ def points(entities: Entities) -> bool:
 
 def key_of(attribute: str) -> str:
     """`favourite colour` → user.favorite-color: the same key for either spelling."""
-    spelled = unicodedata.normalize("NFC", folded(attribute))
+    spelled = normal("NFC", folded(attribute))
     parts = "".join(sign if unicodedata.category(sign)[0] in "LNM" or sign == "_" else " " for sign in spelled)
     name = "-".join(parts.split()).strip("-_")
     if len(name) > MAX_KEY_CHARS:

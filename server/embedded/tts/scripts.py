@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from server.embedded.normal_forms import normal
+
 LANGUAGES = {
     "LATIN": "en-us",
     "CJK": "zh",
@@ -53,7 +55,7 @@ def in_place_of(text: str) -> str:
     """What to say in place of words that nobody can say: "a word in Cyrillic"."""
     letter = next(filter(str.isalpha, text), "")
     if not letter:  # digits and fractions in a form that no voice knows
-        return unicodedata.normalize("NFKC", text)
+        return normal("NFKC", text)
     name = unicodedata.name(letter, "").partition(" ")[0]
     what = "words" if len(text.split()) > 1 else "a word"
     return f"{what} in {NAMES.get(name, name.title() or 'unknown letters')}"
