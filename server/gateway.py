@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from server.audio.upload import UploadTurns
 from server.net.loop_turns import LoopTurns
 from server.net.tick import TickEnd
 from server.workers import LiveCodecs
@@ -114,6 +115,7 @@ class Gateway:
     tick_end: TickEnd = field(default_factory=TickEnd)  # at which sockets write
     wakes: Wakes = field(default_factory=Wakes)  # timers of sockets and sessions
     codecs: LiveCodecs = field(default_factory=LiveCodecs)
+    uploads: UploadTurns = field(default_factory=UploadTurns)
     openai: RealtimeSessions = field(init=False)  # sessions of OpenAI's dialect; likewise
     twilio: Calls = field(init=False)  # telephone calls; likewise
     session_tasks: asyncio.TaskGroup = field(init=False)  # the group of the sockets' and sessions' tasks

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-CODEC_THREADS = 4  # further uploads wait for one piece of another, not for its whole file
+CODEC_THREADS = 4
 
 CODECS = "streaming.sound.ffmpeg"
 

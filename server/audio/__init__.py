@@ -1,6 +1,8 @@
 """Audio files in and out; live channels have their own codecs in `streaming.sound.codecs`.
 
-decode, demux   an uploaded file to PCM at the recogniser's rate, in pieces, in a thread
+upload          an uploaded file to PCM, in a process of its own
+decoder_process, decoder_wire   that process, and what it answers
+decode, demux   a file to PCM at the recogniser's rate, in pieces
 sections, mp3   joined files; damaged MP3 files
 mono            any number of channels to one
 transcription   decoded pieces to one transcript, no faster than the recogniser takes them

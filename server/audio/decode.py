@@ -1,11 +1,10 @@
-"""Decodes an uploaded audio file to the PCM of speech-to-text: 16-bit little-endian mono at 16 kHz.
+"""Decodes an audio file, in this process, to the PCM of speech-to-text: 16-bit little-endian mono at 16 kHz.
 
 A small file that unpacks to hours of silence is cut off.
 """
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
@@ -14,9 +13,7 @@ from server.audio.formats import BYTES_PER_SAMPLE
 from server.audio.sections import sections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from av.container import InputContainer
+    from collections.abc import Generator, Iterator
 
     from server.audio.sections import Section
 
@@ -26,50 +23,37 @@ MAX_AUDIO_S = 600  # ten minutes; longer recordings belong on a socket's stt cha
 
 
 @dataclass(slots=True)
-class UploadDecoder:
-    """Decodes one file, once. Every method blocks: call it in a codec thread.
-
-    A caller that is cancelled leaves `next_piece` running in its thread. `close` waits for it: FFmpeg crashes if a container is
-    closed while it is read.
-    """
+class FileDecoder:
+    """Decodes one file, once. Its methods block. Files of strangers belong into a process of their own: see `upload`."""
 
     file: IO[bytes]
     max_audio_s: float = MAX_AUDIO_S
-    decoded_bytes: int = 0
+    decoded_bytes: int = field(default=0, init=False)
     read_percent: int = field(default=0, init=False)  # of the file
-    _pieces: Iterator[bytes] | None = None
-    _container: InputContainer | None = None
-    _in_use: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _closed: bool = field(default=False, init=False)
+    _pieces: Generator[bytes, None, None] | None = field(default=None, init=False)
 
     @property
     def duration_ms(self) -> int:
         """Duration decoded so far."""
-        return self.decoded_bytes * 1000 // (PCM_RATE_HZ * BYTES_PER_SAMPLE)
+        return milliseconds(self.decoded_bytes)
 
     def next_piece(self) -> bytes | None:
         """About half a second of PCM, None at the end and after `close`. Raises UnreadableAudioError, AudioTooLongError."""
-        with self._in_use:
-            if self._closed:
-                return None
-            if self._pieces is None:
-                self._pieces = self._decode()
-            piece = next(self._pieces, None)
+        if self._pieces is None:
+            self._pieces = self._decode()
+        piece = next(self._pieces, None)
         self.decoded_bytes += len(piece or b"")
         if self.duration_ms > self.max_audio_s * 1000:
             raise AudioTooLongError(f"the audio is longer than {self.max_audio_s:g} seconds")
         return piece
 
     def close(self) -> None:
-        """Close the demuxer, once it is not in use. The file itself belongs to the caller."""
-        with self._in_use:
-            self._closed = True
-            self._pieces = None
-            if self._container is not None:
-                self._container.close()
-                self._container = None
+        """Close the demuxer. The file itself belongs to the caller."""
+        if self._pieces is None:
+            self._pieces = self._decode()
+        self._pieces.close()
 
-    def _decode(self) -> Iterator[bytes]:
+    def _decode(self) -> Generator[bytes, None, None]:
         parts = sections(self.file)
         if not parts:
             raise UnreadableAudioError("the file is empty")
@@ -94,11 +78,16 @@ class UploadDecoder:
 
     def _pcm(self, part: Section) -> Iterator[bytes]:
         """The PCM of one section. Raises UnreadableAudioError."""
-        # loading FFmpeg takes 0.1 s and 16 MB: only for a file, in its thread
+        # loading FFmpeg takes 0.1 s and 16 MB: only for a file
         from server.audio import demux  # noqa: PLC0415
 
-        container = self._container = demux.opened(part)
+        container = demux.opened(part)
         try:
             yield from demux.pcm(part, container, PCM_RATE_HZ)
         finally:
             container.close()
+
+
+def milliseconds(n_bytes: int) -> int:
+    """How long this much PCM sounds."""
+    return n_bytes * 1000 // (PCM_RATE_HZ * BYTES_PER_SAMPLE)

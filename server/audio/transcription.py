@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from server.audio.decode import PCM_RATE_HZ
 from server.audio.formats import BYTES_PER_SAMPLE
-from server.workers import in_codec_thread
 from streaming.ports import FinalTranscript, RecognitionConfig, TaskProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.audio.decode import UploadDecoder
+    from server.audio.upload import UploadDecoder
     from streaming.ports import CallContext, RecognitionStream, SpeechToText, Word
 
 # Two seconds sent ahead of the service, which sets the pace.
@@ -73,7 +72,7 @@ class _Feed:
             self._ahead_bytes += len(piece)
             stream.send_audio(piece)
             self._tell()
-            piece = await in_codec_thread(self._decoder.next_piece)
+            piece = await self._decoder.next_piece()
         stream.end()
 
     def _tell(self) -> None:
@@ -101,7 +100,7 @@ async def transcribe(
 
     `progress` is told each utterance as it is heard, and how much of the file has been read. `heard` gets the utterances whole.
     """
-    first = await in_codec_thread(decoder.next_piece)  # decode before opening a stream: the file may be unreadable
+    first = await decoder.next_piece()  # decode before opening a stream: the file may be unreadable
     if first is None:
         return FileTranscript()
     feed = _Feed(decoder, progress)

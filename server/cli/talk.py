@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.live import Live
 
-from server.audio.decode import PCM_RATE_HZ, UploadDecoder
+from server.audio.decode import PCM_RATE_HZ, FileDecoder
 from server.audio.errors import AudioTooLongError, UnreadableAudioError
 from server.cli.keyboard import Keyboard, answer_of
 from server.cli.screen import Screen
@@ -86,7 +86,7 @@ def read_audio(path: str) -> bytes:
     pcm = bytearray()
     try:
         with Path(path).open("rb") as file:
-            decoder = UploadDecoder(file)
+            decoder = FileDecoder(file)
             try:
                 while (piece := decoder.next_piece()) is not None:
                     pcm += piece

@@ -8,11 +8,11 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from server.audio.decode import UploadDecoder
 from server.audio.errors import AudioTooLongError, UnreadableAudioError
 from server.audio.formats import AUDIO_FORMATS, MAX_RATE_HZ, MIN_RATE_HZ
 from server.audio.speech import speech_file
 from server.audio.transcription import transcribe as transcribe_upload
+from server.audio.upload import UploadDecoder
 from server.errors import ApiError
 from server.operations.fields import AS_WHOLE, MAX_SPEECH_CHARS, Language
 from server.operations.operation import (
@@ -24,7 +24,6 @@ from server.operations.operation import (
     Streaming,
 )
 from server.operations.validation import invalid
-from server.workers import in_codec_thread
 from streaming.ports import SynthesisConfig
 
 if TYPE_CHECKING:
@@ -141,15 +140,16 @@ async def listen_to(
     """
     decoder = UploadDecoder(file)
     try:
-        return await transcribe_upload(
-            decoder, language, gateway.services.stt, caller.context, caller.progress, vocabulary, heard
-        )
+        async with gateway.uploads.turn(caller.context.user_id):
+            return await transcribe_upload(
+                decoder, language, gateway.services.stt, caller.context, caller.progress, vocabulary, heard
+            )
     except UnreadableAudioError as wrong:
         raise ApiError("UNREADABLE_AUDIO", str(wrong)) from None
     except AudioTooLongError as wrong:
         raise ApiError("AUDIO_TOO_LONG", str(wrong)) from None
     finally:
-        await in_codec_thread(decoder.close)
+        decoder.close()
 
 
 class VoicesRequest(RequestModel):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from handlers.uploads import Upload
-from server.audio.decode import UploadDecoder
+from server.audio.decode import FileDecoder
 from server.audio.errors import AudioTooLongError, UnreadableAudioError
 from server.embedded.addresses import read_url
 from server.errors import ApiError
@@ -141,7 +141,7 @@ def multipart(data: bytes, dice: random.Random) -> None:
 
 
 def containers(data: bytes, _dice: random.Random) -> None:
-    decoder = UploadDecoder(io.BytesIO(data), 30.0)
+    decoder = FileDecoder(io.BytesIO(data), 30.0)
     try:
         while decoder.next_piece() is not None:
             pass

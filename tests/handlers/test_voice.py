@@ -14,8 +14,9 @@ import pytest
 
 from handlers.uploads import SPOOL_BYTES
 from handlers.voice import SpeakHandler
-from server.audio.decode import UploadDecoder
+from server.audio.decode import FileDecoder
 from server.audio.encode import audio_encoder
+from server.audio.upload import UploadDecoder
 from streaming.ports import FinalTranscript, ServiceError, Word
 from tests.support.rest import Rest, document, problem, running
 
@@ -142,7 +143,7 @@ async def test_a_file_cut_short_gives_what_it_holds(tmp_path: Path) -> None:
 
 
 async def test_hours_in_a_few_kilobytes_are_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(UploadDecoder.__init__, "__defaults__", (2.0, 0, None, None))
+    monkeypatch.setattr(UploadDecoder.__init__, "__defaults__", (2.0,))
     async with running(tmp_path) as gw:
         answer = await transcribe(gw, form([("audio", audio_file("flac", 5.0))]))
         assert problem(answer) == (413, "AUDIO_TOO_LONG")
@@ -257,7 +258,7 @@ async def test_a_recogniser_that_fails(tmp_path: Path) -> None:
 
 
 def decoded_ms(data: bytes) -> int:
-    decoder = UploadDecoder(io.BytesIO(data))
+    decoder = FileDecoder(io.BytesIO(data))
     while decoder.next_piece() is not None:
         pass
     return decoder.duration_ms

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
-import threading
 import wave
 
 import pytest
 
-from server.audio.decode import UploadDecoder
+from server.audio.decode import FileDecoder
 from server.audio.errors import AudioTooLongError, UnreadableAudioError
 
 
@@ -26,7 +25,7 @@ def wav(seconds: float, rate_hz: int = 16_000, channels: int = 1) -> bytes:
 
 
 def decoded(data: bytes) -> bytes:
-    decoder = UploadDecoder(io.BytesIO(data))
+    decoder = FileDecoder(io.BytesIO(data))
     pieces = []
     while (piece := decoder.next_piece()) is not None:
         assert len(piece) % 2 == 0
@@ -49,7 +48,7 @@ def test_two_channels_become_one() -> None:
 
 
 def test_pieces_are_about_half_a_second() -> None:
-    decoder = UploadDecoder(io.BytesIO(wav(2.25)))
+    decoder = FileDecoder(io.BytesIO(wav(2.25)))
     sizes = []
     while (piece := decoder.next_piece()) is not None:
         sizes.append(len(piece))
@@ -58,7 +57,7 @@ def test_pieces_are_about_half_a_second() -> None:
 
 
 def test_an_end_stays_an_end() -> None:
-    decoder = UploadDecoder(io.BytesIO(wav(0.1)))
+    decoder = FileDecoder(io.BytesIO(wav(0.1)))
     assert decoder.next_piece() is not None
     assert decoder.next_piece() is None
     assert decoder.next_piece() is None
@@ -66,7 +65,7 @@ def test_an_end_stays_an_end() -> None:
 
 
 def test_what_is_too_long_is_told_when_it_is_reached() -> None:
-    decoder = UploadDecoder(io.BytesIO(wav(3.0)), max_audio_s=1.0)
+    decoder = FileDecoder(io.BytesIO(wav(3.0)), max_audio_s=1.0)
     assert decoder.next_piece() is not None
     assert decoder.next_piece() is not None
     with pytest.raises(AudioTooLongError, match="longer than 1 second"):
@@ -82,40 +81,3 @@ def test_what_is_no_audio(data: bytes) -> None:
 def test_bytes_that_break_in_the_middle_give_what_came_before() -> None:
     data = wav(1.0)
     assert decoded(data[: len(data) // 2])
-
-
-class SlowFile(io.BytesIO):
-    """A file whose next read waits for the test, once it is `slow`."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.slow = False
-        self.reading, self.go_on = threading.Event(), threading.Event()
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if self.slow:
-            self.reading.set()
-            assert self.go_on.wait(10)
-        return super().read(size)
-
-
-def test_a_file_that_is_read_is_closed_only_afterwards() -> None:
-    """FFmpeg crashed the gateway when the wait for a piece was cancelled: the file was closed while it was read."""
-    file = SlowFile(wav(60.0))
-    decoder = UploadDecoder(file)
-    assert decoder.next_piece() is not None
-    file.slow = True
-    pieces: list[bytes | None] = []
-    reader = threading.Thread(target=lambda: pieces.extend(iter(decoder.next_piece, None)))
-    reader.start()
-    assert file.reading.wait(10)
-    closer = threading.Thread(target=decoder.close)
-    closer.start()
-    closer.join(0.05)
-    assert closer.is_alive()
-    file.go_on.set()
-    closer.join(10)
-    reader.join(10)
-    assert not closer.is_alive()
-    assert not reader.is_alive()
-    assert decoder.next_piece() is None

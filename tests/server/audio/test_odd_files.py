@@ -9,21 +9,23 @@ import wave
 from contextlib import suppress
 from pathlib import Path
 
+import av
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.audio import mp3
-from server.audio.decode import UploadDecoder
+from server.audio import demux, mp3
+from server.audio.decode import FileDecoder
 from server.audio.encode import audio_encoder
 from server.audio.errors import UnreadableAudioError
 from server.audio.sections import sections
+from tests.support.bombs import flac_at
 
 FILES = Path(__file__).parents[2] / "audio" / "files"
 
 
 def decoded(data: bytes) -> array.array[int]:
-    decoder = UploadDecoder(io.BytesIO(data))
+    decoder = FileDecoder(io.BytesIO(data))
     pcm = b""
     while (piece := decoder.next_piece()) is not None:
         pcm += piece
@@ -198,3 +200,24 @@ def test_marks_are_found_once_wherever_pieces_are_cut(monkeypatch: pytest.Monkey
     for n_bytes in (1, 7, 16, 100, len(one), len(data)):
         monkeypatch.setattr("server.audio.sections.READ_BYTES", n_bytes)
         assert [part.start for part in sections(io.BytesIO(data))] == [len(one) * number for number in range(5)]
+
+
+@pytest.mark.parametrize("rate_hz", [1, 10, 3_999, 900_000])
+def test_a_rate_at_which_nobody_records_speech_is_refused(rate_hz: int) -> None:
+    """55 bytes at 10 Hz were resampled to 200 MB at once; 1 Hz was an hour's worth of bytes at no length."""
+    with pytest.raises(
+        UnreadableAudioError, match=f"the audio has a rate of {rate_hz} Hz, and 4000 to 768000 Hz are read"
+    ):
+        decoded(flac_at(rate_hz))
+
+
+@pytest.mark.parametrize("rate_hz", [4_000, 8_000, 192_000])
+def test_rates_from_that_of_a_telephones_half_on_are_read(rate_hz: int) -> None:
+    assert seconds(decoded(flac_at(rate_hz))) == pytest.approx(65_535 / rate_hz, abs=0.1)
+
+
+def test_a_frame_longer_than_any_formats_is_refused_before_it_is_resampled() -> None:
+    frame = av.AudioFrame(format="s16", layout="mono", samples=demux.MAX_FRAME_SAMPLES + 1)
+    frame.sample_rate = 16_000
+    with pytest.raises(UnreadableAudioError, match="too long"):
+        demux.check_size(frame)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from protos import stt_pb2, tts_pb2
-from server.audio.decode import UploadDecoder
 from server.audio.transcription import transcribe
+from server.audio.upload import UploadDecoder
 from streaming.ports import FinalTranscript, RecognitionProgress, ServiceError, SynthesisConfig
 from tests.server.upstream.observing import CALLER
 from tests.server.upstream.test_stt import CONFIG, FRAME, Taken, fakes_hearing, final
