@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
+import sys
 from ipaddress import ip_address, ip_network
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped] # the library carries no types
 import pytest
@@ -81,13 +84,92 @@ def test_the_networks_of_this_machines_interfaces_are_neighbours() -> None:
     assert is_neighbour(ip_address("127.9.9.9"))
 
 
+class Refusing:
+    """A kernel that answers each question with an error."""
+
+    def __init__(self, number: int) -> None:
+        self._answer = struct.pack("=IHHIIi", 36, 2, 0, 0, 0, -number) + bytes(16)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def setblocking(self, _: bool) -> None:
+        pass
+
+    def send(self, _: bytes) -> None:
+        pass
+
+    def recv(self, _: int) -> bytes:
+        return self._answer
+
+
+ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t{router}\t0003\t0\t0\t0\t00000000\t0\t0\t0
+tun0\t00000000\t00000000\t0001\t0\t0\t0\t{half}\t0\t0\t0
+eth0\t{beside}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0
+eth0\t{behind}\t{router}\t0003\t0\t0\t0\t{mask}\t0\t0\t0
+"""
+ADDRESSES = """2a0100000000000000000000000000ff 02 40 00 80     eth0
+00000000000000000000000000000001 01 80 10 80       lo
+"""
+
+
+def tables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = {
+        "router": "8.20.30.1",
+        "half": "128.0.0.0",
+        "beside": "8.20.30.0",
+        "behind": "8.20.40.0",
+        "mask": "255.255.255.0",
+    }
+    written = {name: f"{int.from_bytes(ip_address(text).packed, sys.byteorder):08X}" for name, text in numbers.items()}
+    (folder / "route").write_text(ROUTES.format(**written))
+    (folder / "if_inet6").write_text(ADDRESSES)
+    for interface, flags in (("eth0", ETHERNET), ("tun0", TUN)):
+        (folder / interface).mkdir()
+        (folder / interface / "flags").write_text(f"{flags:#x}\n")
+    monkeypatch.setattr(neighbours, "_ROUTES", folder / "route")
+    monkeypatch.setattr(neighbours, "_ADDRESSES", folder / "if_inet6")
+    monkeypatch.setattr(neighbours, "_LINKS", folder)
+
+
+def forbidden(*_: Any) -> Any:
+    raise OSError(97, "Address family not supported by protocol")
+
+
+@pytest.mark.parametrize("kernel", [lambda *_: Refusing(errno.EOPNOTSUPP), lambda *_: Refusing(errno.EPERM), forbidden])
+def test_a_kernel_that_refuses_the_question_has_it_answered_by_its_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: Any
+) -> None:
+    """A refusal was taken for an address without neighbours: all of this machine's public network was open to pages."""
+    tables(tmp_path, monkeypatch)
+    monkeypatch.setattr(socket, "socket", kernel)
+    near = {"8.20.30.7", "2a01::7"}
+    far = {"8.20.40.7", "9.9.9.9", "200.1.1.1", "2a01:0:0:1::7", "2606:4700::1"}
+    assert {address for address in near | far if is_neighbour(ip_address(address))} == near
+    (tmp_path / "if_inet6").unlink()  # a machine without IPv6
+    assert not is_neighbour(ip_address("2a01::7"))
+    (tmp_path / "route").unlink()
+    for address in near:
+        with pytest.raises(OSError, match="No such file"):
+            is_neighbour(ip_address(address))
+
+
+def test_an_address_without_a_route_is_no_neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables(tmp_path, monkeypatch)
+    monkeypatch.setattr(socket, "socket", lambda *_: Refusing(errno.ENETUNREACH))
+    assert not is_neighbour(ip_address("8.20.30.7"))
+
+
 def test_routes_that_cannot_be_read_are_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     check_routes()
-
-    def forbidden(*_: Any) -> Any:
-        raise OSError(97, "Address family not supported by protocol")
-
     monkeypatch.setattr(socket, "socket", forbidden)
+    check_routes()
+    monkeypatch.setattr(neighbours, "_ADDRESSES", Path("/nowhere/if_inet6"))
+    monkeypatch.setattr(neighbours, "_ROUTES", Path("/nowhere/route"))
     with pytest.raises(MissingPartError, match="routes of this machine cannot be read"):
         check_routes()
 
