@@ -128,6 +128,7 @@ class Launcher:
         self._sandbox = sandbox
         self._scratch: Scratch | None = None
         self._driver: asyncio.Task[Driver] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     def prepare(self) -> None:
         """Write what browsers are started by. Raises MissingPartError."""
@@ -142,29 +143,46 @@ class Launcher:
 
     async def launch(self) -> Running:
         """Start a browser. Raises PlaywrightError."""
-        assert self._scratch is not None, "prepare() comes first"
-        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}  # no secrets
+        # a start cannot be taken back: whoever gives up waits no more, and the browser is ended when it is there
+        starting = asyncio.get_running_loop().create_task(
+            self._browser(), name="start Chromium", context=own_context("browser")
+        )
+        running = None
         try:
             async with asyncio.timeout(LAUNCH_S):
-                playwright = await self._playwright()
-                browser = await playwright.chromium.launch(
-                    executable_path=self._executable,
-                    headless=True,
-                    chromium_sandbox=self._sandbox,
-                    args=list(FLAGS),
-                    ignore_default_args=list(NOT_PASSED),
-                    env={**passed_on, "TMPDIR": str(self._scratch.path)},
-                    proxy={"server": NOWHERE, "bypass": "<-loopback>"},
-                )
-                pulse = await browser.new_browser_cdp_session()
-                processes = (await pulse.send("SystemInfo.getProcessInfo"))["processInfo"]
+                running = await _known(await asyncio.shield(starting))
         except PlaywrightError:
             raise
         except TimeoutError:
             raise PlaywrightError(f"it was not there after {LAUNCH_S:.0f} s") from None
         except Exception as error:  # noqa: BLE001 - for a dead driver, Playwright raises bare Exception
             raise PlaywrightError(str(error)) from None
-        return Running(browser, pulse, next(one["id"] for one in processes if one["type"] == "browser"))
+        finally:
+            if running is None:
+                self._give_up(starting)
+        return running
+
+    async def _browser(self) -> Browser:
+        assert self._scratch is not None, "prepare() comes first"
+        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}  # no secrets
+        playwright = await self._playwright()
+        return await playwright.chromium.launch(
+            executable_path=self._executable,
+            headless=True,
+            chromium_sandbox=self._sandbox,
+            args=list(FLAGS),
+            ignore_default_args=list(NOT_PASSED),
+            env={**passed_on, "TMPDIR": str(self._scratch.path)},
+            proxy={"server": NOWHERE, "bypass": "<-loopback>"},
+            timeout=LAUNCH_S * 1000,
+        )
+
+    def _give_up(self, starting: asyncio.Task[Browser]) -> None:
+        ending = asyncio.get_running_loop().create_task(
+            _ended(starting), name="end Chromium", context=own_context("browser")
+        )
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def _playwright(self) -> Playwright:
         """That of the running driver, or of a new one. Its tasks serve all callers; one that has left half-way ends none."""
@@ -193,8 +211,23 @@ class Launcher:
                 async with asyncio.timeout(CLOSE_S):
                     driver = await self._driver
                 await driver.stop()
+        for ending in tuple(self._ending):  # its browser has ended with the driver
+            ending.cancel()
         if self._scratch is not None:
             self._scratch.remove()
+
+
+async def _known(browser: Browser) -> Running:
+    """Raises PlaywrightError, or a bare Exception, if it does not answer."""
+    pulse = await browser.new_browser_cdp_session()
+    processes = (await pulse.send("SystemInfo.getProcessInfo"))["processInfo"]
+    return Running(browser, pulse, next(one["id"] for one in processes if one["type"] == "browser"))
+
+
+async def _ended(starting: asyncio.Task[Browser]) -> None:
+    """End a browser that nobody knows of, once it has started."""
+    with suppress(Exception):  # it did not start, or has ended
+        await (await starting).close()  # the driver kills one that does not close
 
 
 async def _answers(started: asyncio.Task[Driver]) -> bool:

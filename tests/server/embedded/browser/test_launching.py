@@ -8,14 +8,19 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped] # the library carries no types
 import pytest
+from playwright.async_api import Error as PlaywrightError
 
 from server.embedded.browser import driver, launching
 from server.embedded.browser.driver import Scratch
 from server.embedded.executor import UnavailableError
 from tests.server.embedded.website import chromium_processes, processes_with, surfing, unread_failures
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 GONE_S = 60.0  # for processes to end; on a machine that is busy, that takes seconds
 
@@ -47,6 +52,36 @@ async def test_nor_does_one_that_hangs(tmp_path: Path) -> None:
         for process in processes_with("run-driver"):
             process.kill()
         assert await left_of(program + browser) == []
+
+
+@pytest.mark.parametrize("at", ["no answer", "a wrong answer", "too late"])
+async def test_no_browser_is_left_that_nobody_knows_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """It ran on, unknown, for as long as the driver did."""
+
+    async def fails(browser: Browser) -> launching.Running:
+        assert await browser.new_browser_cdp_session()
+        if at == "no answer":
+            raise PlaywrightError("no session")
+        raise StopIteration
+
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form", user="bob")
+        others = chromium_processes()
+        with monkeypatch.context() as patch:
+            if at == "too late":
+                patch.setattr(launching, "LAUNCH_S", 0.05)
+            else:
+                patch.setattr(launching, "_known", fails)
+            chromium = surfer.service._chromium
+            assert chromium is not None
+            with pytest.raises(UnavailableError, match="Chromium does not start"):
+                await chromium._of(("ann", "s1"))
+            while chromium._launcher._ending:
+                await asyncio.sleep(0.01)
+        assert await left_of([process for process in chromium_processes() if process not in others]) == []
+        assert (await surfer.open("form")).values["title"] == "Form"
 
 
 @pytest.fixture
