@@ -1,4 +1,4 @@
 """M7, the browser executor: Chromium driven by Playwright.
 
-service (gRPC) · actions (what a page can do) · launching (finds, starts and ends browsers) · driver (Playwright's process, and a folder for what browsers leave) · pages, tabs (a browser for each user, contexts and their pages) · departure (no page keeps its tab) · arrival (what is shown of a page that comes) · gate (a context's proxy, which blocks private networks) · lookups (its names) · reading (what is taken out of a page) · pipe (beside each Chromium: bounds its messages, memory and priority)
+service (gRPC) · actions (what a page can do) · launching (finds, starts and ends browsers) · driver (Playwright's process, and a folder for what browsers leave) · pages, tabs (a browser for each user, contexts and their pages) · signals (what Chromium tells of a page: that it leaves, or opens a window) · departure (no page keeps its tab) · arrival (what is shown of a page that comes) · gate (a context's proxy, which blocks private networks) · lookups (its names) · reading (what is taken out of a page) · pipe (beside each Chromium: bounds its messages, memory and priority)
 """

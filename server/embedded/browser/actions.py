@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 from pydantic import Field, field_validator, model_validator
 
 from server.embedded.addresses import complete_url, read_url
-from server.embedded.browser.arrival import FailedError, arrived, read_still
+from server.embedded.browser.arrival import (
+    ERROR_PAGE,
+    MANY_MOVES,
+    FailedError,
+    arrived,
+    attended,
+    is_open,
+    read_still,
+)
 from server.embedded.browser.departure import StaysError, leaving
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     has_root,
-    leads_to,
+    is_filled,
+    leads_in_a_circle,
+    leads_to_download,
     read_links,
     read_text,
     read_where,
@@ -32,6 +44,7 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Frame, Locator, Page, Response
 
+    from server.embedded.browser.signals import Signals
     from server.embedded.browser.tabs import Tabs
     from server.embedded.executor import Task
 
@@ -42,12 +55,15 @@ MAX_PNG_BYTES = 2 * 1024 * 1024  # larger images are sent as JPEG, because they 
 JPEG_QUALITY = 70
 ELEMENT_TIMEOUT_MS = 5_000  # for an element to appear; after that it counts as missing
 ACT_TIMEOUT_MS = 1_500  # for an element that has appeared to become clickable or writable
+NAVIGATION_MS = 45_000  # for what may lead to another page
 MAX_WAIT_MS = 60_000
-WINDOW_S = 3.0  # for a window named by a link to open, or a download to be refused
-SCRIPT_WINDOW_S = 0.1  # … and for one that a script may open
+WINDOW_S = 20.0  # for a window that is opened to show a page, which its server sends
+DOWNLOAD_S = 3.0  # for a download named by a link to be refused
+SCRIPT_S = 0.1  # for a script to open a page or a window, after what it has been asked for
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
+HIDDEN = "the page does not let that element be used"
+NO_WINDOW = "the window that was opened shows no page"
 DOWNLOAD = "the address is a download, which is not taken"
-ERROR_PAGE = "chrome-error:"
 ERROR_PAGE_S = 1.0  # for it to appear
 
 
@@ -171,58 +187,91 @@ async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
         answer = await _opened(page, given.url)
     status = answer.status if answer else 0
     await work.task.tell(f"the server answered {status}" if status else "opened", percent=60)
-    return {**await arrived(work.tabs, page, answer), "status": status}
+    return {**await attended(work.tabs, arrived(work.tabs, page, answer)), "status": status}
 
 
-async def _appeared(locator: Locator) -> Locator:
-    """Wait for the element here rather than in the click, so that a cancelled task never clicks. Raises Playwright's TimeoutError."""
-    await locator.wait_for(state="visible", timeout=ELEMENT_TIMEOUT_MS)
-    return locator
+async def _found(work: Work, selector: str | None, text: str | None = None) -> Locator:
+    """Wait for the element here rather than in the click, so that a cancelled task never clicks.
+
+    Raises FailedError, Playwright's TimeoutError.
+    """
+    page = work.page
+    if await leads_in_a_circle(page):
+        raise FailedError(HIDDEN)
+    if selector is not None:
+        wanted = page.locator(selector)
+    else:
+        named = text or ""
+        controls = page.get_by_role("button", name=named).or_(page.get_by_role("link", name=named))
+        wanted = controls if await controls.count() else page.get_by_text(named)
+    await wanted.first.wait_for(state="visible", timeout=ELEMENT_TIMEOUT_MS)
+    return wanted.first
 
 
 async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
-    page = work.page
-    if given.selector is not None:
-        wanted = page.locator(given.selector)
-    else:
-        named = given.text or ""
-        controls = page.get_by_role("button", name=named).or_(page.get_by_role("link", name=named))
-        wanted = controls if await controls.count() else page.get_by_text(named)
-    element = await _appeared(wanted.first)
+    element = await _found(work, given.selector, given.text)
     await work.task.tell("the element is there", percent=60)
-    expected = await leads_to(element)
-    work.tabs.watch()
-    await element.click(timeout=ACT_TIMEOUT_MS)
-    return await _settled(work, expected)
+    download = await leads_to_download(element)
+    signals = await work.tabs.watch(work.page)
+    await _clicked(work, element)
+    return await _settled(work, signals, download=download)
 
 
-async def _settled(work: Work, expected: str = "") -> dict[str, Any]:
-    """The page after an action, for whose navigation Playwright has waited. Raises FailedError.
+async def _clicked(work: Work, element: Locator) -> None:
+    """Click once. Raises Playwright's TimeoutError if there was no click.
 
-    `expected`: a `window`, a `download`, or neither; a script may still cause either.
+    Playwright waits within one time for the element to be clickable, and then for the page's handlers and the next page's server.
+    """
+    try:
+        await element.click(timeout=ACT_TIMEOUT_MS)
+    except PlaywrightTimeout as error:
+        if not is_clicked(str(error)):
+            raise
+        await is_filled(work.page)  # the handlers may still run
+
+
+def is_clicked(message: str) -> bool:
+    """What Playwright's log of a click says of its last attempt."""
+    last = re.split(r"- (?:attempting|retrying) click action", message)[-1]
+    return "\n    - performing click action\n" in last
+
+
+async def _settled(work: Work, signals: Signals, *, download: bool = False) -> dict[str, Any]:
+    """The page after an action, once there is all that the action has begun. Raises FailedError, PlaywrightError.
+
+    `download`: one will begin, which is told only when it does.
     """
     tabs = work.tabs
-    with suppress(TimeoutError):
-        async with asyncio.timeout(WINDOW_S if expected else SCRIPT_WINDOW_S):
-            await (tabs.opened if expected == "window" else tabs.changed).wait()
+
+    def shown() -> bool:
+        return tabs.opened or tabs.refused or work.page.is_closed()
+
+    for _ in range(MANY_MOVES):
+        await tabs.until(lambda: shown() or not signals.leaving, signals)
+        if signals.opening and not await tabs.until(shown, signals, WINDOW_S):
+            raise FailedError(NO_WINDOW)
+        more_s = DOWNLOAD_S if download else SCRIPT_S
+        if shown() or not await tabs.until(lambda: shown() or signals.leaving or signals.opening, signals, more_s):
+            break
     page = await tabs.page()
     if tabs.refused:
-        if page != work.page and await tabs.is_blank(page):  # the window that the download was for
+        if page != work.page and not await is_open(page):  # the window that the download was for
             await tabs.previous()
         raise FailedError(DOWNLOAD)
     return await arrived(tabs, page)
 
 
 async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
-    element = await _appeared(work.page.locator(given.selector).first)
+    element = await _found(work, given.selector)
+    signals = await work.tabs.watch(work.page)
     await element.fill(given.text, timeout=ACT_TIMEOUT_MS)
-    return await read_where(work.page)
+    return await _settled(work, signals)
 
 
 async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
-    work.tabs.watch()
+    signals = await work.tabs.watch(work.page)
     await work.page.keyboard.press(given.key)
-    return await _settled(work)
+    return await _settled(work, signals)
 
 
 async def _extract(work: Work, given: TextParameters) -> dict[str, Any]:
@@ -262,16 +311,16 @@ async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:
         except StaysError:
             await work.tabs.fresh()
             raise FailedError("the page did not let itself be left, and was closed") from None
-        return await arrived(work.tabs, work.page, answer)
+        return await attended(work.tabs, arrived(work.tabs, work.page, answer))
     opener = await work.tabs.previous()
     if opener is None:
         raise FailedError("there is no page before this one")
-    return await read_where(opener)
+    return await attended(work.tabs, read_where(opener))
 
 
 async def _wait(work: Work, given: WaitParameters) -> dict[str, Any]:
     if given.selector is not None:
-        await _appeared(work.page.locator(given.selector).first)
+        await _found(work, given.selector)
     else:
         await work.page.wait_for_timeout(given.ms or 0)
     return await read_where(work.page)
@@ -284,15 +333,15 @@ async def _scroll(work: Work, given: ScrollParameters) -> dict[str, Any]:
 
 
 ACTIONS = {
-    "navigate": Action("Open a page", NavigateParameters, 45_000),
-    "click": Action("Click an element", ElementParameters),
-    "type": Action("Type into a field", TypeParameters),
-    "press": Action("Press a key", PressParameters),
+    "navigate": Action("Open a page", NavigateParameters, NAVIGATION_MS),
+    "click": Action("Click an element", ElementParameters, NAVIGATION_MS),
+    "type": Action("Type into a field", TypeParameters, NAVIGATION_MS),
+    "press": Action("Press a key", PressParameters, NAVIGATION_MS),
     "extract_text": Action("Read the text of the page, or of an element", TextParameters),
     "links": Action("List the page's links", NoParameters),
     "screenshot": Action("Take a picture of what is seen of the page", NoParameters),
     "scroll": Action("Scroll the page", ScrollParameters),
-    "back": Action("Go back one page", NoParameters),
+    "back": Action("Go back one page", NoParameters, NAVIGATION_MS),
     "wait": Action("Wait for an element, or some time", WaitParameters, MAX_WAIT_MS + 10_000),
 }
 STEPS: dict[str, Callable[[Work, Any], Awaitable[dict[str, Any]]]] = {

@@ -1,7 +1,7 @@
 """What is shown of a page that has come, also if it never comes to an end.
 
 A page is waited for until it is parsed. It never is if its server breaks the answer off, or if it opens itself again meanwhile. One
-that does so all the time cannot be read either, because it is another one each time: it is stopped.
+that does so all the time cannot be read either, because it is another one each time: it is stopped. So is a script that runs without an end, and its page stays.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from server.embedded.browser.reading import is_filled, read_where
+from server.embedded.browser.tabs import BLANK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -24,16 +25,51 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PARSE_S = 10.0  # for a page to be parsed; then what has come of it is shown, while the rest may still come
+ANSWER_S = 6.0  # for a step on a page, and then for the page to answer at all; on a busy machine it may need seconds
 READ_S = 6.0  # for what is read of a page that has moved so often; longer than an element may take to appear
 MANY_MOVES = 4  # to other pages, or to itself again: more than a page's redirects
 # Playwright tells that a request has failed only to those who want to know of all, of which a page makes thousands a second.
 ASK_AGAIN_MS = 100
+ERROR_PAGE = "chrome-error:"
 BROKEN_OFF = "the server broke its answer off, or it cannot be decoded"
+BUSY = "the page does not answer: a script of it runs without an end"
 ENDLESS = "the page opens itself again without an end"
 
 
 class FailedError(Exception):
     """The action ran without success; the text says why."""
+
+
+async def attended(tabs: Tabs, step: Coroutine[Any, Any, T]) -> T:
+    """Run a step on a page. A script that keeps the page from answering is ended. Raises what the step does, and FailedError."""
+    doing = asyncio.get_running_loop().create_task(step, name="use a page")
+    try:
+        while not (await asyncio.wait((doing,), timeout=ANSWER_S))[0]:
+            page = tabs.newest
+            if page is not None and not await _answers(page, doing):
+                await tabs.end_script(page)
+                if not await _answers(page, doing):
+                    raise FailedError(BUSY)
+        return doing.result()
+    finally:
+        doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)
+
+
+async def _answers(page: Page, doing: asyncio.Task[Any]) -> bool:
+    """True if the page does, or moves on, or the step is done meanwhile."""
+    with _moves(page) as moves:
+        asking = asyncio.get_running_loop().create_task(is_filled(page), name="ask a page")
+        await asyncio.wait((asking, doing), timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
+        answered = asking.done() or doing.done() or bool(moves)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        return answered
+
+
+async def is_open(page: Page) -> bool:
+    """True if a page is open, once it answers. A window that a script has filled has a blank address, and one that is a download has none."""
+    return not page.url.startswith(ERROR_PAGE) and (page.url not in {BLANK, ""} or await is_filled(page))
 
 
 async def arrived(tabs: Tabs, page: Page, answer: Response | None = None) -> dict[str, str]:

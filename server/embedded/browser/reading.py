@@ -27,11 +27,10 @@ _ENGINE = """(() => {
     text: (root) => seen(root instanceof Document ? root.body ?? root.documentElement : root),
     filled: () => (document.body ?? document.documentElement)?.hasChildNodes() ? 'yes' : '',
     root: () => document.documentElement ? 'yes' : '',
-    leads: (root) => {
-      const named = (what) => Element.prototype.closest.call(root, what);
-      if (named('a[download]')) return 'download';
-      return named('a[target]:not([target=_self]), form[target]:not([target=_self])') ? 'window' : '';
-    },
+    download: (root) => Element.prototype.closest.call(root, 'a[download], area[download]') ? 'yes' : '',
+    // Playwright climbs from an element by these properties, and would turn in a circle between a form and a field of such a name
+    circle: () => [...document.querySelectorAll('form')].some((form) => form.nodeType !== Node.ELEMENT_NODE
+      || form.parentNode !== Reflect.get(Node.prototype, 'parentNode', form)) ? 'yes' : '',
     scroll: (root, to) => {
       if (to === 'top') scrollTo(0, 0);
       else if (to === 'bottom') scrollTo(0, document.documentElement?.scrollHeight ?? 0);
@@ -101,9 +100,14 @@ async def has_root(page: Page) -> bool:
     return bool(await _read(page, "root"))
 
 
-async def leads_to(element: Locator) -> str:
-    """`download` or `window`, if the element or the form it is in names one; otherwise empty."""
-    return await _read(element, "leads")
+async def leads_in_a_circle(page: Page) -> bool:
+    """True if Playwright's scripts would search the page without an end."""
+    return bool(await _read(page, "circle"))
+
+
+async def leads_to_download(element: Locator) -> bool:
+    """True if the element is in a link that names its address a download."""
+    return bool(await _read(element, "download"))
 
 
 async def scroll(page: Page, to: str | int) -> int:

@@ -14,13 +14,13 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from server.embedded.addresses import private_network_open, read_url
 from server.embedded.browser.actions import (
     ACTIONS,
-    ERROR_PAGE,
+    HIDDEN,
     STEPS,
     NavigateParameters,
     Work,
     net_error_words,
 )
-from server.embedded.browser.arrival import FailedError
+from server.embedded.browser.arrival import BUSY, ERROR_PAGE, FailedError, attended, is_open
 from server.embedded.browser.launching import find_chromium, first_line
 from server.embedded.browser.pages import Chromium
 from server.embedded.browser.pipe import MAX_PROCESS_BYTES
@@ -40,8 +40,8 @@ NO = frozenset({"0", "false", "no", "off"})
 _TOO_LARGE = f"took more than {MAX_PROCESS_BYTES // 1024**2} MiB of memory"
 CRASHED = f"the page has ended: it crashed, or {_TOO_LARGE}"
 ENDED = f"the browser ended, or its page crashed or {_TOO_LARGE}; the next task starts it again"
+NO_PAGE = "no page is open"
 CROWDED = f"the page was closed, because more than {MAX_TABS} windows were open"
-HIDDEN = "the page does not let that element be used"
 _SCRIPT_ERROR = re.compile(
     r"(Type|Range|Reference)Error: "
 )  # of Playwright's scripts: a form's fields took names that these need
@@ -107,18 +107,24 @@ class BrowserService(ExecutorService):
         crashed, tabs.crashed = tabs.crashed, False
         tabs.crowded = False
         try:
-            page = await tabs.page()
-            if name not in WITHOUT_PAGE and (page.url.startswith(ERROR_PAGE) or await tabs.is_blank(page)):
-                raise FailedError(CRASHED if crashed else "no page is open")  # noqa: TRY301 - handled like failures of the steps
-            await task.tell("the browser is ready", percent=20)
-            values = await STEPS[name](Work(tabs, page, task), parameters)
+            step = _step(tabs, name, parameters, task, no_page=CRASHED if crashed else NO_PAGE)
+            values = await (step if name in WITHOUT_PAGE else attended(tabs, step))
         except FailedError as failed:
             return TaskOutcome(await _where(tabs), ok=False, message=str(failed))
         except PlaywrightTimeout:
-            return TaskOutcome(await _where(tabs), ok=False, message=missing_words(parameters))
+            where = await _where(tabs)
+            return TaskOutcome(where, ok=False, message=missing_words(parameters) if where else BUSY)
         except PlaywrightError as error:
             return TaskOutcome(await _where(tabs), ok=False, message=_words(tabs, error, parameters))
         return TaskOutcome({**values, "dialogs": list(tabs.dialogs)} if tabs.dialogs else values)
+
+
+async def _step(tabs: Tabs, name: str, parameters: Parameters, task: Task, no_page: str) -> dict[str, Any]:
+    page = await tabs.page()
+    if name not in WITHOUT_PAGE and not await is_open(page):
+        raise FailedError(no_page)
+    await task.tell("the browser is ready", percent=20)
+    return await STEPS[name](Work(tabs, page, task), parameters)
 
 
 def _well_formed(outcome: TaskOutcome) -> TaskOutcome:

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import Error as PlaywrightError
 
-from server.embedded.browser.reading import is_filled
+from server.embedded.browser.signals import Signals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from playwright.async_api import BrowserContext, Dialog, Download, Page
 
     from server.embedded.browser.gate import BrowserGate
 
 MAX_TABS = 4  # per context; pages open further ones
 STOP_LOADING_S = 1.0
+CHECK_S = 2.0  # so often a page that is waited for is asked whether it, its browser and its driver are still there
 CLOSE_S = 5.0  # for closing to complete
 MAX_DIALOGS = 20  # a page opens a thousand in a second
 MAX_DIALOG_CHARS = 300
@@ -36,33 +39,57 @@ class Tabs:
         self.tasks = 0  # the running one, and those that wait for it
         self.used_at = time.monotonic()
         self.dialogs: deque[str] = deque(maxlen=MAX_DIALOGS)  # texts of the last alerts since the last task
-        self.opened = asyncio.Event()  # a page was opened, since `watch`
-        self.changed = asyncio.Event()  # a page was opened, or a download refused, since `watch`
+        self.opened = False  # a page was, since `watch`
         self.refused = False  # a download was, since `watch`
         self.crashed = False  # a page has, since the last task began
         self.crowded = False  # a page was closed for the sake of newer ones, since this was last cleared
         self._pages: list[Page] = []
+        self._signals: dict[Page, Signals] = {}
+        self._changed = asyncio.Event()  # anything of what `until` may wait for
         context.on("page", self._opened)
         context.on("page", self._keep_few)
         context.on("dialog", self._answer)
 
     def _opened(self, page: Page) -> None:
         self._pages.append(page)
-        self.opened.set()
-        self.changed.set()
+        self._signals[page] = Signals(self.context, page, self._changed.set)
+        self.opened = True
+        self._changed.set()
         page.on("crash", self._crashed)
         page.on("download", self._refused)
         page.on("close", self._gone)
 
-    def watch(self) -> None:
-        """What comes of an action that begins now?"""
-        self.refused = False
-        self.opened.clear()
-        self.changed.clear()
+    async def watch(self, page: Page) -> Signals:
+        """What comes of an action on the page that begins now?"""
+        signals = self._signals.get(page) or Signals(self.context, page, self._changed.set)
+        await signals.watch()
+        self.opened = self.refused = False
+        return signals
+
+    async def until(self, over: Callable[[], bool], signals: Signals, limit_s: float | None = None) -> bool:
+        """Wait until that is so, which is asked after each change; False if it takes longer.
+
+        Raises PlaywrightError if the page ends meanwhile, or a bare Exception if the driver does.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                while not over():
+                    self._changed.clear()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(CHECK_S):
+                            await self._changed.wait()
+                            continue
+                    await signals.check()
+        return over()
+
+    async def end_script(self, page: Page) -> None:
+        """End what the page's scripts do at the moment."""
+        if page in self._signals:
+            await self._signals[page].end_script()
 
     def _refused(self, _download: Download) -> None:
         self.refused = True  # by the context, which accepts none
-        self.changed.set()
+        self._changed.set()
 
     def _crashed(self, page: Page) -> None:
         self.crashed = True
@@ -71,6 +98,8 @@ class Tabs:
     def _gone(self, page: Page) -> None:
         if page in self._pages:
             self._pages.remove(page)
+        self._signals.pop(page, None)
+        self._changed.set()
 
     async def _answer(self, dialog: Dialog) -> None:
         """Answer a dialog, for which the page waits: yes to leaving the page, no to anything else."""
@@ -87,13 +116,14 @@ class Tabs:
             self.crowded = True
             await _closed(self._pages.pop(0))
 
+    @property
+    def newest(self) -> Page | None:
+        """The page that actions use, if there is one."""
+        return self._pages[-1] if self._pages else None
+
     async def page(self) -> Page:
         """The newest open page, or a new one."""
-        return self._pages[-1] if self._pages else await self.context.new_page()
-
-    async def is_blank(self, page: Page) -> bool:
-        """True if no page is open. A window that a script has filled has the blank address too, and one whose address was a download has none."""
-        return page.url in {BLANK, ""} and not await is_filled(page)
+        return self.newest or await self.context.new_page()
 
     async def has_history(self, page: Page) -> bool:
         """True if there is a page to go back to. The blank page that every context starts with does not count."""

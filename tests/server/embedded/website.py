@@ -46,6 +46,11 @@ class Site:
         self.changed = asyncio.Event()
         self.gate = asyncio.Event()
 
+    async def is_asked(self, path: str) -> None:
+        while path not in self.asked:
+            self.changed.clear()
+            await self.changed.wait()
+
     async def hangs(self, count: int) -> None:
         while self.hanging != count:
             self.changed.clear()
@@ -57,6 +62,7 @@ class Served(tornado.web.RequestHandler):
 
     async def get(self, path: str) -> None:
         self.site.asked.append(path)
+        self.site.changed.set()
         self.set_header("Content-Type", "text/html")
         match path:
             case "form":
@@ -90,7 +96,11 @@ class Served(tornado.web.RequestHandler):
                 self.redirect(self.get_argument("to"))
             case "gate":
                 await self.site.gate.wait()
-                self.finish("open")
+                self.finish("<title>Open</title>open")
+            case "slow download":
+                await self.site.gate.wait()
+                self.set_header("Content-Disposition", "attachment; filename=x.bin")
+                self.finish("x")
             case "hang":
                 await self.hang()
             case "broken":

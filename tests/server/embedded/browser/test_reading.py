@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
-from server.embedded.browser.actions import MAX_TEXT_CHARS
+from server.embedded.browser.actions import HIDDEN, MAX_TEXT_CHARS
 from server.embedded.browser.reading import MAX_LINK_CHARS, MAX_LINKS, MAX_TITLE_CHARS, MAX_URL_CHARS
-from server.embedded.browser.service import HIDDEN, _well_formed
+from server.embedded.browser.service import _well_formed
 from server.embedded.executor import TaskOutcome
 from tests.server.embedded.website import surfing
 
@@ -137,3 +137,19 @@ async def test_a_form_whose_fields_are_named_like_its_properties_is_read(tmp_pat
         await opened(surfer, "<form>hello<input name=getBoundingClientRect></form>")
         run = await surfer.do("click", {"selector": "form"})
         assert (run.status, run.message) == ("failed", HIDDEN)
+
+
+@pytest.mark.parametrize("name", ["parentNode", "nodeType"])
+async def test_a_form_that_would_be_searched_without_an_end_is_told(tmp_path: Path, name: str) -> None:
+    """Playwright's own scripts climbed from the form to its field, and back again, as long as a task may take."""
+    async with surfing(tmp_path) as surfer:
+        await opened(surfer, f"<form>hello<input name={name}><p>there</p></form>")
+        for action, parameters in (
+            ("click", {"text": "there"}),
+            ("click", {"selector": "p"}),
+            ("type", {"selector": "input", "text": "x"}),
+            ("wait", {"selector": "p"}),
+        ):
+            run = await surfer.do(action, parameters)
+            assert (run.status, run.message) == ("failed", HIDDEN)
+        assert (await surfer.do("extract_text", {"selector": "form"})).values["text"] == "hello\n\nthere"

@@ -1,0 +1,90 @@
+"""What Chromium itself tells of a page: that it leaves for another one, and that it opens a window.
+
+Each page has a session for that, from when it is opened. So an action knows what it has begun, however long the server takes, and
+whatever the page is written like. The session also ends a script that runs without an end: Chromium takes that order from a session
+that was there before the script, and from no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from playwright.async_api import Error as PlaywrightError
+
+from server.embedded.callers import own_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.async_api import BrowserContext, CDPSession, Page
+
+READY_S = 1.0  # for the session of a page; one that is busy from its beginning has none, and is watched without
+ORDER_S = 1.0  # for an order to be taken
+WITHIN = frozenset({"sameDocument", "historySameDocument"})
+SHOWN = ("http:", "https:", "about:", "blob:", "data:")  # a window for another address, as mailto:, never shows a page
+
+
+class Signals:
+    """The session of one page. `told` is called after each change.
+
+    `leaving`: another page is on its way into this one's place. `opening`: a window is. Both since `watch`.
+    """
+
+    def __init__(self, context: BrowserContext, page: Page, told: Callable[[], None]) -> None:
+        self.leaving = False
+        self.opening = False
+        self._told = told
+        self._frame = ""
+        self._session: CDPSession | None = None
+        # ends with the page, or as soon as the session is there
+        self._starting = asyncio.get_running_loop().create_task(
+            self._start(context, page), name="listen to a page", context=own_context("browser")
+        )
+
+    async def _start(self, context: BrowserContext, page: Page) -> None:
+        with suppress(Exception):  # the page has ended; for a dead driver, Playwright raises bare Exception
+            session = await context.new_cdp_session(page)
+            target = await session.send("Target.getTargetInfo")
+            self._frame = target["targetInfo"]["targetId"]
+            session.on("Page.frameRequestedNavigation", self._begun)
+            session.on("Page.frameStartedNavigating", self._begun)
+            session.on("Page.frameNavigated", lambda event: self._over(event["frame"]["id"]))
+            session.on("Page.frameStoppedLoading", lambda event: self._over(event["frameId"]))
+            session.on("Page.windowOpen", self._opens)
+            await session.send("Page.enable")
+            self._session = session
+
+    async def watch(self) -> None:
+        """What comes of an action that begins now?"""
+        await asyncio.wait((self._starting,), timeout=READY_S)
+        self.leaving = self.opening = False
+
+    def _begun(self, event: dict[str, Any]) -> None:
+        within = event.get("navigationType") in WITHIN or event.get("disposition", "currentTab") != "currentTab"
+        if event["frameId"] == self._frame and not within:
+            self.leaving = True
+            self._told()
+
+    def _over(self, frame: str) -> None:
+        if frame == self._frame:
+            self.leaving = False
+            self._told()
+
+    def _opens(self, event: dict[str, Any]) -> None:
+        if event["url"].startswith(SHOWN):
+            self.opening = True
+            self._told()
+
+    async def check(self) -> None:
+        """Raises PlaywrightError, or a bare Exception, if the page, its browser or its driver has ended: nothing is told any more."""
+        if self._session is not None:
+            await self._session.send("Target.getTargetInfo")
+
+    async def end_script(self) -> None:
+        """End what the page's scripts do at the moment."""
+        if self._session is not None:
+            with suppress(PlaywrightError, TimeoutError):
+                async with asyncio.timeout(ORDER_S):
+                    await self._session.send("Runtime.terminateExecution")
