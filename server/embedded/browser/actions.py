@@ -33,6 +33,7 @@ from server.embedded.browser.reading import (
     read_links,
     read_text,
     read_where,
+    read_whole_text,
     scroll,
 )
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH
@@ -275,11 +276,12 @@ async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
 
 
 async def _extract(work: Work, given: TextParameters) -> dict[str, Any]:
-    # not every page has a body
-    target = work.page if given.selector is None else work.page.locator(given.selector).first
-    text, truncated = await read_still(
-        work.tabs, work.page, lambda: read_text(target, MAX_TEXT_CHARS, ELEMENT_TIMEOUT_MS)
-    )
+    async def read() -> tuple[str, bool]:
+        if given.selector is None:
+            return await read_whole_text(work.page, MAX_TEXT_CHARS, ELEMENT_TIMEOUT_MS)
+        return await read_text(work.page.locator(given.selector).first, MAX_TEXT_CHARS, ELEMENT_TIMEOUT_MS)
+
+    text, truncated = await read_still(work.tabs, work.page, read)
     return {**await read_where(work.page), "text": text, "truncated": truncated}
 
 
@@ -337,7 +339,7 @@ ACTIONS = {
     "click": Action("Click an element", ElementParameters, NAVIGATION_MS),
     "type": Action("Type into a field", TypeParameters, NAVIGATION_MS),
     "press": Action("Press a key", PressParameters, NAVIGATION_MS),
-    "extract_text": Action("Read the text of the page, or of an element", TextParameters),
+    "extract_text": Action("Read the text of the page with its frames, or of an element", TextParameters),
     "links": Action("List the page's links", NoParameters),
     "screenshot": Action("Take a picture of what is seen of the page", NoParameters),
     "scroll": Action("Scroll the page", ScrollParameters),

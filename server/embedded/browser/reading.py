@@ -7,14 +7,19 @@ read. Its selector engines run in an isolated world, where the page changes noth
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
+from playwright.async_api import Error as PlaywrightError
+
 if TYPE_CHECKING:
-    from playwright.async_api import Locator, Page, Playwright
+    from playwright.async_api import Frame, Locator, Page, Playwright
 
 ENGINE = "jarvis-reading"
 MAX_TITLE_CHARS = 1_000
+MAX_FRAMES = 20
+FRAME_MS = 2_000  # for one to be read; it may be in a process of its own, and busy
 MAX_LINKS, MAX_LINK_CHARS, MAX_URL_CHARS = 100, 200, 4_096
 
 _ENGINE = """(() => {
@@ -25,6 +30,7 @@ _ENGINE = """(() => {
   const read = {
     title: () => document.title,
     text: (root) => seen(root instanceof Document ? root.body ?? root.documentElement : root),
+    frame: (root) => innerWidth > 1 && innerHeight > 1 ? read.text(root) : '',  // others are hidden
     filled: () => (document.body ?? document.documentElement)?.hasChildNodes() ? 'yes' : '',
     root: () => document.documentElement ? 'yes' : '',
     download: (root) => Element.prototype.closest.call(root, 'a[download], area[download]') ? 'yes' : '',
@@ -68,7 +74,7 @@ async def add_engine(playwright: Playwright) -> None:
 
 
 async def _read(
-    root: Page | Locator, what: str, most: int = _WHOLE, argument: str = "", timeout_ms: float | None = None
+    root: Page | Frame | Locator, what: str, most: int = _WHOLE, argument: str = "", timeout_ms: float | None = None
 ) -> str:
     return await root.locator(f"{ENGINE}={what} {most} {argument}").text_content(timeout=timeout_ms) or ""
 
@@ -80,8 +86,29 @@ async def read_where(page: Page) -> dict[str, str]:
 
 async def read_text(root: Page | Locator, most: int, timeout_ms: float) -> tuple[str, bool]:
     """The text that is seen of a page or an element, and whether there is more of it. Raises Playwright's TimeoutError."""
-    text = await _read(root, "text", 2 * most + 2, timeout_ms=timeout_ms)  # a character has up to two of JavaScript's
+    return await _read_text(root, "text", most, timeout_ms)
+
+
+async def _read_text(root: Page | Frame | Locator, what: str, most: int, timeout_ms: float) -> tuple[str, bool]:
+    text = await _read(root, what, 2 * most + 2, timeout_ms=timeout_ms)  # a character has up to two of JavaScript's
     return text[:most], len(text) > most
+
+
+async def read_whole_text(page: Page, most: int, timeout_ms: float) -> tuple[str, bool]:
+    """The text of a page and, behind it, of its frames, and whether there is more of it. Raises Playwright's TimeoutError."""
+    frames = page.frames[1:]  # the first is the page
+    found = [await read_text(page, most, timeout_ms)]
+    found += await asyncio.gather(*(_read_frame(frame, most) for frame in frames[:MAX_FRAMES]))
+    text = "\n\n".join(one for one, _ in found if one.strip())
+    return text[:most], len(text) > most or len(frames) > MAX_FRAMES or any(more for _, more in found)
+
+
+async def _read_frame(frame: Frame, most: int) -> tuple[str, bool]:
+    """As of a page; of a frame that is gone or busy, there is more."""
+    try:
+        return await _read_text(frame, "frame", most, FRAME_MS)
+    except PlaywrightError:
+        return "", True
 
 
 async def read_links(page: Page) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from server.embedded.browser.actions import HIDDEN, MAX_TEXT_CHARS
-from server.embedded.browser.reading import MAX_LINK_CHARS, MAX_LINKS, MAX_TITLE_CHARS, MAX_URL_CHARS
+from server.embedded.browser.reading import MAX_FRAMES, MAX_LINK_CHARS, MAX_LINKS, MAX_TITLE_CHARS, MAX_URL_CHARS
 from server.embedded.browser.service import _well_formed
 from server.embedded.executor import TaskOutcome
 from tests.server.embedded.website import surfing
@@ -153,3 +153,28 @@ async def test_a_form_that_would_be_searched_without_an_end_is_told(tmp_path: Pa
             run = await surfer.do(action, parameters)
             assert (run.status, run.message) == ("failed", HIDDEN)
         assert (await surfer.do("extract_text", {"selector": "form"})).values["text"] == "hello\n\nthere"
+
+
+async def test_the_text_of_frames_is_read_behind_that_of_their_page(tmp_path: Path) -> None:
+    """Of a page that consists of frames, nothing was read, and nothing said so."""
+    inner = "<form>inner<input name=innerText></form><iframe srcdoc='<p>innermost'></iframe>"
+    frames = (
+        f"page<iframe src='/page?html={quote(inner)}'></iframe>"
+        "<iframe srcdoc='hidden' style='display: none'></iframe><iframe srcdoc='pixel' width=1 height=1></iframe>"
+    )
+    loaded = "<script>onload = () => document.body.id = 'loaded'</script>"
+    async with surfing(tmp_path) as surfer:
+        await opened(surfer, frames + loaded)
+        await surfer.do("wait", {"selector": "#loaded"})
+        values = (await surfer.do("extract_text")).values
+        assert (values["text"].split(), values["truncated"]) == (["page", "inner", "innermost"], False)
+        many = f"<body></body><script>for (let i = 0; i <= {MAX_FRAMES}; i++) {{ const f = document.createElement('iframe'); f.srcdoc = 'f' + i; document.body.append(f); }}</script>"
+        await opened(surfer, many + loaded)
+        await surfer.do("wait", {"selector": "#loaded"})
+        values = (await surfer.do("extract_text")).values
+        assert (values["text"].split(), values["truncated"]) == ([f"f{i}" for i in range(MAX_FRAMES)], True)
+        long = f"<script>document.write('x'.repeat({MAX_TEXT_CHARS}))</script>"
+        await opened(surfer, f"<p>page</p><iframe src='/page?html={quote(long)}'></iframe>{loaded}")
+        await surfer.do("wait", {"selector": "#loaded"})
+        values = (await surfer.do("extract_text")).values
+        assert (len(values["text"]), values["text"][:7], values["truncated"]) == (MAX_TEXT_CHARS, "page\n\nx", True)
