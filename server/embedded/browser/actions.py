@@ -245,14 +245,18 @@ async def _settled(work: Work, signals: Signals, *, download: bool = False) -> d
     tabs = work.tabs
 
     def shown() -> bool:
-        return tabs.opened or tabs.refused or work.page.is_closed()
+        return tabs.opened or work.page.is_closed()
+
+    def begun() -> bool:
+        return shown() or tabs.refused or signals.leaving or signals.opening
 
     for _ in range(MANY_MOVES):
-        await tabs.until(lambda: shown() or not signals.leaving, signals)
+        await tabs.until(lambda: shown() or tabs.refused or not signals.leaving, signals)
+        # of a window for a download, the download is told first
         if signals.opening and not await tabs.until(shown, signals, WINDOW_S):
             raise FailedError(NO_WINDOW)
         more_s = DOWNLOAD_S if download else SCRIPT_S
-        if shown() or not await tabs.until(lambda: shown() or signals.leaving or signals.opening, signals, more_s):
+        if shown() or tabs.refused or not await tabs.until(begun, signals, more_s):
             break
     page = await tabs.page()
     if tabs.refused:
