@@ -37,12 +37,11 @@ def room(
 ) -> array.array[int]:
     """What a microphone beside the loudspeaker records. `echo_from`: the sample at which headphones are unplugged."""
     delay, gain = delay_ms * 16, 10 ** (-db / 20)
-    heard = array.array("h", bytes(2 * (len(reply) + delay)))
-    for at in range(max(0, echo_from - delay), len(reply)):
-        heard[at + delay] = round(reply[at] * gain)
-    for at, sample in enumerate(user):
-        heard[user_at + at] = max(-32_768, min(32_767, heard[user_at + at] + sample))
-    return heard
+    heard, voice = np.zeros(len(reply) + delay), np.array(user, float)
+    echo_at = max(delay, echo_from)
+    heard[echo_at:] = np.rint(np.array(reply, float)[echo_at - delay :] * gain)
+    heard[user_at : user_at + len(voice)] = np.clip(heard[user_at : user_at + len(voice)] + voice, -32_768, 32_767)
+    return array.array("h", heard.astype(np.int16).tobytes())
 
 
 async def filtered(microphone: array.array[int], reply_pcm: bytes, *, expected: bool = True) -> array.array[int]:
@@ -86,7 +85,7 @@ def beginnings_ms(heard: array.array[int]) -> list[int]:
 
 
 def db(samples: array.array[int]) -> float:
-    return 20 * math.log10(math.sqrt(sum(sample * sample for sample in samples) / len(samples)) + 1)
+    return 20 * math.log10(math.sqrt(np.mean(np.square(np.array(samples, float)))) + 1)
 
 
 @pytest.fixture(scope="module")
