@@ -8,10 +8,9 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from argon2 import PasswordHasher
 from tornado.netutil import bind_sockets
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
@@ -20,7 +19,7 @@ from server.composition import overload_limits
 from server.config import Settings
 from server.gateway import Gateway
 from server.identity.auth import Authenticator
-from server.identity.users import Users, add_user
+from server.identity.users import Users
 from server.net.handshakes import HandshakeMeter
 from server.overload import Overload
 from server.shared.confirmations import ConfirmationStore
@@ -35,6 +34,7 @@ from tests.support.scripted import Script, ScriptedUpstream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
     from tornado.httpclient import HTTPResponse
 
@@ -127,11 +127,10 @@ def problem(response: HTTPResponse) -> tuple[int, str]:
 
 @cache
 def _users() -> str:
-    """A users file with the user grace. Cached, because hashing a password is slow."""
-    with TemporaryDirectory() as directory:
-        path = Path(directory) / "users.json"
-        add_user(path, "grace", PASSWORD, ["user"])
-        return path.read_text(encoding="utf-8")
+    """A users file with the user grace, and a hash that is quick to verify: the parameters are the hash's own."""
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    entry = {"user_id": "grace", "username": "grace", "roles": ["user"], "password_hash": quick}
+    return json.dumps({"users": [entry]})
 
 
 @asynccontextmanager
