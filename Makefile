@@ -7,8 +7,10 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
-BESIDE_TESTS := $(addprefix tests/,handlers packaging static streaming test_deploy.py test_house.py test_manner.py test_walks.py) \
-	$(addprefix tests/server/,cli documents sessions telemetry test_main.py upstream)
+# The tests of the source are last: they keep its syntax trees, through which each collection of garbage by a later test would go.
+BESIDE_TESTS := $(addprefix tests/,handlers packaging static streaming test_deploy.py) \
+	$(addprefix tests/server/,cli documents sessions telemetry test_main.py upstream) \
+	$(addprefix tests/,test_house.py test_manner.py test_walks.py)
 EMBEDDED_TESTS := $(addprefix tests/server/,audio embedded identity operations)
 BROWSER_TESTS := tests/server/embedded/browser
 ENGINES := $(wildcard deploy/engines/*)
