@@ -103,7 +103,7 @@ class _Forker:
             # -P: do not import a folder `server` of the working directory
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "server.audio.decoder_process"],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C must reach the gateway only

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import logging
 import os
 import re
 import unicodedata
@@ -26,6 +27,8 @@ from server.embedded.tts.word_edges import FRAME_MS, Edges, counted, heard, with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+log = logging.getLogger(__name__)
 
 VERSION = "0.2.1"
 SHA256 = {
@@ -60,6 +63,7 @@ _CURRENCY_LAST = re.compile(r"(?<![\w.,])(\d[\d.,]*) ?([€£¥₹])(?!\w)")
 # Signs that the package would leave out.
 _SIGNS = {"−": " minus ", "‑": "-", "≈": " about ", "≤": " less than or equal to ", "≥": " greater than or equal to "}
 _SIGNS |= {"≠": " not equal to ", "∞": " infinity ", "√": " square root of ", "℃": "°C", "℉": "°F"}
+_SIGNS |= {"İ": "I"}  # the only letter that is two in lower case, at which the package fails
 _SIGN = re.compile("|".join(_SIGNS))
 _JOINERS = "\u200c\u200d"  # within words of Persian and of Indian scripts
 WARM_UP = "Warm: 1, 2; zyxt?"  # uses the lexicon, the numbers, and the network for unknown words
@@ -128,13 +132,15 @@ class Hibari:
         )
 
     def _read(self, text: str) -> Reading:
-        """The text's pronunciation."""
+        """The text's pronunciation; empty if the package fails at it."""
         # The package takes [text](/phonemes/) for markup of its own.
         legible = _legible(text.replace("](", "] ("))
-        try:
-            return self._pronounced(text, legible)
-        except ValueError:  # it tried to read ¹ or ፯ as an integer
-            return self._pronounced(text, "".join(map(_plain_digit, legible)))
+        for readable in (legible, "".join(map(_plain_digit, legible))):  # it tries to read ¹ or ፯ as an integer
+            try:
+                return self._pronounced(text, readable)
+            except Exception as failed:  # noqa: BLE001 - its rules fail at odd texts with anything; another engine says those
+                log.info("the voice hibari cannot read a text: %s", type(failed).__name__)
+        return Reading("", ())
 
     def _pronounced(self, text: str, legible: str) -> Reading:
         normal = self._normalize(legible)

@@ -14,6 +14,7 @@ import pytest
 
 from server.embedded.service import MissingPartError
 from server.embedded.tts import hibari
+from server.embedded.tts.engine import Spoken
 from server.embedded.tts.hibari import MAX_PHONEMES, Hibari, Reading
 from server.embedded.tts.level import MAX_PEAK, samples_of
 from server.embedded.tts.speech import TimedWord, timed_words
@@ -23,7 +24,6 @@ from tests.server.embedded.speech import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from server.embedded.tts.engine import Spoken
 
 SENTENCE = "Your favourite colour is blue."
 PER_MS = 24
@@ -216,3 +216,24 @@ def test_nothing_of_it_is_in_the_gateways_process() -> None:
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
     assert (Path(ROOT) / "server" / "embedded" / "tts" / "hibari.py").is_file()
+
+
+def test_letters_that_are_two_in_lower_case_are_read_as_one() -> None:
+    """The package calls ord() for a letter's lower case, where it takes the letter for a sign: ¥°İ⅓."""
+    two = [char for char in map(chr, range(sys.maxunicode + 1)) if len(char.lower()) > 1]
+    assert [char for char in two if len(hibari._legible(f"¥{char}").lower()) > 2] == []
+
+
+@pytest.mark.parametrize("text", ["¥°İ⅓፯&c", "1/20\u00ad9¥°İа⅓፯&c", "xİa"])
+def test_odd_letters_among_signs_are_said(voice: Hibari, text: str) -> None:
+    assert say(voice, text).pcm
+
+
+def test_a_text_that_the_package_fails_at_has_no_sound(voice: Hibari, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another engine says it. It is no fault of ours, so there is no traceback."""
+
+    def fail(_text: str) -> str:
+        raise TypeError
+
+    monkeypatch.setattr(voice, "_normalize", fail)
+    assert say(voice, "hello") == Spoken(b"", (), ())
