@@ -40,6 +40,10 @@ class Shares:
         self._ends[user] = start + cost
         return start + cost
 
+    def correct(self, user: str, more: float) -> None:
+        """Work that has begun cost so much more than was said then, or less."""
+        self._ends[user] = self._ends.get(user, self._now) + more
+
 
 class _Waiter(NamedTuple):
     turn: asyncio.Future[None]

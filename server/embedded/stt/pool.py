@@ -1,8 +1,9 @@
 """The service's decoder processes, and the queue in front of them.
 
 Finals come first, then closer looks at doubtful ones, which take several times as long, then partials. Within a kind users take fair
-turns: the next is whose sound was decoded least. A process takes several jobs of one kind at once: the first and those nearest to its length. They are encoded in one call,
-which halves the decoder's time for each.
+turns: the next is who has had the processes for the shortest time, whatever took it: long sound, a vocabulary, or a second look.
+A process takes several jobs of one kind at once: the first and those nearest to its length. They are encoded in one call, which halves
+the decoder's time for each.
 Where there are several processes, one of them takes no partials, so that a final never waits behind those.
 """
 
@@ -35,6 +36,7 @@ MAX_PROCESSES = 8
 MAX_BATCH = 4  # a batch of eight gains little more, and its first job would wait for the last
 MAX_PARTIAL_BATCH = 2  # a final that comes meanwhile waits for at most two partials
 ATTEMPTS = 2  # a job whose process died is given to one other process
+LEAST_S, BYTES_PER_DECODER_S = 0.1, 640_000  # of a process, for any sound; it decodes some 20 s of sound in one
 LATE_S = 1.0  # a final that waited this long is late
 LATE_LOG_S = 10.0  # minimum time between two log lines about it
 
@@ -47,6 +49,11 @@ def _kind(job: Job) -> int:
     if not job.final:
         return PARTIAL
     return CLOSER if job.closer else FINAL
+
+
+def _likely_s(job: Job) -> float:
+    """How long a process will take for it; what it took is counted afterwards."""
+    return LEAST_S + len(job.pcm) / BYTES_PER_DECODER_S
 
 
 @dataclass(eq=False, slots=True)
@@ -71,14 +78,17 @@ class _Waiting:
 class DecoderPool:
     """As many processes as there are cores, at most MAX_PROCESSES. One that dies is replaced, and its jobs go to another."""
 
-    def __init__(self, engine: Engine, n_processes: int | None = None) -> None:
+    def __init__(
+        self, engine: Engine, n_processes: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._engine = engine
         self._n_processes = n_processes or min(MAX_PROCESSES, os.cpu_count() or 1)
         self._processes: list[DecoderProcess] = []
         self._n_starting = 0
         self._queue: list[_Waiting] = []
         self._numbers = itertools.count()
-        self._shares = Shares()  # of the users, in bytes of sound
+        self._clock = clock
+        self._shares = Shares()  # of the users, in seconds of a process
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._late_told_s = -LATE_LOG_S
@@ -169,19 +179,23 @@ class DecoderPool:
         ]
         self._queue = [waiting for waiting in self._queue if waiting not in batch]
         for waiting in batch:
-            self._shares.begin(waiting.user, len(waiting.job.pcm))
             if waiting.newest is not None:
                 waiting.job = waiting.newest()
+            self._shares.begin(waiting.user, _likely_s(waiting.job))
         return batch
 
     async def _work(self, process: DecoderProcess, batch: list[_Waiting]) -> None:
         self._notice_late(batch)
+        likely_s, began_s = [_likely_s(waiting.job) for waiting in batch], self._clock()
         try:
             transcripts = await process.decode([waiting.job for waiting in batch])
         except DecoderDiedError:
             self._retry(batch)
         else:
             process.busy = False
+            each_s = (self._clock() - began_s) / len(batch)
+            for waiting, said_s in zip(batch, likely_s, strict=True):
+                self._shares.correct(waiting.user, each_s - said_s)
             for waiting, transcript in zip(batch, transcripts, strict=True):
                 if not waiting.done.done():
                     waiting.done.set_result(transcript)

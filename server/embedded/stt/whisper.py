@@ -44,7 +44,7 @@ WORD_MS, LETTER_MS, DIGIT_MS = 1200, 100, 450  # "$4.99." slowly said takes 2.2 
 HOP_MS, TOKEN_MS = 10, 20  # of a feature frame, of the encoder's output
 HOP_SAMPLES = HOP_MS * RATE_HZ // 1000
 SILENCE_SAMPLES = 6 * HOP_SAMPLES  # behind these, a frame of 25 ms has silence only
-PROMPT_TOKENS = 200  # of the decoder's 448
+PROMPT_TOKENS = 100  # each takes as long as 15 ms of sound; 200 doubled the time of a short final
 # What Whisper, trained on subtitles, writes for breath and noise. Kept if its probability is high.
 SUBTITLES = re.compile(r"(you|thank you|thanks for watching|bye|so|the|i'm sorry|subtitles by .*)[.!]*", re.IGNORECASE)
 SURE_LOG_PROBABILITY = -0.9
