@@ -27,16 +27,19 @@ SHOWN = ("http:", "https:", "about:", "blob:", "data:")  # a window for another 
 
 
 class Signals:
-    """The session of one page. `told` is called after each change.
+    """The session of one page. `told` is called after each change, and `window` for each window that opens.
 
-    `leaving`: another page is on its way into this one's place. `opening`: a window is. Both since `watch`.
+    `target`, `context`: Chromium's names of the page and its context, empty until the session is there. `leaving`: another page is on its way into this one's place. `opening`: a window is. Both since `watch`.
     """
 
-    def __init__(self, context: BrowserContext, page: Page, told: Callable[[], None]) -> None:
+    def __init__(
+        self, context: BrowserContext, page: Page, told: Callable[[], None], window: Callable[[], None]
+    ) -> None:
         self.leaving = False
         self.opening = False
+        self.target = self.context = ""
         self._told = told
-        self._frame = ""
+        self._window = window
         self._session: CDPSession | None = None
         # ends with the page, or as soon as the session is there
         self._starting = asyncio.get_running_loop().create_task(
@@ -47,7 +50,8 @@ class Signals:
         with suppress(Exception):  # the page has ended; for a dead driver, Playwright raises bare Exception
             session = await context.new_cdp_session(page)
             target = await session.send("Target.getTargetInfo")
-            self._frame = target["targetInfo"]["targetId"]
+            self.target = target["targetInfo"]["targetId"]  # also the name of its main frame
+            self.context = target["targetInfo"]["browserContextId"]
             session.on("Page.frameRequestedNavigation", self._begun)
             session.on("Page.frameStartedNavigating", self._begun)
             session.on("Page.frameNavigated", lambda event: self._over(event["frame"]["id"]))
@@ -63,16 +67,17 @@ class Signals:
 
     def _begun(self, event: dict[str, Any]) -> None:
         within = event.get("navigationType") in WITHIN or event.get("disposition", "currentTab") != "currentTab"
-        if event["frameId"] == self._frame and not within:
+        if event["frameId"] == self.target and not within:
             self.leaving = True
             self._told()
 
     def _over(self, frame: str) -> None:
-        if frame == self._frame:
+        if frame == self.target:
             self.leaving = False
             self._told()
 
     def _opens(self, event: dict[str, Any]) -> None:
+        self._window()
         if event["url"].startswith(SHOWN):
             self.opening = True
             self._told()

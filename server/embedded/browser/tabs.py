@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from playwright.async_api import Error as PlaywrightError
 
 from server.embedded.browser.signals import Signals
+from server.embedded.callers import own_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,10 @@ class Tabs:
         self.crowded = False  # a page was closed for the sake of newer ones, since this was last cleared
         self._pages: list[Page] = []
         self._signals: dict[Page, Signals] = {}
+        self._awaited = (
+            0  # windows that were opened, and not yet told of: Playwright does when their servers have answered
+        )
+        self._closing: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()  # anything of what `until` may wait for
         context.on("page", self._opened)
         context.on("page", self._keep_few)
@@ -52,16 +57,41 @@ class Tabs:
 
     def _opened(self, page: Page) -> None:
         self._pages.append(page)
-        self._signals[page] = Signals(self.context, page, self._changed.set)
+        self._signals[page] = Signals(self.context, page, self._changed.set, self._window)
+        self._awaited = max(0, self._awaited - 1)
         self.opened = True
         self._changed.set()
         page.on("crash", self._crashed)
         page.on("download", self._refused)
         page.on("close", self._gone)
 
+    def _window(self) -> None:
+        self._awaited += 1
+        if self._awaited > MAX_TABS and (self._closing is None or self._closing.done()):
+            self._closing = asyncio.get_running_loop().create_task(
+                self._close_awaited(), name="close windows", context=own_context("browser")
+            )
+
+    async def _close_awaited(self) -> None:
+        """Close the windows that no page has come into. A page opens thousands of them."""
+        self.crowded = True
+        browser = self.context.browser
+        assert browser is not None, "every context here is a browser's"
+        with suppress(Exception):  # it has ended; for a dead driver, Playwright raises bare Exception
+            session = await browser.new_browser_cdp_session()
+            while self._awaited > MAX_TABS:
+                self._awaited = 0
+                targets = (await session.send("Target.getTargets"))["targetInfos"]
+                known = {signals.target: signals.context for signals in self._signals.values()}
+                ours = set(known.values())
+                for one in targets if "" not in known else ():
+                    if one["type"] == "page" and one["browserContextId"] in ours and one["targetId"] not in known:
+                        await session.send("Target.closeTarget", {"targetId": one["targetId"]})
+            await session.detach()
+
     async def watch(self, page: Page) -> Signals:
         """What comes of an action on the page that begins now?"""
-        signals = self._signals.get(page) or Signals(self.context, page, self._changed.set)
+        signals = self._signals.get(page) or Signals(self.context, page, self._changed.set, self._window)
         await signals.watch()
         self.opened = self.refused = False
         return signals

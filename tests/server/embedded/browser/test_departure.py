@@ -41,6 +41,9 @@ fetch('/gate').then(() => setInterval(() => document.forms[0].submit(), 1))""",
 }
 
 
+STORM = "<script>onkeydown = () => { for (let i = 0; i < 50; i++) open('/hang?' + i) }</script>"
+
+
 def page(script: str) -> str:
     return f"page?html={quote(f'<title>Hostile</title><script>{script}</script>')}"
 
@@ -242,5 +245,20 @@ async def test_windows_that_a_page_opens_in_numbers_are_closed_at_once(tmp_path:
         run = await surfer.do("navigate", {"url": f"{surfer.site.url}/{storm}"})
         assert (run.status, run.message) in {("ok", ""), ("failed", CROWDED)}  # the page may be there before they are
         while len(tabs_of(surfer).context.pages) > MAX_TABS:
+            await asyncio.sleep(0.01)
+        assert (await surfer.open("form")).values["title"] == "Form"
+
+
+async def test_nor_do_windows_wait_in_numbers_for_a_server(tmp_path: Path) -> None:
+    """Playwright tells of a window when its server has answered: until then, there was no end of them."""
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(f"page?html={quote(STORM)}")
+        tabs = tabs_of(surfer)
+        browser = tabs.context.browser
+        assert browser is not None
+        session = await browser.new_browser_cdp_session()
+        with suppress(grpc.aio.AioRpcError):
+            await surfer.do("press", {"key": "a"}, timeout_ms=3_000)
+        while len((await session.send("Target.getTargets"))["targetInfos"]) > 2 * MAX_TABS:
             await asyncio.sleep(0.01)
         assert (await surfer.open("form")).values["title"] == "Form"
