@@ -27,6 +27,7 @@ from server.embedded.browser.departure import StaysError, leaving
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     has_root,
+    holds,
     is_filled,
     leads_in_a_circle,
     leads_to_download,
@@ -269,7 +270,11 @@ async def _settled(work: Work, signals: Signals, *, download: bool = False) -> d
 async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
     element = await _found(work, given.selector)
     signals = await work.tabs.watch(work.page)
-    await element.fill(given.text, timeout=ACT_TIMEOUT_MS)
+    try:
+        await element.fill(given.text, timeout=ACT_TIMEOUT_MS)
+    except PlaywrightTimeout:  # perhaps only the page's handlers took longer
+        if not await holds(element, given.text, ELEMENT_TIMEOUT_MS):
+            raise
     return await _settled(work, signals)
 
 

@@ -37,6 +37,7 @@ _ENGINE = """(() => {
     // Playwright climbs from an element by these properties, and would turn in a circle between a form and a field of such a name
     circle: () => [...document.querySelectorAll('form')].some((form) => form.nodeType !== Node.ELEMENT_NODE
       || form.parentNode !== Reflect.get(Node.prototype, 'parentNode', form)) ? 'yes' : '',
+    value: (root) => root instanceof HTMLInputElement || root instanceof HTMLTextAreaElement ? root.value : seen(root),
     scroll: (root, to) => {
       if (to === 'top') scrollTo(0, 0);
       else if (to === 'bottom') scrollTo(0, document.documentElement?.scrollHeight ?? 0);
@@ -130,6 +131,11 @@ async def has_root(page: Page) -> bool:
 async def leads_in_a_circle(page: Page) -> bool:
     """True if Playwright's scripts would search the page without an end."""
     return bool(await _read(page, "circle"))
+
+
+async def holds(field: Locator, text: str, timeout_ms: float) -> bool:
+    """True if just that is written in the field. Raises Playwright's TimeoutError."""
+    return await _read(field, "value", 2 * len(text) + 2, timeout_ms=timeout_ms) == text
 
 
 async def leads_to_download(element: Locator) -> bool:

@@ -149,6 +149,17 @@ async def test_a_handler_that_takes_longer_than_a_click_is_waited_for(tmp_path: 
         assert (run.status, run.values["title"]) == ("ok", "Second")
 
 
+async def test_so_is_one_of_a_field(tmp_path: Path) -> None:
+    """What was written was told as a field that is not there."""
+    takes = actions.ACT_TIMEOUT_MS + 500
+    html = f'<input id=go oninput="const end = Date.now() + {takes}; while (Date.now() < end);"><input id=off disabled>'
+    async with surfing(tmp_path) as surfer:
+        await opened(surfer, html)
+        assert (await surfer.do("type", {"selector": "#go", "text": "Ann"})).status == "ok"
+        run = await surfer.do("type", {"selector": "#off", "text": "Ann"})
+        assert (run.status, run.message) == ("failed", "#off is not there, or something covers it")
+
+
 FOREVER = "for (;;);"
 HANGING = {
     "while it is parsed": (f"text<script>{FOREVER}</script>", None),
