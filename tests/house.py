@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("server", "handlers", "streaming")
 MAX_MODULE_LINES = 450
 MAX_FUNCTION_LINES = 80
@@ -34,8 +34,9 @@ def modules(root: Path, packages: Sequence[str] = PACKAGES) -> dict[str, Path]:
 
 
 @cache
-def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+def parsed(path: Path) -> ast.Module:
+    """Its syntax tree, which all checks of the source share."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imports(paths: Mapping[str, Path]) -> Graph:
@@ -43,7 +44,7 @@ def imports(paths: Mapping[str, Path]) -> Graph:
     graph: Graph = {}
     for name, path in paths.items():
         targets: set[str] = set()
-        for node in ast.walk(_parsed(path)):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Import):
                 targets |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
@@ -92,7 +93,7 @@ def knots(graph: Graph) -> list[set[str]]:
 def long_functions(paths: Mapping[str, Path]) -> Iterator[str]:
     """`module:function lines` of those over the limit."""
     for name, path in paths.items():
-        for node in ast.walk(_parsed(path)):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > MAX_FUNCTION_LINES:
@@ -103,10 +104,10 @@ def type_names(paths: Mapping[str, Path]) -> dict[str, list[str]]:
     """The modules that define each class or type alias, private ones and type variables apart."""
     found: dict[str, list[str]] = {}
     for name, path in paths.items():
-        for node in ast.walk(_parsed(path)):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found.setdefault(node.name, []).append(name)
-        for alias in _aliases(_parsed(path).body):
+        for alias in _aliases(parsed(path).body):
             found.setdefault(alias, []).append(name)
     return found
 
@@ -133,7 +134,7 @@ def sizes(paths: Sequence[Path]) -> dict[str, int]:
     """Lines, and how many of them are comments (on a line of their own) or docstrings; functions; the longest module."""
     total = {"modules": len(paths), "lines": 0, "comments": 0, "docstrings": 0, "functions": 0, "longest": 0}
     for path in paths:
-        lines, tree = path.read_text().splitlines(), _parsed(path)
+        lines, tree = path.read_text().splitlines(), parsed(path)
         total["lines"] += len(lines)
         total["longest"] = max(total["longest"], len(lines))
         total["comments"] += sum(line.lstrip().startswith("#") for line in lines)

@@ -7,11 +7,16 @@ import filecmp
 import statistics
 import subprocess
 import sys
-from pathlib import Path
+from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.house import ROOT, parsed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PACKAGES = ("server", "handlers", "streaming", "protos")
 SOURCES = sorted(
     path
@@ -22,19 +27,16 @@ SOURCES = sorted(
 
 
 def functions(path: Path) -> list[tuple[str, int]]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    found = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     return [(f"{path.name}:{node.name}", (node.end_lineno or node.lineno) - node.lineno + 1) for node in found]
 
 
-ALL_FUNCTIONS = [entry for path in SOURCES for entry in functions(path)]
-
-
 def test_functions_are_short() -> None:
-    lengths = sorted(length for _, length in ALL_FUNCTIONS)
+    all_functions = [entry for path in SOURCES for entry in functions(path)]
+    lengths = sorted(length for _, length in all_functions)
     assert statistics.median(lengths) <= 10
     assert lengths[int(len(lengths) * 0.95)] < 50
-    assert [name for name, length in ALL_FUNCTIONS if length > 80] == []
+    assert [name for name, length in all_functions if length > 80] == []
 
 
 def test_modules_are_short() -> None:
@@ -44,7 +46,7 @@ def test_modules_are_short() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert ast.get_docstring(parsed(path))
 
 
 def test_generated_code_is_that_of_the_protos(tmp_path: Path) -> None:
@@ -67,8 +69,13 @@ def test_nothing_was_left_for_later() -> None:
 
 # --- tests ---
 
-TESTS = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "tests").rglob("*.py"))}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """Those of all tests and what helps them; not made at the import, because most of a run needs none."""
+    return {path: parsed(path) for path in sorted((ROOT / "tests").rglob("*.py"))}
 
 
 def called(node: ast.AST) -> set[str]:
@@ -87,7 +94,7 @@ def asserts(function: Function) -> bool:
 
 def test_every_test_asserts_something() -> None:
     """Itself, or in a function that it calls. What a context manager asserts at its end counts for whoever wrote that."""
-    functions = [node for tree in TESTS.values() for node in ast.walk(tree) if isinstance(node, Function)]
+    functions = [node for tree in trees().values() for node in ast.walk(tree) if isinstance(node, Function)]
     by_name: dict[str, list[Function]] = {}
     for function in functions:
         if not any("contextmanager" in ast.unparse(decorator) for decorator in function.decorator_list):
@@ -102,7 +109,7 @@ def test_every_test_asserts_something() -> None:
         if not more:
             break
         asserting |= more
-    tests = [(path, node) for path, tree in TESTS.items() for node in tree.body if isinstance(node, Function)]
+    tests = [(path, node) for path, tree in trees().items() for node in tree.body if isinstance(node, Function)]
     silent = [
         f"{path.name}:{node.name}"
         for path, node in tests
@@ -116,7 +123,7 @@ def test_what_a_page_shows_is_waited_for() -> None:
     asked_once = {"is_visible", "is_hidden", "is_enabled", "is_disabled", "is_checked", "is_editable"}
     found = [
         f"{path.name}:{node.lineno}"
-        for path, tree in TESTS.items()
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Assert) and called(node) & asked_once
     ]
