@@ -17,7 +17,8 @@ from websockets.typing import Subprotocol
 from streaming.sound.codecs import SpeechEncoder
 from tests.clients.orderly import Orderly
 from tests.clients.published import checked
-from tests.support.gateway import LIGHT, ROOT, running_gateway, speech
+from tests.support.gateway import ROOT, running_gateway, speech
+from tests.support.replicas import with_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -323,11 +324,11 @@ async def test_a_cut_in_the_middle_of_a_reply_is_not_noticed(gateway: GatewayPro
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-async def test_a_drained_gateway_closes_with_1012(tmp_path: Path) -> None:
+async def test_a_drained_gateway_closes_with_1012(services: dict[str, str], tmp_path: Path) -> None:
     from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosed
 
-    with running_gateway(tmp_path, **LIGHT) as own:
+    with running_gateway(tmp_path, **services) as own:
         headers = {"Authorization": f"Bearer {own.token}"}
         async with connect(f"{own.ws}/v1/realtime", additional_headers=headers) as socket:
             checked(await socket.recv())
@@ -339,7 +340,7 @@ async def test_a_drained_gateway_closes_with_1012(tmp_path: Path) -> None:
         assert closed.value.rcvd.code == 1012
 
 
-async def test_functions_of_the_client_with_a_language_model(tmp_path: Path) -> None:
+async def test_functions_of_the_client_with_a_language_model(services: dict[str, str], tmp_path: Path) -> None:
     from tests.support.chat_endpoint import Scene, call, chat_endpoint, words
 
     weather = {
@@ -352,7 +353,8 @@ async def test_functions_of_the_client_with_a_language_model(tmp_path: Path) -> 
         return words("It rains in Oslo.") if number == 1 else Scene(call("get_weather", '{"city": ', '"Oslo"}'))
 
     async with chat_endpoint(script) as endpoint:
-        with running_gateway(tmp_path, **LIGHT, LLM_BASE_URL=endpoint.url, LLM_MODEL="m") as own:
+        settings = {"LLM_BASE_URL": endpoint.url, "LLM_MODEL": "m", **with_own(services, "planner")}
+        with running_gateway(tmp_path, **settings) as own:
             async with async_client(own).realtime.connect(model="gpt-realtime") as connection:
                 talk = Talk(connection)
                 session: Any = {"type": "realtime", "output_modalities": ["text"], "tools": [weather]}

@@ -17,6 +17,7 @@ from streaming.protocol.messages import TurnParams
 from tests.server.embedded.speech import folded
 from tests.support.chat_endpoint import Scene, call, chat_endpoint, words
 from tests.support.gateway import ROOT, client, running_gateway, say, speech
+from tests.support.replicas import with_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,11 +102,11 @@ def ordered(message: dict[str, Any]) -> str:
     return json.dumps(json.loads(content), sort_keys=True) if message["role"] == "tool" else content
 
 
-async def test_two_tools_an_interruption_and_only_heard_words_go_on(tmp_path: Path) -> None:
+async def test_two_tools_an_interruption_and_only_heard_words_go_on(services: dict[str, str], tmp_path: Path) -> None:
     told: list[Any] = []
     async with chat_endpoint(lambda number: ANSWERS[number]) as endpoint:
         settings = {"LLM_BASE_URL": endpoint.url, "LLM_MODEL": "scripted", "LLM_FIRST": "true"}
-        gateway = running_gateway(tmp_path, **settings)
+        gateway = running_gateway(tmp_path, **settings, **with_own(services, "planner", "memory", "os"))
         running = await asyncio.to_thread(gateway.__enter__)
         try:
             async with client(running) as session:

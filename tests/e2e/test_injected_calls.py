@@ -10,7 +10,8 @@ from streaming.client import GatewayClient
 from streaming.protocol import messages
 from streaming.protocol.messages import TurnParams
 from tests.support.chat_endpoint import Scene, call, chat_endpoint, words
-from tests.support.gateway import LIGHT, listen, running_gateway
+from tests.support.gateway import listen, running_gateway
+from tests.support.replicas import with_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,11 +44,14 @@ async def turn(gateway: GatewayProcess, *roles: str) -> Heard:
         return heard
 
 
-async def test_what_a_model_was_talked_into_passes_roles_safety_and_the_user(tmp_path: Path) -> None:
+async def test_what_a_model_was_talked_into_passes_roles_safety_and_the_user(
+    services: dict[str, str], tmp_path: Path
+) -> None:
     scenes: list[Scene] = []
     async with chat_endpoint(lambda _number: scenes.pop(0) if scenes else words("It is done.")) as endpoint:
         settings = {"LLM_BASE_URL": endpoint.url, "LLM_MODEL": "scripted", "LLM_FIRST": "true"}
-        gateway = running_gateway(tmp_path, **LIGHT, **settings, BROWSER_PRIVATE_NETWORK="deny")
+        settings |= with_own(services, "planner", "os", "browser")
+        gateway = running_gateway(tmp_path, **settings, BROWSER_PRIVATE_NETWORK="deny")
         running = await asyncio.to_thread(gateway.__enter__)
         try:
             (tmp_path / "state" / "files" / "note.txt").write_text(NOTE)

@@ -36,6 +36,13 @@ def only(*services: str) -> dict[str, str]:
     return {variable: f"127.0.0.1:{free_port()}" for name, variable in VARIABLES.items() if name not in services}
 
 
+def with_own(services: dict[str, str], *names: str) -> dict[str, str]:
+    """The settings of `services`, but for a gateway that starts the named ones itself."""
+    return {
+        key: value for key, value in services.items() if key not in {"EMBEDDED", *(VARIABLES[name] for name in names)}
+    }
+
+
 @contextmanager
 def service_process(directory: Path) -> Iterator[dict[str, str]]:
     """All nine services in one separate process; yields the settings with their addresses."""

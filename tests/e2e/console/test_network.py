@@ -18,7 +18,7 @@ from tests.support.browser import (
     turns_are_over,
     until,
 )
-from tests.support.gateway import LIGHT, GatewayProcess
+from tests.support.gateway import GatewayProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,10 +154,10 @@ async def test_what_is_typed_before_any_sound_was_loaded_waits_too(console: Cons
 
 
 async def test_words_typed_while_the_gateway_is_away_for_long_are_said_to_the_next(
-    console: Console, tmp_path: Path
+    console: Console, services: dict[str, str], tmp_path: Path
 ) -> None:
     """The client has given the session up meanwhile, and they are said once."""
-    settings = {"WS_RESUME_SECONDS": "1", **LIGHT}
+    settings = {"WS_RESUME_SECONDS": "1", **services}
     gateway = GatewayProcess(tmp_path, **settings)
     try:
         async with console(gateway, pardon=("ERR_", "503")) as page:  # it drains, and is away then
