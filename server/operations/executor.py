@@ -175,6 +175,9 @@ class SearchAnswer(ResponseModel):
     query: str
     provider: str
     results: list[SearchResultAnswer]
+    left_out: Annotated[
+        int, Field(description="documents that are not searched: named as secrets are, or longer than 1 MiB")
+    ] = 0
 
 
 async def search(gateway: Gateway, caller: Caller, request: SearchRequest) -> SearchAnswer:
@@ -187,6 +190,7 @@ async def search(gateway: Gateway, caller: Caller, request: SearchRequest) -> Se
         query=request.query,
         provider=str(done.result.get("provider", "")),
         results=[SearchResultAnswer.model_validate(found) for found in done.result.get("results", [])],
+        left_out=done.result.get("left_out", 0),
     )
 
 

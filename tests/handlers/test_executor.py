@@ -88,7 +88,9 @@ async def test_a_search(tmp_path: Path) -> None:
         gw.script.task_events = [TaskResult("ok", {"provider": "local", "results": [found]})]
         answer = await gw.fetch("POST", SEARCH, {"query": "tea"})
         del found["extra"]
-        assert document(answer) == {"query": "tea", "provider": "local", "results": [found]}
+        assert document(answer) == {"query": "tea", "provider": "local", "results": [found], "left_out": 0}
+        gw.script.task_events = [TaskResult("ok", {"provider": "local", "results": [], "left_out": 2.0})]
+        assert document(await gw.fetch("POST", SEARCH, {"query": "tea"}))["left_out"] == 2
         assert gw.script.executed[0][1:3] == ("search", {"query": "tea", "max_results": 10})
         gw.script.task_events = [TaskResult("failed", {}, "the index is gone")]
         assert problem(await gw.fetch("POST", SEARCH, {"query": "tea"})) == (503, "UNAVAILABLE")

@@ -58,15 +58,19 @@ def found(facts: Facts, result: Result) -> str:
     results = entries(result, "results")
     title = speakable(_text_of(results[0], "title"), MAX_TITLE_CHARS) if results else ""
     facts |= {"count": counted(len(results), "result"), "title": title.rstrip(".")}
+    left_out = result.get("left_out")
+    hint = ""
+    if isinstance(left_out, int | float) and left_out >= 1:
+        facts["left_out"], hint = counted(int(left_out), "document"), "_left_out"
     if not results:
-        return "web_search_nothing"
+        return f"web_search_nothing{hint}"
     if not title:
         return "web_search_untitled"
     query, snippet = str(facts.get("query", "")), _text_of(results[0], "snippet")
     share = mentioned(f"{title} {snippet}", query) if snippet else 1.0
     if share < 1.0:
         fits = (share >= FITTING and mentioned(title, query) > 0) or (share and result.get("provider") != LOCAL)
-        return "web_search_nearest" if fits else "web_search_unfitting"
+        return "web_search_nearest" if fits else f"web_search_unfitting{hint}"
     return "web_search_one" if len(results) == 1 else ""
 
 

@@ -57,26 +57,45 @@ class Document:
     read: Callable[[], Page]
 
 
-def folder(root: Path) -> Iterator[Document]:
-    """Text, Markdown and HTML files below a folder, without hidden files, symbolic links and what is secret by its name."""
+@dataclass(slots=True)
+class LeftOut:
+    """Counts the documents and folders in which nobody would find what is looked for, and would not know why."""
+
+    count: int = 0
+
+    def is_secret(self, name: str) -> bool:
+        """True for names that secrets usually have."""
+        return self._counted(is_secret_name(name))
+
+    def is_long(self, size_bytes: int) -> bool:
+        """True for documents that are too long to be indexed."""
+        return self._counted(size_bytes > MAX_DOCUMENT_BYTES)
+
+    def _counted(self, left_out: bool) -> bool:
+        self.count += left_out
+        return left_out
+
+
+def folder(root: Path, left_out: LeftOut | None = None) -> Iterator[Document]:
+    """Text, Markdown and HTML files below a folder, without hidden files and symbolic links, and what is counted as left out."""
+    left_out = left_out or LeftOut()
     for directory, names, files in os.walk(root):
-        names[:] = sorted(name for name in names if _is_open(name) and name not in SKIPPED_FOLDERS)
+        shown = [name for name in names if not name.startswith(".") and name not in SKIPPED_FOLDERS]
+        names[:] = sorted(name for name in shown if not left_out.is_secret(name))
         for name in sorted(files):
             path = Path(directory, name)
-            if path.suffix.lower() in SUFFIXES and _is_open(name) and not path.is_symlink():
-                yield from _file(path)
+            if path.suffix.lower() not in SUFFIXES or name.startswith(".") or path.is_symlink():
+                continue
+            if not left_out.is_secret(name):
+                yield from _file(path, left_out)
 
 
-def _is_open(name: str) -> bool:
-    return not name.startswith(".") and not is_secret_name(name)
-
-
-def _file(path: Path) -> Iterator[Document]:
+def _file(path: Path, left_out: LeftOut) -> Iterator[Document]:
     try:
         about = path.stat()
     except OSError:  # deleted since it was listed
         return
-    if stat.S_ISREG(about.st_mode) and about.st_size <= MAX_DOCUMENT_BYTES:
+    if stat.S_ISREG(about.st_mode) and not left_out.is_long(about.st_size):
         yield Document(str(path), f"{about.st_mtime_ns} {about.st_size}", partial(_read_file, path))
 
 
@@ -111,7 +130,7 @@ def project() -> Iterator[Document]:
     """This project's own documents, if it runs from its sources."""
     if (PROJECT / "pyproject.toml").is_file():
         for path in sorted(PROJECT.glob("*.md")):
-            yield from _file(path)
+            yield from _file(path, LeftOut())
         for package in ("docs", "deploy", "streaming"):
             yield from folder(PROJECT / package)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.embedded.fairness import FairThreads
-from server.embedded.search.documents import folder, machine
+from server.embedded.search.documents import LeftOut, folder, machine
 from server.embedded.search.index import SearchIndex
 from server.embedded.search.provider import LOCAL, ProviderError
 from server.embedded.service import MissingPartError
@@ -39,6 +39,7 @@ class LocalProvider:
         self._building = threading.Thread(target=self._build, name="search index", daemon=True)
         self._stopping = threading.Event()
         self._index: SearchIndex | None = None
+        self.left_out = 0
 
     async def start(self) -> None:
         """Open the index and start building it. Raises MissingPartError."""
@@ -79,8 +80,10 @@ class LocalProvider:
             self._stopping.wait(RESCAN_S)
 
     def _update(self) -> None:
-        index = SearchIndex(self._path)
+        index, left_out = SearchIndex(self._path), LeftOut()
         try:
-            index.update(machine() if self._documents is None else folder(self._documents.resolve()), self._stopping)
+            documents = machine() if self._documents is None else folder(self._documents.resolve(), left_out)
+            index.update(documents, self._stopping)
         finally:
             index.close()
+        self.left_out = left_out.count

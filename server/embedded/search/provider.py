@@ -34,6 +34,7 @@ class Provider(Protocol):
     """A source of results."""
 
     name: str
+    left_out: int  # documents and folders that are not searched: named as secrets are, or too long
 
     async def start(self) -> None:
         """Prepare the provider. Raises MissingPartError."""

@@ -77,7 +77,8 @@ class SearchService(ExecutorService):
             raise UnavailableError(str(error)) from None
         results = [asdict(entry) for entry in found]
         await task.tell(f"found {len(results)} result{'' if len(results) == 1 else 's'}", percent=100)
-        return TaskOutcome({"query": parameters.query, "provider": self._provider.name, "results": results})
+        values = {"query": parameters.query, "provider": self._provider.name, "results": results}
+        return TaskOutcome(values | ({"left_out": left_out} if (left_out := self._provider.left_out) else {}))
 
 
 def chosen(config: EmbeddedConfig) -> Provider:

@@ -36,6 +36,7 @@ class SearxngProvider:
     """GET /search?q=…&format=json (docs.searxng.org, Search API)."""
 
     name = "searxng"
+    left_out = 0
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
@@ -114,6 +115,7 @@ class DdgsProvider:
     """The ddgs package, which asks public search engines."""
 
     name = "ddgs"
+    left_out = 0
 
     def __init__(self) -> None:
         self._library: Any = None

@@ -145,6 +145,12 @@ SAID: list[tuple[str, list[Told], str]] = [
     ("search for cats", [("ok", CATS, "")], "I found 2 results. The first is Cats."),
     ("search for cats", [("ok", {"results": [{}, {}]}, "")], "I found 2 results."),
     ("search for cats", [("ok", {"results": 5}, "")], "I found nothing about cats."),
+    (
+        "search for cats",
+        [("ok", {"results": [], "left_out": 2}, "")],
+        "I found nothing about cats. I did not look into 2 documents, which may hold secrets or be too long.",
+    ),
+    ("search for cats", [("ok", {"results": [], "left_out": "x"}, "")], "I found nothing about cats."),
     ("open example dot com", [("ok", {"title": "Example", "status": 200}, "")], "I have opened Example."),
     ("open example dot com", [("ok", {"title": "", "url": "https://www.a.example/x"}, "")], "I have opened a.example."),
     ("open example dot com", [("ok", {"title": "Oh", "status": 404}, "")], "The page answered with error 404."),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from protos import search_pb2_grpc
 from server.embedded.search import documents
-from server.embedded.search.documents import folder
+from server.embedded.search.documents import LeftOut, folder
 from server.embedded.search.index import SearchIndex
+from server.embedded.search.service import SearchService
+from tests.server.embedded.executing import config, execute, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,8 +64,36 @@ def test_what_has_taken_the_place_of_a_file_is_not_read(tmp_path: Path, made: st
 
 
 def test_what_is_secret_by_its_name_is_not_indexed(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "long.txt").write_text("x" * (documents.MAX_DOCUMENT_BYTES + 1))
     for name in ("passwords.txt", "secrets/a.md", "deep/client_secret (1).html", "deep/.env.txt", "deep/open.txt"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("zanzibar")
-    assert [document.key for document in folder(tmp_path)] == [str(tmp_path / "deep" / "open.txt")]
+    for name in ("secrets.png", ".hidden.md", ".ssh/a.md"):  # these are no documents for anybody
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("zanzibar")
+    left_out = LeftOut()
+    assert [document.key for document in folder(tmp_path, left_out)] == [str(tmp_path / "deep" / "open.txt")]
+    assert left_out.count == 4
+
+
+async def test_an_answer_says_how_many_documents_are_not_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.embedded.search.local.RESCAN_S", 0.01)
+    root = tmp_path / "documents"
+    root.mkdir()
+    (root / "password policy.md").write_text("zanzibar")
+    async with serving(SearchService(config(tmp_path, SEARCH_DOCUMENTS_DIR=str(root)))) as channel:
+
+        async def searched() -> dict[str, Any]:
+            return (await execute(search_pb2_grpc.SearchExecutorStub(channel), "search", {"query": "zanzibar"})).values
+
+        while (values := await searched()).get("left_out") != 1:
+            await asyncio.sleep(0.02)
+        assert values["results"] == []
+        (root / "password policy.md").rename(root / "policy.md")
+        while (values := await searched())["results"] == [] or "left_out" in values:
+            await asyncio.sleep(0.02)
