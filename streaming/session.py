@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from streaming.open_questions import OpenQuestions
 from streaming.outlet import LaneSetup, Outlet
-from streaming.ports import CallContext, ServiceError
+from streaming.ports import CallContext, NewestRoles, ServiceError
 from streaming.sound.pcm import AudioFormatError
 from streaming.sounding import Sounding
 
@@ -53,7 +53,8 @@ class Session:
     ) -> None:
         """`listening_clock`: as in LaneSetup; None: the client is present throughout."""
         self.session_id = session_id
-        self.identity = identity  # the user of the next lane
+        self.identity = identity
+        self._roles = NewestRoles(identity.roles)
         self._provided = provided
         self._group = group
         self._clock = clock
@@ -72,6 +73,11 @@ class Session:
         """True if moving to another replica now would lose a lane's work."""
         return any(running.lane.must_finish for running in self._running.values())
 
+    def become(self, identity: Identity) -> None:
+        """Use a new token of the same user. Its roles count at once, for running lanes too."""
+        self.identity = identity
+        self._roles.become(identity.roles)
+
     def open(
         self,
         channel: int,
@@ -84,7 +90,7 @@ class Session:
         span = self._provided.tracer.span("channel", traceparent)
         context = CallContext(
             user_id=self.identity.user_id,
-            roles=self.identity.roles,
+            roles=self._roles,
             session_id=self.session_id,
             request_id=f"{self.session_id}-{channel}",
             traceparent=span.traceparent,

@@ -69,8 +69,8 @@ class TaskRun:
         return outcome
 
     async def _judged(self, verdict: Verdict) -> Outcome:
-        if not self._setup.provided.permissions.may_execute(self._action.executor, self._context.roles):
-            return self._outcome("denied", message=f"your role may not use the {self._action.executor} executor")
+        if not self._permitted:
+            return self._forbidden()
         quota = self._setup.provided.quota
         if quota is not None:
             try:
@@ -82,9 +82,13 @@ class TaskRun:
         refused = await refusal(verdict, partial(self._confirmed, verdict))
         if refused is not None:
             return self._outcome("declined", message=UNANSWERED) if self._unanswered else self._failed(refused)
+        if not self._permitted:  # the user has got another token during the question
+            return self._forbidden()
         self._tell(TaskStarted(self.task_id, self._step_id, self._turn_id))
         if not await self._setup.outlet.recorded():
             raise ServiceError("ABORTED", "the session has moved to another replica")
+        if not self._permitted:
+            return self._forbidden()
         self.started = True
         services = self._setup.provided.services
         try:
@@ -94,6 +98,13 @@ class TaskRun:
             return self._failed(broken)
         self._note_end(done=done.status == "ok")
         return self._outcome(done.status, done.result, done.message)
+
+    @property
+    def _permitted(self) -> bool:
+        return self._setup.provided.permissions.may_execute(self._action.executor, self._context.roles)
+
+    def _forbidden(self) -> Outcome:
+        return self._outcome("denied", message=f"your role may not use the {self._action.executor} executor")
 
     def _note_end(self, *, done: bool) -> None:
         if self._question is not None:

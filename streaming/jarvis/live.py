@@ -306,9 +306,9 @@ class LiveSession:
     # --- its user ---
 
     def become(self, identity: Identity) -> None:
-        """Use a new token of the same user; its roles apply from the next command on."""
+        """Use a new token of the same user. Its roles count at once, for running lanes too."""
         self.identity = identity
-        self.lanes.identity = identity
+        self.lanes.become(identity)
         if self.socket is not None and not self._closed:
             self._expiry.start(identity.expires_at)
 

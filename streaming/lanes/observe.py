@@ -18,7 +18,7 @@ LOOK_AGAIN_S = 0.05
 
 
 class ObserveLane(Lane):
-    """Watches one of the user's own sessions; for an admin, anybody's. Read-only."""
+    """Watches one of the user's own sessions; for an admin, anybody's. Read-only. Whoever loses a role has to ask again."""
 
     def __init__(self, setup: LaneSetup, session_id: str, *, audio: bool) -> None:
         super().__init__(setup)
@@ -26,6 +26,7 @@ class ObserveLane(Lane):
             raise ServiceError("INVALID_ARGUMENT", "a session can't observe itself")
         self._session_id = session_id
         self._audio = audio
+        self._stopped = False  # by a token with fewer roles
 
     async def run(self) -> None:
         """Run until the session ends; follow it when it moves to another replica. Raises ServiceError NOT_FOUND."""
@@ -33,6 +34,8 @@ class ObserveLane(Lane):
             raise ServiceError("NOT_FOUND", "there is no live session of that name")
         while await self._watch_again():
             pass
+        if self._stopped:
+            raise ServiceError("NOT_FOUND", "there is no live session of that name for the role you have now")
 
     async def _watch_again(self) -> bool:
         give_up_at = self._clock() + GONE_S
@@ -43,19 +46,24 @@ class ObserveLane(Lane):
         return False
 
     async def _watch(self) -> bool:
-        """Pass on what the session sees. False if the session is not found."""
+        """Pass on what the session sees, until a role is lost. False if the session is not found."""
+        roles = set(self._context.roles)
         watch = await self._provided.observation.watch(self._session_id, self._context, audio=self._audio)
         if watch is None:
             return False
         async with aclosing(watch):
             async for seen in watch:
-                await self._pass_on(seen)
+                await self._outlet.caught_up()
+                if isinstance(seen, SeenFrame):
+                    await self._outlet.room(len(seen.payload))
+                self._stopped = not roles.issubset(self._context.roles)
+                if self._stopped:
+                    break
+                self._pass_on(seen)
         return True
 
-    async def _pass_on(self, seen: Seen) -> None:
-        await self._outlet.caught_up()
+    def _pass_on(self, seen: Seen) -> None:
         if isinstance(seen, SeenFrame):
-            await self._outlet.room(len(seen.payload))
             self._outlet.play(seen.payload, seen.pts_ms, last=seen.last)
         else:
             self._outlet.tell(seen)

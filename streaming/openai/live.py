@@ -174,12 +174,12 @@ class RealtimeSession(UnrecordedResident):
 
     def attach(self, socket: RealtimeSocket, identity: Identity, last_event_id: str) -> None:
         """Continue on this socket, after the last event that the client received. See `can_go_on`."""
-        former = self.socket
-        if former is not None:
+        if (former := self.socket) is not None:
             former.end(POLICY_VIOLATION, "", "the session goes on through another socket")
         self._listening.come()
         self.socket = socket
-        self.identity = self.lanes.identity = identity
+        self.identity = identity
+        self.lanes.become(identity)
         self._expiry.start(identity.expires_at)
         self.event_queue.go_on(last_event_id)
         self.wake()

@@ -6,7 +6,7 @@ call: who calls, how a call fails · voice: M2, M3 · mind: M4-M6 · executors: 
 confirmations, permissions, quota, meter · once: at most one run per command · observation: watching sessions.
 """
 
-from streaming.ports.call import GATEWAY, CallContext, ServiceError
+from streaming.ports.call import GATEWAY, CallContext, NewestRoles, ServiceError
 from streaming.ports.executors import ActionInfo, Executor, TaskEvent, TaskProgress, TaskResult
 from streaming.ports.gateway import (
     Allowance,
@@ -98,6 +98,7 @@ __all__ = [
     "MemoryItem",
     "Meter",
     "Missed",
+    "NewestRoles",
     "Observation",
     "Outcome",
     "Permissions",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from streaming.errors import is_retryable
 
@@ -73,12 +74,40 @@ _RAN_OR_ASKED = frozenset({"CONFIRMATION_REQUIRED", "CANCELLED", "DEADLINE_EXCEE
 _WITHOUT_EFFECT = frozenset({"safety", "search"})
 
 
+class NewestRoles(Sequence[str]):
+    """The roles of a session's newest token. All contexts of the session share them, so each check sees those of today."""
+
+    __slots__ = ("_roles",)
+
+    def __init__(self, roles: tuple[str, ...]) -> None:
+        self._roles = roles
+
+    def become(self, roles: tuple[str, ...]) -> None:
+        """The session has got another token."""
+        self._roles = roles
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        return self._roles[index]
+
+    def __len__(self) -> int:
+        return len(self._roles)
+
+
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """The caller, session and trace, sent as gRPC metadata. `timeout_ms` shortens the service's own deadline."""
+    """The caller, session and trace, sent as gRPC metadata. `timeout_ms` shortens the service's own deadline.
+
+    A session works for hours, and its token is renewed: ask for `roles` where something is about to run, and keep no copy.
+    """
 
     user_id: str
-    roles: tuple[str, ...] = ()
+    roles: Sequence[str] = ()
     session_id: str = ""
     request_id: str = ""
     traceparent: str = ""

@@ -47,7 +47,8 @@ class FakeDesk:
     async def identify(self, token: str) -> Identity:
         if token == "bad":
             raise ServiceError("UNAUTHENTICATED", "no such token")
-        return replace(USER, user_id=token, expires_at=None)
+        user_id, _, role = token.partition(":")
+        return replace(USER, user_id=user_id, roles=(role,) if role else USER.roles, expires_at=None)
 
     def service_engines(self) -> dict[str, str]:
         return {"tts": "hibari (heart)"}
@@ -160,6 +161,7 @@ class FakeStore:
         self.replicas: list[Sessions] = []
         self.cut_off: set[Sessions] = set()  # replicas that get no news
         self.news_s = 0.002  # delay of news to other replicas
+        self.signed_out: set[str] = set()  # ids of tokens
         self._order = 1
 
     @property
@@ -289,6 +291,8 @@ class FakeStore:
             self.records[session_id, resume_token], self.stamps[session_id, resume_token] = record, self.stamps[key]
             self.records[key] = {"moved": resume_token, "owner": name, "claims": record["claims"]}
         self._tell(lambda sessions: sessions.on_claimed(session_id, before))
+        if not self.signed_out.isdisjoint(json.loads(record.get("signed_out_by", "[]"))):
+            return "unknown"
         return record | {"owner": before}
 
     def _find(self, session_id: str, resume_token: str) -> tuple[dict[str, str] | None, tuple[str, str]]:

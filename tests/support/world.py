@@ -152,6 +152,7 @@ class World:
     failing: dict[str, ServiceError] = field(default_factory=dict)  # by service
     gates: dict[str, asyncio.Event] = field(default_factory=dict)  # an action waits for its gate
     may: set[str] = field(default_factory=lambda: {"browser", "os", "search", "memory"})
+    needed_role: str = ""  # for every executor
     recognitions: list[ScriptedRecognition] = field(default_factory=list)
     recognised_with: list[RecognitionConfig] = field(default_factory=list)
     takes: bool = True  # the recogniser takes audio at once
@@ -302,7 +303,7 @@ class World:
         return True
 
     def may_execute(self, executor: str, roles: Sequence[str]) -> bool:
-        return executor in self.may
+        return executor in self.may and self.needed_role in {"", *roles}
 
     def span(self, name: str, parent: str = "") -> Span:
         self.spans.append((name, parent))
