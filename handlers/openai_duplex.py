@@ -83,8 +83,7 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         self.end(POLICY_VIOLATION, "", "the token has expired")
 
     def _on_news(self, kind: str, news: dict[str, Any]) -> None:
-        identity = self._identity
-        if kind == "revoked" and identity is not None and news["token_id"] in {identity.token_id, identity.family}:
+        if kind == "revoked" and self._identity is not None and news["token_id"] in self._identity.signed_out_by:
             self.end(POLICY_VIOLATION, "", "the token was signed out")
 
     def on_messages(self, messages: list[str | bytes]) -> None:

@@ -136,6 +136,11 @@ class Session:
         if running is not None:
             running.task.cancel()
 
+    def cancel_all(self) -> None:
+        """Stop all lanes, as `cancel` does."""
+        for channel in self._running:
+            self.cancel(channel)
+
     async def close(self) -> None:
         """Stop all lanes, also those that are opened now or later, and wait until they have released their services."""
         self._closed = True

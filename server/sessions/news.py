@@ -36,7 +36,10 @@ class SessionNews:
             self._on_revoked(news["token_id"])
 
     def _on_revoked(self, token_id: str) -> None:
-        """`token_id`: a single token, or the family shared by all tokens of a sign-in."""
+        """`token_id`: a single token, or the family shared by all tokens of a sign-in.
+
+        Sessions without a socket end too: their lanes still run, and another token of the user could resume them.
+        """
         for resident in self.residents:
-            if resident.connected and token_id in {resident.identity.token_id, resident.identity.family}:
+            if token_id in resident.identity.signed_out_by:
                 resident.dismiss(Departure.SIGNED_OUT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -16,7 +17,7 @@ import structlog
 from server.shared.redis_errors import NoScriptError, RedisDownError, RedisRefusedError
 from server.shared.state import PREFIX
 from server.shared.store_epoch import BEATING, KEY
-from streaming.jarvis.journal import Unclaimed, WriteOutcome, Written
+from streaming.jarvis.journal import Unclaimed, WriteOutcome, Writer, Written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from server.shared.redis_link import RedisLink
     from server.shared.state import State
     from server.shared.store_epoch import StoreEpoch
-    from streaming.jarvis.journal import Change, SessionHead, Writer
+    from streaming.jarvis.journal import Change, SessionHead
 
 CLAIMED = "session.claimed"
 BEGUN_ANEW = "session.begun_anew"
@@ -192,6 +193,11 @@ class SessionRecords:
         fields = dict(zip(words[::2], words[1::2], strict=True))
         await self._state.publish(CLAIMED, session_id=session_id, owner=fields["owner"])
         fields.pop("store")
+        # Nobody closed it then: its replica was gone, or has not heard of the sign-out. Older releases wrote no tokens.
+        tokens = json.loads(fields.get("signed_out_by", "[]"))
+        if tokens and await self._state.revocation(*tokens):
+            await self.forget(session_id, Writer(name), resume_token)
+            return "unknown"
         return fields | {"claims": str(int(fields.get("claims", 0)) + 1)}
 
     @property

@@ -1,8 +1,8 @@
 """Keeps a session's record in the replicas' shared store up to date: whatever a client may see is in it before it is sent.
 
-A session record has these fields: `head` (the owner), `core` (numbers, channels), `commands`, `lanes` (what each lane needs
-to continue), and one field per message that the client has not acknowledged. Only changes are written. Changes made during
-a write go with the next one, so a busy session costs one round trip at a time.
+A session record has these fields: `head` (the owner), `signed_out_by` (ids of its token), `core` (numbers, channels),
+`commands`, `lanes` (what each lane needs to continue), and one field per message that the client has not acknowledged. Only
+changes are written. Changes made during a write go with the next one, so a busy session costs one round trip at a time.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ REFRESH_S = 20.0  # how often the record of a silent session is renewed, as reco
 
 @dataclass(frozen=True, slots=True)
 class SessionHead:
-    """The session's owner and current token. `opened_at`: Unix seconds."""
+    """The session's owner and current token. `opened_at`: Unix seconds. `signed_out_by`: as in Identity."""
 
     user_id: str
     resume_token: str
     opened_at: float
     epoch: str
+    signed_out_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class SessionStore(Protocol):
         """Claim a record for the writer `name` and return its fields, `owner` being its writer so far, whose replica lets go.
 
         Otherwise nothing changes. "ours": the writer `mine` still has it (empty: there is none). "superseded": the client has begun
-        another epoch since. "unknown": there is no record for this user and token. "unreachable": the store cannot tell.
+        another epoch since. "unknown": there is no record for this user and token, or the session was signed out. "unreachable": the store cannot tell.
         """
 
     async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
@@ -179,6 +180,7 @@ class Journal:
         # Names of the message fields in the store.
         self._fields: frozenset[str] = saved.fields if saved else frozenset()
         self._commands_version = -1
+        self._tokens: tuple[str, ...] | None = None  # as stored; None: unknown
         self._wanted = self._done = 0
         self._waiting: list[tuple[int, asyncio.Future[bool]]] = []
         self._clock = asyncio.get_running_loop().time
@@ -227,7 +229,7 @@ class Journal:
         self.changed()
 
     def _forget_what_is_kept(self) -> None:
-        self._fields, self._commands_version, self._whole = frozenset(), -1, True
+        self._fields, self._commands_version, self._tokens, self._whole = frozenset(), -1, None, True
 
     async def settled(self, within_s: float) -> None:
         """Write until the record is stored, belongs to another writer, or the time is up."""
@@ -319,6 +321,9 @@ class Journal:
             changed["commands"] = _json(saved.commands)
         gone = [name for name in self._fields if name not in texts]
         session = self._session
+        tokens = session.head.signed_out_by
+        if tokens != self._tokens:
+            changed["signed_out_by"] = _json(tokens)
         self._written_at = self._clock()
         self._version += 1
         head, whole, anew = session.head, self._whole, self._anew
@@ -333,6 +338,7 @@ class Journal:
         elif written == "kept":
             self._kept_as = head.resume_token
             self._fields, self._commands_version, self._whole = frozenset(texts), saved.commands_version, False
+            self._tokens = tokens
             self._kept_version = change.version
             if change.order:
                 self._order = receipt.order

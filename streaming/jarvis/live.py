@@ -84,8 +84,7 @@ class LiveSession:
         self.commands = Commands(self, desk, provided, group)
         self._listening = ListeningClock(self._loop.time)
         self.lanes = Session(session_id, identity, provided, group, self._loop.time, self._listening.now)
-        self.work = Channels(self, self.lanes)
-        self._away, self._wakes = away, wakes
+        self.work, self._away, self._wakes = Channels(self, self.lanes), away, wakes
         self._wake_step, self._entered_at = 0, 0.0  # the first: of the one timer for all of the connection's deadlines
         away[self] = None  # all sessions without a socket
         self._unrecorded = False  # it can be resumed here only
@@ -131,9 +130,10 @@ class LiveSession:
         self.end_socket(*_DEPARTURES[reason])
 
     def dismiss(self, reason: Departure) -> None:
-        """Close the socket; the session cannot be resumed."""
+        """Close the socket and stop the work; the session cannot be resumed."""
         self.leave(reason)
         self.lose()
+        self.lanes.cancel_all()
 
     def watch(self, *, audio: bool) -> Watching:
         return ChannelWatch(self, audio=audio)
@@ -328,7 +328,8 @@ class LiveSession:
     @property
     def head(self) -> SessionHead:
         """The session's owner and token."""
-        return SessionHead(self.identity.user_id, self.resume_token, self.opened_at, self.connection.epoch)
+        who = self.identity
+        return SessionHead(who.user_id, self.resume_token, self.opened_at, self.connection.epoch, who.signed_out_by)
 
     @property
     def resume_token(self) -> str:

@@ -138,6 +138,11 @@ class Identity:
     token_id: str = ""
     family: str = ""
 
+    @property
+    def signed_out_by(self) -> tuple[str, ...]:
+        """What revokes the token: its own id, and that of its family if it has one. A token has at least the first."""
+        return tuple(name for name in (self.token_id, self.family) if name)
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:

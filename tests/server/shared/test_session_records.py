@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from server.shared import session_records, store_epoch
 from server.shared.redis_link import RedisLink
 from server.shared.session_records import BEGUN_ANEW, CLAIMED, SessionRecords
-from server.shared.state import RedisState
+from server.shared.state import REVOKED, RedisState
 from server.shared.store_epoch import GAP_S, StoreEpoch
 from streaming.jarvis.journal import DECIDE, Change, SessionHead, WriteOutcome, Writer
+from tests.server.redis_support import running_link
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-
-    import pytest
 
     from server.shared.redis_urls import RedisCommand
     from tests.conftest import RedisServer
@@ -63,6 +65,21 @@ A, B = Writer("a"), Writer("b", 1)
 
 async def begin(store: SessionRecords, owner: str = "a", head: SessionHead = ADA, order: int = 0) -> str:
     return (await whole(store, owner, head, order=order)).written
+
+
+@pytest.mark.parametrize("revoked", ["token", "family"])
+async def test_a_session_whose_token_was_signed_out_is_not_claimed(redis_url: str, revoked: str) -> None:
+    async with records(redis_url) as (store, _told):
+        ids = '["token", "family"]'
+        change = Change({"core": "{}", "signed_out_by": ids}, [], whole=True, version=1, builds_on=0, order=0)
+        await store.write("kitchen", A, ADA, change)
+        async with running_link(redis_url) as link:  # of another replica, whose news this one does not hear
+            await link.call("ZADD", REVOKED, time.time() + 600, revoked)
+        assert await store.claim("kitchen", "b", "ada", "token-1", "") == "unknown"
+        assert await store.claim("kitchen", "c", "ada", "token-1", "") == "unknown"
+        async with running_link(redis_url) as link:
+            left = await link.call("KEYS", "jarvis:session:*")
+        assert sorted(left) == [b"jarvis:session:{kitchen}:user"]
 
 
 async def test_a_record_is_kept_changed_and_claimed(redis_url: str) -> None:

@@ -94,7 +94,7 @@ def test_only_what_changed_is_written() -> None:
         live.commands_version = 2
         assert await journal.written()
         assert notes.writes == [
-            ("whole", {"t1", "core", "lanes", "commands"}, []),
+            ("whole", {"t1", "core", "lanes", "commands", "signed_out_by"}, []),
             ("update", {"t2", "core", "lanes"}, ["t1"]),
             ("update", {"core", "lanes", "commands"}, []),
         ]

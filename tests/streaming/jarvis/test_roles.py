@@ -146,3 +146,59 @@ def test_a_session_continued_at_another_replica_has_the_roles_of_its_new_token()
 
     housed(test, operators_only(), store=store)
 
+
+# --- signed out ---
+
+
+def test_a_session_without_a_socket_ends_with_its_token() -> None:
+    async def test(house: House, world: World) -> None:
+        socket = await house.enter(who=OPERATOR)
+        socket.say(type="channel.open", channel=1, kind="turn", params=MICROPHONE)
+        await socket.until("channel.opened")
+        token, line = socket.of("session.ready")[0]["resume_token"], socket.line
+        assert line is not None
+        line.closed(for_good=False)
+        line.live.dismiss(Departure.SIGNED_OUT)
+        again = await house.enter(who=PLAIN, resume=Resume(token, max(socket.order)))
+        assert again.of("session.ready")[0]["resume_error"] == "EXPIRED"
+        await asyncio.sleep(SWEEP_S / 10)  # at once: its lanes must not work on until it is swept away
+        assert world.recognitions[0].cancelled
+        assert not line.live.lanes.busy
+
+    housed(test)
+
+
+@pytest.mark.parametrize("name", ["token", "family"])
+def test_a_session_that_only_the_store_has_ends_with_its_token(name: str) -> None:
+    store = FakeStore()
+
+    async def test(house: House, world: World) -> None:
+        socket = await house.enter(who=replace(PLAIN, token_id="token", family="family"))
+        token = (await socket.until("session.ready"))["resume_token"]
+        assert house.link is not None
+        house.link.cut()  # its replica is gone, and hears of no sign-out
+        store.signed_out.add(name)
+        second = House(world, house.group, house.sessions._limits, store)
+        again = await second.enter(who=replace(PLAIN, token_id="other"), resume=Resume(token, 0))
+        assert (await again.until("session.ready"))["resume_error"] == "NOT_FOUND"
+        await second.sessions.close()
+
+    housed(test, store=store)
+
+
+def test_the_record_follows_the_token() -> None:
+    store = FakeStore()
+
+    async def test(house: House, _world: World) -> None:
+        socket = await house.enter(who=replace(PLAIN, token_id="old", family="f"))
+        await socket.until("session.ready")
+        (record,) = store.records.values()
+        assert record["signed_out_by"] == '["old","f"]'
+        assert socket.line is not None
+        socket.line.live.become(replace(PLAIN, token_id="new"))
+        socket.say(type="call", id="c", op="echo", params={})
+        await socket.until("result")
+        (record,) = store.records.values()
+        assert record["signed_out_by"] == '["new"]'
+
+    housed(test, store=store)

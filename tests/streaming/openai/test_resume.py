@@ -119,6 +119,20 @@ def test_speech_is_not_played_to_nobody() -> None:
     housed(test)
 
 
+def test_a_sign_out_ends_it_while_it_waits() -> None:
+    async def test(house: House) -> None:
+        first = house.come()
+        await first.until("session.created")
+        house.cut(first)
+        assert house.live is not None
+        house.live.dismiss(Departure.SIGNED_OUT)
+        assert house.come_back(first.events[-1]["event_id"]) is None
+        await asyncio.sleep(0.1)
+        assert len(house.residents) == 0
+
+    housed(test)
+
+
 def test_it_waits_so_long_and_no_longer() -> None:
     async def test(house: House) -> None:
         first = house.come()
