@@ -101,7 +101,7 @@ local owner, term, order, epoch, store = unpack(redis.call('HMGET', key, 'owner'
 if not owner then return {'unknown'} end
 local current = redis.call('GET', KEYS[3])
 if current and tonumber(order or 0) > 0 and string.match(current, '^%d+ (.*)$') ~= epoch then return {'superseded'} end
-if owner == ARGV[4] then return {'ours'} end
+if owner == ARGV[4] then return {'ours', redis.call('HGET', key, 'signed_out_by') or '[]'} end
 if store ~= now_in then return {'stale'} end
 local fields = redis.call('HGETALL', key)
 if key ~= KEYS[1] then
@@ -188,17 +188,24 @@ class SessionRecords:
         words = [str(part, "utf-8") for part in found]
         if found == STALE:
             return "unknown"
+        if words[0] == "ours":
+            await self._signed_out(words[1])  # tells the listeners, who end the session that is here
+            return "ours"
         if len(words) == 1:
             return cast("Unclaimed", words[0])
         fields = dict(zip(words[::2], words[1::2], strict=True))
         await self._state.publish(CLAIMED, session_id=session_id, owner=fields["owner"])
         fields.pop("store")
-        # Nobody closed it then: its replica was gone, or has not heard of the sign-out. Older releases wrote no tokens.
-        tokens = json.loads(fields.get("signed_out_by", "[]"))
-        if tokens and await self._state.revocation(*tokens):
+        # Its replica was gone, or has not heard of the sign-out yet. Older releases did not write this field.
+        if await self._signed_out(fields.get("signed_out_by", "[]")):
             await self.forget(session_id, Writer(name), resume_token)
             return "unknown"
         return fields | {"claims": str(int(fields.get("claims", 0)) + 1)}
+
+    async def _signed_out(self, ids: str) -> bool:
+        """Ask Redis, because news may be late or lost. `ids`: the record's field."""
+        signed_out_by = json.loads(ids)
+        return bool(signed_out_by) and await self._state.revocation(*signed_out_by)
 
     @property
     def _unsettled(self) -> bool:

@@ -69,12 +69,14 @@ async def begin(store: SessionRecords, owner: str = "a", head: SessionHead = ADA
 
 @pytest.mark.parametrize("revoked", ["token", "family"])
 async def test_a_session_whose_token_was_signed_out_is_not_claimed(redis_url: str, revoked: str) -> None:
-    async with records(redis_url) as (store, _told):
+    async with records(redis_url) as (store, told):
         ids = '["token", "family"]'
         change = Change({"core": "{}", "signed_out_by": ids}, [], whole=True, version=1, builds_on=0, order=0)
         await store.write("kitchen", A, ADA, change)
         async with running_link(redis_url) as link:  # of another replica, whose news this one does not hear
             await link.call("ZADD", REVOKED, time.time() + 600, revoked)
+        assert await store.claim("kitchen", "b", "ada", "token-1", "a") == "ours"
+        assert told == [("revoked", {"token_id": revoked, "until": told[0][1]["until"]})]  # whose listeners end it here
         assert await store.claim("kitchen", "b", "ada", "token-1", "") == "unknown"
         assert await store.claim("kitchen", "c", "ada", "token-1", "") == "unknown"
         async with running_link(redis_url) as link:
