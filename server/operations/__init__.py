@@ -14,7 +14,7 @@ invoke         calling an operation by name
 
 from server.operations.invoke import caller_of, invoke, require_access
 from server.operations.operation import Access, Caller, Operation, Streaming
-from server.operations.roles import RolePermissions, may_execute
+from server.operations.roles import RolePermissions
 from server.operations.table import BY_NAME, OPERATIONS
 
 __all__ = [
@@ -27,6 +27,5 @@ __all__ = [
     "Streaming",
     "caller_of",
     "invoke",
-    "may_execute",
     "require_access",
 ]

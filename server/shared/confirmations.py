@@ -13,6 +13,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from server.roles import may_execute
 from server.shared.in_process_state import QUESTIONS
 from server.shared.redis_errors import RedisDownError, RedisRefusedError
 from server.shared.session_records import PATIENCE_S, REWRITTEN_WITHIN_S
@@ -234,7 +235,7 @@ class ConfirmationStore:
     ) -> bool:
         """Answer a lane's question. False if the user has no such open question, or may not approve it by voice.
 
-        Deferred questions are approved with `take`. Raises ServiceError ACTION_CHANGED, UNAVAILABLE: see `take`.
+        Deferred questions are approved with `take`. Raises ServiceError ACTION_CHANGED, FORBIDDEN, UNAVAILABLE: see `take`.
         """
         question = await self._open(confirmation_id, context.user_id)
         if question is None or (question.deferred and approve):
@@ -258,14 +259,19 @@ class ConfirmationStore:
         """Settle a question by REST or by a socket's `call`. Only the first caller gets it; None if the user has no such open question.
 
         Also None if a lane's question is approved but the lane is gone with its replica: nothing will run.
-        Raises ServiceError ACTION_CHANGED if the approval names another action, UNAVAILABLE if Redis, which may have the question, is away;
-        the question stays open.
+        Raises ServiceError ACTION_CHANGED if the approval names another action, FORBIDDEN if the approver may not run this one,
+        UNAVAILABLE if Redis, which may have the question, is away; the question stays open.
         """
         question = await self._open(confirmation_id, context.user_id)
         if question is None:
             return None
         if approve and not _is_for(question, action_hash):
             raise ServiceError("ACTION_CHANGED", "the approval is for another action than the one that was asked about")
+        executor = question.action.executor
+        if approve and not may_execute(
+            executor, context.roles
+        ):  # a lane's too: the asker's token may have been another
+            raise ServiceError("FORBIDDEN", f"your role may not use the {executor} executor")
         return await to_its_end(self._taken(confirmation_id, question, context, approve=approve, via=via))
 
     async def _taken(

@@ -96,18 +96,17 @@ class Replies:
     async def _settle(self, item: dict[str, Any], event_id: str) -> None:
         confirmations = self._host.provided.confirmations
         asked = item["approval_request_id"]  # an approval request shows its action and never changes
+        word, message = "approval_request_not_found", f"nothing waits for approval under '{asked[:64]}'"
         try:
             settled = await confirmations.settle(
                 asked, self._host.call_context(self._host.session_id), approve=item["approve"]
             )
-        except ServiceError:
+        except ServiceError as refused:
             settled = False  # what cannot be looked up now is of another replica, and so of another session
+            if refused.code == "FORBIDDEN":
+                word, message = "forbidden", refused.message
         if not settled:
-            mistake = MistakeError(
-                "approval_request_not_found",
-                f"nothing waits for approval under '{asked[:64]}'",
-                "item.approval_request_id",
-            )
+            mistake = MistakeError(word, message, "item.approval_request_id")
             self.event_queue.say(error_event(mistake, event_id))
             self.wake()
 

@@ -66,8 +66,8 @@ class Confirmations(Protocol):
     ) -> bool:
         """Answer a question. False if the user has no such open question, or may not approve it in this way.
 
-        Raises ServiceError ACTION_CHANGED if the approval names another action than the question, UNAVAILABLE if another replica may have
-        asked it and cannot be reached now.
+        Raises ServiceError ACTION_CHANGED if the approval names another action than the question, FORBIDDEN if the user's roles do not
+        allow the action, UNAVAILABLE if another replica may have asked it and cannot be reached now. The question stays open then.
         """
 
 

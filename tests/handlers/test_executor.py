@@ -169,6 +169,8 @@ async def test_who_has_lost_the_role_may_approve_no_more(tmp_path: Path) -> None
         path = f"/api/v1/executor/confirmations/{await confirmation(gw)}"
         assert problem(await gw.fetch("POST", path, {"approve": True}, roles=("user",))) == (403, "FORBIDDEN")
         assert gw.script.executed == []
+        approved = await gw.fetch("POST", path, {"approve": True}, roles=OPERATOR)  # a refused approval leaves it open
+        assert (approved.code, len(gw.script.executed)) == (200, 1)
 
 
 # --- events ---

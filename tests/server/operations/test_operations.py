@@ -9,11 +9,12 @@ import pytest
 
 from server.app import ROUTES
 from server.errors import ERRORS, ApiError
-from server.operations import BY_NAME, OPERATIONS, Access, RolePermissions, invoke, may_execute
+from server.operations import BY_NAME, OPERATIONS, Access, RolePermissions, invoke
 from server.operations.operation import Operation, RequestModel, ResponseModel, Streaming
 from server.operations.refusals import refusals_of
-from server.operations.roles import EXECUTOR_ACCESS, allows
+from server.operations.roles import allows
 from server.operations.validation import invalid, pointer, validated
+from server.roles import EXECUTORS, may_execute
 from server.routes import Route, Router, UnguardedRouteError
 from server.sessions.desk import GatewayDesk
 from server.sessions.quota import ExecutorQuota
@@ -49,8 +50,8 @@ def test_every_field_of_a_path_is_a_field_of_the_request() -> None:
 
 def test_executors_ask_for_the_same_role_everywhere() -> None:
     for name in ("executor.browser.action", "executor.os.command", "executor.search"):
-        assert BY_NAME[name].access is EXECUTOR_ACCESS[name.split(".")[1]]
-    assert EXECUTOR_ACCESS["memory"] is BY_NAME["memory.store"].access
+        assert BY_NAME[name].access.role == EXECUTORS[name.split(".")[1]]
+    assert BY_NAME["memory.store"].access.role == EXECUTORS["memory"]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ async def test_a_risky_call_tells_by_which_id_its_caller_approves_it(tmp_path: P
         assert again.details == asked.details  # the same command does not ask twice
         assert gw.script.executed == []
         approval = {"confirmation_id": asked.details["confirmation_id"], "approve": True}
-        context = dataclasses.replace(CONTEXT, request_id="c2")
+        context = dataclasses.replace(CONTEXT, roles=OPERATOR.roles, request_id="c2")
         done = [await desk.call("executor.confirm", approval, OPERATOR, context) for _ in range(2)]
         assert done[0]["status"] == "ok"
         assert done[0] == done[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -258,6 +259,21 @@ async def test_another_users_question_does_not_exist_and_stays_open() -> None:
     assert not await store.settle(asked.confirmation_id, EVE, approve=True)
     assert await store.take(asked.confirmation_id, EVE, approve=True) is None
     assert await store.settle(asked.confirmation_id, ADA, approve=False)
+
+
+@pytest.mark.parametrize("deferred", [True, False])
+async def test_who_may_not_run_the_action_may_decline_it_only_and_it_stays_open(deferred: bool) -> None:
+    store, plain = ConfirmationStore(LocalState()), CallContext("ada", ("user",), session_id="hall")
+    asked = await (store.defer(ACTION, VERDICT, ADA, None) if deferred else store.create(ACTION, VERDICT, ADA))
+    settle = partial(store.take if deferred else store.settle, asked.confirmation_id)
+    for _ in range(2):
+        with pytest.raises(ServiceError) as refused:
+            await store.take(asked.confirmation_id, plain, approve=True)
+        assert refused.value.code == "FORBIDDEN"
+    if not deferred:
+        with pytest.raises(ServiceError):
+            await store.settle(asked.confirmation_id, plain, approve=True)
+    assert await settle(plain, approve=False)
 
 
 async def test_nobody_answers() -> None:
