@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from server.errors import ApiError
 from server.identity.tokens import TokenError
 from server.net.client_address import client_address
+from server.net.query import query_texts
 from server.overload import RETRY_AFTER_S
 from server.roles import OPERATOR, USER
 from streaming.jarvis.entry import CloseCode, RefusedError
@@ -29,14 +30,15 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 def requested_resume(request: HTTPServerRequest) -> Resume | None:
     """`?resume=…&last_seq=…`. A `last_seq` that is not a valid sequence number becomes NEVER_SENT, which cannot be resumed."""
-    token = request.query_arguments.get("resume", [b""])[-1].decode("utf-8", "replace")
-    seq = request.query_arguments.get("last_seq", [b"0"])[-1]
-    return Resume(token, int(seq) if seq.isdigit() and len(seq) < MAX_SEQ_DIGITS else NEVER_SENT) if token else None
+    texts = query_texts(request)
+    token, seq = texts.get("resume", ""), texts.get("last_seq", "0")
+    valid = seq.isascii() and seq.isdigit() and len(seq) < MAX_SEQ_DIGITS
+    return Resume(token, int(seq) if valid else NEVER_SENT) if token else None
 
 
 def requested_recording(request: HTTPServerRequest) -> bool:
     """True for `?record=true`, the client's consent to be recorded."""
-    return request.query_arguments.get("record", [b""])[-1].lower() == b"true"
+    return query_texts(request).get("record", "").lower() == "true"
 
 
 def _split(address: str) -> SplitResult:
@@ -88,6 +90,7 @@ class Admission:
             raise ApiError("UPGRADE_REQUIRED", headers={"Sec-WebSocket-Version": "13"})
         if not _KEY.fullmatch(headers.get("Sec-WebSocket-Key", "")):
             raise ApiError("BAD_REQUEST", "Sec-WebSocket-Key has to be 16 bytes in base64")
+        query_texts(request)
 
     def _check_place(self) -> None:
         """Check the Origin. The Host was checked before (server.net.served_names)."""
@@ -128,7 +131,7 @@ class Admission:
         return found[0].removeprefix(BEARER_PROTOCOL) if found else ""
 
     def _argument(self, name: str) -> str:
-        return self._request.query_arguments.get(name, [b""])[-1].decode("utf-8", "replace")
+        return query_texts(self._request).get(name, "")
 
     async def identify_token(self, token: str) -> Identity:
         """The token's identity. Raises RefusedError."""

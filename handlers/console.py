@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from handlers.assets import Asset, AssetHandler, make_asset
 from handlers.base import BaseHandler
 from server.errors import ApiError
+from server.net.query import query_texts
 from server.operations import Access
 from server.routes import Route
 from server.workers import in_codec_thread
@@ -128,10 +129,10 @@ class DevelopmentTokenHandler(BaseHandler):
         """Answer with a new token."""
         if not self.gateway.settings.debug:
             raise ApiError("NOT_FOUND")
-        code = self.request.query_arguments.get("code")
+        code = query_texts(self.request).get("code")
         authenticator = self.gateway.authenticator
         if code:
-            token = await authenticator.redeem_sign_in_code(code[0].decode("utf-8", "replace"))
+            token = await authenticator.redeem_sign_in_code(code)
         elif self._is_local():
             token = authenticator.issue_development()
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tornado.websocket import WebSocketProtocol
 
     from server.gateway import Gateway
+
+log = structlog.get_logger(__name__)
 
 SWITCHED = 101  # after the switch, `socket closed` is the log line
 CLIENT_LEFT = 499
@@ -111,9 +114,13 @@ class HandshakeHandler(WebSocketHandler):
         self.finish(problem_json(refusal, self.request.path, self.request_id))
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Do not log refusals as errors; metrics and the client know of them."""
-        if not isinstance(value, ApiError):
-            super().log_exception(typ, value, tb)
+        """Log what failed, without the address: its query may have a ticket or another secret. Tornado's own would show it.
+
+        Refusals are no failures; metrics and the client know of them.
+        """
+        if not isinstance(value, ApiError | HTTPError):
+            failed = (typ, value, tb)
+            log.error("socket failed", request_id=self.request_id, endpoint=self.endpoint, exc_info=failed)
 
     def on_finish(self) -> None:
         """Count and log a refused handshake."""

@@ -13,6 +13,7 @@ from handlers.problem import as_api_error
 from handlers.socket import ForeignSocketHandler
 from server.errors import ApiError
 from server.identity.auth import CLIENT_SECRET, TokenError
+from server.net.query import query_texts
 from server.operations import Access
 from server.operations.openai_errors import error_json, status_of
 from server.operations.roles import allows
@@ -55,6 +56,7 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         self._voices: Voices | None = None
         self._settings: dict[str, Any] | None = None  # settings of a client secret
         self._live: RealtimeSession | None = None
+        self._query: dict[str, str] = {}
 
     @property
     def max_message_size(self) -> int:
@@ -65,6 +67,7 @@ class OpenAiSocketHandler(ForeignSocketHandler):
 
     async def prepare(self) -> None:
         """Admit the client before the upgrade. Raises ApiError, whose status refuses the handshake."""
+        self._query = query_texts(self.request)
         self._admission.check_handshake(self._resumed_id)
         await self.gateway.codecs.ready()
         identity = await self._identify()
@@ -100,11 +103,11 @@ class OpenAiSocketHandler(ForeignSocketHandler):
     @property
     def _resumed_id(self) -> str:
         """The session that the client asks for; empty: a new one."""
-        return self.get_query_argument("resume", "")
+        return self._query.get("resume", "")
 
     @property
     def _last_event_id(self) -> str:
-        return self.get_query_argument("last_event_id", "")
+        return self._query.get("last_event_id", "")
 
     def _resumable(self, identity: Identity) -> RealtimeSession | None:
         """The session that the client resumes, if that is possible. A client secret is for a new session only."""
@@ -123,8 +126,8 @@ class OpenAiSocketHandler(ForeignSocketHandler):
             identity,
             self,
             voices,
-            model=self.get_query_argument("model", "")[:MAX_MODEL_CHARS],
-            transcription=self.get_query_argument("intent", "") == "transcription",
+            model=self._query.get("model", "")[:MAX_MODEL_CHARS],
+            transcription=self._query.get("intent", "") == "transcription",
             settings=self._settings,
             recording=requested_recording(self.request),
         )

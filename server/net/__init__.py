@@ -3,6 +3,7 @@
 http            HTTP/1.1: llhttp on the loop's own transport
 websocket       RFC 6455: frames without I/O
 client_address  the client's address behind proxies
+query           the query of an address as text
 served_names    the Host names that the gateway answers to
 strict_json     strict parsing of bodies
 handshakes      the limit of WebSocket handshakes per address

@@ -32,17 +32,19 @@ CALLER = frozenset(
 )  # of a record of the standard library; what else it carries is left out
 _LEVEL_NAMES = {number: name.lower() for name, number in logging.getLevelNamesMapping().items()}
 
-# What third-party messages may quote: JWTs, credentials of a header, secrets in a URL, pydantic's input.
+# What third-party messages may quote: JWTs, credentials of a header, the query of a URL, secrets in a form, pydantic's input.
 _QUOTED = re.compile(
     r"eyJ[\w-]{5,}\.[\w-]+\.[\w-]*"
     r"|(?P<scheme>\b(?:bearer|basic)\s+|jarvis\.bearer\.)[^\s,\"']+"
-    r"|(?P<name>\b(?:token|access_token|refresh_token|ticket|resume|password|secret)=)[^&\s\"']+"
+    r"|(?P<query>/[^\s?/\"']*\?)[^\s\"']+"
+    r"|(?P<name>(?:token|ticket|resume|password|secret|api_?key|credential|signature|authorization)=)[^&\s\"']+"
+    r"|(?P<field>[?&](?:code|key|sig|auth)=)[^&\s\"']+"
     r"|(?P<given>\binput_value=).+(?=, input_type=)"
     r"|(?P<url>\b\w[\w+.-]*://[^\s/@:]*:)[^\s/@]+(?=@)",
     re.IGNORECASE,
 )
 # Every match of the expression above contains one of these, so most lines skip the expression.
-_HINTS = ("eyJ", "earer", "EARER", "asic", "=", "://")
+_HINTS = ("eyJ", "earer", "EARER", "asic", "=", "://", "?")
 
 
 # Would begin another line or steer a terminal; surrogates cannot be written at all.
@@ -52,7 +54,7 @@ _TRACEBACKS = frozenset({"exception", "stack"})  # of several lines, and ours
 
 
 def _blank_quoted(found: re.Match[str]) -> str:
-    return f"{found['scheme'] or found['name'] or found['given'] or found['url'] or ''}{BLANK}"
+    return f"{next((kept for kept in found.groups() if kept), '')}{BLANK}"
 
 
 def _clean_text(text: str) -> str:

@@ -138,10 +138,11 @@ async def test_the_link_of_the_start_signs_in_once(tmp_path: Path) -> None:
         path = f"/console/development-token?code={code}"
         elsewhere = {"X-Forwarded-For": "10.0.0.1"}
         first, second = [await gw.fetch("GET", path, headers=elsewhere) for _ in range(2)]
-        wrong = await gw.fetch("GET", "/console/development-token?code=%ff")
+        wrong, no_text = [await gw.fetch("GET", f"/console/development-token?code={text}") for text in ("x", "%ff")]
     assert (first.code, first.headers["Cache-Control"]) == (200, "no-store")
     assert json.loads(first.body)["access_token"]
     assert problem(second) == problem(wrong) == (401, "TOKEN_INVALID")
+    assert problem(no_text) == (400, "BAD_REQUEST")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""No session loads FFmpeg in the event loop: each socket's handshake waits until a thread has done it."""
+"""Handshakes of every dialect: they wait for FFmpeg, take text only, and no log shows their address."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -37,3 +38,57 @@ async def test_a_handshake_waits_for_the_codecs(tmp_path: Path, path: str) -> No
         with pytest.raises(HTTPClientError) as refused:
             await websocket_connect(HTTPRequest(f"ws://127.0.0.1:{rest.port}{path}", headers=headers))
     assert refused.value.code == 503
+
+
+NO_TEXT = (
+    "?model=%ff",
+    "?intent=%ff",
+    "?model=a&model=%ff",
+    "?model=%ff&model=a",
+    "?last_event_id=%00",
+    "?%ff=a",
+    "?resume=%0a",
+)
+
+
+@pytest.mark.parametrize("query", NO_TEXT)
+@pytest.mark.parametrize("path", ["/ws/kitchen", "/v1/realtime", "/v1/live/sessions", "/v1/live/sessions/s/attach"])
+async def test_a_query_that_is_no_text_is_refused_before_anything_is_spent(
+    tmp_path: Path, path: str, query: str
+) -> None:
+    async with running(tmp_path) as rest, asyncio.TaskGroup() as tasks:
+        rest.gateway.session_tasks = tasks
+        authenticator = rest.gateway.authenticator
+        identity = await authenticator.verify(rest.token())
+        secret = await authenticator.issue_client_secret(identity, 60, {})
+        ticket, _ = await authenticator.issue_ticket(identity)
+        headers = {"Authorization": f"Bearer {secret}"} if path.startswith("/v1") else {}
+        request = HTTPRequest(f"ws://127.0.0.1:{rest.port}{path}{query}&ticket={ticket}", headers=headers)
+        with pytest.raises(HTTPClientError) as refused:
+            await websocket_connect(request)
+        assert refused.value.code == 400
+        await authenticator.spend_client_secret(secret)
+        await authenticator.redeem_ticket(ticket)
+
+
+@pytest.mark.parametrize("path", ["/ws/kitchen", "/v1/realtime"])
+async def test_what_fails_in_a_socket_is_logged_without_its_address(
+    tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Defect:
+        async def ready(self) -> None:
+            raise KeyError("a defect")
+
+    with capture_logs() as told:
+        async with running(tmp_path) as rest, asyncio.TaskGroup() as tasks:
+            rest.gateway.session_tasks = tasks
+            defect: Any = Defect()
+            rest.gateway.codecs = defect
+            address = f"ws://127.0.0.1:{rest.port}{path}?code=PLANTED&api_key=PLANTED"
+            with pytest.raises(HTTPClientError) as failed:
+                await websocket_connect(HTTPRequest(address, headers=rest.bearer()))
+    assert failed.value.code == 500
+    assert (
+        len([line for line in told if line["event"] == "socket failed" and path.startswith(line["endpoint"][:3])]) == 1
+    )
+    assert "PLANTED" not in repr(told) + caplog.text

@@ -82,13 +82,21 @@ def test_keys_that_sound_secret_or_spoken_are_blanked(written: Written, key: str
     assert line["nested"] == {key: log.BLANK, "ok": 1}
 
 
+NAMES = ("api_key", "client_secret", "apikey")
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [
         (f"bad token {JWT}!", f"bad token {log.BLANK}!"),
         ("Authorization: Bearer abc.def", f"Authorization: Bearer {log.BLANK}"),
-        ("GET /ws/s1?ticket=abc&x=1 failed", f"GET /ws/s1?ticket={log.BLANK}&x=1 failed"),
+        ("GET /ws/s1?ticket=abc&x=1 failed", f"GET /ws/s1?{log.BLANK} failed"),
         ("?last_seq=4&resume=abc", f"?last_seq=4&resume={log.BLANK}"),
+        ("400 GET /v1/realtime?model=%ff&%63ode=abc (::1): x", f"400 GET /v1/realtime?{log.BLANK} (::1): x"),
+        ("Request(uri='/ws/s?a', version=1)", f"Request(uri='/ws/s?{log.BLANK}', version=1)"),
+        ("at https://host?code=abc.", f"at https://host?{log.BLANK}"),
+        ("what? /yes/ no", "what? /yes/ no"),
+        ("api_key=abc client_secret=abc apikey=abc", " ".join(f"{name}={log.BLANK}" for name in NAMES)),
         ("redis://:hunter2@redis:6379/0 is away", f"redis://:{log.BLANK}@redis:6379/0 is away"),
         ("jarvis.v1, jarvis.bearer.abc", f"jarvis.v1, jarvis.bearer.{log.BLANK}"),
         ("nothing to hide: a=1, https://example.org/x", "nothing to hide: a=1, https://example.org/x"),
