@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streaming.ports import Seen, Side
     from streaming.residents import Tap
 
-# Of `mcp` tools in OpenAI's dialect: neither observers nor recordings get them.
+# Of `mcp` tools in OpenAI's dialect: neither observers nor recordings get them, and Redis has them only encrypted.
 TOOL_SECRETS = frozenset({"authorization", "headers", "server_url"})
 MAX_WAITING_BYTES = 1_048_576  # of one observer: some ten seconds of a busy session with its audio
 
@@ -107,6 +107,13 @@ class Watch(ABC):
         self._waiting.clear()
         self._read.clear()
         self.ended()
+
+
+def without_tool_secrets(value: Any) -> Any:
+    """The JSON value without the fields of TOOL_SECRETS."""
+    if isinstance(value, dict):
+        return {name: without_tool_secrets(inner) for name, inner in value.items() if name not in TOOL_SECRETS}
+    return [without_tool_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
 def json_object(text: str) -> dict[str, Any] | None:

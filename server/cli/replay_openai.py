@@ -23,7 +23,7 @@ from streaming.client import refusal
 from streaming.client.address import socket_url
 from streaming.client.errors import GatewayError
 from streaming.rate import TokenBucket
-from streaming.watch import TOOL_SECRETS
+from streaming.watch import without_tool_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,7 +161,7 @@ def openai_script(recording: Recording) -> OpenAiScript | None:
         if event is None or entry.direction == "local":
             continue
         if entry.direction == "out":
-            script.cues.append(OpenAiCue(entry.at_ms, _without_hidden(event), len(script.milestones)))
+            script.cues.append(OpenAiCue(entry.at_ms, without_tool_secrets(event), len(script.milestones)))
             continue
         event_id = str(event.get("event_id"))
         if event_id in seen:
@@ -192,12 +192,6 @@ def _within(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _within(inner, (*path, index))
-
-
-def _without_hidden(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_hidden(inner) for name, inner in value.items() if name not in TOOL_SECRETS}
-    return [_without_hidden(inner) for inner in value] if isinstance(value, list) else value
 
 
 class OpenAiPlayer:

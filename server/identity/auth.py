@@ -16,12 +16,16 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cryptography.exceptions import InvalidTag
+
 from server.errors import ApiError
+from server.identity.sealing import sealed, unsealed
 from server.identity.tokens import LEEWAY_S, TokenCodec, TokenError
 from server.identity.users import UsersBusyError
 from server.roles import ROLES
 from server.shared.in_process_state import SECRETS
 from streaming.ports import Identity
+from streaming.watch import without_tool_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Generator
@@ -272,7 +276,9 @@ class Authenticator:
     async def issue_client_secret(self, identity: Identity, life_s: int, session: dict[str, Any]) -> str:
         """A single-use key for a live session with these settings, for a device that must not hold the token."""
         secret = CLIENT_SECRET + secrets.token_urlsafe(24)
-        record = {"identity": _record(identity), "session": session}
+        record: dict[str, Any] = {"identity": _record(identity), "session": without_tool_secrets(session)}
+        if record["session"] != session:  # else nobody who reads the store may have it
+            record["sealed"] = sealed(secret, json.dumps(session))
         await self._state.put(_secret_key(secret), json.dumps(record), life_s, owner=identity.user_id)
         return secret
 
@@ -282,7 +288,11 @@ class Authenticator:
         if record is None:
             raise self._not_found("the client secret")
         fields = json.loads(record)
-        return await self._alive(fields["identity"]), fields["session"]
+        try:
+            session = json.loads(unsealed(secret, fields["sealed"])) if "sealed" in fields else fields["session"]
+        except InvalidTag:  # somebody has changed the record
+            raise self._not_found("the client secret") from None
+        return await self._alive(fields["identity"]), session
 
     async def spend_client_secret(self, secret: str) -> None:
         """Use up the secret, whose session is about to begin. Raises TokenError (401) if another was faster, ApiError UNAVAILABLE."""

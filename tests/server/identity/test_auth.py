@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from server.errors import ApiError
-from server.identity.auth import GRACE_S, MAX_REMEMBERED, Authenticator
+from server.identity.auth import GRACE_S, MAX_REMEMBERED, Authenticator, _secret_key
 from server.identity.tokens import LEEWAY_S
 from server.identity.users import MAX_WAITING, Users, add_user
 from server.shared.rate_limits import RateLimiter
@@ -399,6 +399,15 @@ async def test_tickets_and_rotation_go_over_replicas(redis_url: str, users: User
         assert await one.refresh(pair.refresh_token) == await other.refresh(pair.refresh_token)
 
 
+TOOL = {
+    "type": "mcp",
+    "server_label": "crm",
+    "server_url": "https://crm.example/key",
+    "authorization": "at-the-crm",
+    "headers": {"X-Key": "another-key"},
+}
+
+
 async def test_redis_holds_nothing_that_opens_a_door(redis_url: str, users: Users) -> None:
     async with replica(redis_url) as state, running_link(redis_url) as link:
         auth = on(state, users)
@@ -406,10 +415,20 @@ async def test_redis_holds_nothing_that_opens_a_door(redis_url: str, users: User
         identity = await auth.verify(pair.access_token)
         ticket, _ = await auth.issue_ticket(identity)
         renewed = await auth.refresh(pair.refresh_token)
+        session = {"tools": [TOOL], "instructions": "Be brief."}
+        secret = await auth.issue_client_secret(identity, 60, session)
+        code = await auth.issue_sign_in_code()
         keys = await link.call("KEYS", "*")
         held = b" ".join([*keys, *[await link.call("GET", key) for key in keys]])
-        for secret in (pair.access_token, pair.refresh_token, renewed.refresh_token, ticket, KEY):
-            assert secret.encode() not in held
+        doors = (pair.access_token, pair.refresh_token, renewed.refresh_token, ticket, secret, code, KEY)
+        for door in (*doors, "crm.example", "at-the-crm", "another-key"):
+            assert door.encode() not in held
+        assert await auth.client_secret(secret) == (identity, session)
+        (kept,) = await link.call("KEYS", "jarvis:secret:*")
+        record = json.loads(await link.call("GET", kept))
+        other = await auth.issue_client_secret(identity, 60, {})  # a seal opens with its own secret only
+        await state.put(_secret_key(other).removeprefix("jarvis:"), json.dumps(record), 60)
+        assert await reason(auth.client_secret(other)) == "ticket"
 
 
 async def test_a_request_s_revocation_and_limit_are_one_round_trip(redis_url: str, users: Users) -> None:
