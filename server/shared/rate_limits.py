@@ -224,6 +224,9 @@ def _decision(limit: int, answer: Sequence[Any]) -> Decision:
 
 
 def rate_key(user_id: str, address: str, scope: str = "") -> str:
-    """The limiter's key: by user for a valid token, else by address. `scope`: an operation with a limit of its own."""
+    """The limiter's key: by user for a valid token, else by address. `scope`: an operation with a limit of its own.
+
+    A user's id may hold anything, so it comes last: behind it, `a` with a scope would be the user `a:scope`.
+    """
     who = f"user:{user_id}" if user_id else f"ip:{address_key(address)}"
-    return f"{who}:{scope}" if scope else who
+    return f"of:{scope}:{who}" if scope else who

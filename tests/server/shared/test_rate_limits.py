@@ -273,6 +273,18 @@ def test_callers_are_forgotten_though_nobody_calls_any_more() -> None:
 
 def test_keys_are_users_else_networks() -> None:
     assert rate_key("ada", "203.0.113.9") == "user:ada"
-    assert rate_key("", "203.0.113.9", "voice.stt") == "ip:203.0.113.9:voice.stt"
+    assert rate_key("", "203.0.113.9", "voice.stt") == "of:voice.stt:ip:203.0.113.9"
     assert rate_key("", "2001:db8:1:2:3::4") == rate_key("", "2001:db8:1:2:ffff::1")
     assert rate_key("", "2001:db8:1:2:3::4") != rate_key("", "2001:db8:1:3::4")
+
+
+NAMES = st.sampled_from(["a", ":", "user:a", "ip:a", "of:", "voice.stt", ""]).flatmap(
+    lambda first: st.sampled_from(["", ":voice.stt", ":user:a", "a"]).map(lambda second: first + second)
+)
+SCOPES = st.sampled_from(["", "voice.stt", "voice.tts"])
+
+
+@given(NAMES.filter(bool), NAMES.filter(bool), SCOPES, SCOPES)
+def test_no_user_is_counted_with_another_or_in_another_limit(one: str, two: str, scope: str, other: str) -> None:
+    assert (rate_key(one, "", scope) == rate_key(two, "", other)) is ((one, scope) == (two, other))
+    assert rate_key(one, "", scope) != rate_key("", "203.0.113.9", other)
