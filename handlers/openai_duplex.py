@@ -9,6 +9,7 @@ from handlers.admission import requested_recording
 from handlers.openai import OpenAiSocketHandler
 from server.errors import ApiError
 from server.operations import Access
+from server.roles import include
 from server.routes import Route
 from streaming.expiry import TokenTimer
 from streaming.openai.inbox import LONG_CHARS
@@ -62,6 +63,8 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         live = self.gateway.openai.duplex(self.path_args[0], self._identity)
         if live is None:
             raise ApiError("NOT_FOUND", "there is no such session, or it has not started")
+        if not include(self._identity.roles, live.identity.roles):  # what it asks for is done in the session's name
+            raise ApiError("FORBIDDEN", "the token needs the roles that the session has")
         if sum(isinstance(tap, Sideband) for tap in live.taps) >= MAX_SIDEBANDS:
             raise ApiError("RATE_LIMITED", f"a session has at most {MAX_SIDEBANDS} such sockets")
 

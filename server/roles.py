@@ -22,3 +22,8 @@ EXECUTORS = {"browser": OPERATOR, "os": OPERATOR, "search": USER, "memory": USER
 def may_execute(executor: str, roles: Collection[str]) -> bool:
     """True if these roles may use that executor; False for an unknown executor."""
     return executor in EXECUTORS and not ENOUGH[EXECUTORS[executor]].isdisjoint(roles)
+
+
+def include(roles: Collection[str], needed: Collection[str]) -> bool:
+    """True if whoever has `roles` may do all that somebody with the roles `needed` may."""
+    return all(not ENOUGH.get(role, {role}).isdisjoint(roles) for role in needed)

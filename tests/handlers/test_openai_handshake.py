@@ -16,7 +16,7 @@ from server.identity.auth import TokenError
 from streaming.openai.inbox import LONG_CHARS
 from streaming.openai.registry import RealtimeSessions
 from streaming.openai.settings import Voices
-from streaming.ports import LaneServices, ServiceError
+from streaming.ports import Identity, LaneServices, ServiceError
 from tests.support.rest import running
 from tests.support.world import World
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from streaming.ports import Identity
     from tests.support.rest import Rest
 
 
@@ -177,6 +176,7 @@ class Attachable:
     """In place of the sessions: there is one, which is always there."""
 
     def __init__(self) -> None:
+        self.identity = Identity("ada", "ada", ("user",))
         self.taps: list[Any] = []
         self.reflections: list[Any] = []
 
@@ -213,6 +213,22 @@ async def test_a_sideband_ends_with_its_own_token(tmp_path: Path) -> None:
             assert socket.close_code == 1008
         while len(rest.gateway.state._listeners) > listeners:  # type: ignore[attr-defined]
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    ("roles", "of_session", "may"),
+    [("user", "operator", False), ("operator", "operator", True), ("admin", "operator", True), ("user", "guest", False)],
+)
+async def test_a_sideband_needs_the_roles_of_the_session(tmp_path: Path, roles: str, of_session: str, may: bool) -> None:
+    async with attachable(tmp_path) as (rest, session, url):
+        session.identity = Identity("ada", "ada", (of_session, "user"))
+        attaching = websocket_connect(HTTPRequest(url, headers=rest.bearer(roles)))
+        if may:
+            (await attaching).close()
+            return
+        with pytest.raises(HTTPClientError) as refused:
+            await attaching
+        assert refused.value.code == 403
 
 
 async def test_a_session_has_so_many_sidebands(tmp_path: Path) -> None:
