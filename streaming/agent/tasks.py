@@ -69,7 +69,7 @@ class TaskRun:
         return outcome
 
     async def _judged(self, verdict: Verdict) -> Outcome:
-        if not self._permitted:
+        if not self._permitted():
             return self._forbidden()
         quota = self._setup.provided.quota
         if quota is not None:
@@ -82,12 +82,12 @@ class TaskRun:
         refused = await refusal(verdict, partial(self._confirmed, verdict))
         if refused is not None:
             return self._outcome("declined", message=UNANSWERED) if self._unanswered else self._failed(refused)
-        if not self._permitted:  # the user has got another token during the question
+        if not self._permitted():  # the user has got another token during the question
             return self._forbidden()
         self._tell(TaskStarted(self.task_id, self._step_id, self._turn_id))
         if not await self._setup.outlet.recorded():
             raise ServiceError("ABORTED", "the session has moved to another replica")
-        if not self._permitted:
+        if not self._permitted():
             return self._forbidden()
         self.started = True
         services = self._setup.provided.services
@@ -99,7 +99,6 @@ class TaskRun:
         self._note_end(done=done.status == "ok")
         return self._outcome(done.status, done.result, done.message)
 
-    @property
     def _permitted(self) -> bool:
         return self._setup.provided.permissions.may_execute(self._action.executor, self._context.roles)
 
