@@ -217,9 +217,16 @@ async def test_a_sideband_ends_with_its_own_token(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("roles", "of_session", "may"),
-    [("user", "operator", False), ("operator", "operator", True), ("admin", "operator", True), ("user", "guest", False)],
+    [
+        ("user", "operator", False),
+        ("operator", "operator", True),
+        ("admin", "operator", True),
+        ("user", "guest", False),
+    ],
 )
-async def test_a_sideband_needs_the_roles_of_the_session(tmp_path: Path, roles: str, of_session: str, may: bool) -> None:
+async def test_a_sideband_needs_the_roles_of_the_session(
+    tmp_path: Path, roles: str, of_session: str, may: bool
+) -> None:
     async with attachable(tmp_path) as (rest, session, url):
         session.identity = Identity("ada", "ada", (of_session, "user"))
         attaching = websocket_connect(HTTPRequest(url, headers=rest.bearer(roles)))
