@@ -240,7 +240,7 @@ class Lifecycle:
         life_s = 2 * self._settings.ws_resume_seconds
         store = SessionRecords(link, epoch, gateway.state, life_s) if link is not None and epoch is not None else None
         residents = gateway.residents
-        observation = ReplicaObservation(gateway.state, link, self._clients, residents)
+        observation = ReplicaObservation(gateway.state, link, self._clients, residents, gateway.loop_turns)
         provided = lane_services(gateway, observation)
         recorder = self._start_recordings()
         limits = session_limits(self._settings)

@@ -16,7 +16,7 @@ from streaming.traffic import Traffic
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streaming.ports import Identity, Watching
+    from streaming.ports import Identity, LiveWatching
 
 
 class Departure(Enum):
@@ -98,7 +98,7 @@ class Resident(Protocol):
     def dismiss(self, reason: Departure) -> None:
         """Close the socket and end the session, which cannot be resumed."""
 
-    def watch(self, *, audio: bool) -> Watching:
+    def watch(self, *, audio: bool) -> LiveWatching:
         """What the session receives and sends from now on, without secrets, until it ends or moves away."""
 
 

@@ -36,7 +36,7 @@ class Watch(ABC):
     def __init__(self, watched: Tapped) -> None:
         self._watched = watched
         self._waiting: deque[tuple[Side, str | bytes]] = deque()
-        self._read: deque[Seen] = deque()  # of one message, to be taken
+        self._read: deque[tuple[Seen, int]] = deque()  # to be taken, each with the bytes that it came from
         self._bytes = 0
         self._missed_messages = self._missed_bytes = 0
         self._wake = asyncio.Event()
@@ -83,21 +83,35 @@ class Watch(ABC):
     async def __anext__(self) -> Seen:
         """The items in order; `Missed` marks a gap."""
         while not self._read:
-            self._wake.clear()
-            if self._waiting:
-                self._read_next()
-            elif self._over:
+            if not await self.more():
                 raise StopAsyncIteration
-            else:
-                await self._wake.wait()
-        return self._read.popleft()
+            self._read_next()
+        return self._read.popleft()[0]
+
+    async def more(self) -> bool:
+        """Wait until there is something to take. False once the session has ended and all was taken."""
+        while not self._waiting and not self._read:
+            if self._over:
+                return False
+            self._wake.clear()
+            await self._wake.wait()
+        return True
+
+    def take(self, most: int) -> list[tuple[Seen, int]]:
+        """What the next `most` messages and frames show, and how many bytes each had."""
+        while self._waiting and most > 0:
+            self._read_next()
+            most -= 1
+        taken = list(self._read)
+        self._read.clear()
+        return taken
 
     def _read_next(self) -> None:
         side, data = self._waiting.popleft()
         self._bytes -= len(data)
-        self._read.extend(self.read(side, data))
+        self._read.extend((seen, len(data)) for seen in self.read(side, data))
         if not self._waiting and (self._missed_messages or self._missed_bytes):
-            self._read.append(Missed(self._missed_messages, self._missed_bytes))
+            self._read.append((Missed(self._missed_messages, self._missed_bytes), 0))
             self._missed_messages = self._missed_bytes = 0
 
     async def aclose(self) -> None:

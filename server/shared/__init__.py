@@ -7,4 +7,5 @@ rate_limits              sliding windows                   confirmations    risk
 session_records          sessions that other replicas can resume
 store_epoch              whether Redis still holds what was written to it
 observation              watching a session that lives on another replica
+views                    what observers see of the sessions here, read once for all of them
 """

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 from server.roles import ADMIN
 from server.shared.redis_errors import RedisDownError, RedisRefusedError
 from server.shared.state import PREFIX
+from server.shared.views import Views
 from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from server.net.loop_turns import LoopTurns
     from server.shared.redis_link import RedisLink
     from server.shared.redis_subscription import Subscription
     from server.shared.state import State
@@ -36,23 +38,27 @@ LISTENS_S = 1.0  # of a silent session, whose observer may have left: each holds
 FRAME_HEAD = 5  # bytes before a frame's payload: 1 if it is the last one, then its position in milliseconds
 HELLO = b"h"
 OVER = b"o"
+FULL = b"x"  # the user observes too much over there
 
 
 class ReplicaObservation:
     """Implements `streaming.ports.Observation`. `link` is None if this process is alone."""
 
-    def __init__(self, state: State, link: RedisLink | None, tasks: asyncio.TaskGroup, residents: Residents) -> None:
+    def __init__(
+        self, state: State, link: RedisLink | None, tasks: asyncio.TaskGroup, residents: Residents, turns: LoopTurns
+    ) -> None:
         self._state = state
         self._link = link
         self._tasks = tasks
         self._residents = residents
+        self._views = Views(tasks, turns)
         self._watched: set[tuple[str, str]] = set()  # sessions watched at other replicas, with their channels
         self._elsewhere: Counter[str] = Counter()  # subscriptions that each user has
 
     async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> Watching | None:
         resident = self._here(session_id, context.user_id, admin=ADMIN in context.roles)
         if resident is not None:
-            return resident.watch(audio=audio)
+            return self._views.watch(resident, session_id, context.user_id, audio=audio)
         return await self._watch_elsewhere(session_id, context, audio=audio)
 
     def _here(self, session_id: str, user_id: str, *, admin: bool) -> Resident | None:
@@ -84,7 +90,7 @@ class ReplicaObservation:
                 channel=channel,
             )
             async with asyncio.timeout(ANSWER_S):
-                while await subscription.next(SILENCE_S) != HELLO:
+                while (answer := await subscription.next(SILENCE_S)) not in {HELLO, FULL}:
                     pass
         except (RedisDownError, TimeoutError):
             await self._close(subscription, user_id)
@@ -92,6 +98,9 @@ class ReplicaObservation:
         except BaseException:  # cancelled: the subscription holds a connection until it is closed
             await self._close(subscription, user_id)
             raise
+        if answer == FULL:
+            await self._close(subscription, user_id)
+            raise ServiceError("RESOURCE_EXHAUSTED", "too many channels observe at the replica of that session")
         watched = (session_id, channel)
         self._watched.add(watched)
 
@@ -124,8 +133,12 @@ class ReplicaObservation:
         """Another replica wants to watch a session. If the session lives here, publish what it sees."""
         resident = self._here(session_id, user_id, admin=admin)
         if resident is not None and self._link is not None:
-            watch = resident.watch(audio=audio)
-            self._tasks.create_task(self._show(watch, channel), name=f"observed {session_id}")
+            try:
+                watch = self._views.watch(resident, session_id, user_id, audio=audio)
+            except ServiceError:
+                self._link.submit("PUBLISH", channel, FULL)
+            else:
+                self._tasks.create_task(self._show(watch, channel), name=f"observed {session_id}")
 
     async def _show(self, watch: Watching, channel: str) -> None:
         """Publish until nobody listens any more or the session ends. HELLO also asks, in silence, whether anybody still does."""

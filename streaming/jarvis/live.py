@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from streaming.jarvis.journal import Journal, Written
     from streaming.jarvis.socket import FrameSink, Socket
-    from streaming.ports import Desk, Identity, LaneServices, Watching
+    from streaming.ports import Desk, Identity, LaneServices, LiveWatching
     from streaming.protocol.server import ServerConnection
     from streaming.protocol.snapshot import Snapshot
     from streaming.residents import Tap
@@ -135,7 +135,7 @@ class LiveSession:
         self.lose()
         self.lanes.cancel_all()
 
-    def watch(self, *, audio: bool) -> Watching:
+    def watch(self, *, audio: bool) -> LiveWatching:
         return ChannelWatch(self, audio=audio)
 
     # --- sockets ---

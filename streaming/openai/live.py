@@ -40,7 +40,7 @@ from streaming.unrecorded import UnrecordedResident
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from streaming.ports import Allowance, Identity, LaneServices, Watching
+    from streaming.ports import Allowance, Identity, LaneServices, LiveWatching
     from streaming.residents import Departure
 
 # Of events. Lanes stop far below this, but answers to a client that does not read do not.
@@ -143,7 +143,7 @@ class RealtimeSession(UnrecordedResident):
         self.end(*DEPARTURES[reason])
         self.closed()
 
-    def watch(self, *, audio: bool) -> Watching:
+    def watch(self, *, audio: bool) -> LiveWatching:
         return EventWatch(self, audio=audio)
 
     # --- socket ---

@@ -43,7 +43,17 @@ from streaming.ports.mind import (
     Tool,
     Verdict,
 )
-from streaming.ports.observation import Missed, Observation, Seen, SeenAudio, SeenFrame, SeenMessage, Side, Watching
+from streaming.ports.observation import (
+    LiveWatching,
+    Missed,
+    Observation,
+    Seen,
+    SeenAudio,
+    SeenFrame,
+    SeenMessage,
+    Side,
+    Watching,
+)
 from streaming.ports.once import Claims, RunKey, RunOnce, run_once
 from streaming.ports.voice import (
     EagerEnd,
@@ -93,6 +103,7 @@ __all__ = [
     "IntentRecognizer",
     "InterimTranscript",
     "LaneServices",
+    "LiveWatching",
     "Memory",
     "MemoryHit",
     "MemoryItem",

@@ -64,11 +64,21 @@ class Watching(Protocol):
         """See no more."""
 
 
+class LiveWatching(Watching, Protocol):
+    """The same of a session of this process, which can be asked for what has come."""
+
+    async def more(self) -> bool:
+        """Wait until there is something to take. False once the session has ended or moved away, and all was taken."""
+
+    def take(self, most: int) -> list[tuple[Seen, int]]:
+        """What the next `most` messages and frames show, and how many bytes each had."""
+
+
 class Observation(Protocol):
     """Live sessions on all replicas."""
 
     async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> Watching | None:
         """What the session receives and sends from now on; None if the caller (or, for an admin, anybody) has no such session.
 
-        Raises ServiceError RESOURCE_EXHAUSTED if the caller observes too many that are not here.
+        Raises ServiceError RESOURCE_EXHAUSTED if the caller observes too many, or this one too often.
         """

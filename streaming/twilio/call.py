@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from streaming.outlet import LaneSetup
-    from streaming.ports import Identity, LaneServices, Seen, Side, Watching
+    from streaming.ports import Identity, LaneServices, LiveWatching, Seen, Side
     from streaming.session import LaneEnd
 
 ENCODING, RATE_HZ = "mulaw", 8_000
@@ -151,7 +151,7 @@ class PhoneCall(UnrecordedResident):
         """Close the socket, which ends the call here."""
         self._leave(_CODES[reason], reason.value)
 
-    def watch(self, *, audio: bool) -> Watching:
+    def watch(self, *, audio: bool) -> LiveWatching:
         return PhoneWatch(self, audio=audio)
 
     def _leave(self, code: int, reason: str) -> None:

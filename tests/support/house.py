@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from server.net.loop_turns import LoopTurns
 from server.shared.observation import ReplicaObservation
 from server.shared.session_records import LOOK_AGAIN_S, REWRITTEN_WITHIN_S
 from server.shared.state import LocalState
@@ -365,7 +366,7 @@ class House:
         self.link = StoreLink(store) if isinstance(store, FakeStore) else None
         self.store = store if isinstance(store, FakeStore) else None
         residents = Residents()
-        self.observation = ReplicaObservation(LocalState(), None, group, residents)
+        self.observation = ReplicaObservation(LocalState(), None, group, residents, LoopTurns())
         provided = LaneServices(world.services(), lent, lent, lent, lent, self.observation)
         self.sessions = Sessions(limits, provided, FakeDesk(), group, residents, self.link or store)
         if self.link is not None:

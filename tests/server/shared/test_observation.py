@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from server.net.loop_turns import LoopTurns
 from server.shared import observation as observing
 from server.shared.observation import ReplicaObservation
 from server.shared.redis_errors import RedisDownError, RedisRefusedError
@@ -61,7 +62,7 @@ async def test_whoever_is_cancelled_leaves_no_subscription(step: str) -> None:
     pubsub = PubSub(step)
     link = linked(pubsub)
     async with asyncio.TaskGroup() as group:
-        observation = ReplicaObservation(LocalState(), link, group, Residents())
+        observation = ReplicaObservation(LocalState(), link, group, Residents(), LoopTurns())
 
         async def watch() -> None:
             seen = await observation.watch("nobody", CallContext("ada"), audio=False)
@@ -87,7 +88,7 @@ async def test_whoever_takes_nothing_leaves_no_subscription() -> None:
     """As whoever is cancelled before the first item."""
     pubsub = PubSub("seen")
     async with asyncio.TaskGroup() as group:
-        observation = ReplicaObservation(LocalState(), linked(pubsub), group, Residents())
+        observation = ReplicaObservation(LocalState(), linked(pubsub), group, Residents(), LoopTurns())
         seen = await observation.watch("far", CallContext("ada"), audio=False)
         assert seen is not None
         for _ in range(2):
@@ -108,7 +109,7 @@ async def test_a_user_observes_so_many_sessions_at_other_replicas() -> None:
     client: Any = SimpleNamespace(pubsub=pubsub)
     link: Any = SimpleNamespace(up=True, subscription=lambda: Subscription(client))
     async with asyncio.TaskGroup() as group:
-        observation = ReplicaObservation(LocalState(), link, group, Residents())
+        observation = ReplicaObservation(LocalState(), link, group, Residents(), LoopTurns())
 
         async def watch(user_id: str, begun: asyncio.Event) -> None:
             seen = await observation.watch("far", CallContext(user_id), audio=False)
@@ -155,7 +156,7 @@ async def shown(answer: Any) -> Watched:
     residents: Any = SimpleNamespace(current=lambda _session_id: session)
     link: Any = SimpleNamespace(call=answer)
     async with asyncio.TaskGroup() as group:
-        observation = ReplicaObservation(LocalState(), link, group, residents)
+        observation = ReplicaObservation(LocalState(), link, group, residents, LoopTurns())
         observation.on_asked("kitchen", "ada", admin=False, audio=True, channel="c")
         assert len(session.taps) == 1
     return session  # type: ignore[no-any-return]
@@ -198,7 +199,7 @@ async def test_a_redis_that_hangs_has_no_session_to_show(monkeypatch: pytest.Mon
     pubsub = HangingPubSub()
     link = linked(pubsub)
     async with asyncio.TaskGroup() as group:
-        observation = ReplicaObservation(LocalState(), link, group, Residents())
+        observation = ReplicaObservation(LocalState(), link, group, Residents(), LoopTurns())
         assert await observation.watch("nobody", CallContext("ada"), audio=False) is None
     assert pubsub.closed
 
@@ -206,7 +207,7 @@ async def test_a_redis_that_hangs_has_no_session_to_show(monkeypatch: pytest.Mon
 async def test_observers_that_are_cancelled_leave_no_connection(redis_url: str) -> None:
     """At any moment of their way, of a real Redis."""
     async with running_link(redis_url) as link, asyncio.TaskGroup() as group:
-        observation = ReplicaObservation(RedisState(link), link, group, Residents())
+        observation = ReplicaObservation(RedisState(link), link, group, Residents(), LoopTurns())
 
         async def connections() -> int:
             return len((await link.call("CLIENT", "LIST")).splitlines())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from server.net.loop_turns import LoopTurns
 from server.shared.observation import ReplicaObservation
 from server.shared.state import LocalState
 from server.telemetry.recordings import Recordings
@@ -39,7 +40,7 @@ class Studio:
     ) -> None:
         world: Any = World()
         residents = Residents()
-        observation = ReplicaObservation(LocalState(), None, group, residents)
+        observation = ReplicaObservation(LocalState(), None, group, residents, LoopTurns())
         provided = LaneServices(world.services(), world, world, world, world, observation)
         recorder = recordings.record if recordings else None
         self.sessions = Sessions(Limits(), provided, FakeDesk(), group, residents, store, recorder)
