@@ -80,8 +80,7 @@ class MetricsHandler(OperationHandler):
     async def run(self, _operation: Operation, _caller: Caller, _request: RequestModel) -> None:
         """Send all samples."""
         accept = self.request.headers.get("Accept", "")
-        await self.gateway.sessions.report(self.gateway.metrics)
-        content_type, body = await in_codec_thread(self.gateway.metrics.render, accept)  # tens of ms if there are many
+        content_type, body = await self.gateway.scrapes.page(accept)
         await self.reply(200, body, content_type)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from server.audio.upload import UploadTurns
 from server.net.loop_turns import LoopTurns
 from server.net.tick import TickEnd
+from server.telemetry.scrapes import Scrapes
 from server.workers import LiveCodecs
 from streaming.wakes import Wakes
 
@@ -121,10 +122,18 @@ class Gateway:
     session_tasks: asyncio.TaskGroup = field(init=False)  # the group of the sockets' and sessions' tasks
     rounds: ReadRounds | None = None  # in which busy sockets are read; set by the lifecycle
     stop_listening: Callable[[], None] = field(init=False)  # take no more connections; set by the lifecycle
+    scrapes: Scrapes = field(init=False)  # pages of `/metrics`
     draining: bool = False
     loop_lag_s: float = 0.0
     requests: set[asyncio.Task[None]] = field(default_factory=set)  # requests being served; the drain waits for them
     started_at: float = field(default_factory=time.time)  # Unix time
+
+    def __post_init__(self) -> None:
+        """Make what needs the other fields."""
+        self.scrapes = Scrapes(self.metrics, self._report)
+
+    async def _report(self, metrics: Metrics) -> None:
+        await self.sessions.report(metrics)  # which are set later
 
     @property
     def requests_running(self) -> int:

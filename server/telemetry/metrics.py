@@ -199,6 +199,10 @@ class Metrics:
 
     # --- reading ---
 
+    def content_type(self, accept: str) -> str:
+        """That of `render`."""
+        return choose_encoder(accept)[1]
+
     def render(self, accept: str) -> tuple[str, bytes]:
         """Content type and exposition; OpenMetrics if the client accepts it."""
         encode: Callable[[CollectorRegistry], bytes]

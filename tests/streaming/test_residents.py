@@ -10,7 +10,7 @@ from streaming.residents import Departure, Residents
 from streaming.traffic import Traffic
 
 if TYPE_CHECKING:
-    from streaming.ports import Watching
+    from streaming.ports import LiveWatching
     from streaming.residents import Tap
 
 
@@ -53,7 +53,7 @@ class Guest:
     def dismiss(self, reason: Departure) -> None:
         self.left.append(reason)
 
-    def watch(self, *, audio: bool) -> Watching:
+    def watch(self, *, audio: bool) -> LiveWatching:
         raise AssertionError(audio)
 
 

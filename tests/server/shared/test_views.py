@@ -29,7 +29,7 @@ class Counted(EventWatch):
 
     n_read = 0
 
-    def read(self, side: Side, data: str | bytes) -> Sequence[Seen]:
+    def read(self, side: Side, data: str | bytes) -> list[Seen]:
         type(self).n_read += 1
         return super().read(side, data)
 

@@ -1,0 +1,43 @@
+"""The page of `/metrics`, made once for all who ask within a second: anybody may ask, and making it takes tens of milliseconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from server.telemetry.metrics import Metrics
+
+KEPT_S: Final = 1.0  # scrapers ask every few seconds
+OPENMETRICS = "application/openmetrics-text"
+
+_thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")  # not those of codecs, for which speech waits
+
+
+class Scrapes:
+    """The pages of one gateway, one for each of the two formats: whatever version a client names, its page is the same."""
+
+    def __init__(self, metrics: Metrics, report: Callable[[Metrics], Awaitable[None]]) -> None:
+        """`report` counts what is taken at each scrape."""
+        self._metrics = metrics
+        self._report = report
+        self._made: dict[str, tuple[float, str, bytes]] = {}  # when, on a clock that runs evenly; content type and page
+        self._making = asyncio.Lock()
+
+    async def page(self, accept: str) -> tuple[str, bytes]:
+        """Content type and page in the format that `accept` asks for, a second old at most."""
+        kind = OPENMETRICS if self._metrics.content_type(accept).startswith(OPENMETRICS) else ""
+        while (found := self._made.get(kind)) is None or time.monotonic() - found[0] > KEPT_S:
+            async with self._making:
+                if self._made.get(kind) is found:  # else somebody else has made it meanwhile
+                    await self._make(kind)
+        return found[1:]
+
+    async def _make(self, kind: str) -> None:
+        await self._report(self._metrics)
+        page = await asyncio.get_running_loop().run_in_executor(_thread, self._metrics.render, kind)
+        self._made[kind] = time.monotonic(), *page
