@@ -41,6 +41,12 @@ GRACE_S = 10.0  # two tabs that refresh within this time get the same new pair
 TICKET_S = 30
 MAX_TICKET_CHARS = 128
 CLIENT_SECRET = "ek_"  # noqa: S105 - a prefix; OpenAI's browser clients accept no other key
+# Of the settings that come with one, and of all that a user is given in the longest time that one lives, as Redis keeps them: else
+# one user could fill it. A hundred a minute, with a page of instructions each, have room.
+MAX_SECRET_BYTES = 96 * 1024
+MOST_SECRETS_BYTES = 32 * 1024 * 1024
+SECRETS_S = 7_200
+GIVEN_SECRETS = "secrets:"  # the key under which they are counted
 DAY_S = 86_400
 SIGN_IN_CODE_BYTES = 9  # 72 bits, 12 characters: short enough for a link in a terminal
 SIGN_IN_CODE_S = DAY_S  # the link may wait in a terminal for hours before somebody opens it
@@ -274,12 +280,24 @@ class Authenticator:
     # --- client secrets ---
 
     async def issue_client_secret(self, identity: Identity, life_s: int, session: dict[str, Any]) -> str:
-        """A single-use key for a live session with these settings, for a device that must not hold the token."""
+        """A single-use key for a live session with these settings, for a device that must not hold the token.
+
+        Raises ApiError VALIDATION_ERROR if the settings are too long, RATE_LIMITED if the user has been given too many.
+        """
         secret = CLIENT_SECRET + secrets.token_urlsafe(24)
-        record: dict[str, Any] = {"identity": _record(identity), "session": without_tool_secrets(session)}
-        if record["session"] != session:  # else nobody who reads the store may have it
-            record["sealed"] = sealed(secret, json.dumps(session))
-        await self._state.put(_secret_key(secret), json.dumps(record), life_s, owner=identity.user_id)
+        kept: dict[str, Any] = {"identity": _record(identity), "session": without_tool_secrets(session)}
+        if kept["session"] != session:  # else nobody who reads the store may have it
+            kept["sealed"] = sealed(secret, json.dumps(session, ensure_ascii=False))
+        record = json.dumps(kept, ensure_ascii=False)
+        n_bytes = len(record.encode())
+        if n_bytes > MAX_SECRET_BYTES:
+            raise ApiError(
+                "VALIDATION_ERROR", f"the settings have at most {MAX_SECRET_BYTES} bytes", extra={"param": "session"}
+            )
+        given = f"{GIVEN_SECRETS}{_digest(identity.user_id)}"
+        if await self._state.add(given, n_bytes, SECRETS_S) > MOST_SECRETS_BYTES:
+            raise ApiError("RATE_LIMITED", "too many client secrets", headers={"Retry-After": str(SECRETS_S)})
+        await self._state.put(_secret_key(secret), record, life_s, owner=identity.user_id)
         return secret
 
     async def client_secret(self, secret: str) -> tuple[Identity, dict[str, Any]]:

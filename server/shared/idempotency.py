@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from server.shared.store_epoch import StoreEpoch
 
 STORED_S = 24 * 3600
-# Of one user's answers within a day. Beyond it only that there was one is kept: else one user could fill the Redis of all, as a
-# search's answer may have megabytes, and a user gets a hundred a minute.
-MOST_KEPT_CHARS = 64 * 1024 * 1024
-SHORT_CHARS = 1_024  # such answers are always kept, and not counted
+# Of one user's answers within a day, as they are stored. Beyond it of a longer answer only that there was one is kept: else one user
+# could fill the Redis of all, as a search's answer may have megabytes, and a user gets a hundred a minute.
+MOST_KEPT_BYTES = 64 * 1024 * 1024
 KEPT = "kept:"  # the key under which they are counted
 DEAD_AFTER_S = 1.0  # look twice: a Redis that has just restarted does not know yet which replicas live
 
@@ -114,30 +113,27 @@ class IdempotencyStore:
 
     async def keep(self, key: IdempotencyKey, answer: StoredAnswer) -> None:
         """Keep the answer for a day; if the user has used up the room for a day, or Redis refuses it, only that there was one."""
-        with contextlib.suppress(RedisRefusedError):  # some hosts of Redis refuse long values
-            if await self._has_room(key, answer):
-                whole = {"status": answer.status, "content_type": answer.content_type, "body": answer.body}
-                await self._store(key, whole)
-                return
+        whole = _record(key, status=answer.status, content_type=answer.content_type, body=answer.body)
         # the other fields are what an earlier release beside this one answers
         gone = ApiError("ALREADY_ANSWERED")
-        told = {
-            "status": gone.status,
-            "content_type": "application/problem+json",
-            "body": json.dumps(problem(gone, "", "")),
-        }
-        await self._store(key, {"not_kept": True, **told})
+        words = json.dumps(problem(gone, "", ""))
+        told = _record(key, not_kept=True, status=gone.status, content_type="application/problem+json", body=words)
+        n_bytes = len(whole.encode())
+        kept_bytes = await self._state.add(KEPT + _digest(key.user_id), n_bytes, STORED_S)
+        with contextlib.suppress(RedisRefusedError):  # some hosts of Redis refuse long values
+            if kept_bytes <= MOST_KEPT_BYTES or n_bytes <= len(told):
+                await self._store(key, whole)
+                return
+        await self._store(key, told)
 
-    async def _store(self, key: IdempotencyKey, fields: dict[str, Any]) -> None:
-        record = {"request": key.request, **fields}
-        await self._state.put(key.name, json.dumps(record), STORED_S, owner=key.user_id)
-
-    async def _has_room(self, key: IdempotencyKey, answer: StoredAnswer) -> bool:
-        n_chars = len(answer.body)
-        if n_chars <= SHORT_CHARS:
-            return True
-        return await self._state.add(KEPT + _digest(key.user_id), n_chars, STORED_S) <= MOST_KEPT_CHARS
+    async def _store(self, key: IdempotencyKey, record: str) -> None:
+        await self._state.put(key.name, record, STORED_S, owner=key.user_id)
 
     async def release(self, key: IdempotencyKey) -> None:
         """Release the key after a request that had no effect; the same request may be sent again."""
         await self._state.take(key.name)
+
+
+def _record(key: IdempotencyKey, **fields: Any) -> str:
+    """As UTF-8: escaped, a character may take twelve bytes."""
+    return json.dumps({"request": key.request, **fields}, ensure_ascii=False)

@@ -186,7 +186,7 @@ async def test_a_request_that_ran_while_redis_was_lost_does_not_run_again_at_its
 
 async def test_one_user_s_answers_do_not_fill_a_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a user's room only that there was an answer is kept: a repeated request runs no second time, and is told so."""
-    monkeypatch.setattr(idempotency, "MOST_KEPT_CHARS", 25_000)
+    monkeypatch.setattr(idempotency, "MOST_KEPT_BYTES", 25_000)
     long = StoredAnswer(200, "application/json", '"' + "x" * 10_000 + '"')
     async with running_link(redis_url) as link:
         store = IdempotencyStore(RedisState(link))
@@ -212,8 +212,26 @@ async def test_one_user_s_answers_do_not_fill_a_redis(redis_url: str, monkeypatc
         assert 0 < ttl_ms <= idempotency.STORED_S * 1000
 
 
+async def test_what_is_kept_is_counted_as_it_is_stored(redis_url: str) -> None:
+    """Short answers too, and signs outside of ASCII, of which some are stored in twelve bytes when they are escaped."""
+    async with running_link(redis_url) as link:
+        store = IdempotencyStore(RedisState(link))
+        stored = 0
+        for number, body in enumerate(('{"a":1}', '"' + "\N{GRINNING FACE}" * 10_000 + '"')):
+            asked = IdempotencyKey("ada", str(number), ASKED)
+            assert await store.claim(asked) is None
+            await store.keep(asked, StoredAnswer(200, "application/json", body))
+            stored += await link.call("STRLEN", "jarvis:" + asked.name)
+            counted = int(await link.call("GET", "jarvis:" + idempotency.KEPT + idempotency._digest("ada")))
+            assert counted == stored
+            kept = await store.claim(asked)
+            assert kept is not None
+            assert kept.body == body
+        assert stored < 45_000
+
+
 async def test_a_command_whose_answer_found_no_room_is_told_so(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idempotency, "MOST_KEPT_CHARS", 0)
+    monkeypatch.setattr(idempotency, "MOST_KEPT_BYTES", 0)
     async with running_link(redis_url) as link:
         state = RedisState(link)
         once = RunOnceStore(state, IdempotencyStore(state))
