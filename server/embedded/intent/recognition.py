@@ -124,11 +124,17 @@ def _fit(result: RecognizeResult, words: Sequence[SaidWord], ends: Sequence[int]
     return _Fit(IntentCandidate(result.intent.name, confidence, entities), rank)
 
 
+@lru_cache(maxsize=64)
+def _matched(keys: str) -> tuple[RecognizeResult, ...]:
+    """All ways in which templates fit. A sentence is looked at as a whole and by parts, which are often the same."""
+    return tuple(recognize_all(keys, templates.intents(), language="en"))
+
+
 def by_template(words: Sequence[SaidWord]) -> list[IntentCandidate]:
     """All intents that fit, best first, each once."""
     ends = list(accumulate((len(word.key) + 1 for word in words), initial=-1))[1:]
     best: dict[str, _Fit] = {}
-    for result in recognize_all(keys_of(words), templates.intents(), language="en"):
+    for result in _matched(keys_of(words)):
         fit = _fit(result, words, ends)
         if fit is not None and (fit.guess.intent not in best or fit.rank > best[fit.guess.intent].rank):
             best[fit.guess.intent] = fit
