@@ -268,9 +268,7 @@ class ConfirmationStore:
         if approve and not _is_for(question, action_hash):
             raise ServiceError("ACTION_CHANGED", "the approval is for another action than the one that was asked about")
         executor = question.action.executor
-        if approve and not may_execute(
-            executor, context.roles
-        ):  # a lane's too: the asker's token may have been another
+        if approve and not may_execute(executor, context.roles):
             raise ServiceError("FORBIDDEN", f"your role may not use the {executor} executor")
         return await to_its_end(self._taken(confirmation_id, question, context, approve=approve, via=via))
 
