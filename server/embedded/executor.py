@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_MS = 30_000
 MAX_TIMEOUT_MS = 600_000
+MAX_PARAMETER_BYTES = 128 * 1024  # all arguments of a command have half of it; reading a million empty ones took 2.3 s
 MAX_ERRORS = 1_000  # pydantic spends a microsecond on each that it is asked for
 MAX_NAMED_ERRORS = 3  # wrong parameters listed in one message
 MAX_ECHOED_CHARS = 64  # of a client's name in a message
@@ -204,6 +205,8 @@ class ExecutorService(EmbeddedService):
 
 def validated(model: type[Parameters], given: Struct) -> Parameters:
     """The parameters as their model. Raises WrongParametersError with field and reason."""
+    if given.ByteSize() > MAX_PARAMETER_BYTES:
+        raise WrongParametersError(f"parameters: they have at most {MAX_PARAMETER_BYTES // 1024} KiB")
     try:
         return model.model_validate(MessageToDict(given))
     except ValidationError as wrong:

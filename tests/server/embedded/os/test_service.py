@@ -160,9 +160,13 @@ async def test_unknown_commands_and_parameters_are_named(root: Path) -> None:
             "INVALID_ARGUMENT",
             "parameters: numbers have to be finite",
         )
-        assert await refused(stub, "ls", {str(number): 0 for number in range(9_000)}) == (
+        assert await refused(stub, "ls", {str(number): 0 for number in range(5_000)}) == (
             "INVALID_ARGUMENT",
             "parameters: more than 1000 of them are wrong",
+        )
+        assert await refused(stub, "ls", {"args": [""] * 100_000}) == (
+            "INVALID_ARGUMENT",
+            "parameters: they have at most 128 KiB",
         )
 
 
