@@ -166,10 +166,7 @@ class Settings(BaseSettings):
         "", description="pages of this machine and its network: allow, or deny (so when empty)"
     )
     os_root: str = Field("", description="folder that embedded OS commands see; empty: files below EMBEDDED_DIR")
-    search_documents_dir: str = Field(
-        "",
-        description="folder that the embedded search indexes; what is named like a secret (`password policy.md`) or longer than 1 MiB is left out, and counted in the answer",
-    )
+    search_documents_dir: str = Field("", description="folder to search, without secret names and files over 1 MiB")
     search_provider: Literal["", "local", "searxng", "ddgs"] = Field(
         "", description="embedded search: local, searxng or ddgs"
     )
