@@ -92,8 +92,11 @@ class Connection(asyncio.Protocol):
             if len(self._unparsed) > READ_AHEAD_BYTES and not self._read_paused:
                 self._read_paused = True
                 self._transport.pause_reading()
-        else:
+        elif self._reading is not None or self._connections.begins():
             self._feed(data)
+        else:
+            self._unparsed, self._waits = data, True
+            self._connections.later(self._take_turn)
 
     def eof_received(self) -> bool:
         """The client closed its sending side. It still gets the answers to its complete requests, as it may still be reading.
