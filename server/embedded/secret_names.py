@@ -48,7 +48,8 @@ MAX_NAME_CHARS = 255  # as in file systems
 
 def is_secret_name(name: str) -> bool:
     """True if a file or folder of this name, or what it is a copy of, usually holds secrets."""
-    name = normal("NFKC", name[:MAX_NAME_CHARS]).strip()  # also of letters of full width
+    # also of letters of full width; some letters become eighteen
+    name = normal("NFKC", name[:MAX_NAME_CHARS]).strip()[:MAX_NAME_CHARS]
     for _ in range(MOST_SUFFIXES + 1):
         if _SECRET.fullmatch(name) and not _PUBLIC.fullmatch(name):
             return True

@@ -76,6 +76,6 @@ class SessionNames:
 def _found(host: str) -> list[Address] | Exception:
     try:
         entries = getaddrinfo(host, None, type=SOCK_STREAM)
+        return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries[:MAX_ADDRESSES]]
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name, or no domain
         return error
-    return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries[:MAX_ADDRESSES]]

@@ -171,7 +171,10 @@ class Chromium:
         """Close what has been idle for long. Runs until cancelled."""
         while True:
             await asyncio.sleep(REAP_S)
-            await self.reap_now()
+            try:
+                await self.reap_now()
+            except Exception:  # one that cannot be closed keeps no others open for good
+                log.exception("idle pages could not be closed")
 
     async def reap_now(self) -> None:
         """Close idle contexts once, and browsers that have none."""

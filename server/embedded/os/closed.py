@@ -11,6 +11,7 @@ import os
 import stat
 import weakref
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ class Search:
         self._left = MAX_WALKED if most is None else most
         self._stopped = False
         self.writes = Writes()  # what the command is about to write, once it is checked
+        self.places: list[str] | None = None  # closed ones, once they are known
         self.linked: frozenset[FileId] | None = None  # the files in closed folders, once they are known
 
     def step(self) -> None:
@@ -73,11 +75,21 @@ class ClosedPaths:
 
         Raises TooManyFilesError.
         """
-        places = [*self._look(), *self._kernel]
-        if any(resolved.is_relative_to(place) for place in places):
+        if search.places is None:
+            search.places = [str(place).rstrip("/") for place in (*self._look(), *self._kernel)]
+        text = str(resolved)
+        if any(is_within(text, place) for place in search.places):
             return True
-        inside = [place for place in (resolved, *resolved.parents) if place.is_relative_to(self._root)]
-        return any(_identity(place) in self._known for place in inside) or self._linked(resolved, search)
+        return any(identity in self._known for identity in self._on_the_way(resolved)) or self._linked(resolved, search)
+
+    def _on_the_way(self, resolved: Path) -> Iterator[FileId]:
+        """The root, and what is on the way from there to the path, as far as it exists."""
+        if not resolved.is_relative_to(self._root):
+            return
+        for place in accumulate(resolved.relative_to(self._root).parts, "{}/{}".format, initial=str(self._root)):
+            if (identity := _identity(place)) is None:
+                return
+            yield identity
 
     def is_below(self, resolved: Path) -> bool:
         """True if moving this folder would move something closed."""
@@ -105,14 +117,14 @@ class ClosedPaths:
         self._known.update(places)
         return [place for place in places if place == self._root or not self._root.is_relative_to(place)]
 
-    def entries(self, search: Search) -> Callable[[Path, os.stat_result], bool]:
+    def entries(self, search: Search) -> Callable[[str, os.stat_result], bool]:
         """A test for many entries of folders: True if the entry itself is closed, or a hard link to a closed file.
 
         It raises TooManyFilesError.
         """
-        places = {*self._look(), *self._kernel}
+        places = {str(place) for place in (*self._look(), *self._kernel)}
 
-        def is_closed(path: Path, found: os.stat_result) -> bool:
+        def is_closed(path: str, found: os.stat_result) -> bool:
             search.step()
             identity = found.st_dev, found.st_ino
             if path in places or identity in self._known:
@@ -193,9 +205,14 @@ def _may_be_linked(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_nlink > 1
 
 
-def _identity(path: Path) -> FileId | None:
+def is_within(path: str, folder: str) -> bool:
+    """True if the path is the folder, or below it. Both are absolute, without links and `..`; "" is the topmost folder."""
+    return f"{path}/".startswith(f"{folder}/")
+
+
+def _identity(path: str | Path) -> FileId | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - of texts, too
     except OSError:
         return None
     return found.st_dev, found.st_ino

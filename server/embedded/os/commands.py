@@ -13,7 +13,7 @@ from server.embedded.os.closed import Search, TooManyFilesError
 from server.embedded.os.copies import Copy
 from server.embedded.os.disk import Writes
 from server.embedded.os.hiding import hiding
-from server.embedded.os.lasting_names import Name, NowhereError, followed, is_plain, stays
+from server.embedded.os.lasting_names import MAX_LEVELS, Name, NowhereError, followed, is_plain, levels, why_it_stays
 from server.embedded.os.made_names import MAX_MADE, missing
 from server.embedded.secret_names import is_secret_name
 
@@ -72,6 +72,8 @@ class OsCommand:
         return self.keeps is not None and not any(re.fullmatch(self.keeps, argument) for argument in arguments)
 
 
+# Conversions of `date` with flags and a width of one digit, between other signs: it writes as much as it is told to.
+_TIME = r"\+([-+\w :/.,]|%[-_0^#+]*[1-9]?:{0,3}([EO][A-Za-z]|[A-DF-NP-Za-z%]))+"
 _LINES = {"-n": COUNT, "-c": COUNT, "--lines": COUNT, "--bytes": COUNT}
 _NO_CLOBBER = r"-[vp]*n[nvp]*|--no-clobber"
 _LINE_FLAGS = r"-[nc]?\d{1,6}|--(lines|bytes)=\d{1,6}|-[qv]"
@@ -86,7 +88,7 @@ COMMANDS: Mapping[str, OsCommand] = {
         flags=r"-u|--utc|-I(date|hours|minutes|seconds)?|-R|--iso-8601(=\w+)?|--rfc-3339=\w+",
         most=1,
         words=1,
-        word=r"\+[-+%\w :/.,]+",
+        word=_TIME,
     ),
     "cal": OsCommand("Show a calendar", flags=r"-[13my]", most=2, words=2, word=r"\d{1,4}"),
     "whoami": OsCommand("Tell the user"),
@@ -250,8 +252,10 @@ def _check_what_stays(names: list[Name], goals: list[Name], root: Path, closed: 
     if goals and _device(names[0].path.parent) != _device((goals[0] if into_folder else names[1]).path.parent):
         # it would be copied, and nobody knows of how much
         raise RefusedArgumentError(f"args: {names[1].given[:80]} is on another file system: nothing is moved there")
-    if goals and stays(names[0].path, closed, search):
-        raise RefusedArgumentError(f"args: {names[0].given[:80]} holds links or closed files, so it is not moved")
+    if goals:
+        goal = (goals[0] if into_folder else names[1]).path
+        if why := why_it_stays(names[0].path, MAX_LEVELS - levels(goal, root), closed, search):
+            raise RefusedArgumentError(f"args: {names[0].given[:80]} {why}, so it is not moved")
 
 
 def _device(folder: Path) -> int | None:

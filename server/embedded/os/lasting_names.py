@@ -15,19 +15,28 @@ root while a command is about to open something.
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from server.embedded.os.closed import is_within
+
 if TYPE_CHECKING:
     from server.embedded.os.closed import ClosedPaths, Search
 
 MAX_LINKS = 40  # on the way to one file, as in Linux
+# Folders in each other that a command is told or makes. Whoever opens the deepest, looks each of them up: the command, its check, and
+# every program that walks through the folder.
+MAX_LEVELS = 64
+
+
+HOLDS_WHAT_STAYS = "holds links or closed files"
 
 
 class NowhereError(Exception):
-    """The name leads nowhere (links that form a loop), or out of the root."""
+    """The name leads nowhere (links that form a loop), out of the root, or too deep into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +54,44 @@ class Name:
 
 def followed(given: str, root: Path) -> Name:
     """Follow a name to its end. What does not exist is followed as if it were a folder. Raises NowhereError."""
-    here, fixed, steady, links = Path("/"), root, True, 0
+    if len(Path(given).parts) > MAX_LEVELS + len(root.parts):
+        raise NowhereError(f"has more than {MAX_LEVELS} parts")
+    top = str(root).rstrip("/")
+    here, fixed, steady, links = "", top, True, 0  # texts: a path of many parts is expensive
     rest = list(reversed((root / given).parts[1:]))
     while rest:
         part = rest.pop()
         if part == "..":
             # the folders above the root do not move, nor do those above a link that was passed
-            steady &= root.is_relative_to(here) or fixed.is_relative_to(here)
-            here = here.parent
+            steady &= is_within(top, here) or is_within(fixed, here)
+            here = here.rpartition("/")[0]
             continue
-        target = _target(here / part)
+        target = _target(f"{here}/{part}")
         if target is None:
-            here /= part
+            here = f"{here}/{part}"
             continue
         links += 1
         if links > MAX_LINKS:
             raise NowhereError("leads nowhere")
         fixed = here
-        here = Path("/") if target.is_absolute() else here
+        here = "" if target.is_absolute() else here
         rest += reversed(target.parts[1:] if target.is_absolute() else target.parts)
-    if given == "" or not here.is_relative_to(root):
+    if given == "" or not is_within(here, top):
         raise NowhereError("lies outside of the folder that may be seen")
-    name = Name(given, here, given)
+    if levels(Path(here), root) > MAX_LEVELS:
+        raise NowhereError(f"lies in more than {MAX_LEVELS} folders")
+    name = Name(given, Path(here or "/"), given)
     return name if steady else name.direct(root)
 
 
-def _target(path: Path) -> Path | None:
+def levels(path: Path, root: Path) -> int:
+    """How deep a path lies below the root."""
+    return len(path.parts) - len(root.parts)
+
+
+def _target(path: str) -> Path | None:
     try:
-        return path.readlink()
+        return Path(os.readlink(path))  # noqa: PTH115 - of a text
     except OSError:  # no link, or nothing
         return None
 
@@ -86,20 +105,25 @@ def is_plain(path: Path) -> bool:
     return stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
 
 
-def stays(top: Path, closed: ClosedPaths, search: Search) -> bool:
-    """True if the file or folder, or anything below it, must not be moved. Raises TooManyFilesError."""
+def why_it_stays(top: Path, most_levels: int, closed: ClosedPaths, search: Search) -> str:
+    """Why the file or folder must not be moved, because of itself or of anything below it; empty if it may be.
+
+    `most_levels`: how deep it may be at its goal. Raises TooManyFilesError.
+    """
     is_closed = closed.entries(search)
-    rest = [top]
+    rest = [(str(top), 0)]
     while rest:
-        path = rest.pop()
+        path, level = rest.pop()
+        if level > most_levels:
+            return f"would lie in more than {MAX_LEVELS} folders"
         try:
-            found = path.lstat()
+            found = os.lstat(path)
             folder = stat.S_ISDIR(found.st_mode)
             if not (folder or stat.S_ISREG(found.st_mode)) or is_closed(path, found):
-                return True
-            rest += path.iterdir() if folder else []
+                return HOLDS_WHAT_STAYS
+            rest += ((f"{path}/{name}", level + 1) for name in (os.listdir(path) if folder else ()))  # noqa: PTH208
         except (FileNotFoundError, NotADirectoryError):
             continue  # another command has moved it, so it was none of those
         except OSError:
-            return True  # what cannot be looked through may hold anything
-    return False
+            return HOLDS_WHAT_STAYS  # what cannot be looked through may hold anything
+    return ""

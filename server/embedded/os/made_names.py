@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_MADE = 64  # by one command, whose arguments have room for two thousand folders in each other
+MAX_MADE = 64  # by one command, which may be told four paths of as many levels
 SHARE = 1_000  # of one user within an hour; a listing ends at a hundred thousand (closed.MAX_WALKED)
 
 

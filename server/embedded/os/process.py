@@ -11,14 +11,14 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Sequence
     from pathlib import Path
 
-MAX_OUTPUT_BYTES = 256 * 1024  # of both streams together; further output is read and dropped
+MAX_OUTPUT_BYTES = 256 * 1024  # of both streams together; a command that writes more is ended
 READ_BYTES = 16 * 1024
 # Of address space. A pattern of fifty characters made grep take 4.7 GB in 16 s. `ls` needs some 300 bytes for each file of a folder.
 MAX_MEMORY_BYTES = 64 * 1024 * 1024
@@ -105,8 +105,8 @@ async def _finished(process: Process, name: str, kept: _Kept) -> int:
     try:
         _limit(process)
         async with asyncio.TaskGroup() as group:
-            group.create_task(_read("stdout", process.stdout, kept), name=f"stdout of {name}")
-            group.create_task(_read("stderr", process.stderr, kept), name=f"stderr of {name}")
+            group.create_task(_read("stdout", process, kept), name=f"stdout of {name}")
+            group.create_task(_read("stderr", process, kept), name=f"stderr of {name}")
         return await process.wait()
     finally:
         await _end_group(process)
@@ -158,12 +158,15 @@ def _limit(process: Process) -> None:
             resource.prlimit(process.pid, limit, (most, most))
 
 
-async def _read(stream: str, source: asyncio.StreamReader | None, kept: _Kept) -> None:
-    """Read one stream to its end."""
+async def _read(stream: Literal["stdout", "stderr"], process: Process, kept: _Kept) -> None:
+    """Read one stream to its end. Reading and dropping what nobody gets would take as much of this process as of the command's."""
+    source = process.stdout if stream == "stdout" else process.stderr
     assert source is not None, "both streams are pipes"
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while data := await source.read(READ_BYTES):
         kept.add(stream, decoder.decode(kept.take(data)))
+        if kept.truncated:
+            _signal(process, signal.SIGKILL)
     kept.add(stream, "" if kept.truncated else decoder.decode(b"", final=True))
 
 

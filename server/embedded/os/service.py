@@ -145,7 +145,7 @@ class OsService(ExecutorService):
         assert isinstance(parameters, CommandParameters)
         async with self._turns.turn(TURN_S):
             ended = await self._ended(name, parameters.args, task)
-        return TaskOutcome(asdict(ended), ok=ended.exit_code == 0, message=why(name, ended))
+        return TaskOutcome(asdict(ended), ok=ended.exit_code == 0 or ended.truncated, message=why(name, ended))
 
     async def _ended(self, name: str, args: list[str], task: Task) -> os_process.Ended:
         """How the command ended. Raises TaskError."""
@@ -204,8 +204,8 @@ def _not_started(name: str, error: OSError) -> TaskError:
 
 
 def why(name: str, ended: os_process.Ended) -> str:
-    """Why the command failed; empty if it succeeded."""
-    if ended.exit_code == 0:
+    """Why the command failed; empty if it succeeded, or was ended because what is kept of its output is full."""
+    if ended.exit_code == 0 or ended.truncated:
         return ""
     if ended.exit_code == -signal.SIGXFSZ:
         return f"{name} was ended: there was more to write than before it began"

@@ -34,6 +34,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 SUFFIXES = frozenset({".md", ".markdown", ".txt", ".rst", ".html", ".htm"})
 SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "venv", "build", "dist", "site-packages"})
 MAX_DOCUMENT_BYTES = 1024 * 1024
+MAX_LEVELS = 64  # folders in each other that are looked into
 
 _DOCSTRING = re.compile(r"\A(?:\s|#[^\n]*\n)*+[rRuU]?(\"\"\"|''')(.*?)\1", re.DOTALL)
 _HOME_LABELS = ("homepage", "documentation", "home", "docs", "repository", "source", "source code")
@@ -79,15 +80,28 @@ class LeftOut:
 def folder(root: Path, left_out: LeftOut | None = None) -> Iterator[Document]:
     """Text, Markdown and HTML files below a folder, without hidden files and symbolic links, and what is counted as left out."""
     left_out = left_out or LeftOut()
-    for directory, names, files in os.walk(root):
-        shown = [name for name in names if not name.startswith(".") and name not in SKIPPED_FOLDERS]
-        names[:] = sorted(name for name in shown if not left_out.is_secret(name))
-        for name in sorted(files):
-            path = Path(directory, name)
-            if path.suffix.lower() not in SUFFIXES or name.startswith(".") or path.is_symlink():
+    rest = [(str(root), 0)]  # before Python 3.12, os.walk calls itself for every level, and ends at some hundred
+    while rest:
+        here, level = rest.pop()
+        folders = []
+        for entry in _entries(here):
+            if entry.is_dir(follow_symlinks=False):
+                if level < MAX_LEVELS and entry.name not in SKIPPED_FOLDERS and not left_out.is_secret(entry.name):
+                    folders.append((entry.path, level + 1))
                 continue
-            if not left_out.is_secret(name):
-                yield from _file(path, left_out)
+            kept = Path(entry.name).suffix.lower() in SUFFIXES and not entry.is_symlink()
+            if kept and not left_out.is_secret(entry.name):
+                yield from _file(Path(entry.path), left_out)
+        rest += reversed(folders)
+
+
+def _entries(here: str) -> list[os.DirEntry[str]]:
+    """What is in a folder, without hidden entries; nothing if it cannot be read, or is gone."""
+    try:
+        with os.scandir(here) as entries:
+            return sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+    except OSError:
+        return []
 
 
 def _file(path: Path, left_out: LeftOut) -> Iterator[Document]:
@@ -96,7 +110,8 @@ def _file(path: Path, left_out: LeftOut) -> Iterator[Document]:
     except OSError:  # deleted since it was listed
         return
     if stat.S_ISREG(about.st_mode) and not left_out.is_long(about.st_size):
-        yield Document(str(path), f"{about.st_mtime_ns} {about.st_size}", partial(_read_file, path))
+        key = str(path).encode("utf-8", "backslashreplace").decode()  # SQLite takes no bytes that are no text
+        yield Document(key, f"{about.st_mtime_ns} {about.st_size}", partial(_read_file, path))
 
 
 def _read_file(path: Path) -> Page:

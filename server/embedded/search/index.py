@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import re
 import sqlite3
+import time
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -19,11 +21,16 @@ if TYPE_CHECKING:
 
     from server.embedded.search.documents import Document, Page
 
+log = logging.getLogger(__name__)
+
 VERSION = 2  # of schema and passages; an index of another version is rebuilt
 PASSAGE_CHARS = 2_000  # of one entry: the context of a snippet
 MAX_PASSAGES = 500  # of one document; below 1000, see the query
 BATCH = 25  # documents per transaction, by which the searchable part grows
-BREATH_S = 0.002  # between two documents, for the other services in this process, one of which recognises live speech
+# Between two documents, for the other services in this process, one of which recognises live speech: at least this, and as long as the
+# last one took. A long document takes a second, and is read anew as often as somebody marks it as changed.
+BREATH_S = 0.002
+MAX_MARKED_CHARS = 2 * MAX_TITLE_CHARS  # of a title, before it is one line
 BUSY_S = 5.0
 MAX_WORDS = 32  # of a query
 # Ends between two words: a word that was cut would not be found, and its halves would be shown.
@@ -104,21 +111,25 @@ class SearchIndex:
             self._forget(known.keys() - seen)
 
     def _put(self, documents: list[Document], stopping: Event) -> None:
-        pages = []
+        pages, took_s = [], 0.0
         for document in documents:
-            if stopping.wait(BREATH_S):
+            if stopping.wait(max(BREATH_S, took_s)):
                 return
+            began = time.monotonic()
             try:
                 pages.append((document, document.read()))
             except (OSError, ValueError):  # deleted or not readable; perhaps another time
-                continue
+                pass
+            except Exception:  # strangers' texts: one that cannot be read keeps no other out
+                log.exception("a document could not be read for search")
+            took_s = time.monotonic() - began
         with self._transaction():
             for document, page in pages:
                 self._remove(document.key)
                 self._insert(document, page)
 
     def _insert(self, document: Document, page: Page) -> None:
-        title = one_line(_clean(page.title), MAX_TITLE_CHARS)
+        title = one_line(_clean(page.title[:MAX_MARKED_CHARS]), MAX_TITLE_CHARS)
         row = self._db.execute(
             "INSERT INTO documents (key, stamp, title, url) VALUES (?, ?, ?, ?)",
             (document.key, document.stamp, title, page.url),

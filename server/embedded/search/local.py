@@ -75,6 +75,8 @@ class LocalProvider:
                 self._update()
             except (sqlite3.Error, OSError) as error:
                 log.warning("the search index was not brought up to date: %s", error)
+            except Exception:  # the next time may be better, and without this thread there is none
+                log.exception("the search index was not brought up to date")
             if self._documents is None:
                 return
             self._stopping.wait(RESCAN_S)

@@ -64,8 +64,8 @@ def _unescaped(text: str) -> str:
 
 
 def heading(text: str) -> str:
-    """The first heading of a Markdown or reStructuredText document; empty if it has none."""
-    found = _HEADING.search(text)
+    """The first heading of a Markdown or reStructuredText document; empty if there is none where it begins."""
+    found = _HEADING.search(text[:PIECE_CHARS])
     return from_markdown(found[1] or found[2]) if found else ""
 
 

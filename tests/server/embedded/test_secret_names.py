@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from server.embedded import secret_names
 from server.embedded.secret_names import is_secret_name
 
 SECRET = (
@@ -128,3 +131,10 @@ def test_copies_that_keep_the_ending(name: str) -> None:
 @pytest.mark.parametrize("name", OPEN)
 def test_what_is_not(name: str) -> None:
     assert not is_secret_name(name)
+
+
+def test_letters_that_become_many_take_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(secret_names, "_SECRET", SimpleNamespace(fullmatch=seen.append))
+    assert not is_secret_name("\ufdfa" * 85)  # each becomes eighteen
+    assert max(map(len, seen)) == secret_names.MAX_NAME_CHARS

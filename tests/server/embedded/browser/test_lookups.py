@@ -90,6 +90,14 @@ async def test_a_name_has_so_many_addresses(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(await Names().of("ann").look_up("many.example")) == MAX_ADDRESSES
 
 
+async def test_an_address_that_is_none_costs_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser_lookups, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("nowhere", 0))])
+    names = Names().of("ann")
+    for _ in range(2 * MAX_OF_SESSION):
+        with pytest.raises(ValueError, match="nowhere"):
+            await names.look_up("odd.example")
+
+
 async def test_a_look_up_ends_when_its_page_has_left(holes: Holes) -> None:
     gate = BrowserGate(Names().of("ann"), private_open=True, max_connections=1)
     port = int(gate.start().rpartition(":")[2])

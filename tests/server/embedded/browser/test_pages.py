@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.async_api import Error as PlaywrightError
 
 from server.embedded.browser import pages
 from tests.server.embedded.executing import refused, request
@@ -106,3 +107,20 @@ async def test_pages_that_are_open_already_are_not_all_put_to_work(
             call.cancel()
         assert [event.result.status async for event in behind][-1] == "ok"
         assert (await surfer.open("form", session="3")).values["title"] == "Form"
+
+
+async def test_idle_pages_are_closed_after_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    chromium = pages.Chromium("none", tmp_path, private_open=False, sandbox=True)
+    faults = [RuntimeError("gone"), PlaywrightError("gone"), asyncio.CancelledError()]
+
+    async def reap_now() -> None:
+        raise faults.pop(0)
+
+    monkeypatch.setattr(pages, "REAP_S", 0.0)
+    monkeypatch.setattr(chromium, "reap_now", reap_now)
+    with pytest.raises(asyncio.CancelledError):
+        await chromium.reap()
+    assert not faults
+    assert caplog.text.count("idle pages could not be closed") == 2

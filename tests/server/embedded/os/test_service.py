@@ -7,6 +7,7 @@ import errno
 import os
 import resource
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,9 @@ async def test_commands_that_change_files_do(root: Path) -> None:
         ("head", ["-n", "x; rm", "docs/a.txt"], "head is not run with -n x; rm"),
         ("date", ["-s", "2020-01-01"], "date is not run with -s"),
         ("date", ["0101"], "date is not run with 0101"),
+        ("date", ["+%2147483647d"], "date is not run with +%2147483647d"),
+        ("date", ["+%F %-0010d"], "date is not run with +%F %-0010d"),
+        ("date", ["+%E10y"], "date is not run with +%E10y"),
         ("hostname", ["evil"], "hostname takes no arguments, not 1"),
         ("sleep", ["1d"], "sleep is not run with 1d"),
         ("cat", [], "cat takes 1 to 8 arguments, not 0"),
@@ -135,6 +139,17 @@ async def test_what_the_whitelist_does_not_admit_is_an_invalid_argument(
         assert status == "INVALID_ARGUMENT"
         assert details.startswith("args")
         assert words in details
+
+
+async def test_dates_are_told_in_many_forms(root: Path) -> None:
+    async with serving(service(root)) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        for form in ("+%F %T", "+%-d. %^B %Y", "+%s.%3N", "+%::z 100%%99d", "+%EY-%Om"):
+            assert (await execute(stub, "date", {"args": [form]})).status == "ok"
+        status, _ = await refused(
+            stub, "date", {"args": ["+" + "%Ey%00d" * 140 + "!"]}
+        )  # two readings of each would be 2^280
+        assert status == "INVALID_ARGUMENT"
 
 
 async def test_no_shell_reads_the_arguments(root: Path) -> None:
@@ -208,11 +223,13 @@ async def test_output_comes_while_the_command_runs(root: Path, script: Any) -> N
         assert heard[-1].result.status == "ok"
 
 
-async def test_output_beyond_the_limit_is_dropped_and_said_so(root: Path, script: Any) -> None:
-    script("flood", "import sys\nsys.stdout.write('x' * 300_000)\nsys.stderr.write('y' * 300_000)")
+async def test_a_command_whose_output_is_too_long_is_ended_and_it_is_said_so(root: Path, script: Any) -> None:
+    """It would write for ever, to either stream."""
+    code = "import os\nwhile True:\n os.write(1, b'x' * 10_000)\n os.write(2, b'y' * 10_000)"
+    script("flood", f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{code}")
     async with serving(service(root)) as channel:
-        run = await execute(os_pb2_grpc.OsExecutorStub(channel), "flood")
-        assert run.status == "ok"
+        run = await execute(os_pb2_grpc.OsExecutorStub(channel), "flood", timeout_ms=MAX_TIMEOUT_MS)
+        assert (run.status, run.message, run.values["exit_code"]) == ("ok", "", -signal.SIGKILL)
         assert run.values["truncated"] is True
         kept = len(run.values["stdout"]) + len(run.values["stderr"])
         assert kept == os_process.MAX_OUTPUT_BYTES
@@ -265,14 +282,15 @@ async def test_bytes_that_are_no_text_are_replaced_and_letters_are_never_cut(roo
 FAMILY = """
 import os, signal, subprocess, sys, time
 depth = int(sys.argv[1])
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def write_for_ever(*_):
+    while True: os.write(1, b"x" * 10_000)
+signal.signal(signal.SIGTERM, write_for_ever)
 if depth:
     subprocess.Popen([sys.executable, __file__, str(depth - 1)])
 else:
     open("grandchild", "w").write(str(os.getpid()))
-while True:
-    print("x" * 10_000, flush=True)
-    time.sleep(0.01 if depth else 0)
+for _ in range(8): os.write(1, b"x" * 10_000)
+while True: time.sleep(1)
 """
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 from threading import Event, Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from protos import search_pb2_grpc
-from server.embedded.search import documents
-from server.embedded.search.documents import LeftOut, folder
-from server.embedded.search.index import SearchIndex
+from server.embedded.search import documents, local
+from server.embedded.search.documents import Document, LeftOut, Page, folder
+from server.embedded.search.index import BREATH_S, SearchIndex
 from server.embedded.search.service import SearchService
 from tests.server.embedded.executing import config, execute, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -97,3 +101,93 @@ async def test_an_answer_says_how_many_documents_are_not_searched(
         (root / "password policy.md").rename(root / "policy.md")
         while (values := await searched())["results"] == [] or "left_out" in values:
             await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "documents"
+    # pytest would call itself for every level
+    subprocess.run(["rm", "-rf", str(tmp_path / "documents")], check=True)
+
+
+def test_deep_folders_keep_nothing_else_out(root: Path, tmp_path: Path) -> None:
+    """Nobody can name the deepest: each is moved into the next, as commands may do."""
+    (root / "new").mkdir(parents=True)
+    (root / "old.md").write_text("old")
+    (root / "new" / "bottom.md").write_text("bottom")
+    assert indexed(root, tmp_path / "index") == 2
+    for _ in range(1_100):
+        (root / "new").rename(root / "a")
+        (root / "new").mkdir()
+        (root / "a").rename(root / "new" / "a")
+    (root / "z.md").write_text("new")
+    (root / "old.md").unlink()
+    assert indexed(root, tmp_path / "index") == 1
+    shallow = root / "/".join(["new", *["a"] * (documents.MAX_LEVELS - 1)])
+    (shallow / "b.md").write_text("found")
+    (shallow / "a" / "b.md").write_text("too deep")
+    assert indexed(root, tmp_path / "index") == 2
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take no such names")
+def test_a_name_that_is_no_text_is_indexed(tmp_path: Path) -> None:
+    root = tmp_path / "documents"
+    root.mkdir()
+    for name in (b"\xff.md", b"\xfe.md", "ü.md".encode()):
+        (root / os.fsdecode(name)).write_text("alpha")
+    assert indexed(root, tmp_path / "index") == 3
+    assert indexed(root, tmp_path / "index") == 3
+
+
+def test_a_document_that_cannot_be_read_keeps_no_other_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> Page:
+        raise RecursionError
+
+    index = SearchIndex(tmp_path / "index")
+    index.update([Document("a", "1", fail), Document("b", "1", lambda: Page("b", "b", "word"))], Event())
+    assert [found.title for found in index.search("word", 9)] == ["b"]
+    assert "a document could not be read" in caplog.text
+    index.close()
+
+
+def test_the_others_have_half_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long documents take to read."""
+    clock, waits = [0.0], []
+
+    class Stopping(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            return False
+
+    def read() -> Page:
+        clock[0] += 2.0
+        return Page("t", "u", "word")
+
+    monkeypatch.setattr("server.embedded.search.index.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    index = SearchIndex(tmp_path / "index")
+    index.update([Document(str(number), "1", read) for number in range(3)], Stopping())
+    index.close()
+    assert waits == [BREATH_S, 2.0, 2.0]
+
+
+async def test_the_thread_goes_on_after_any_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "a.md").write_text("zanzibar")
+    faults: list[Exception] = [RecursionError(), MemoryError(), UnicodeEncodeError("utf-8", "", 0, 0, "")]
+
+    def walked(root: Path, left_out: LeftOut) -> Iterator[Document]:
+        if faults:
+            raise faults.pop()
+        return folder(root, left_out)
+
+    monkeypatch.setattr(local, "RESCAN_S", 0.0)
+    monkeypatch.setattr(local, "folder", walked)
+    provider = local.LocalProvider(tmp_path / "kept", str(tmp_path / "documents"))
+    await provider.start()
+    while not (found := await provider.search("zanzibar", 1)) and provider._building.is_alive():
+        await asyncio.sleep(0.01)
+    assert found
+    await provider.stop()
+    assert caplog.text.count("not brought up to date") == 3

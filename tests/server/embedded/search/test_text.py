@@ -9,7 +9,7 @@ import pytest
 
 from server.embedded.search.documents import folder
 from server.embedded.search.index import SearchIndex
-from server.embedded.search.text import from_html, from_markdown, heading
+from server.embedded.search.text import PIECE_CHARS, from_html, from_markdown, heading
 from tests.support.processor import bounded_work
 
 if TYPE_CHECKING:
@@ -107,3 +107,9 @@ def test_a_number_that_is_too_long_for_python_ends_no_index(tmp_path: Path, name
     index.update(folder(documents), threading.Event())
     assert [len(index.search(word, 9)) for word in ("before", "behind", "other")] == [1, 1, 1]
     index.close()
+
+
+def test_a_heading_is_looked_for_where_a_text_begins() -> None:
+    """One pattern keeps all other services waiting."""
+    assert heading("x\n\n# Tea\n") == "Tea"
+    assert heading("x\n" * PIECE_CHARS + "# Tea\n") == ""
