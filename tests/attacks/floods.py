@@ -31,7 +31,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.attacks.offenders import CONTROL, FLOODS, Target, said
+from tests.attacks.crowds import ALL
+from tests.attacks.offenders import CONTROL, Target, said
 from tests.bench.machine import head, say
 from tests.bench.microphones.__main__ import FREELY, recogniser
 from tests.bench.microphones.talkers import Load, as_json
@@ -121,7 +122,7 @@ async def p99_within(ear: Recogniser, seconds: float, *, busy: bool) -> float:
 
 async def flooded(target: Target, name: str, offenders: int, ear: Recogniser, number: int) -> Round:
     """One flood in one round."""
-    flood = FLOODS[name]
+    flood = ALL[name]
     attacks = (flood.attack(target, f"{name.replace(' ', '-')}-{number}-{n}") for n in range(offenders))
     if flood.enters:
         flooding = asyncio.gather(*attacks)
@@ -148,7 +149,7 @@ def spread(ratios: Iterable[float]) -> str:
 
 def row(name: str, rounds: list[Round]) -> tuple[str, bool]:
     """The flood's line of the table; True if all offenders were ended as they should be."""
-    flood, ends = FLOODS[name], [end for one in rounds for end in one.ends]
+    flood, ends = ALL[name], [end for one in rounds for end in one.ends]
     slowest_s = max(end.seconds for end in ends)
     right = slowest_s <= flood.within_s and all(end.by in flood.ends for end in ends)
     by = ", ".join(f"{how} × {count}" for how, count in Counter(end.by for end in ends).items())
@@ -196,7 +197,7 @@ def main(options: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=FLOODS, default=list(FLOODS))
+    parser.add_argument("--only", nargs="+", choices=ALL, default=list(ALL))
     parser.add_argument("--offenders", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     sys.exit(1 if main(parser.parse_args()) else 0)

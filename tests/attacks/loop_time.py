@@ -22,8 +22,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.attacks.crowds import ALL
 from tests.attacks.floods import ALONE, LEAST_S, LONGEST_S, SETTLE_S, TALKERS, talking, yield_to_others
-from tests.attacks.offenders import FLOODS, Target
+from tests.attacks.offenders import Target
 from tests.bench.machine import head, say
 from tests.bench.microphones.__main__ import recogniser
 from tests.support.gateway import GatewayProcess
@@ -86,7 +87,7 @@ async def flooded(
     target: Target, name: str, offenders: int, loop: Measured
 ) -> tuple[list[Ended], Iterations, Iterations]:
     """How the offenders were ended; the iterations before and during it."""
-    flooding = asyncio.gather(*(FLOODS[name].attack(target, f"{name.replace(' ', '-')}-{n}") for n in range(offenders)))
+    flooding = asyncio.gather(*(ALL[name].attack(target, f"{name.replace(' ', '-')}-{n}") for n in range(offenders)))
     while target.entered.n_waiting < offenders:
         await asyncio.sleep(0.1)
     await asyncio.sleep(SETTLE_S)
