@@ -16,8 +16,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import InvalidTag
-
 from server.errors import ApiError
 from server.identity.sealing import sealed, unsealed
 from server.identity.tokens import LEEWAY_S, TokenCodec, TokenError
@@ -308,7 +306,7 @@ class Authenticator:
         fields = json.loads(record)
         try:
             session = json.loads(unsealed(secret, fields["sealed"])) if "sealed" in fields else fields["session"]
-        except InvalidTag:  # somebody has changed the record
+        except ValueError:  # somebody has changed the record
             raise self._not_found("the client secret") from None
         return await self._alive(fields["identity"]), session
 

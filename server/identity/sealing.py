@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import secrets
+from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE_BYTES = 12  # of AES-GCM, NIST SP 800-38D section 8.2.1
 
@@ -19,10 +19,20 @@ def sealed(secret: str, text: str) -> str:
 
 
 def unsealed(secret: str, seal: str) -> str:
-    """What `sealed` was given. Raises cryptography.exceptions.InvalidTag if the secret is another one, or the record was changed."""
+    """What `sealed` was given. Raises ValueError if the secret is another one, or the record was changed."""
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as below
+
     data = base64.b64decode(seal)
-    return _cipher(secret).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], None).decode()
+    try:
+        return _cipher(secret).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], None).decode()
+    except InvalidTag:
+        raise ValueError("the seal does not fit the secret") from None
 
 
 def _cipher(secret: str) -> AESGCM:
+    # 8 MB, for those only who seal something
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415
+
     return AESGCM(HKDF(SHA256(), length=32, salt=None, info=b"jarvis sealed record").derive(secret.encode()))
