@@ -2,7 +2,7 @@
 
 log          JSON lines
 metrics      Prometheus
-scrapes      their page, made once for all who ask within a second
+scrapes      their page, made for all who ask at once
 tracing      spans around service calls
 otel         the exporter of the spans
 traceparent  the W3C header

@@ -1,4 +1,4 @@
-"""The page of `/metrics`, made once for all who ask within a second: anybody may ask, and making it takes tens of milliseconds."""
+"""The page of `/metrics`, made twice a second at most for all who ask: anybody may ask, and making it takes tens of milliseconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from server.telemetry.metrics import Metrics
 
-KEPT_S: Final = 1.0  # scrapers ask every few seconds
+EVERY_S: Final = 0.5  # from the beginning of one page to that of the next; scrapers ask every few seconds
 OPENMETRICS = "application/openmetrics-text"
 
 _thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")  # not those of codecs, for which speech waits
@@ -25,19 +25,25 @@ class Scrapes:
         """`report` counts what is taken at each scrape."""
         self._metrics = metrics
         self._report = report
-        self._made: dict[str, tuple[float, str, bytes]] = {}  # when, on a clock that runs evenly; content type and page
+        self._made: dict[
+            str, tuple[float, str, bytes]
+        ] = {}  # begun when, on a clock that runs evenly; content type and page
         self._making = asyncio.Lock()
 
     async def page(self, accept: str) -> tuple[str, bytes]:
-        """Content type and page in the format that `accept` asks for, a second old at most."""
+        """Content type and page in the format that `accept` asks for. It is begun after the question, so it counts all that was before."""
+        asked = time.monotonic()
         kind = OPENMETRICS if self._metrics.content_type(accept).startswith(OPENMETRICS) else ""
-        while (found := self._made.get(kind)) is None or time.monotonic() - found[0] > KEPT_S:
+        while (found := self._made.get(kind)) is None or found[0] < asked:
             async with self._making:
                 if self._made.get(kind) is found:  # else somebody else has made it meanwhile
+                    # at least to the next iteration of the loop, so that those who ask in this one have the same page
+                    await asyncio.sleep(0 if found is None else max(0, found[0] + EVERY_S - time.monotonic()))
                     await self._make(kind)
         return found[1:]
 
     async def _make(self, kind: str) -> None:
+        begun = time.monotonic()
         await self._report(self._metrics)
         page = await asyncio.get_running_loop().run_in_executor(_thread, self._metrics.render, kind)
-        self._made[kind] = time.monotonic(), *page
+        self._made[kind] = begun, *page

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 from server.telemetry import scrapes
 from server.telemetry.metrics import Metrics
 from server.telemetry.scrapes import Scrapes
-from tests.support.rest import running
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
 
@@ -30,7 +27,7 @@ async def report(metrics: Metrics) -> None:
 
 
 async def test_a_page_is_made_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrapes, "KEPT_S", 600.0)
+    monkeypatch.setattr(scrapes, "EVERY_S", 600.0)
     metrics = CountedMetrics("1")
     pages = Scrapes(metrics, report)
     asked = ["", "text/plain", *(f"application/openmetrics-text; version=1.{minor}.0" for minor in range(50))] * 4
@@ -40,19 +37,32 @@ async def test_a_page_is_made_once_for_all_who_ask(monkeypatch: pytest.MonkeyPat
     assert len(pages._made) == 2
 
 
-async def test_an_old_page_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_counts_all_that_was_before_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrapes, "EVERY_S", 0.0)
     metrics = CountedMetrics("1")
     pages = Scrapes(metrics, report)
-    monkeypatch.setattr(scrapes, "KEPT_S", 600.0)
+    for _ in range(3):
+        await pages.page("")
+    assert metrics.n_made == 3
+
+
+async def test_the_next_page_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrapes, "EVERY_S", 600.0)
+    metrics = CountedMetrics("1")
+    pages = Scrapes(metrics, report)
     await pages.page("")
-    at, *page = pages._made[""]
-    pages._made[""] = (at - 601.0, *page)  # type: ignore[assignment]
-    await pages.page("")
-    assert metrics.n_made == 2
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(pages.page(""), name="scrape") for _ in range(3)]
+        assert not (await asyncio.wait(asking, timeout=0.05))[0]
+        at, *page = pages._made[""]
+        asking[0].cancel()
+        pages._made[""] = (at + 600.0, *page)  # type: ignore[assignment]
+    assert asking[1].result() == asking[2].result() == tuple(page)
+    assert metrics.n_made == 1
 
 
 async def test_whoever_leaves_takes_the_page_from_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrapes, "KEPT_S", 600.0)
+    monkeypatch.setattr(scrapes, "EVERY_S", 600.0)
     pages = Scrapes(CountedMetrics("1"), report)
     async with asyncio.TaskGroup() as group:
         asking = [group.create_task(pages.page("")) for _ in range(3)]
@@ -60,10 +70,3 @@ async def test_whoever_leaves_takes_the_page_from_nobody(monkeypatch: pytest.Mon
         asking[0].cancel()
     assert asking[0].cancelled()
     assert asking[1].result() == asking[2].result()
-
-
-async def test_requests_share_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrapes, "KEPT_S", 600.0)
-    async with running(tmp_path) as gw:
-        bodies = {(await gw.fetch("GET", "/metrics", roles=None)).body for _ in range(3)}
-    assert len(bodies) == 1
