@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ENGINE = "jarvis-reading"
 MAX_TITLE_CHARS = 1_000
 MAX_FRAMES = 20
-FRAME_MS = 2_000  # for one to be read; it may be in a process of its own, and busy
+FRAME_MS = 6_000  # for one to be read; it may be in a process of its own, and busy, and so may the machine
 MAX_LINKS, MAX_LINK_CHARS, MAX_URL_CHARS = 100, 200, 4_096
 
 _ENGINE = """(() => {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.async_api import BrowserContext, CDPSession, Page
 
-READY_S = 1.0  # for the session of a page; one that is busy from its beginning has none, and is watched without
+READY_S = 1.0  # for the session of a page; one that is busy from its beginning is watched without
 ORDER_S = 1.0  # for an order to be taken
 WITHIN = frozenset({"sameDocument", "historySameDocument"})
 SHOWN = ("http:", "https:", "about:", "blob:", "data:")  # a window for another address, as mailto:, never shows a page
@@ -60,9 +60,13 @@ class Signals:
             await session.send("Page.enable")
             self._session = session
 
+    async def ready(self) -> None:
+        """Wait for the session, but not for that of a page that is busy from its beginning."""
+        await asyncio.wait((self._starting,), timeout=READY_S)
+
     async def watch(self) -> None:
         """What comes of an action that begins now?"""
-        await asyncio.wait((self._starting,), timeout=READY_S)
+        await self.ready()
         self.leaving = self.opening = False
 
     def _begun(self, event: dict[str, Any]) -> None:

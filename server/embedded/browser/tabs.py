@@ -16,7 +16,7 @@ from server.embedded.callers import own_context
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.async_api import BrowserContext, Dialog, Download, Page
+    from playwright.async_api import BrowserContext, CDPSession, Dialog, Download, Page
 
     from server.embedded.browser.gate import BrowserGate
 
@@ -79,15 +79,26 @@ class Tabs:
         assert browser is not None, "every context here is a browser's"
         with suppress(Exception):  # it has ended; for a dead driver, Playwright raises bare Exception
             session = await browser.new_browser_cdp_session()
-            while self._awaited > MAX_TABS:
+            while True:
                 self._awaited = 0
-                targets = (await session.send("Target.getTargets"))["targetInfos"]
-                known = {signals.target: signals.context for signals in self._signals.values()}
-                ours = set(known.values())
-                for one in targets if "" not in known else ():
-                    if one["type"] == "page" and one["browserContextId"] in ours and one["targetId"] not in known:
-                        await session.send("Target.closeTarget", {"targetId": one["targetId"]})
+                waiting = await self._without_page(session)
+                if max(self._awaited, len(waiting)) <= MAX_TABS:
+                    break
+                for target in waiting:
+                    with suppress(PlaywrightError):  # it has closed itself
+                        await session.send("Target.closeTarget", {"targetId": target})
             await session.detach()
+
+    async def _without_page(self, session: CDPSession) -> list[str]:
+        """The windows of this context that Playwright has not told of."""
+        await asyncio.gather(*(signals.ready() for signals in self._signals.values()))
+        known = {signals.target: signals.context for signals in self._signals.values() if signals.target}
+        targets = (await session.send("Target.getTargets"))["targetInfos"]
+        return [
+            one["targetId"]
+            for one in targets
+            if one["type"] == "page" and one["browserContextId"] in known.values() and one["targetId"] not in known
+        ]
 
     async def watch(self, page: Page) -> Signals:
         """What comes of an action on the page that begins now?"""
