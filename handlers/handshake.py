@@ -15,7 +15,7 @@ from handlers.answer import account, answer_headers, name_from
 from handlers.problem import as_api_error, problem_json
 from server.errors import ApiError
 from server.net.cut import hung_up
-from server.net.websocket.fall_back import CheckedProtocol, checked
+from server.net.websocket.fall_back import checked
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
 from server.net.websocket.transport import gives_transport
@@ -75,11 +75,6 @@ class HandshakeHandler(WebSocketHandler):
             )
             return FrameSocket(self, limits, self.gateway.loop_turns, self.gateway.rounds, self.gateway.wakes)
         return checked(self, super().get_websocket_protocol(), self.gateway.loop_turns)
-
-    def share_turns(self, user_id: str) -> None:
-        """All sockets of a user share what they may have of the event loop."""
-        if isinstance(self.ws_connection, FrameSocket | CheckedProtocol):
-            self.ws_connection.belongs_to(user_id)
 
     def cut(self) -> None:
         """Close the connection now; unsent data is lost."""

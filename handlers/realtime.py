@@ -145,7 +145,6 @@ class RealtimeHandler(SocketHandler):
         if self._ending is not None:
             return  # the timer is that of the close
         self._cancel_timer()
-        self.share_turns(self._identity.user_id)
         self._enter(self._identity)
         early, self._early = self._early or [], None
         if self._attachment is not None:

@@ -73,8 +73,6 @@ class SocketHandler(HandshakeHandler):
         stream = self.ws_connection.stream if self.ws_connection is not None else None
         if stream is not None:  # Tornado's protocol has no limit of its own for unsent data; ours has
             stream.max_write_buffer_size = 2 * self.gateway.settings.ws_queue_bytes
-        if self._identity is not None:  # else its first message tells
-            self.share_turns(self._identity.user_id)
         self._headers, self.ui = _SENT, _NO_TEMPLATES  # they are not needed any more, and take 1.2 KiB
         self.opened()
 

@@ -88,7 +88,6 @@ class TwilioHandler(ForeignSocketHandler):
         identity = caller_of(start)
         self._admission.check_sockets(identity, "")
         self._identity = identity
-        self.share_turns(identity.user_id)
         self._call = self.gateway.twilio.begin(identity, self, start)
         self._writer.begin(self._call)
 

@@ -28,28 +28,20 @@ LONGEST_PAUSE_S = 0.02
 # or 50 commands, and each second about twice what a talker of OpenAI's dialect takes.
 SHARE_S = 0.005
 SHARE_S_PER_S = 0.02
-USERS_SHARE: Final = (
-    4  # a user has the share of so many connections: many of a service account mostly send audio, which is not counted
-)
-# Outside of turns, what comes for one user in one iteration of the loop may cost so much. Until it was measured, a message is taken to
-# cost what others of the user did; it is counted with the tasks that it starts, which run in the next iteration.
-AT_ONCE_S = 0.001
-COST_S = 0.0002  # of a user's first message
 # In a turn: reports of a listener come in threes. A command costs up to a millisecond, with its tasks.
 FIRST_MESSAGES: Final = 3
 MOST_MESSAGES = 64
 
 
 class Share:
-    """What one connection has had of the loop, or all of one user: `times` the share of a connection."""
+    """What one connection has had of the loop."""
 
-    __slots__ = ("_at", "_had_s", "_times", "most", "of_user", "spent")
+    __slots__ = ("_at", "_had_s", "most", "spent")
 
-    def __init__(self, times: int = 1) -> None:
-        self._had_s, self._at, self._times = 0.0, time.monotonic(), times
+    def __init__(self) -> None:
+        self._had_s, self._at = 0.0, time.monotonic()
         self.spent = False  # it had more than its share
         self.most = FIRST_MESSAGES  # of the next turn; 1: its messages are dear
-        self.of_user: Share | None = None  # of which it is a part
 
     def run(self, work: Callable[[ArgumentT], None], argument: ArgumentT) -> None:
         """Call `work(argument)`, and count what it took."""
@@ -60,16 +52,9 @@ class Share:
     def take(self, seconds: float) -> None:
         """Count CPU time."""
         now = time.monotonic()
-        self._had_s = max(0.0, self._had_s - self._times * SHARE_S_PER_S * (now - self._at)) + seconds
+        self._had_s = max(0.0, self._had_s - SHARE_S_PER_S * (now - self._at)) + seconds
         self._at = now
-        self.spent = self._had_s > self._times * SHARE_S
-        if self.of_user is not None:
-            self.of_user.take(seconds)
-
-    @property
-    def waits(self) -> bool:
-        """True if those go first who have some of their share left."""
-        return self.spent or (self.of_user is not None and self.of_user.spent)
+        self.spent = self._had_s > SHARE_S
 
     def learn(self, turn_s: float) -> bool:
         """Take more messages in the next turn, fewer if this one was too long, or one if it was dear. Returns whether it was."""
@@ -81,49 +66,6 @@ class Share:
         else:
             self.most = min(2 * self.most, MOST_MESSAGES)
         return dear
-
-
-class Crowd:
-    """All connections of one user, or one connection whose user is not known yet."""
-
-    __slots__ = ("_began", "_cost_s", "_unmeasured", "connections", "share", "user_id")
-
-    def __init__(self, user_id: str = "") -> None:
-        self.user_id = user_id
-        self.connections = 0
-        self.share = Share(USERS_SHARE)
-        self._cost_s = COST_S  # of a message
-        self._unmeasured = 0  # messages whose tasks have not run yet
-        self._began = 0.0
-
-    @property
-    def full(self) -> bool:
-        """True if what comes now must wait for its turn."""
-        return self.share.spent or self._unmeasured * self._cost_s > AT_ONCE_S
-
-    def run(self, share: Share, number: int, work: Callable[[ArgumentT], None], argument: ArgumentT) -> None:
-        """Call `work(argument)`, which handles so many messages, and count in `share` what it and its tasks take."""
-        loop = asyncio.get_running_loop()
-        self._unmeasured += number
-        loop.call_soon(self._begin_tasks)
-        began = time.thread_time()
-        try:
-            work(argument)
-        finally:
-            spent_s = time.thread_time() - began
-            share.take(spent_s)
-            loop.call_soon(self._over, share, number, spent_s)
-
-    def _begin_tasks(self) -> None:
-        self._began = time.thread_time()
-
-    def _over(self, share: Share, number: int, spent_s: float) -> None:
-        """What is dear is learned at once, and forgotten within some messages."""
-        tasks_s = time.thread_time() - self._began
-        share.take(tasks_s)
-        self._unmeasured -= number
-        cost_s = (spent_s + tasks_s) / number
-        self._cost_s = max(cost_s, 0.9 * self._cost_s + 0.1 * cost_s)
 
 
 class LoopTurns:
@@ -144,22 +86,6 @@ class LoopTurns:
         self._due = 0.0  # the next turn, on the loop's clock
         self._looked = self._looked_at = 0.0  # at what this thread was given, on the loop's clock and in CPU time
         self._stalled_s = 0.0
-        self._crowds: dict[str, Crowd] = {}
-
-    def join(self, user_id: str, share: Share) -> Crowd:
-        """One more connection of this user, with this share."""
-        crowd = self._crowds.get(user_id)
-        if crowd is None:
-            crowd = self._crowds[user_id] = Crowd(user_id)
-        crowd.connections += 1
-        share.of_user = crowd.share
-        return crowd
-
-    def leave(self, crowd: Crowd) -> None:
-        """One fewer."""
-        crowd.connections -= 1
-        if not crowd.connections:
-            del self._crowds[crowd.user_id]
 
     def time(self) -> float:
         """The loop's clock, in seconds, without the time in which there was a crowd and this process did not get the processor."""
@@ -199,7 +125,7 @@ class LoopTurns:
 
     def _goes_ahead(self) -> bool:
         """True if somebody does. Whose share is spent waits with the others."""
-        while self._ahead and self._ahead[0][1].waits:
+        while self._ahead and self._ahead[0][1].spent:
             self._waiting.append(self._ahead.popleft())
         return bool(self._ahead)
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tornado.websocket import WebSocketHandler, WebSocketProtocol
 
-    from server.net.loop_turns import Crowd, LoopTurns
+    from server.net.loop_turns import LoopTurns
     from server.net.websocket.events import SocketEvent
 
 READ_BYTES = 64 * 1024
@@ -59,7 +59,6 @@ class CheckedProtocol(WebSocketProtocol13):
     turns: LoopTurns
     share: Share
     reader: FrameReader
-    _crowd: Crowd | None = None
     _pings = 0  # since the interval began
     _pings_since = 0.0  # on the loop's clock
     _frames = 0  # and pieces of frames, since the count began
@@ -68,16 +67,6 @@ class CheckedProtocol(WebSocketProtocol13):
     _unfinished_since = 0.0
     _ignored = False  # nothing more is taken from the client
     _discarded_bytes = 0
-
-    def belongs_to(self, user_id: str) -> None:
-        """From now on the user's sockets share what each of them may have of the loop."""
-        self._leave()
-        self._crowd = self.turns.join(user_id, self.share)
-
-    def _leave(self) -> None:
-        if self._crowd is not None:
-            self.turns.leave(self._crowd)
-            self._crowd = None
 
     async def _receive_frame_loop(self) -> None:
         """Read until either side ends the connection."""
@@ -89,7 +78,7 @@ class CheckedProtocol(WebSocketProtocol13):
                     await self._discard()
                     continue
                 data = await self._read()
-                later = self.share.waits or len(data) > LONG_READ_BYTES
+                later = self.share.spent or len(data) > LONG_READ_BYTES
                 await self._take_all(reader.feed(data, 0 if later else FIRST_MESSAGES), reader)
                 await self._check_progress(reader)
                 while reader.crowded and not self.client_terminated:
@@ -97,7 +86,6 @@ class CheckedProtocol(WebSocketProtocol13):
         except StreamClosedError:
             self._abort()
         finally:
-            self._leave()
             self.handler.on_ws_connection_close(self.close_code, self.close_reason)
 
     async def _turn(self) -> int:

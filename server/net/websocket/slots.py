@@ -1,19 +1,11 @@
-"""The attributes of a `FrameSocket`, of which there are too many for a dict that instances share the keys of, and what Tornado asks of it."""
+"""The attributes of a `FrameSocket`, of which there are too many for a dict that instances share the keys of."""
 
 from __future__ import annotations
 
-from socket import TCP_NODELAY
-from typing import TYPE_CHECKING, Any
-
-from server.net.websocket import frames
-from server.net.websocket.transport import set_tcp
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from tornado.httputil import HTTPHeaders
     from tornado.iostream import IOStream
-    from tornado.websocket import WebSocketHandler
 
 
 class SocketSlots:
@@ -24,7 +16,6 @@ class SocketSlots:
         "_caught_up",
         "_count_limit",
         "_counted_since",
-        "_crowd",
         "_crowded_s",
         "_deadline",
         "_deliver",
@@ -62,34 +53,3 @@ class SocketSlots:
     stream: IOStream | None
     client_terminated: bool
     server_terminated: bool
-    handler: WebSocketHandler
-    transport: asyncio.Transport
-    _reader: frames.FrameReader
-    _subprotocol: str | None
-
-    @property
-    def selected_subprotocol(self) -> str | None:
-        """The subprotocol chosen by the handler."""
-        return self._subprotocol
-
-    def ignore(self) -> None:
-        """The client broke the rules, and is about to be told so: read nothing more from it (section 7.1.7), not even its close frame."""
-        self._reader.end()
-
-    def write_ping(self, data: bytes) -> None:
-        """Send a ping; the payload has at most 125 bytes."""
-        self.transport.write(frames.ping_frame(data))
-
-    def _deliver_singly(self, messages: list[Any]) -> None:
-        for message in messages:
-            self.handler.on_message(message)
-
-    def set_nodelay(self, x: bool) -> None:
-        """Set TCP_NODELAY, although the loop's transports have already done so."""
-        set_tcp(self.transport, TCP_NODELAY, on=x)
-
-    def _process_server_headers(self, key: str | bytes, headers: HTTPHeaders) -> None:  # noqa: ARG002 - for clients only
-        raise AssertionError("a server's socket has no server")
-
-    async def _receive_frame_loop(self) -> None:
-        """Not used: frames come by `data_received`."""

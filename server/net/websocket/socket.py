@@ -11,24 +11,26 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import suppress
+from socket import TCP_NODELAY
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol
 
 from server.net.cut import cut
-from server.net.loop_turns import FIRST_MESSAGES, TURN_S, Crowd, LoopTurns, Share
+from server.net.loop_turns import FIRST_MESSAGES, TURN_S, LoopTurns, Share
 from server.net.websocket import frames
 from server.net.websocket.events import Closed, PingFrame, Violated
 from server.net.websocket.limits import LINGER_BYTES, LINGER_S, LONG_READ_BYTES
 from server.net.websocket.slots import SocketSlots
-from server.net.websocket.transport import gives_transport, switch_protocols
+from server.net.websocket.transport import gives_transport, set_tcp, switch_protocols
 from streaming.rfc6455 import INTERNAL_ERROR, NO_CODE, NORMAL, POLICY_VIOLATION
 from streaming.wakes import Wakes, step_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tornado.httputil import HTTPHeaders
     from tornado.websocket import WebSocketHandler
 
     from server.net.websocket.events import SocketEvent
@@ -69,7 +71,6 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._frames, self._counted_since = 0, self._loop.time()
         self._pings = self._discarded_bytes = 0  # the first: since we last looked
         self._turns, self._share = turns, Share()
-        self._crowd = Crowd()  # until its user is known
         self._waits = self._heard = self._pinged = False  # the first: for its turn; reading is paused meanwhile
         self._crowded_s = self._turn_at = self._caught_up = 0.0  # the first: behind, less rests: floods rest too
         self.behind_since: float | None = None  # when the messages that wait for their turn were read
@@ -111,6 +112,11 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         except Exception:  # noqa: BLE001 - whatever it is, it is logged and ends this socket only
             self._failed()
 
+    @property
+    def selected_subprotocol(self) -> str | None:
+        """The subprotocol chosen by the handler."""
+        return self._subprotocol
+
     # --- in ---
 
     def data_received(self, data: bytes) -> None:
@@ -125,22 +131,13 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             self._frames += 1
             if self._frames + self._reader.pieces > self._count_limit:
                 self._check_pace()
-            if self._take_lone(message):
-                return
-            self._frames -= 1  # it is counted in its turn
-            later = True
-        self._handle_first(self._reader.feed(data, 0 if later or self._crowd.full else FIRST_MESSAGES))
+            self._take_lone(message)
+            return
+        self._share.run(self._handle, self._reader.feed(data, 0 if later else FIRST_MESSAGES))
         if self._reader.crowded and not self._waits:
             self.behind_since, self._turn_at = self._loop.time(), self._turns.time()
             self._crowded_s = max(0.0, self._crowded_s + self._caught_up - self._turn_at)
             self._wait()
-
-    def _handle_first(self, events: list[SocketEvent]) -> None:
-        """Handle what needs no turn. Audio starts no tasks."""
-        if not events or type(events[0]) is bytes is type(events[-1]):
-            self._share.run(self._handle, events)
-        else:
-            self._crowd.run(self._share, len(events), self._handle, events)
 
     def _handle(self, events: list[SocketEvent]) -> None:
         self._frames += len(events)
@@ -152,12 +149,6 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             self._take(events)
         elif (on_part := getattr(self.handler, "on_part", None)) is not None:
             on_part()
-
-    def belongs_to(self, user_id: str) -> None:
-        """From now on the user's sockets share what each of them may have of the loop."""
-        if not self._lost:
-            self._turns.leave(self._crowd)
-            self._crowd = self._turns.join(user_id, self._share)
 
     def _wait(self) -> None:
         """Read on when it is this socket's turn: others go first."""
@@ -187,40 +178,32 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             if type(event) is not bytes and type(event) is not str:
                 self._take_singly(events)
                 return
-        self._give(events)
-
-    def _give(self, messages: list[Any]) -> None:
         if not self.server_terminated:  # else nobody waits for them any more
             try:
-                self._deliver(messages)
+                self._deliver(events)
             except Exception:  # noqa: BLE001 - as above
                 self._failed()
 
-    def _take_lone(self, message: bytes | str) -> bool:
-        """Take it at once. False if it must wait for its turn, which audio need not."""
+    def _take_lone(self, message: bytes | str | bytearray) -> None:
         if self.client_terminated or self.server_terminated:
-            return True
+            return
         try:
-            if self.express is not None and self.express(message):
-                return True
+            if self.express is None or isinstance(message, bytearray) or not self.express(message):
+                self._share.run(self._deliver, [message])
         except Exception:  # noqa: BLE001 - as above
             self._failed()
-            return True
-        if type(message) is not str:
-            self._share.run(self._give, [message])
-        elif self._crowd.full:
-            return False
-        else:
-            self._crowd.run(self._share, 1, self._give, [message])
-        return True
+
+    def _deliver_singly(self, messages: list[Any]) -> None:
+        for message in messages:
+            self.handler.on_message(message)
 
     def _take_singly(self, events: list[SocketEvent]) -> None:
         """Handle events in order: control frames are among them."""
         for event in events:
-            if self.client_terminated:
-                return
             if isinstance(event, bytes | str | bytearray):
-                self._give([event])
+                self._take_lone(event)
+            elif self.client_terminated:
+                return
             elif isinstance(event, PingFrame):
                 self._answer(event)
             elif isinstance(event, Violated):
@@ -319,6 +302,10 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._check_buffer()
         return self.drained()
 
+    def write_ping(self, data: bytes) -> None:
+        """Send a ping; the payload has at most 125 bytes."""
+        self.transport.write(frames.ping_frame(data))
+
     def drained(self) -> asyncio.Future[None]:
         """A future that is done when there is room for more, or fails with WebSocketClosedError if the client is gone."""
         if self.paused:
@@ -372,6 +359,10 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             self._set_deadline(self._limits.close_timeout_s)
         if self.client_terminated or self._reader.ended:
             self._linger()
+
+    def ignore(self) -> None:
+        """The client broke the rules, and is about to be told so: read nothing more from it (section 7.1.7), not even its close frame."""
+        self._reader.end()
 
     def fail(self, code: int, reason: str) -> None:
         """The client broke the rules: ignore it, and say so."""
@@ -430,7 +421,6 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self.express = None
         self._cancel_deadline()
         self._wakes.cancel(self._beat, self._look)
-        self._turns.leave(self._crowd)
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_exception(WebSocketClosedError())
@@ -448,3 +438,13 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
 
     def _cancel_deadline(self) -> None:
         self._wakes.cancel(self._deadline, self.abort)
+
+    def set_nodelay(self, x: bool) -> None:
+        """Set TCP_NODELAY, although the loop's transports have already done so."""
+        set_tcp(self.transport, TCP_NODELAY, on=x)
+
+    def _process_server_headers(self, key: str | bytes, headers: HTTPHeaders) -> None:  # noqa: ARG002 - for clients only
+        raise AssertionError("a server's socket has no server")
+
+    async def _receive_frame_loop(self) -> None:
+        """Not used: frames come by `data_received`."""
