@@ -188,6 +188,8 @@ class Connection(asyncio.Protocol):
             self._unparsed = data[at:] + self._unparsed
         if self._parser.in_head and self._serving is None and self in self._connections.open:
             self._for_head.begin(self)
+        if self._half_closed or not self._parser.in_head:
+            self._rest()
 
     def _parse(self, piece: bytes) -> bytes:
         """Parse one slice; returns the part of it that must be parsed again."""
@@ -299,7 +301,13 @@ class Connection(asyncio.Protocol):
         """Serve what waits, or wait for the client."""
         self._advance()
         self.pump()
-        if self._serving or self._waiting or self._reading or self._ending:
+        self._rest()
+
+    def _rest(self) -> None:
+        """If nothing is left to do, wait for the client, or close if it sends no more."""
+        if self._serving or self._waiting or self._reading or self._unparsed or self._parsing or self._waits:
+            return
+        if self._ending or self.lost:
             return
         if self._half_closed:
             self.end(lingers=False)

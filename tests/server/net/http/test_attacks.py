@@ -18,7 +18,17 @@ from server.net.http import connection as connection_module
 from server.net.http.connection import SLICE_BYTES
 from server.net.http.handover import Upgraded, stream_of
 from server.net.http.incoming import SPILL_BYTES
-from tests.server.net.http.test_connection import CHUNKED, HOST, LAST, LIVE, client, intent, only_connection, said
+from tests.server.net.http.test_connection import (
+    ALIVE,
+    CHUNKED,
+    HOST,
+    LAST,
+    LIVE,
+    client,
+    intent,
+    only_connection,
+    said,
+)
 from tests.server.net.http.test_unreadable import counted
 from tests.support.gateway import running_gateway
 from tests.support.rest import running
@@ -309,3 +319,13 @@ def test_a_handover_without_a_descriptor_left_closes_the_connection(monkeypatch:
     with pytest.raises(OSError, match="Too many"):
         stream_of(Upgraded(transport, b""))
     transport.abort.assert_called_once()
+
+
+async def test_a_pipeline_is_answered_whole_also_to_a_client_that_sends_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "TURN_S", 0.0)  # each slice waits for its turn
+    async with running(tmp_path) as gw, client(gw) as (reader, writer):
+        writer.write(LIVE * 50)
+        writer.write_eof()
+        assert (await reader.read()).count(ALIVE) == 50
