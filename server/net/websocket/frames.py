@@ -179,7 +179,8 @@ class FrameReader:
         size, left = len(data), most * AUDIO_IN_ONE
         if self._left_bytes and most:
             at = self._read_payload(data, at, events)
-        while at + 2 <= size and not self.ended:
+        # The last byte of a message may come alone, and its turn later.
+        while (at + 2 <= size or (self._left_bytes and at < size)) and not self.ended:
             if left <= 0:
                 self._rest, self._rest_at = data, at
                 return

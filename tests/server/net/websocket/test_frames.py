@@ -228,6 +228,16 @@ def test_a_few_frames_at_a_time_give_the_same_events(data: bytes, most: int) -> 
     assert events == read(data)
 
 
+@pytest.mark.parametrize("missing", [1, 2, 5])
+def test_a_message_whose_end_comes_alone_waits_for_its_turn_and_is_not_forgotten(missing: int) -> None:
+    reader, whole = FrameReader(MAX_BYTES), frame(TEXT, b"hello")
+    assert reader.feed(whole[:-missing]) == []
+    assert reader.feed(whole[-missing:], 0) == []
+    assert reader.crowded
+    assert reader.more(2) == ["hello"]
+    assert not reader.crowded
+
+
 def test_a_microphone_catches_up_in_one_step_and_commands_do_not() -> None:
     reader = FrameReader(MAX_BYTES)
     audio, command = frame(BINARY, bytes(640)), frame(TEXT, b"{}")
