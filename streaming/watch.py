@@ -6,12 +6,12 @@ The session never waits: the data is put into a bounded queue, by reference. Wha
 from __future__ import annotations
 
 import asyncio
-import json
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.ports import Missed
+from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Of `mcp` tools in OpenAI's dialect: neither observers nor recordings get them, and Redis has them only encrypted.
 TOOL_SECRETS = frozenset({"authorization", "headers", "server_url"})
+MAX_DEPTH = 64  # nesting of a message, as deep as clients accept
 MAX_WAITING_BYTES = 1_048_576  # of one observer: some ten seconds of a busy session with its audio
 
 
@@ -131,9 +132,8 @@ def without_tool_secrets(value: Any) -> Any:
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """The JSON object in `text`; None if it is none, in which case the sender is told."""
+    """The JSON object in `text`; None if it is none, or one that cannot be passed on: the sender is told of both."""
     try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_object(text, MAX_DEPTH)
+    except (NotJsonError, UnsafeJsonError):
         return None
-    return message if isinstance(message, dict) else None
