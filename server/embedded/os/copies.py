@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -55,23 +56,27 @@ async def new_file(copy: Copy | None) -> AsyncIterator[NewFile]:
     finally:
         if copy is not None and held is not None:
             # in a thread, because it takes long for a long file; it is done after a cancel, too
-            ending = asyncio.get_running_loop().run_in_executor(None, _end, copy.goal, held, new.whole)
+            ending = asyncio.get_running_loop().run_in_executor(None, _end, copy, held, new.whole)
             await asyncio.shield(ending)
 
 
 def _made(copy: Copy) -> int | None:
+    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return os.open(copy.goal, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, copy.mode)
+        return os.open(copy.goal, how, copy.mode | stat.S_IWUSR)  # the command has to open it: who is not root needs that
     except OSError:
         return None
 
 
-def _end(goal: Path, held: int, whole: bool) -> None:
+def _end(copy: Copy, held: int, whole: bool) -> None:
     try:
-        if not whole:
+        if whole:
+            if not copy.mode & stat.S_IWUSR:
+                os.fchmod(held, stat.S_IMODE(os.fstat(held).st_mode) & ~stat.S_IWUSR)
+        else:
             os.ftruncate(held, 0)  # also if somebody has moved it
-            if os.path.samestat(os.lstat(goal), os.fstat(held)):
-                goal.unlink()
+            if os.path.samestat(os.lstat(copy.goal), os.fstat(held)):
+                copy.goal.unlink()
     except OSError:
         pass
     finally:

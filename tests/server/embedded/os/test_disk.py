@@ -198,3 +198,20 @@ async def test_only_what_was_made_for_the_copy_is_removed(root: Path) -> None:
     async with new_file(Copy(root / "c", 0o640, 5)) as new:
         new.whole = True
     assert (root / "c").stat().st_mode & 0o777 == 0o640
+
+
+async def test_who_may_not_write_the_source_can_copy_it(service: OsService, root: Path) -> None:
+    """The command opens the file that was made for it: without u+w, only root can."""
+    for source_mode in (0o444, 0o640):
+        async with new_file(Copy(root / "b", source_mode, 5)) as new:
+            assert (root / "b").stat().st_mode & 0o777 == source_mode | 0o200
+            new.whole = True
+        assert (root / "b").stat().st_mode & 0o777 == source_mode
+        (root / "b").unlink()
+    (root / "a").chmod(0o444)
+    async with serving(service) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        for args in (["a", "b"], ["-p", "a", "c"], ["-n", "a", "d"]):
+            assert (await execute(stub, "cp", {"args": args})).status == "ok"
+    assert [(root / name).stat().st_mode & 0o777 for name in ("b", "c", "d/a")] == [0o444] * 3
+    assert [(root / name).read_text() for name in ("b", "c", "d/a")] == ["x" * 1_000] * 3
