@@ -53,7 +53,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """How a task ended; `message`: why it failed."""
+    """How a task ended; `message`: why it failed, or what is missing in its values."""
 
     values: dict[str, Any] = field(default_factory=dict)
     ok: bool = True

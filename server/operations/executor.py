@@ -116,7 +116,7 @@ class CommandRequest(RequestModel):
 
 
 class CommandAnswer(ResponseModel):
-    """The command's output; `failed` for any exit code but 0."""
+    """The command's output. `failed`: any exit code but 0, unless it was ended because its output was too long: `truncated`, and `message` says so."""
 
     task_id: str
     status: ExecutionStatus
@@ -124,6 +124,7 @@ class CommandAnswer(ResponseModel):
     stdout: str
     stderr: str
     duration_ms: int | None
+    truncated: Annotated[bool, Field(description="the output was cut, so there is more than is told here")] = False
     message: str | None = None
 
 
@@ -138,6 +139,7 @@ async def run_command(gateway: Gateway, caller: Caller, request: CommandRequest)
         stdout=str(done.result.get("stdout", "")),
         stderr=str(done.result.get("stderr", "")),
         duration_ms=_whole(done.result.get("duration_ms")),
+        truncated=done.result.get("truncated") is True,
         message=done.message or None,
     )
 

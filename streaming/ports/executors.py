@@ -23,7 +23,7 @@ class TaskProgress:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """The last event of a task. `status`: ok, or failed if it ran without success; `message` says why."""
+    """The last event of a task. `status`: ok, or failed if it ran without success; `message` says why, or what is missing in the result."""
 
     status: str
     result: dict[str, Any]

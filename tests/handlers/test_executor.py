@@ -80,6 +80,16 @@ async def test_a_command_that_fails_is_still_an_answer(tmp_path: Path) -> None:
     assert {key: told[key] for key in ("status", "exit_code", "stdout", "stderr", "duration_ms", "message")} == {
         "status": "failed", "exit_code": 2, "stdout": "out", "stderr": "err", "duration_ms": 12, "message": "exit code 2",
     }  # fmt: skip
+    assert told["truncated"] is False
+
+
+async def test_a_command_whose_output_was_cut_says_so(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        result = {"exit_code": -9.0, "stdout": "out", "stderr": "", "duration_ms": 12.0, "truncated": True}
+        gw.script.task_events = [TaskResult("ok", result, "its output was cut")]
+        told = document(await gw.fetch("POST", COMMAND, {"command": "cat", "args": ["long"]}, roles=OPERATOR))
+    assert (told["status"], told["exit_code"], told["truncated"]) == ("ok", -9, True)
+    assert told["message"] == "its output was cut"
 
 
 async def test_a_search(tmp_path: Path) -> None:

@@ -200,6 +200,8 @@ def _checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths, s
     if command.moves and names[1].path.is_dir():
         names[1] = names[1].direct(root)  # a link to a folder is not replaced, even if the folder is gone by then
     goals = [_goal(names, root)] if command.moves or command.copies else []
+    if goals and names[1].of_folder and not names[1].path.is_dir() and not names[0].path.is_dir():
+        raise RefusedArgumentError(f"args: {names[1].given[:80]} is no folder")  # no file is made of that name
     for one in [*names, *goals]:
         if _holds_secrets(one.path, command, root, closed, search):
             raise RefusedArgumentError(f"args: {one.given[:80]} may hold secrets")

@@ -28,8 +28,8 @@ def hiding(
 
     Raises TooManyFilesError.
     """
-    # `find a//` prints `a//b`, which no pattern made of `a/` matches
-    operands = [operand.rstrip("/") or "/" for operand in operands]
+    if name in ("find", "du"):  # `find a//` prints `a//b`, which no pattern made of `a/` matches
+        operands = [operand.rstrip("/") or "/" for operand in operands]
     if name == "find":
         return _find(options, operands, folders, closed, search)
     if name == "du":

@@ -47,9 +47,15 @@ class Name:
     path: Path
     told: str
 
+    @property
+    def of_folder(self) -> bool:
+        """True if it can be the name of a folder only."""
+        return self.given.endswith(("/", "/."))
+
     def direct(self, root: Path) -> Name:
         """The same, told without links and `..`."""
-        return Name(self.given, self.path, f"./{self.path.relative_to(root)}")  # "./": a name may begin with "-"
+        told = f"./{self.path.relative_to(root)}"  # "./": a name may begin with "-"
+        return Name(self.given, self.path, f"{told}/" if self.of_folder else told)
 
 
 def followed(given: str, root: Path) -> Name:

@@ -64,6 +64,7 @@ OWN_OTHERS_AT_ONCE = 32
 FEW_FILES = 1_000  # looked through for a command whose check waits for no longer one: some 10 ms
 SEARCHES_AT_ONCE = 2  # one of each user
 MAX_MESSAGE_CHARS = 300  # of a failed command's last line of stderr
+CUT = f"its output was cut at {os_process.MAX_OUTPUT_BYTES // 1024} KiB"
 
 
 class CommandParameters(Parameters):
@@ -204,8 +205,10 @@ def _not_started(name: str, error: OSError) -> TaskError:
 
 
 def why(name: str, ended: os_process.Ended) -> str:
-    """Why the command failed; empty if it succeeded, or was ended because what is kept of its output is full."""
-    if ended.exit_code == 0 or ended.truncated:
+    """Why the command failed, or that its output was cut; empty if it succeeded."""
+    if ended.truncated:
+        return CUT if ended.exit_code == 0 else f"{CUT}, and it was ended"
+    if ended.exit_code == 0:
         return ""
     if ended.exit_code == -signal.SIGXFSZ:
         return f"{name} was ended: there was more to write than before it began"

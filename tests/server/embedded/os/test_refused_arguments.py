@@ -13,7 +13,7 @@ from server.embedded.os import process as os_process
 from server.embedded.os.closed import ClosedPaths
 from server.embedded.os.commands import COMMANDS, RefusedArgumentError, checked
 from server.embedded.os.service import OsService
-from tests.server.embedded.executing import config, refused, serving
+from tests.server.embedded.executing import config, execute, refused, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,3 +59,25 @@ async def test_what_does_not_start_is_told_to_its_caller(
     monkeypatch.setattr(os_process, "_start", start)
     async with serving(OsService(config(tmp_path, OS_ROOT=str(tmp_path)))) as channel:
         assert (await refused(os_pb2_grpc.OsExecutorStub(channel), "pwd"))[0] == status
+
+
+async def test_no_file_is_made_where_a_folder_was_named(tmp_path: Path) -> None:
+    """A slash at the end names a folder: without one, the file would take its name."""
+    root = tmp_path / "root"
+    (root / "d").mkdir(parents=True)
+    (root / "a").write_text("one")
+    async with serving(OsService(config(tmp_path / "kept", OS_ROOT=str(root)))) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        for name in ("cp", "mv"):
+            for goal in ("none/", "none/.", "a/", "d/../none/"):
+                assert await refused(stub, name, {"args": ["a", goal]}) == (
+                    "INVALID_ARGUMENT",
+                    f"args: {goal} is no folder",
+                )
+            assert (await execute(stub, name, {"args": ["a/", "b"]})).status == "failed"
+        for name, args in (("touch", ["none/"]), ("cat", ["a/"]), ("cp", ["d", "none/"])):
+            assert (await execute(stub, name, {"args": args})).status == "failed"
+        assert {path.name for path in root.rglob("*")} == {"a", "d"}
+        for name, args in (("cp", ["a", "d/"]), ("mkdir", ["e/"]), ("mv", ["e/", "f/"]), ("mv", ["a", "f/../d/"])):
+            assert (await execute(stub, name, {"args": args})).status == "ok", (name, args)
+    assert {str(path.relative_to(root)) for path in root.rglob("*")} == {"d", "d/a", "f"}
