@@ -72,9 +72,9 @@ export class StepCard {
 		const latest = step.progress.findLast((each) => each.percent !== null);
 		this.bar.hidden = !latest || step.endedAt !== null;
 		if (latest) this.bar.value = latest.percent;
-		const note = step.status === 'ok' ? '' : step.message || step.progress.findLast((each) => each.message)?.message || '';
+		const note = step.message || (step.status === 'ok' ? '' : step.progress.findLast((each) => each.message)?.message || '');
 		text(this.note, note);
-		this.note.hidden = note === '';
+		this.note.hidden = !note;
 	}
 
 	#output(step) {

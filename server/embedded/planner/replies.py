@@ -240,4 +240,10 @@ def reply(intent: str, entities: dict[str, Any], outcomes: list[StepOutcome], no
         elif not name and intent in READERS:
             name = READERS[intent](facts, _result(intent, entities, outcomes, facts))
     known = name or (intent if intent in templates() else "done" if outcomes else "unknown")
-    return templates()[known].format_map(_Blank(facts))
+    told = templates()[known].format_map(_Blank(facts))
+    return f"{told.rstrip('.')}. {templates()['output_cut']}" if outcomes and _is_cut(outcomes[-1]) else told
+
+
+def _is_cut(outcome: StepOutcome) -> bool:
+    """True if a command has told more than is known of it: what is counted in it are not all."""
+    return outcome.status == "ok" and outcome.result.get("truncated") is True and "stdout" in outcome.result

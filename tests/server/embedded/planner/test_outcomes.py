@@ -117,6 +117,12 @@ SAID: list[tuple[str, list[Told], str]] = [
     ("run date", [("ok", {"stdout": "Monday\n"}, "")], "The command date says: Monday"),
     ("run date", [("ok", {"stdout": " \n"}, "")], "The command date is done. It printed nothing."),
     ("run ls", [("ok", {"stdout": TWELVE}, "")], "The command ls printed 12 lines. The first is: file 0"),
+    (
+        "run ls",
+        [("ok", {"stdout": TWELVE, "truncated": True}, "its output was cut")],
+        "The command ls printed 12 lines. The first is: file 0. Its output was too long, so I know only the beginning of it.",
+    ),
+    ("run ls", [("ok", {"stdout": "a\n", "truncated": False}, "")], "The command ls says: a"),
     ("how much disk space is left", [("ok", {"stdout": DF}, "")], "There are 78.5 gigabytes free of 252 gigabytes."),
     ("how much memory is free", [("ok", {"stdout": FREE}, "")], "22 gigabytes of memory are free, of 23 gigabytes."),
     ("uptime", [("ok", {"stdout": "up 3 hours, 25 minutes\n"}, "")], "The machine has been up 3 hours, 25 minutes."),
