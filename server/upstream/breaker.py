@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FAULTS = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "DATA_LOSS"})
-"""Statuses that are the service's fault. All others are mistakes of the caller, plain answers, or load that it reports."""
+FAULTS = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN"})
+"""Statuses that are the service's fault. All others are mistakes of the caller, plain answers, or load that it reports. So is DATA_LOSS:
+one item is damaged, and the service still has the others."""
 
 _BUCKETS = 10  # the window moves in tenths
 _USERS_OF_ALL = 2  # whose faults open the circuit of all

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import sqlite3
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
@@ -51,13 +53,21 @@ WRITE_FAILED = {
     sqlite3.SQLITE_IOERR_SHMSIZE,
 }
 PRIMARY_CODE = 0xFF  # of an SQLite error; the other bits are details
+TOLD_AT_ONCE = 10  # results of a search that are read before others' calls: the longest take some milliseconds
+DAMAGED = "what was stored cannot be read: the disk has changed it. Store it anew, or delete it"
 NO_SUCH_KEY = "no such key"  # also the answer for another user's key
 
 _KEY = re.compile(rf"[^\x00-\x1f\x7f/]{{1,{MAX_KEY_CHARS}}}")
 _TOO_DEEP = f"{{}} may be nested {MAX_DEPTH} deep"
 _YEAR_9999_S = 253_370_764_800.0  # the last year that RFC 3339 can express
+log = logging.getLogger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
 T = TypeVar("T")
+R = TypeVar("R")
+
+
+class DamagedError(Exception):
+    """What was stored is not what is read."""
 
 
 class WrongRequestError(Exception):
@@ -136,16 +146,42 @@ def rfc3339(unix_s: float) -> str:
 
 
 def item_of(row: sqlite3.Row) -> memory_pb2.Item:
-    """A row as protobuf item."""
-    return memory_pb2.Item(
-        key=row["key"],
-        value_json=row["value"],
-        session_id=row["session_id"],
-        tags=json.loads(row["tags"]),
-        metadata_json=row["metadata"],
-        created_at=rfc3339(row["created_at"]),
-        expires_at=rfc3339(row["expires_at"]) if row["expires_at"] is not None else "",
-    )
+    """A row as protobuf item. Raises DamagedError; a value that is no JSON would break the whole answer for its reader."""
+    try:
+        for text in (row["value"], row["metadata"]):
+            json.loads(text, parse_int=str, parse_float=str)
+        return memory_pb2.Item(
+            key=row["key"],
+            value_json=row["value"],
+            session_id=row["session_id"],
+            tags=json.loads(row["tags"]),
+            metadata_json=row["metadata"],
+            created_at=rfc3339(row["created_at"]),
+            expires_at=rfc3339(row["expires_at"]) if row["expires_at"] is not None else "",
+        )
+    except (ValueError, TypeError, OverflowError, OSError, RecursionError):
+        raise DamagedError from None
+
+
+def turn_of(row: sqlite3.Row) -> memory_pb2.StoredTurn:
+    """A row as protobuf turn. Raises DamagedError."""
+    try:
+        return memory_pb2.StoredTurn(role=row["role"], text=row["text"], at=rfc3339(row["at"]), turn_id=row["turn_id"])
+    except (ValueError, TypeError, OverflowError, OSError):
+        raise DamagedError from None
+
+
+def _whole(rows: Iterable[R], made: Callable[[R], T]) -> list[T]:
+    """What is made of those rows that are not damaged."""
+    whole, damaged = [], 0
+    for row in rows:
+        try:
+            whole.append(made(row))
+        except DamagedError:
+            damaged += 1
+    if damaged:
+        log.error("what was stored cannot be read, and is left out: %s rows", damaged)
+    return whole
 
 
 class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
@@ -188,6 +224,8 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
             return await self._thread.run(lambda: work(store))
         except NoRoomError:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, NO_ROOM)
+        except DamagedError:
+            await context.abort(grpc.StatusCode.DATA_LOSS, DAMAGED)
         except sqlite3.Error as error:
             primary = error.sqlite_errorcode & PRIMARY_CODE
             if primary == sqlite3.SQLITE_FULL:
@@ -217,11 +255,11 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
     async def Retrieve(self, request: memory_pb2.RetrieveRequest, context: Context) -> memory_pb2.Item:  # noqa: N802 - gRPC's name
         """Retrieve one item."""
         await _refuse_wrong(context, lambda: _need(user_id=request.user_id))
-        row = await self._ask(context, lambda store: store.get(request.user_id, key_form(request.key)))
-        if row is None:
+        item = await self._ask(context, lambda store: _got(store, request))
+        if item is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, NO_SUCH_KEY)
             raise AssertionError("abort raises")
-        return item_of(row)
+        return item
 
     async def Delete(self, request: memory_pb2.DeleteRequest, context: Context) -> memory_pb2.DeleteResponse:  # noqa: N802 - gRPC's name
         """Delete one item."""
@@ -236,10 +274,12 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         tags = list(dict.fromkeys(request.tags))
         await self._purge(request.user_id)
         hits = await self._search(request, tags, context)
-        told = hits[: _fitting(hit.row["value"] + hit.row["metadata"] for hit in hits)]
-        return memory_pb2.SearchResponse(
-            results=[memory_pb2.Hit(item=item_of(hit.row), score=hit.score) for hit in told]
-        )
+        told: list[memory_pb2.Hit] = []
+        for start in range(0, len(hits), TOLD_AT_ONCE):
+            some = hits[start : start + TOLD_AT_ONCE]
+            told += await self._ask(context, partial(_hits, some))
+        fitting = _fitting(hit.item.value_json + hit.item.metadata_json for hit in told)
+        return memory_pb2.SearchResponse(results=told[:fitting])
 
     async def _search(self, request: memory_pb2.SearchRequest, tags: list[str], context: Context) -> list[FoundItem]:
         """Each step is a turn of the thread, so that nobody waits for all of another user's search."""
@@ -262,11 +302,8 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         rows = await self._ask(
             context, lambda store: store.turns(request.user_id, request.session_id, _limit(request.limit))
         )
-        turns = [
-            memory_pb2.StoredTurn(role=row["role"], text=row["text"], at=rfc3339(row["at"]), turn_id=row["turn_id"])
-            for row in rows[-_fitting(row["text"] for row in reversed(rows)) :]
-        ]
-        return memory_pb2.ContextResponse(turns=turns)
+        turns = _whole(rows, turn_of)
+        return memory_pb2.ContextResponse(turns=turns[-_fitting(turn.text for turn in reversed(turns)) :])
 
 
 def _put(store: MemoryStore, request: memory_pb2.StoreRequest, key: str) -> float | None:
@@ -277,6 +314,20 @@ def _put(store: MemoryStore, request: memory_pb2.StoreRequest, key: str) -> floa
         if not store.purge(request.user_id):
             raise
     return None
+
+
+def _got(store: MemoryStore, request: memory_pb2.RetrieveRequest) -> memory_pb2.Item | None:
+    row = store.get(request.user_id, key_form(request.key))
+    return None if row is None else item_of(row)
+
+
+def _hits(found: list[FoundItem], _store: MemoryStore) -> list[memory_pb2.Hit]:
+    """The results, made in the store's thread: reading long values takes a while."""
+    return _whole(found, _hit_of)
+
+
+def _hit_of(hit: FoundItem) -> memory_pb2.Hit:
+    return memory_pb2.Hit(item=item_of(hit.row), score=hit.score)
 
 
 def _found(steps: Generator[None, None, list[FoundItem]]) -> list[FoundItem] | None:

@@ -7,7 +7,9 @@ import json
 import math
 import sqlite3
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
@@ -149,12 +151,32 @@ class MemoryStore:
                 return
             self._db.execute("DROP TABLE IF EXISTS words")
             self._db.execute(WORDS)
-            for row in self._db.execute("SELECT id, key FROM items").fetchall():
-                self._db.execute("UPDATE OR IGNORE items SET key = ? WHERE id = ?", (key_form(row["key"]), row["id"]))
-            for row in self._db.execute("SELECT * FROM items"):
-                tags = json.loads(row["tags"])
-                self._index(row["id"], row["user_id"], tags, searchable(row["key"], row["value"], tags))
+            for (item_id,) in self._db.execute("SELECT id FROM items").fetchall():
+                with suppress(ValueError, TypeError):  # a damaged one is not found, but the others are
+                    self._index_anew(item_id)
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _index_anew(self, item_id: int) -> None:
+        (row,) = self._read("SELECT * FROM items WHERE id = ?", item_id)
+        self._db.execute("UPDATE OR IGNORE items SET key = ? WHERE id = ?", (key_form(row["key"]), item_id))
+        ((key,),) = self._read(
+            "SELECT key FROM items WHERE id = ?", item_id
+        )  # the old one if the new one is another item's
+        tags = json.loads(row["tags"])
+        self._index(item_id, row["user_id"], tags, searchable(key, row["value"], tags))
+
+    def _read(self, sql: str, *values: float | str) -> list[sqlite3.Row]:
+        """Rows. What is no UTF-8, because a disk has changed it, becomes surrogates: nothing that was stored has any."""
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if hasattr(error, "sqlite_errorcode"):  # Python's own error about the text has none
+                raise
+        self._db.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        try:
+            return self._db.execute(sql, values).fetchall()
+        finally:
+            self._db.text_factory = str
 
     def _count_stored(self) -> None:
         """Count what users have stored, if a database of an earlier release does not do it yet. Two services may do this at the same time."""
@@ -232,11 +254,8 @@ class MemoryStore:
 
     def get(self, user_id: str, key: str) -> sqlite3.Row | None:
         """The item, unless it has expired."""
-        row: sqlite3.Row | None = self._db.execute(
-            f"SELECT * FROM items WHERE key = ? AND {_LIVE}",  # noqa: S608 - a constant
-            (key, user_id, self._clock()),
-        ).fetchone()
-        return row
+        sql = f"SELECT * FROM items WHERE key = ? AND {_LIVE}"  # noqa: S608 - a constant
+        return next(iter(self._read(sql, key, user_id, self._clock())), None)
 
     def delete(self, user_id: str, key: str) -> bool:
         """Delete an item; False if there was none."""
@@ -299,7 +318,7 @@ class MemoryStore:
         """Those of the items that are still the user's, in this order. The id of one that is deleted may soon be another's."""
         marks = ", ".join("?" * len(ids))
         sql = f"SELECT * FROM items WHERE {_LIVE} AND id IN ({marks})"  # noqa: S608 - question marks
-        rows = {row["id"]: row for row in self._db.execute(sql, (user_id, self._clock(), *ids))}
+        rows = {row["id"]: row for row in self._read(sql, user_id, self._clock(), *ids)}
         return [rows[item_id] for item_id in ids if item_id in rows]
 
     # --- conversations ---
@@ -333,8 +352,5 @@ class MemoryStore:
 
     def turns(self, user_id: str, session_id: str, limit: int) -> list[sqlite3.Row]:
         """The newest turns, oldest first."""
-        rows = self._db.execute(
-            "SELECT * FROM turns WHERE user_id = ? AND session_id = ? ORDER BY number DESC LIMIT ?",
-            (user_id, session_id, limit),
-        ).fetchall()
-        return rows[::-1]
+        sql = "SELECT * FROM turns WHERE user_id = ? AND session_id = ? ORDER BY number DESC LIMIT ?"
+        return self._read(sql, user_id, session_id, limit)[::-1]
