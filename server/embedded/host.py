@@ -1,7 +1,8 @@
 """The process of the embedded services: one gRPC server and port each, all on one event loop.
 
 A service that cannot start still has its port: its health is NOT_SERVING, with the reason in the trailing metadata
-`x-health-reason`, and all its calls end with UNAVAILABLE and that reason. The other services are unaffected.
+`x-health-reason`, and all its calls end with UNAVAILABLE and that reason. The other services are unaffected. What may be there later,
+as a file that another program has locked, is tried again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from protos import calls_pb2_grpc
 from server.embedded.callers import NameCaller, RunningCalls
 from server.embedded.calls import CallsServicer
-from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
+from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError, NotYetError
 from server.embedded.tracing import tracing
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+START_AGAIN_S = 5.0  # after a start that may succeed later
 STOP_GRACE_S = 1.0  # for running calls; the gateway has drained before it stops its services
 REASON_KEY, ENGINE_KEY, LANGUAGES_KEY = "x-health-reason", "x-health-engine", "x-health-languages"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a full-page screenshot is some megabytes
@@ -124,6 +126,7 @@ class HostedService:
         self._server: grpc.aio.Server | None = None
         self._calls: CallsServicer | None = None
         self._running = RunningCalls()
+        self._starting_again: asyncio.Task[None] | None = None
 
     @property
     def reason(self) -> str:
@@ -171,13 +174,25 @@ class HostedService:
         self._service = service
 
     async def start(self) -> None:
-        """Start the service and set its health."""
-        status = health_pb2.HealthCheckResponse.NOT_SERVING
+        """Start the service and set its health. If it may start later, that is tried in the background."""
+        if await self._start_once():
+            loop = asyncio.get_running_loop()
+            self._starting_again = loop.create_task(self._start_again(), name=f"start of {self.name}")
+
+    async def _start_again(self) -> None:
+        again = True
+        while again:
+            await asyncio.sleep(START_AGAIN_S)
+            again = await self._start_once()
+
+    async def _start_once(self) -> bool:
+        """True if it is to be tried again."""
+        status, again = health_pb2.HealthCheckResponse.NOT_SERVING, False
         if self._service is not None:
             try:
                 await self._service.start()
             except MissingPartError as missing:
-                self._checks.reason = str(missing)
+                self._checks.reason, again = str(missing), isinstance(missing, NotYetError)
             except Exception as broken:
                 log.exception("service did not start: %s", self.name)
                 self._checks.reason = f"did not start: {type(broken).__name__}"
@@ -187,9 +202,13 @@ class HostedService:
                 status = health_pb2.HealthCheckResponse.SERVING
             await self._checks.set(self._service.full_name, status)
         await self._checks.set("", status)
+        return again
 
     async def stop(self) -> None:
         """Refuse new calls, give running ones a moment, and release everything."""
+        if self._starting_again is not None:
+            self._starting_again.cancel()
+            await asyncio.wait([self._starting_again])
         if self._calls is not None:
             self._calls.drain()
         if self._server is not None:

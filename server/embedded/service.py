@@ -22,6 +22,10 @@ class MissingPartError(Exception):
     """A part that the service needs is missing; the text says which one, and how to get it."""
 
 
+class NotYetError(MissingPartError):
+    """It may be there later without anybody's doing: the host tries the start again."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddedConfig:
     """The services' configuration. `directory` holds what survives a restart (memory, search index)."""
@@ -35,7 +39,7 @@ class EmbeddedConfig:
 
 
 class EmbeddedService(ABC):
-    """One of M2-M10. If `start` raises MissingPartError, the host reports the service as down, with the reason."""
+    """One of M2-M10. If `start` raises MissingPartError, the host reports the service as down, with the reason; NotYetError: until it starts."""
 
     name: ClassVar[str]  # its key in server.services.SERVICES, and its folder
     # The engine, if there is a choice, for example "hibari (heart)". Set by `start`, reported with the health.
@@ -53,7 +57,7 @@ class EmbeddedService(ABC):
         return SERVICES[self.name].full_name
 
     async def start(self) -> None:  # noqa: B027 - most have nothing to acquire
-        """Load models, open files, start processes. Raises MissingPartError."""
+        """Load models, open files, start processes. Raises MissingPartError; may be called again after NotYetError."""
 
     @abstractmethod
     def add_to(self, server: grpc.aio.Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import re
@@ -21,10 +22,11 @@ from protos import memory_pb2, memory_pb2_grpc
 from server.embedded.fairness import FairThreads
 from server.embedded.memory.store import MAX_USER_BYTES, MemoryStore, NoRoomError
 from server.embedded.memory.words import MAX_KEY_CHARS, key_form
-from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
+from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError, NotYetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
+    from pathlib import Path
 
     from server.embedded.memory.store import FoundItem
 
@@ -196,14 +198,12 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         self._store: MemoryStore | None = None
 
     async def start(self) -> None:
-        """Open the database. Raises MissingPartError if the file cannot be used; it is left unchanged then."""
+        """Open the database. Raises MissingPartError if the file cannot be used; it is left unchanged then. NotYetError: it is healthy."""
         path = self.config.directory / "memory.sqlite3"
         try:
             self._store = await self._thread.run(lambda: MemoryStore(path, self._clock))
         except (sqlite3.Error, OSError) as error:
-            raise MissingPartError(
-                f"{path} cannot be used ({error}): move it away to start with an empty one"
-            ) from None
+            raise _not_opened(path, error) from None
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register the servicer."""
@@ -304,6 +304,25 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         )
         turns = _whole(rows, turn_of)
         return memory_pb2.ContextResponse(turns=turns[-_fitting(turn.text for turn in reversed(turns)) :])
+
+
+def _not_opened(path: Path, error: sqlite3.Error | OSError) -> MissingPartError:
+    """Why, and what helps. Nobody is to move a healthy database away."""
+    told = f"{path} cannot be used ({error})"
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return NotYetError(f"{told}: it is tried again") if full else MissingPartError(told)
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    primary = code & PRIMARY_CODE
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return NotYetError(f"{told}: another program uses it, and nothing in it is damaged. It is tried again")
+    if primary == sqlite3.SQLITE_FULL or code in WRITE_FAILED:
+        return NotYetError(
+            f"{told}: the disk is full or takes no writes, and nothing in it is damaged. It is tried again"
+        )
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+        return MissingPartError(f"{told}: move it away to start with an empty one")
+    return MissingPartError(told)
 
 
 def _put(store: MemoryStore, request: memory_pb2.StoreRequest, key: str) -> float | None:

@@ -63,9 +63,7 @@ async def new_file(copy: Copy | None) -> AsyncIterator[NewFile]:
 def _made(copy: Copy) -> int | None:
     how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return os.open(
-            copy.goal, how, copy.mode | stat.S_IWUSR
-        )  # the command has to open it: who is not root needs that
+        return os.open(copy.goal, how, copy.mode | stat.S_IWUSR)  # without, only root's command can open it
     except OSError:
         return None
 
