@@ -132,7 +132,7 @@ class Result(_message.Message):
     status: _builtins.str
     """ok, or failed: the task ran without success, such as a non-zero exit code or a missing element"""
     message: _builtins.str
-    """the reason of a failure, as text for people"""
+    """the reason of a failure, or what is missing in the result, as text for people"""
     @_builtins.property
     def result(self) -> _struct_pb2.Struct: ...
     def __init__(
