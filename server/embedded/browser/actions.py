@@ -187,6 +187,7 @@ async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
     except StaysError:
         page = await work.tabs.fresh()
         answer = await _opened(page, given.url)
+    await work.tabs.forget_others()
     status = answer.status if answer else 0
     await work.task.tell(f"the server answered {status}" if status else "opened", percent=60)
     return {**await attended(work.tabs, arrived(work.tabs, page, answer)), "status": status}
@@ -315,14 +316,14 @@ async def _screenshot(work: Work, _given: NoParameters) -> dict[str, Any]:
 
 
 async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:
-    if await work.tabs.has_history(work.page):
-        try:
+    try:
+        if await work.tabs.has_history(work.page):
             async with leaving(work.tabs, work.page):
                 answer = await work.page.go_back(wait_until="commit")
-        except StaysError:
-            await work.tabs.fresh()
-            raise FailedError("the page did not let itself be left, and was closed") from None
-        return await attended(work.tabs, arrived(work.tabs, work.page, answer))
+            return await attended(work.tabs, arrived(work.tabs, work.page, answer))
+    except (StaysError, TimeoutError):
+        await work.tabs.fresh()
+        raise FailedError("the page did not let itself be left, and was closed") from None
     opener = await work.tabs.previous()
     if opener is None:
         raise FailedError("there is no page before this one")

@@ -11,10 +11,11 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from server.embedded.browser.reading import is_filled, read_where
-from server.embedded.browser.tabs import BLANK
+from server.embedded.browser.signals import BLANK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -45,12 +46,17 @@ async def attended(tabs: Tabs, step: Coroutine[Any, Any, T]) -> T:
     doing = asyncio.get_running_loop().create_task(step, name="use a page")
     try:
         while not (await asyncio.wait((doing,), timeout=ANSWER_S))[0]:
-            page = tabs.newest
+            page = tabs.current
             if page is not None and not await _answers(page, doing):
                 await tabs.end_script(page)
                 if not await _answers(page, doing):
                     raise FailedError(BUSY)
-        return doing.result()
+        try:
+            return doing.result()
+        except PlaywrightError:
+            if lost := await tabs.lost():
+                raise FailedError(lost) from None
+            raise
     finally:
         doing.cancel()
         await asyncio.gather(doing, return_exceptions=True)
@@ -60,11 +66,12 @@ async def _answers(page: Page, doing: asyncio.Task[Any]) -> bool:
     """True if the page does, or moves on, or the step is done meanwhile."""
     with _moves(page) as moves:
         asking = asyncio.get_running_loop().create_task(is_filled(page), name="ask a page")
-        await asyncio.wait((asking, doing), timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
-        answered = asking.done() or doing.done() or bool(moves)
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
-        return answered
+        try:
+            await asyncio.wait((asking, doing), timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
+            return asking.done() or doing.done() or bool(moves)
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
 
 
 async def is_open(page: Page) -> bool:

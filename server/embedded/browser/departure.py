@@ -143,5 +143,5 @@ async def leaving(tabs: Tabs, page: Page) -> AsyncIterator[None]:
 
 
 async def _sent(session: CDPSession, method: str) -> None:
-    with suppress(PlaywrightError):  # the page has ended
+    with suppress(Exception):  # the page has ended; for a dead driver, Playwright raises bare Exception
         await session.send(method)

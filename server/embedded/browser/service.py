@@ -120,7 +120,7 @@ class BrowserService(ExecutorService):
 
 
 async def _step(tabs: Tabs, name: str, parameters: Parameters, task: Task, no_page: str) -> dict[str, Any]:
-    page = await tabs.page()
+    page = await (tabs.page() if name == "navigate" else tabs.told())
     if name not in WITHOUT_PAGE and not await is_open(page):
         raise FailedError(no_page)
     await task.tell("the browser is ready", percent=20)

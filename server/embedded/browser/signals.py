@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 READY_S = 1.0  # for the session of a page; one that is busy from its beginning is watched without
 ORDER_S = 1.0  # for an order to be taken
 WITHIN = frozenset({"sameDocument", "historySameDocument"})
+BLANK = "about:blank"
 SHOWN = ("http:", "https:", "about:", "blob:", "data:")  # a window for another address, as mailto:, never shows a page
 
 
@@ -90,6 +91,19 @@ class Signals:
         """Raises PlaywrightError, or a bare Exception, if the page, its browser or its driver has ended: nothing is told any more."""
         if self._session is not None:
             await self._session.send("Target.getTargetInfo")
+
+    async def has_history(self) -> bool:
+        """True if there is a page to go back to. The blank page that every context starts with does not count.
+
+        Raises TimeoutError for a page that was busy from its beginning, PlaywrightError.
+        """
+        await self.ready()
+        async with asyncio.timeout(ORDER_S):
+            if self._session is None:
+                raise TimeoutError
+            history = await self._session.send("Page.getNavigationHistory")
+        at = int(history["currentIndex"])
+        return at > 1 or (at == 1 and history["entries"][0]["url"] != BLANK)
 
     async def end_script(self) -> None:
         """End what the page's scripts do at the moment."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import Error as PlaywrightError
 
+from server.embedded.browser.arrival import FailedError
 from server.embedded.browser.signals import Signals
 from server.embedded.callers import own_context
 
@@ -27,11 +28,17 @@ CLOSE_S = 5.0  # for closing to complete
 MAX_DIALOGS = 20  # a page opens a thousand in a second
 MAX_DIALOG_CHARS = 300
 VIEWPORT_WIDTH, VIEWPORT_HEIGHT = 1280, 800
-BLANK = "about:blank"
+CLOSED_ITSELF = "the page closed itself"
+CRASHED = "the page crashed"
+STOPPED = "the page did not stop, and was closed"
 
 
 class Tabs:
-    """One context with its pages; actions use the newest one."""
+    """One context with its pages. Actions use the one that the user was last told of.
+
+    A window takes its place only if an action on that page has opened it. All others are closed: a page that was left, or one that
+    only waits, would else put a window of its own under the next action.
+    """
 
     def __init__(self, context: BrowserContext, gate: BrowserGate) -> None:
         self.context = context
@@ -44,7 +51,12 @@ class Tabs:
         self.refused = False  # a download was, since `watch`
         self.crashed = False  # a page has, since the last task began
         self.crowded = False  # a page was closed for the sake of newer ones, since this was last cleared
-        self._pages: list[Page] = []
+        self._pages: list[Page] = []  # all that are open
+        self._front: list[Page] = []  # the one that actions use is the last, after the one that opened it, and so on
+        self._watched: Page | None = None  # that an action is done on, whose windows come in front
+        self._lost = ""  # how the page ended that the user was last told of
+        self._making = asyncio.Lock()  # held until a new page is known as our own
+        self._ending: dict[Page, asyncio.Task[None]] = {}
         self._signals: dict[Page, Signals] = {}
         self._awaited = (
             0  # windows that were opened, and not yet told of: Playwright does when their servers have answered
@@ -52,18 +64,36 @@ class Tabs:
         self._closing: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()  # anything of what `until` may wait for
         context.on("page", self._opened)
-        context.on("page", self._keep_few)
+        context.on("page", self._judge)
         context.on("dialog", self._answer)
 
     def _opened(self, page: Page) -> None:
         self._pages.append(page)
         self._signals[page] = Signals(self.context, page, self._changed.set, self._window)
         self._awaited = max(0, self._awaited - 1)
-        self.opened = True
-        self._changed.set()
+        page.on("popup", lambda window: self._came(page, window))
         page.on("crash", self._crashed)
         page.on("download", self._refused)
         page.on("close", self._gone)
+
+    def _came(self, opener: Page, window: Page) -> None:
+        """A window is there. Playwright tells that right after `_opened`."""
+        if opener is not self._watched or opener not in self._front:
+            return
+        for other in self._front[self._front.index(opener) + 1 :]:  # of the same action
+            self._end(other)
+        self._front.append(window)
+        if len(self._front) > MAX_TABS:
+            self._end(self._front[0])
+        self.opened = True
+        self._changed.set()
+
+    async def _judge(self, page: Page) -> None:
+        """Close a page that did not come in front: it may open thousands, and nobody is told of any."""
+        async with self._making:
+            unasked = page not in self._front
+        if unasked:
+            await self._ended(page)
 
     def _window(self) -> None:
         self._awaited += 1
@@ -105,6 +135,7 @@ class Tabs:
         signals = self._signals.get(page) or Signals(self.context, page, self._changed.set, self._window)
         await signals.watch()
         self.opened = self.refused = False
+        self._watched = page
         return signals
 
     async def until(self, over: Callable[[], bool], signals: Signals, limit_s: float | None = None) -> bool:
@@ -134,13 +165,35 @@ class Tabs:
 
     def _crashed(self, page: Page) -> None:
         self.crashed = True
-        self._gone(page)
+        self._gone(page, CRASHED)
+        self._end(page)  # it keeps its place in the browser otherwise
 
-    def _gone(self, page: Page) -> None:
-        if page in self._pages:
-            self._pages.remove(page)
+    def _gone(self, page: Page, how: str = CLOSED_ITSELF) -> None:
+        if page is self.current and how:
+            self._lost = how
+        for pages in (self._front, self._pages):
+            if page in pages:
+                pages.remove(page)
         self._signals.pop(page, None)
         self._changed.set()
+
+    def _end(self, page: Page, how: str = "") -> asyncio.Task[None]:
+        """Close a page, also if whoever asked for that is cancelled. `how`: if the user is to be told."""
+        if page is self.current and how:
+            self._lost = how
+        if page in self._front:
+            self._front.remove(page)
+        ending = self._ending.get(page)
+        if ending is None:
+            ending = self._ending[page] = asyncio.get_running_loop().create_task(
+                _closed(page), name="close a page", context=own_context("browser")
+            )
+            ending.add_done_callback(lambda _: self._ending.pop(page))
+        return ending
+
+    async def _ended(self, *pages: Page, how: str = "") -> None:
+        for ending in [self._end(page, how) for page in pages]:
+            await asyncio.wait((ending,))
 
     async def _answer(self, dialog: Dialog) -> None:
         """Answer a dialog, for which the page waits: yes to leaving the page, no to anything else."""
@@ -151,47 +204,74 @@ class Tabs:
             self.dialogs.append(dialog.message[:MAX_DIALOG_CHARS])
             await dialog.dismiss()
 
-    async def _keep_few(self, _opened: Page) -> None:
-        """Close the oldest page as soon as there are too many: a page opens thousands in a task's time."""
-        while len(self._pages) > MAX_TABS:
-            self.crowded = True
-            await _closed(self._pages.pop(0))
-
     @property
-    def newest(self) -> Page | None:
+    def current(self) -> Page | None:
         """The page that actions use, if there is one."""
-        return self._pages[-1] if self._pages else None
+        return self._front[-1] if self._front else None
 
     async def page(self) -> Page:
-        """The newest open page, or a new one."""
-        return self.newest or await self.context.new_page()
+        """The page that actions use, or a new one. What the user is told is of this one: no window comes in front any more."""
+        self._watched, self._lost = None, ""
+        return self.current or await self._new()
+
+    async def told(self) -> Page:
+        """The page that the user was last told of, or a new one. Raises FailedError if that ended, and there is another one before it."""
+        if self._lost and self.current is not None:
+            raise FailedError(self._lost_words())
+        return await self.page()
+
+    async def lost(self) -> str:
+        """Why the page is not there any more; empty if that is not its own doing."""
+        itself = self._lost == CLOSED_ITSELF and not self.crashed and not self.crowded
+        return self._lost_words() if itself and await self._alive() else ""
+
+    def _lost_words(self) -> str:
+        return f"{self._lost}; the page before it is open now" if self.current is not None else self._lost
+
+    async def _alive(self) -> bool:
+        browser = self.context.browser
+        assert browser is not None, "every context here is a browser's"
+        try:
+            async with asyncio.timeout(CHECK_S):
+                await (await browser.new_browser_cdp_session()).detach()
+        except Exception:  # noqa: BLE001 - for a dead driver, Playwright raises bare Exception
+            return False
+        return True
+
+    async def _new(self) -> Page:
+        """A page of our own. One that comes after its task was cancelled is closed, as a window is."""
+        async with self._making:
+            page = await self.context.new_page()
+            self._front = [page]
+        return page
 
     async def has_history(self, page: Page) -> bool:
-        """True if there is a page to go back to. The blank page that every context starts with does not count."""
-        session = await self.context.new_cdp_session(page)
-        history = await session.send("Page.getNavigationHistory")
-        await session.detach()
-        at = int(history["currentIndex"])
-        return at > 1 or (at == 1 and history["entries"][0]["url"] != BLANK)
+        """True if there is a page to go back to. Raises TimeoutError, PlaywrightError."""
+        signals = self._signals.get(page)
+        return signals is not None and await signals.has_history()
 
     async def previous(self) -> Page | None:
-        """Close the newest page if another one had opened it, and return to that one."""
-        if len(self._pages) < 2:
+        """Close the page if another one had opened it, and return to that one."""
+        if len(self._front) < 2:
             return None
-        await self._pages[-1].close()
+        await self._ended(self._front[-1])
         return await self.page()
+
+    async def forget_others(self) -> None:
+        """Close all pages behind the one that actions use: the user has left them, and they may still lead it elsewhere."""
+        await self._ended(*(page for page in self._pages if page is not self.current))
 
     async def fresh(self) -> Page:
         """A new page in place of all others, which end with their connections."""
-        old, self._pages = self._pages, []
-        await asyncio.gather(*map(_closed, old))
+        await self._ended(*self._pages)
         await self.gate.cut()
-        return await self.context.new_page()
+        return await self._new()
 
     async def stop_loading(self) -> None:
         """Stop all activity of a cancelled task; a page that does not stop is closed."""
+        self._watched = None
         await asyncio.gather(*map(self._stop, self._pages))
-        if not self._pages:
+        if not self._front:
             await self.gate.cut()
 
     async def _stop(self, page: Page) -> None:
@@ -201,8 +281,7 @@ class Tabs:
                 await session.send("Page.stopLoading")
                 await session.detach()
         except (PlaywrightError, TimeoutError):
-            self._gone(page)
-            await _closed(page)
+            await self._ended(page, how=STOPPED)
 
     async def close(self) -> None:
         """Close the context with all pages and connections; if the browser is gone, the pages are closed already."""

@@ -1,0 +1,152 @@
+"""Which page an action works on: the one that the user was last told of."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from server.embedded.browser import arrival, departure
+from server.embedded.browser.tabs import CLOSED_ITSELF, CRASHED
+from tests.server.embedded.website import surfing, unread_failures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from server.embedded.browser.tabs import Tabs
+    from tests.server.embedded.executing import Run
+    from tests.server.embedded.website import Surfer
+
+CLICK = ("click", {"selector": "#go"})
+BEFORE = "; the page before it is open now"
+BUSY = "<title>Busy</title>text<script>onload = () => setTimeout(() => { for (;;); })</script>"
+
+
+def path(html: str) -> str:
+    return f"page?html={quote(html)}"
+
+
+def tabs_of(surfer: Surfer) -> Tabs:
+    assert surfer.service._chromium is not None
+    return surfer.service._chromium._tabs["ann", "s1"]
+
+
+async def only(surfer: Surfer, count: int) -> None:
+    while len(tabs_of(surfer).context.pages) != count:
+        await asyncio.sleep(0.01)
+
+
+async def window(surfer: Surfer, html: str, then: str = "") -> Run:
+    """A shop whose link opens that in a window; and what the shop does `then` with it."""
+    script = f"<script>go.onclick = () => {{ const inner = open('/{path(html)}'); {then} }}</script>"
+    await surfer.open(path(f"<title>Shop</title><button id=go>go</button>{script}"))
+    return await surfer.do(*CLICK)
+
+
+async def test_a_page_that_was_left_opens_no_window_in_front(tmp_path: Path) -> None:
+    """It took what was typed next for the page that the user had gone to."""
+    async with surfing(tmp_path) as surfer:
+        evil = "<script>open('/second'); fetch('/gate').then(() => open('/second'))</script>"
+        await surfer.open(path(f"<title>Evil</title>{evil}"))
+        await surfer.open("form")
+        await only(surfer, 1)
+        surfer.site.gate.set()
+        run = await surfer.do("type", {"selector": "#name", "text": "secret"})
+        assert (run.status, run.values["title"]) == ("ok", "Form")
+
+
+async def test_nor_does_the_page_behind_a_window(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        inner = "<title>Inner</title><input id=name>"
+        assert (await window(surfer, inner, "fetch('/gate').then(() => open('/second'))")).values["title"] == "Inner"
+        surfer.site.gate.set()
+        await surfer.site.is_asked("second")
+        await only(surfer, 2)
+        run = await surfer.do("type", {"selector": "#name", "text": "secret"})
+        assert (run.status, run.values["title"]) == ("ok", "Inner")
+        assert (await surfer.do("back")).values["title"] == "Shop"
+
+
+async def test_a_window_that_no_action_has_opened_is_closed(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(path("<title>Shop</title><script>fetch('/gate').then(() => open('/second'))</script>"))
+        surfer.site.gate.set()
+        await surfer.site.is_asked("second")
+        await only(surfer, 1)
+        assert (await surfer.do("extract_text")).values["title"] == "Shop"
+
+
+async def test_the_page_behind_cannot_lead_a_page_elsewhere_that_the_user_has_opened(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        await window(surfer, "<title>Inner</title>text", "fetch('/gate').then(() => { inner.location = '/second' })")
+        await surfer.open("form")
+        await only(surfer, 1)
+        surfer.site.gate.set()
+        assert (await surfer.do("extract_text")).values["title"] == "Form"
+        assert (await surfer.do("back")).values["title"] == "Inner"
+
+
+async def test_a_window_that_closes_while_nothing_is_done_is_told(tmp_path: Path) -> None:
+    """What was meant for it went to the page that had closed it."""
+    async with surfing(tmp_path) as surfer:
+        await window(surfer, "<title>Inner</title><input id=name>", "fetch('/gate').then(() => inner.close())")
+        surfer.site.gate.set()
+        await only(surfer, 1)
+        run = await surfer.do(*CLICK)
+        assert (run.status, run.message, run.values["title"]) == ("failed", CLOSED_ITSELF + BEFORE, "Shop")
+        assert (await surfer.do("extract_text")).values["title"] == "Shop"
+
+
+async def test_a_window_that_closes_itself_while_it_loads_is_told(tmp_path: Path) -> None:
+    """It was told as a crash."""
+    async with surfing(tmp_path) as surfer:
+        inner = "<title>Inner</title>text<script>setTimeout(() => close(), 300)</script><script src=/hang></script>"
+        run = await window(surfer, inner)
+        assert (run.status, run.message, run.values["title"]) == ("failed", CLOSED_ITSELF + BEFORE, "Shop")
+        assert (await surfer.do("extract_text")).values["title"] == "Shop"
+
+
+async def test_a_page_that_crashed_is_closed_and_told(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        await window(surfer, "<title>Inner</title>text")
+        context = tabs_of(surfer).context
+        session = await context.new_cdp_session(context.pages[-1])
+        crashing = asyncio.get_running_loop().create_task(session.send("Page.crash"), name="crash")
+        await only(surfer, 1)
+        crashing.cancel()
+        await asyncio.gather(crashing, return_exceptions=True)
+        run = await surfer.do("extract_text")
+        assert (run.status, run.message, run.values["title"]) == ("failed", CRASHED + BEFORE, "Shop")
+
+
+async def test_the_way_back_from_a_page_that_hangs_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrival, "ANSWER_S", 1.0)
+    monkeypatch.setattr(departure, "LEAVE_S", 1.0)
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form")
+        await surfer.open(path(BUSY))
+        run = await surfer.do("back", timeout_ms=40_000)
+        assert run.status == "ok" or run.message == "the page did not let itself be left, and was closed"
+        await window(surfer, BUSY)
+        assert (await surfer.do("back", timeout_ms=40_000)).values["title"] == "Shop"
+
+
+async def test_no_page_is_forgotten_by_a_task_that_ends_while_it_makes_room(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with surfing(tmp_path) as surfer:
+        await window(surfer, "<title>Inner</title>text")
+        one = tabs_of(surfer)
+        for turns in range(12):
+            fresh = asyncio.get_running_loop().create_task(one.fresh(), name="fresh")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            fresh.cancel()
+            await asyncio.gather(fresh, return_exceptions=True)
+        await only(surfer, 0)
+        assert not one._pages
+        assert (await surfer.open("form")).values["title"] == "Form"
+        await only(surfer, 1)
+    assert unread_failures(caplog) == []
