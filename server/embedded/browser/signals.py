@@ -58,8 +58,8 @@ class Signals:
             session.on("Page.frameNavigated", lambda event: self._over(event["frame"]["id"]))
             session.on("Page.frameStoppedLoading", lambda event: self._over(event["frameId"]))
             session.on("Page.windowOpen", self._opens)
-            await session.send("Page.enable")
             self._session = session
+            await session.send("Page.enable")
 
     async def ready(self) -> None:
         """Wait for the session, but not for that of a page that is busy from its beginning."""

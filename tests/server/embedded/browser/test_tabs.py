@@ -110,12 +110,13 @@ async def test_a_window_that_closes_itself_while_it_loads_is_told(tmp_path: Path
 
 async def test_a_page_that_crashed_is_closed_and_told(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
-        await window(surfer, "<title>Inner</title>text")
+        inner = path("<title>Inner</title>text")
+        await surfer.open(path(f"<title>Shop</title><a id=go href='/{inner}' target=_blank>go</a>"))  # in another process
+        assert (await surfer.do(*CLICK)).values["title"] == "Inner"
         context = tabs_of(surfer).context
         session = await context.new_cdp_session(context.pages[-1])
         crashing = asyncio.get_running_loop().create_task(session.send("Page.crash"), name="crash")
         await only(surfer, 1)
-        crashing.cancel()
         await asyncio.gather(crashing, return_exceptions=True)
         run = await surfer.do("extract_text")
         assert (run.status, run.message, run.values["title"]) == ("failed", CRASHED + BEFORE, "Shop")
