@@ -70,7 +70,8 @@ class Driver:
     playwright: Playwright
 
     def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
+        """Raises OSError."""
+        self.folder = Path(tempfile.mkdtemp(dir=scratch))  # for what it and its browsers write; it goes with the driver
         self._process: asyncio.subprocess.Process | None = None
         self._client = PlaywrightClient()
         self._transport = self._client._transport  # noqa: SLF001
@@ -84,7 +85,7 @@ class Driver:
         transport = self._transport
         transport._stopped_future = asyncio.get_running_loop().create_future()  # noqa: SLF001
         executable, program = compute_driver_executable()
-        environment = {**get_driver_env(), "TMPDIR": str(self._scratch)}
+        environment = {**get_driver_env(), "TMPDIR": str(self.folder)}
         try:
             self._process = await asyncio.create_subprocess_exec(
                 executable, program, "run-driver", stdin=PIPE, stdout=PIPE, limit=32768, env=environment
@@ -116,10 +117,11 @@ class Driver:
         return True
 
     def kill(self) -> None:
-        """End it at once, and with it all browsers."""
+        """End it at once, and with it all browsers, whose profiles nobody else removes then."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)  # a browser that is just ending may still write
 
     async def stop(self) -> None:
         """End it, also if it hangs or is dead."""

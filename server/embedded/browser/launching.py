@@ -21,7 +21,7 @@ from server.embedded.service import MissingPartError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.async_api import Browser, CDPSession, Playwright
+    from playwright.async_api import Browser, CDPSession
 
 # The headless shell comes first: it draws the same pages with less CPU and memory than a whole browser without a window.
 NAMES = (
@@ -163,16 +163,15 @@ class Launcher:
         return running
 
     async def _browser(self) -> Browser:
-        assert self._scratch is not None, "prepare() comes first"
         passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}  # no secrets
-        playwright = await self._playwright()
-        return await playwright.chromium.launch(
+        driver = await self._answering()
+        return await driver.playwright.chromium.launch(
             executable_path=self._executable,
             headless=True,
             chromium_sandbox=self._sandbox,
             args=list(FLAGS),
             ignore_default_args=list(NOT_PASSED),
-            env={**passed_on, "TMPDIR": str(self._scratch.path)},
+            env={**passed_on, "TMPDIR": str(driver.folder)},
             proxy={"server": NOWHERE, "bypass": "<-loopback>"},
             timeout=LAUNCH_S * 1000,
         )
@@ -184,8 +183,8 @@ class Launcher:
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
-    async def _playwright(self) -> Playwright:
-        """That of the running driver, or of a new one. Its tasks serve all callers; one that has left half-way ends none."""
+    async def _answering(self) -> Driver:
+        """The running driver, or a new one. Its tasks serve all callers; one that has left half-way ends none."""
         asked = self._driver
         if asked is not None and asked.done() and not await _answers(asked) and self._driver is asked:
             self._driver = None  # nobody else has replaced it meanwhile
@@ -196,7 +195,7 @@ class Launcher:
             self._driver.add_done_callback(
                 lambda ended: ended.cancelled() or ended.exception()
             )  # perhaps nobody reads it
-        return (await asyncio.shield(self._driver)).playwright
+        return await asyncio.shield(self._driver)
 
     async def _started(self) -> Driver:
         assert self._scratch is not None, "prepare() comes first"

@@ -40,6 +40,10 @@ async def test_no_browser_outlives_what_it_is_driven_by(tmp_path: Path, ended: s
                 process.kill()
         assert await left_of(browser) == []
         assert (await surfer.open("form")).values["title"] == "Form"
+        assert surfer.service._chromium is not None
+        scratch = surfer.service._chromium._launcher._scratch
+        assert scratch is not None
+        assert len(list(scratch.path.rglob("*_profile-*"))) == 1  # that of the driver or browser that was killed stayed
 
 
 async def test_nor_does_one_that_hangs(tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import pytest
-
 from server.embedded.browser import arrival, departure
 from server.embedded.browser.tabs import CLOSED_ITSELF, CRASHED
 from tests.server.embedded.website import surfing, unread_failures
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from server.embedded.browser.tabs import Tabs
     from tests.server.embedded.executing import Run
@@ -111,7 +111,9 @@ async def test_a_window_that_closes_itself_while_it_loads_is_told(tmp_path: Path
 async def test_a_page_that_crashed_is_closed_and_told(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         inner = path("<title>Inner</title>text")
-        await surfer.open(path(f"<title>Shop</title><a id=go href='/{inner}' target=_blank>go</a>"))  # in another process
+        await surfer.open(
+            path(f"<title>Shop</title><a id=go href='/{inner}' target=_blank>go</a>")
+        )  # in another process
         assert (await surfer.do(*CLICK)).values["title"] == "Inner"
         context = tabs_of(surfer).context
         session = await context.new_cdp_session(context.pages[-1])
