@@ -322,7 +322,7 @@ async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:
                 answer = await work.page.go_back(wait_until="commit")
             return await attended(work.tabs, arrived(work.tabs, work.page, answer))
     except (StaysError, TimeoutError):
-        if await work.tabs.previous() is None:
+        if work.tabs.current is work.page and await work.tabs.previous() is None:
             await work.tabs.fresh()
         raise FailedError("the page did not let itself be left, and was closed") from None
     opener = await work.tabs.previous()

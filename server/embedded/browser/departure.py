@@ -33,7 +33,7 @@ DETACH_S = 0.5  # a page that is busy does so later
 
 
 class StaysError(Exception):
-    """The page has held up the opening of another one, or has broken it off."""
+    """The page has held up the opening of another one, or has broken it off, or has closed itself."""
 
 
 class _Departure:
@@ -134,6 +134,10 @@ async def leaving(tabs: Tabs, page: Page) -> AsyncIterator[None]:
                 enabling.cancel()
     except TimeoutError:
         raise StaysError from None
+    except PlaywrightError:
+        if await tabs.lost():
+            raise StaysError from None
+        raise
     finally:
         tabs.gate.on_change = None
         if session is not None and not limit.expired():  # otherwise it ends with the page

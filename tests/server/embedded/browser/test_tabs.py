@@ -108,6 +108,17 @@ async def test_a_window_that_closes_itself_while_it_loads_is_told(tmp_path: Path
         assert (await surfer.do("extract_text")).values["title"] == "Shop"
 
 
+async def test_a_window_that_closes_itself_as_it_is_left_is_left(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        await window(surfer, "<title>Inner</title>text<script>onbeforeunload = () => { setTimeout(close) }</script>")
+        surfer.site.gate.clear()
+        opening = asyncio.get_running_loop().create_task(surfer.open("gate"), name="open")
+        await only(surfer, 1)
+        surfer.site.gate.set()
+        assert (await opening).values["title"] == "Open"
+        await only(surfer, 1)
+
+
 async def test_a_page_that_crashed_is_closed_and_told(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         inner = path("<title>Inner</title>text")
