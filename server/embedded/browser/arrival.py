@@ -41,6 +41,13 @@ class FailedError(Exception):
     """The action ran without success; the text says why."""
 
 
+async def told(tabs: Tabs) -> Page:
+    """The page that the user was last told of, or a new one. Raises FailedError if that has ended, and there is another one before it."""
+    if tabs.lost_words and tabs.current is not None:
+        raise FailedError(tabs.lost_words)
+    return await tabs.page()
+
+
 async def attended(tabs: Tabs, step: Coroutine[Any, Any, T]) -> T:
     """Run a step on a page. A script that keeps the page from answering is ended. Raises what the step does, and FailedError."""
     doing = asyncio.get_running_loop().create_task(step, name="use a page")

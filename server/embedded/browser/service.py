@@ -20,7 +20,7 @@ from server.embedded.browser.actions import (
     Work,
     net_error_words,
 )
-from server.embedded.browser.arrival import BUSY, ERROR_PAGE, FailedError, attended, is_open
+from server.embedded.browser.arrival import BUSY, ERROR_PAGE, FailedError, attended, is_open, told
 from server.embedded.browser.launching import find_chromium, first_line
 from server.embedded.browser.pages import Chromium
 from server.embedded.browser.pipe import MAX_PROCESS_BYTES
@@ -120,7 +120,7 @@ class BrowserService(ExecutorService):
 
 
 async def _step(tabs: Tabs, name: str, parameters: Parameters, task: Task, no_page: str) -> dict[str, Any]:
-    page = await (tabs.page() if name == "navigate" else tabs.told())
+    page = await (tabs.page() if name == "navigate" else told(tabs))
     if name not in WITHOUT_PAGE and not await is_open(page):
         raise FailedError(no_page)
     await task.tell("the browser is ready", percent=20)

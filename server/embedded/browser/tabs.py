@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import Error as PlaywrightError
 
-from server.embedded.browser.arrival import FailedError
 from server.embedded.browser.signals import Signals
 from server.embedded.callers import own_context
 
@@ -214,19 +213,17 @@ class Tabs:
         self._watched, self._lost = None, ""
         return self.current or await self._new()
 
-    async def told(self) -> Page:
-        """The page that the user was last told of, or a new one. Raises FailedError if that ended, and there is another one before it."""
-        if self._lost and self.current is not None:
-            raise FailedError(self._lost_words())
-        return await self.page()
-
     async def lost(self) -> str:
         """Why the page is not there any more; empty if that is not its own doing."""
         itself = self._lost == CLOSED_ITSELF and not self.crashed and not self.crowded
-        return self._lost_words() if itself and await self._alive() else ""
+        return self.lost_words if itself and await self._alive() else ""
 
-    def _lost_words(self) -> str:
-        return f"{self._lost}; the page before it is open now" if self.current is not None else self._lost
+    @property
+    def lost_words(self) -> str:
+        """How the page has ended that the user was last told of; empty if it is open."""
+        return (
+            f"{self._lost}; the page before it is open now" if self._lost and self.current is not None else self._lost
+        )
 
     async def _alive(self) -> bool:
         browser = self.context.browser
