@@ -16,5 +16,6 @@ neighbours  which public addresses are of this machine's network
 normal_forms  Unicode's normal forms, in linear time
 spelling    British and American spelling, as one
 secret_names  what usually holds secrets, by its name: neither opened by commands nor indexed
+risky_words  words on a button that safety asks about, which the browser looks for too
 telling     the words of a query that carry its meaning
 """

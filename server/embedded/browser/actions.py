@@ -24,6 +24,7 @@ from server.embedded.browser.arrival import (
     read_still,
 )
 from server.embedded.browser.departure import StaysError, leaving
+from server.embedded.browser.finding import find_text, refuse_unasked
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     has_root,
@@ -201,18 +202,16 @@ async def _found(work: Work, selector: str | None, text: str | None = None) -> L
     page = work.page
     if await leads_in_a_circle(page):
         raise FailedError(HIDDEN)
-    if selector is not None:
-        wanted = page.locator(selector)
-    else:
-        named = text or ""
-        controls = page.get_by_role("button", name=named).or_(page.get_by_role("link", name=named))
-        wanted = controls if await controls.count() else page.get_by_text(named)
+    if selector is None:
+        return await find_text(page, text or "", ELEMENT_TIMEOUT_MS)
+    wanted = page.locator(selector)
     await wanted.first.wait_for(state="visible", timeout=ELEMENT_TIMEOUT_MS)
     return wanted.first
 
 
 async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
     element = await _found(work, given.selector, given.text)
+    await refuse_unasked(element, given.selector or given.text or "", ELEMENT_TIMEOUT_MS)
     await work.task.tell("the element is there", percent=60)
     download = await leads_to_download(element)
     signals = await work.tabs.watch(work.page)

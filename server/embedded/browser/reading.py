@@ -27,6 +27,10 @@ _ENGINE = """(() => {
   const seen = (node) => node instanceof HTMLElement
     ? Reflect.get(HTMLElement.prototype, 'innerText', node)
     : node && Reflect.get(Node.prototype, 'textContent', node) || '';
+  const CONTROLS = 'a[href], area, button, input, summary, [role=button], [role=link], [role=menuitem], [role=tab]';
+  const LABELLED = '[aria-label], [aria-labelledby], [alt], [title], input, svg title';
+  const above = (node) => Reflect.get(Element.prototype, 'assignedSlot', node) ?? Reflect.get(Node.prototype, 'parentElement', node)
+    ?? Node.prototype.getRootNode.call(node).host;
   const read = {
     title: () => document.title,
     text: (root) => seen(root instanceof Document ? root.body ?? root.documentElement : root),
@@ -37,7 +41,28 @@ _ENGINE = """(() => {
     // Playwright climbs from an element by these properties, and would turn in a circle between a form and a field of such a name
     circle: () => [...document.querySelectorAll('form')].some((form) => form.nodeType !== Node.ELEMENT_NODE
       || form.parentNode !== Reflect.get(Node.prototype, 'parentNode', form)) ? 'yes' : '',
-    value: (root) => root instanceof HTMLInputElement || root instanceof HTMLTextAreaElement ? root.value : seen(root),
+    value: (root) => {
+      const field = root instanceof HTMLLabelElement ? root.control ?? root : root;  // Playwright writes into a label's field
+      return field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement ? field.value : seen(field);
+    },
+    // by which a person knows what a click on the element is on: what is written on it comes first
+    names: (root) => {
+      let control = root;
+      for (let node = root; node; node = above(node)) {
+        if (Element.prototype.matches.call(node, CONTROLS)) { control = node; break; }
+      }
+      const inner = [...Element.prototype.querySelectorAll.call(control, LABELLED)].slice(0, LINKS);
+      const text = seen(control) || seen(root);
+      const names = [text.slice(0, 10 * URL_CHARS)];
+      for (const node of [control, root, ...inner]) {
+        const said = (name) => Element.prototype.getAttribute.call(node, name) ?? '';
+        const labels = said('aria-labelledby').split(' ').map((id) => id && seen(document.getElementById(id)));
+        const own = node instanceof HTMLInputElement && /^(button|submit|reset)$/.test(node.type) ? node.value || node.type : '';
+        names.push(...[own, said('aria-label'), labels.join(' '), said('alt'), text.trim() ? '' : said('title'),
+          node instanceof SVGTitleElement ? seen(node) : ''].map((name) => name.slice(0, 2 * LEAD)));
+      }
+      return JSON.stringify([...new Set(names.map((name) => name.replace(/\\s+/g, ' ').trim()))].filter(Boolean));
+    },
     scroll: (root, to) => {
       if (to === 'top') scrollTo(0, 0);
       else if (to === 'bottom') scrollTo(0, document.documentElement?.scrollHeight ?? 0);
@@ -136,6 +161,12 @@ async def leads_in_a_circle(page: Page) -> bool:
 async def holds(field: Locator, text: str, timeout_ms: float) -> bool:
     """True if just that is written in the field. Raises Playwright's TimeoutError."""
     return await _read(field, "value", 2 * len(text) + 2, timeout_ms=timeout_ms) == text
+
+
+async def read_names(element: Locator, timeout_ms: float) -> list[str]:
+    """What is on the element, or on the button or link that it is in; what is written there comes first. Raises Playwright's TimeoutError."""
+    names: list[str] = json.loads(await _read(element, "names", timeout_ms=timeout_ms))
+    return names
 
 
 async def leads_to_download(element: Locator) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.embedded.addresses import Reach, WebAddress, read_url
 from server.embedded.os.commands import COMMANDS, MAX_ARGUMENT_CHARS, MAX_ARGUMENTS
+from server.embedded.risky_words import DESTROYING, EFFECTIVE, words_of
 from server.embedded.secret_names import is_secret_name
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ MAX_COMMAND_CHARS = (MAX_ARGUMENTS + 1) * MAX_ARGUMENT_CHARS  # all arguments th
 MAX_NAMES = 1_000
 
 _LATER = re.compile(r"\s*\$\{[\w-]+(?:\.[\w-]+)*\}")  # a reference to an earlier step's result
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_WORDS = re.compile(r"[a-z0-9]+")
 _SEPARATORS = re.compile(r"[/\\=\s]+")
 
 
@@ -41,7 +40,7 @@ def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_
     lowered = [text.lower() for text in strings]
     names = {part for text in strings for part in _SEPARATORS.split(text) if part} if executor == "os" else set()
     target = _target(action, parameters)
-    words = set(_WORDS.findall(_CAMEL.sub(" ", target).lower()))
+    words = words_of(target)
     if max(len(names), len(words)) > MAX_NAMES:
         raise TooLongError(f"parameters with more than {MAX_NAMES} names cannot be judged")
     address = _address(parameters.get("url"))
@@ -52,6 +51,8 @@ def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_
         "secret": any(map(is_secret_name, names)),
         "target": target.lower(),
         "words": sorted(words),
+        "destroys": bool(words & DESTROYING),
+        "effective": bool(words & EFFECTIVE),
         "scheme": address.scheme,
         "host": address.host,
         "reach": address.reach.value,
