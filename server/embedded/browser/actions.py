@@ -28,12 +28,13 @@ from server.embedded.browser.finding import find_text, refuse_unasked
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     has_root,
-    holds,
     is_filled,
+    is_secret,
     leads_in_a_circle,
     leads_to_download,
     read_links,
     read_text,
+    read_value,
     read_where,
     read_whole_text,
     scroll,
@@ -63,6 +64,7 @@ MAX_WAIT_MS = 60_000
 WINDOW_S = 20.0  # for a window that is opened to show a page, which its server sends
 DOWNLOAD_S = 3.0  # for a download named by a link to be refused
 SCRIPT_S = 0.1  # for a script to open a page or a window, after what it has been asked for
+MAX_HELD_CHARS = 100  # of what a field holds, in a message
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
 HIDDEN = "the page does not let that element be used"
 NO_WINDOW = "the window that was opened shows no page"
@@ -269,13 +271,34 @@ async def _settled(work: Work, signals: Signals, *, download: bool = False) -> d
 
 async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
     element = await _found(work, given.selector)
-    signals = await work.tabs.watch(work.page)
+    signals, address = await work.tabs.watch(work.page), work.page.url
     try:
         await element.fill(given.text, timeout=ACT_TIMEOUT_MS)
     except PlaywrightTimeout:  # perhaps only the page's handlers took longer
-        if not await holds(element, given.text, ELEMENT_TIMEOUT_MS):
+        if not is_same(await read_value(element, ELEMENT_TIMEOUT_MS), given.text):
             raise
+    if not (signals.leaving or work.page.is_closed() or work.page.url != address):
+        await _check_typed(element, given.text)
     return await _settled(work, signals)
+
+
+async def _check_typed(element: Locator, text: str) -> None:
+    """Raises FailedError if the field has not taken the text; one that is gone from the page is not asked."""
+    with suppress(PlaywrightTimeout):
+        held = await read_value(element, ACT_TIMEOUT_MS)
+        if is_same(held, text):
+            return
+        if await is_secret(element, ACT_TIMEOUT_MS):
+            raise FailedError("the field holds something else now")
+        words = " ".join(held.split())[:MAX_HELD_CHARS]
+        raise FailedError(
+            f'the field did not take that, and holds "{words}"' if words else "the field did not take that"
+        )
+
+
+def is_same(held: str, text: str) -> bool:
+    """True if a field holds the text, which it may write in groups or in capitals."""
+    return "".join(held.split()).casefold() == "".join(text.split()).casefold()
 
 
 async def _press(work: Work, given: PressParameters) -> dict[str, Any]:

@@ -27,6 +27,8 @@ _ENGINE = """(() => {
   const seen = (node) => node instanceof HTMLElement
     ? Reflect.get(HTMLElement.prototype, 'innerText', node)
     : node && Reflect.get(Node.prototype, 'textContent', node) || '';
+  // Playwright writes into a label's field
+  const fieldOf = (root) => root instanceof HTMLLabelElement ? root.control ?? root : root;
   const CONTROLS = 'a[href], area, button, input, summary, [role=button], [role=link], [role=menuitem], [role=tab]';
   const LABELLED = '[aria-label], [aria-labelledby], [alt], [title], input, svg title';
   const above = (node) => Reflect.get(Element.prototype, 'assignedSlot', node) ?? Reflect.get(Node.prototype, 'parentElement', node)
@@ -41,8 +43,9 @@ _ENGINE = """(() => {
     // Playwright climbs from an element by these properties, and would turn in a circle between a form and a field of such a name
     circle: () => [...document.querySelectorAll('form')].some((form) => form.nodeType !== Node.ELEMENT_NODE
       || form.parentNode !== Reflect.get(Node.prototype, 'parentNode', form)) ? 'yes' : '',
+    secret: (root) => fieldOf(root).type === 'password' ? 'yes' : '',
     value: (root) => {
-      const field = root instanceof HTMLLabelElement ? root.control ?? root : root;  // Playwright writes into a label's field
+      const field = fieldOf(root);
       return field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement ? field.value : seen(field);
     },
     // by which a person knows what a click on the element is on: what is written on it comes first
@@ -158,9 +161,14 @@ async def leads_in_a_circle(page: Page) -> bool:
     return bool(await _read(page, "circle"))
 
 
-async def holds(field: Locator, text: str, timeout_ms: float) -> bool:
-    """True if just that is written in the field. Raises Playwright's TimeoutError."""
-    return await _read(field, "value", 2 * len(text) + 2, timeout_ms=timeout_ms) == text
+async def read_value(field: Locator, timeout_ms: float) -> str:
+    """What is written in the field. Raises Playwright's TimeoutError."""
+    return await _read(field, "value", timeout_ms=timeout_ms)
+
+
+async def is_secret(field: Locator, timeout_ms: float) -> bool:
+    """True if the page does not show what is written in the field. Raises Playwright's TimeoutError."""
+    return bool(await _read(field, "secret", timeout_ms=timeout_ms))
 
 
 async def read_names(element: Locator, timeout_ms: float) -> list[str]:
