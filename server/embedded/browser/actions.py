@@ -24,7 +24,7 @@ from server.embedded.browser.arrival import (
     read_still,
 )
 from server.embedded.browser.departure import StaysError, leaving
-from server.embedded.browser.finding import find_text, refuse_unasked
+from server.embedded.browser.pointing import find_text, refuse_unasked
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     has_root,
