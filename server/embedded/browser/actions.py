@@ -68,6 +68,7 @@ MAX_HELD_CHARS = 100  # of what a field holds, in a message
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
 HIDDEN = "the page does not let that element be used"
 NO_WINDOW = "the window that was opened shows no page"
+NOT_OPENED = "the page that it leads to could not be opened"
 DOWNLOAD = "the address is a download, which is not taken"
 ERROR_PAGE_S = 1.0  # for it to appear
 
@@ -266,7 +267,10 @@ async def _settled(work: Work, signals: Signals, *, download: bool = False) -> d
         if page != work.page and not await is_open(page):  # the window that the download was for
             await tabs.previous()
         raise FailedError(DOWNLOAD)
-    return await arrived(tabs, page)
+    where = await arrived(tabs, page)
+    if page.url.startswith(ERROR_PAGE):
+        raise FailedError(NOT_OPENED)
+    return where
 
 
 async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:

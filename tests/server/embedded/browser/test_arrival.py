@@ -8,8 +8,10 @@ from urllib.parse import quote
 import pytest
 
 from server.embedded.browser import arrival
+from server.embedded.browser.actions import NOT_OPENED
 from server.embedded.browser.arrival import BROKEN_OFF, ENDLESS
 from tests.server.embedded.website import surfing
+from tests.support.gateway import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +51,15 @@ async def test_a_click_on_what_is_broken_off_shows_what_came(tmp_path: Path, mon
     async with surfing(tmp_path) as surfer:
         await surfer.open(f"page?html={quote('<a href=/broken?way=short>on</a>')}")
         assert (await surfer.do("click", {"text": "on"})).values["title"] == "Half"
+
+
+@pytest.mark.parametrize("link", ["<a href=/nothing>on</a>", "<a href=/nothing target=_blank>on</a>"])
+async def test_a_click_on_a_link_to_a_page_that_cannot_be_opened_is_a_failure(tmp_path: Path, link: str) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(f"page?html={quote(link.replace('/nothing', f'http://127.0.0.1:{free_port()}/'))}")
+        clicked = await surfer.do("click", {"text": "on"})
+        assert (clicked.status, clicked.message) == ("failed", NOT_OPENED)
+        assert (await surfer.open("form")).values["title"] == "Form"
 
 
 async def test_a_page_that_comes_slowly_is_shown_as_far_as_it_came(
