@@ -210,18 +210,6 @@ def test_the_newer_socket_takes_over_from_one_that_seems_alive() -> None:
     housed(test)
 
 
-def test_a_user_who_signed_out_does_not_come_back() -> None:
-    async def test(house: House) -> None:
-        first = house.come()
-        await first.until("session.created")
-        house.cut(first)
-        assert house.live is not None
-        house.live.dismiss(Departure.SIGNED_OUT)
-        assert house.come_back(first.events[-1]["event_id"]) is None
-
-    housed(test)
-
-
 def test_signing_out_ends_what_a_session_without_a_socket_does() -> None:
     async def test(house: House) -> None:
         first = house.come()
