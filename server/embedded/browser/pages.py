@@ -143,7 +143,10 @@ class Chromium:
             raise UnavailableError(f"the browser has no way out: {error.strerror}") from None
         try:
             context = await browser.new_context(
-                viewport={"width": VIEWPORT_WIDTH, "height": VIEWPORT_HEIGHT}, accept_downloads=False, proxy=proxy
+                viewport={"width": VIEWPORT_WIDTH, "height": VIEWPORT_HEIGHT},
+                accept_downloads=False,
+                proxy=proxy,
+                service_workers="block",  # they outlive their pages, and nobody is told of the requests that they answer
             )
         except BaseException:
             await gate.stop()

@@ -182,6 +182,17 @@ async def test_what_is_begun_before_the_page_has_come_gets_no_time_at_its_server
         one.over = True
 
 
+async def test_an_answer_may_be_told_before_its_request() -> None:
+    """On a busy machine. A page that did not let itself be left then held its session for as long as a task may take."""
+    async with asyncio.timeout(60) as limit:
+        one = departure._Departure(limit, "main", no_gate())
+        one.begun(event("one"))
+        one.answered(event("one"))
+        one.sent(event("one"))
+        assert limit.when() is not None
+        one.over = True
+
+
 async def test_a_page_that_goes_on_by_itself_is_no_error_of_the_next_task(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -207,6 +218,18 @@ async def test_a_slow_server_is_asked_once_and_the_way_back_stays(
         assert (await opening).values["status"] == 200
         assert surfer.site.asked.count("gate") == 1
         assert (await surfer.do("back")).values["title"] == "Form"
+
+
+async def test_no_worker_of_a_page_answers_in_the_server_s_place(tmp_path: Path) -> None:
+    """Chromium does not tell when its requests are sent: a slow server's time counted as that of the page that is left."""
+    worker = f"/page?type=text/javascript&html={quote('onfetch = event => event.respondWith(fetch(event.request))')}"
+    shown = f"""const all = navigator.serviceWorker;
+all.register('{worker}').then(() => all.getRegistrations()).then(found => {{ document.body.textContent = found.length }})"""
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(f"page?html={quote(f'<body>…<script>{shown}</script>')}")
+        while (text := (await surfer.do("extract_text")).values["text"]) == "…":
+            await asyncio.sleep(0.01)
+        assert text == "0"
 
 
 async def test_of_many_dialogs_the_last_ones_are_told(tmp_path: Path) -> None:
