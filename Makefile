@@ -115,7 +115,7 @@ floods: $(VENV)/.test ## hostile clients against a gateway, with honest talkers 
 chaos: $(VENV)/.test system-parts ## the monkey: each fault for five minutes under sixty sessions, the seed printed
 	$(VENV)/bin/python -m tests.chaos --sessions 60 --seconds 300
 
-bench: $(VENV)/.bench system-parts $(if $(shell $(CAN_COMPILE) && echo yes),compiled) ## benchmarks, some 30 minutes: this gateway beside other frameworks, and how long users wait
+bench: $(VENV)/.bench system-parts $(if $(shell $(CAN_COMPILE) && echo yes),compiled) ## benchmarks, some 20 minutes: this gateway beside other frameworks, and how long users wait
 	$(PY) -m tests.bench.microphones --talkers 1 10 100 300 1000 --seconds 6 --plot docs/microphones.svg
 	$(PY) -m tests.bench.microphones --talkers 100 --seconds 6 --redis --targets gateway compiled
 	$(PY) -m tests.bench.listeners --listeners 1 10 100 300 --seconds 6
