@@ -38,7 +38,7 @@ export class RecordingsView {
 
 	#parts() {
 		const playing = () => this.#showPlaying();
-		this.audio = h('audio', { onplay: playing, onpause: playing, onended: playing, ontimeupdate: () => this.draw() });
+		this.audio = h('audio', { preload: 'auto', onplay: playing, onpause: playing, onended: playing, ontimeupdate: () => this.draw() });
 		const grip = (event) => { this.canvas.setPointerCapture(event.pointerId); this.#seekTo(event); };
 		this.canvas = h('canvas.track', { role: 'slider', tabIndex: 0, aria: 'Position', 'aria-valuemin': 0, onpointerdown: grip, onpointermove: (event) => { if (event.buttons === 1) this.#seekTo(event); }, onkeydown: (event) => this.#onKey(event) });
 		this.toggle = h('button.primary.square', { type: 'button', aria: 'Play', onclick: () => (this.audio.paused ? this.audio.play() : this.audio.pause()) }, icon('play'));
