@@ -29,6 +29,7 @@ _LIMITS = {
     resource.RLIMIT_CPU: MAX_CPU_S,
     resource.RLIMIT_CORE: 0,  # a core file would lie in the folder
 }
+NICE = 10  # more than the services have: a tenth of the processor beside one of them, and all of it when they need none
 END_GRACE_S = 0.5  # between SIGTERM and SIGKILL
 
 
@@ -147,12 +148,15 @@ async def _start(program: Sequence[str], arguments: Sequence[str], root: Path) -
         stderr=asyncio.subprocess.PIPE,
         cwd=root,
         env={"PATH": SAFE_PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "HOME": str(root), "TERM": "dumb"},
-        start_new_session=True,
+        # A group, but no session: Linux gives each session as much of the processor as all services have together, whatever its priority.
+        process_group=0,
     )
 
 
 def _limit(process: Process) -> None:
-    """Set the limits from outside, where the system can: code of ours between fork and exec might deadlock."""
+    """Set priority and limits from outside, where the system can: code of ours between fork and exec might deadlock."""
+    with suppress(ProcessLookupError, PermissionError):  # it has ended
+        os.setpriority(os.PRIO_PGRP, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
     for limit, most in _LIMITS.items() if hasattr(resource, "prlimit") else ():
         with suppress(ProcessLookupError, PermissionError):  # it has ended; or a container has a limit of its own
             resource.prlimit(process.pid, limit, (most, most))
