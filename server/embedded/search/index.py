@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from server.embedded.search.provider import MAX_SNIPPET_CHARS, MAX_TITLE_CHARS, WebResult, one_line
+from server.embedded.search.provider import MAX_SNIPPET_CHARS, MAX_TITLE_CHARS, Found, WebResult, one_line
 from server.embedded.telling import telling_words
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ BATCH = 25  # documents per transaction, by which the searchable part grows
 # last one took. A long document takes a second, and is read anew as often as somebody marks it as changed.
 BREATH_S = 0.002
 MAX_MARKED_CHARS = 2 * MAX_TITLE_CHARS  # of a title, before it is one line
-BUSY_S = 5.0
+SEARCH_S = 3.0  # the longest search, and what it waits for another program's lock
+STEPS = 1_000  # of SQLite's program, between two looks at the time: less than a millisecond
 MAX_WORDS = 32  # of a query
 # Ends between two words: a word that was cut would not be found, and its halves would be shown.
 _PASSAGE = re.compile(rf".{{1,{PASSAGE_CHARS}}}(?=\s|\Z)|.{{{PASSAGE_CHARS}}}", re.DOTALL)
@@ -67,26 +68,35 @@ class SearchIndex:
         with _alone(path):
             try:
                 self._db = _open(path)
-            except sqlite3.OperationalError:  # locked, full, not readable: says nothing about what is in it
-                raise
-            except sqlite3.DatabaseError:  # everything in it can be rebuilt
-                for suffix in ("", "-wal", "-shm"):
-                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+            except sqlite3.DatabaseError as error:
+                if not is_damaged(error):
+                    raise
+                _delete(path)
                 self._db = _open(path)
 
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
 
-    def search(self, query: str, most: int) -> list[WebResult]:
-        """Best documents first, each once, by its best passage."""
+    def search(self, query: str, most: int) -> Found:
+        """Best documents first, each once, by its best passage; when its time is over, those that were found so far."""
+        until = time.monotonic() + SEARCH_S
+        self._db.set_progress_handler(lambda: time.monotonic() > until, STEPS)
         found: dict[str, WebResult] = {}
-        for expression in expressions(query):
-            for title, url, snippet, rank in self._db.execute(_QUERY, (expression, most * 8)):
-                found.setdefault(url, WebResult(title, url, one_line(snippet, MAX_SNIPPET_CHARS), _score(rank)))
-            if len(found) >= most:
-                break
-        return sorted(found.values(), key=lambda entry: entry.score, reverse=True)[:most]
+        try:
+            for expression in expressions(query):
+                for title, url, snippet, rank in self._db.execute(_QUERY, (expression, most * 8)):
+                    found.setdefault(url, WebResult(title, url, one_line(snippet, MAX_SNIPPET_CHARS), _score(rank)))
+                if len(found) >= most:
+                    break
+            whole = True
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_INTERRUPT:
+                raise
+            whole = False
+        finally:
+            self._db.set_progress_handler(None, STEPS)
+        return Found(sorted(found.values(), key=lambda entry: entry.score, reverse=True)[:most], whole)
 
     def count(self) -> int:
         """The number of indexed documents."""
@@ -164,6 +174,22 @@ class SearchIndex:
         self._db.execute("COMMIT")
 
 
+def is_damaged(error: sqlite3.Error) -> bool:
+    """True if it says something about what is in the file, and not that the file is locked, not readable, or the disk full."""
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+
+
+def delete(path: Path) -> None:
+    """Delete a damaged index. Everything in it can be built anew. Raises OSError."""
+    with _alone(path):
+        _delete(path)
+
+
+def _delete(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """One opens the file at a time, of all processes: a schema half made looks like another version's, and would be deleted in use."""
@@ -173,7 +199,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=SEARCH_S)
     try:
         _prepare(db)
     except sqlite3.DatabaseError:

@@ -6,20 +6,15 @@ import asyncio
 import logging
 import sqlite3
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from server.embedded.fairness import FairThreads
 from server.embedded.search.documents import LeftOut, folder, machine
-from server.embedded.search.index import SearchIndex
-from server.embedded.search.provider import LOCAL, ProviderError
+from server.embedded.search.index import SearchIndex, delete, is_damaged
+from server.embedded.search.provider import LOCAL, Found, ProviderError
 from server.embedded.service import MissingPartError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from server.embedded.search.provider import WebResult
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +26,15 @@ class LocalProvider:
     """SQLite FTS5 over a folder, or over this machine's documentation."""
 
     name = LOCAL
+    at_once, of_one_user = 2, 1
 
     def __init__(self, directory: Path, documents: str) -> None:
         self._path = directory / INDEX_FILE
         self._documents = Path(documents) if documents else None
-        self._asking = FairThreads(1, "search")
+        self._asking = FairThreads(self.at_once, "search")
         self._building = threading.Thread(target=self._build, name="search index", daemon=True)
         self._stopping = threading.Event()
-        self._index: SearchIndex | None = None
+        self._again = threading.Event()  # the index is to be brought up to date, or nothing any more
         self.left_out = 0
 
     async def start(self) -> None:
@@ -46,40 +42,62 @@ class LocalProvider:
         if self._documents is not None and not self._documents.is_dir():
             raise MissingPartError(f"SEARCH_DOCUMENTS_DIR: {self._documents} is not a folder")
         try:
-            self._index = await self._asking.run(lambda: SearchIndex(self._path))
+            await self._asking.run(lambda: SearchIndex(self._path).close())
         except (sqlite3.Error, OSError) as error:
             raise MissingPartError(f"the search index {self._path} cannot be opened: {error}") from None
         self._building.start()
 
-    async def search(self, query: str, most: int) -> Sequence[WebResult]:
+    async def search(self, query: str, most: int) -> Found:
         """Full-text search. Raises ProviderError."""
-        assert self._index is not None
         try:
-            return await self._asking.run(partial(self._index.search, query, most))
-        except sqlite3.Error as error:
+            return await self._asking.run(partial(self._search, query, most))
+        except (sqlite3.Error, OSError) as error:
+            if isinstance(error, sqlite3.Error) and is_damaged(error):
+                raise ProviderError("the search index is damaged, and is made anew: search again in a moment") from None
             raise ProviderError(f"the search index cannot be read: {error}") from None
 
+    def _search(self, query: str, most: int) -> Found:
+        """Runs in a thread, with a connection of its own: opening one takes little, and it is always one to today's file."""
+        index = SearchIndex(self._path)
+        try:
+            return index.search(query, most)
+        except sqlite3.Error as error:
+            if is_damaged(error):
+                delete(self._path)
+                self._again.set()
+            raise
+        finally:
+            index.close()
+
     async def stop(self) -> None:
-        """End the threads and close the index."""
+        """End the threads."""
         self._stopping.set()
+        self._again.set()
         if self._building.is_alive():
             await asyncio.to_thread(self._building.join)
-        if self._index is not None:
-            await self._asking.run(self._index.close)
         self._asking.close()
 
     def _build(self) -> None:
-        """Runs in a thread with a connection of its own: index now, and a folder again and again."""
+        """Runs in a thread with a connection of its own: index now, a damaged index anew, and a folder again and again."""
         while not self._stopping.is_set():
-            try:
-                self._update()
-            except (sqlite3.Error, OSError) as error:
-                log.warning("the search index was not brought up to date: %s", error)
-            except Exception:  # the next time may be better, and without this thread there is none
-                log.exception("the search index was not brought up to date")
-            if self._documents is None:
-                return
-            self._stopping.wait(RESCAN_S)
+            done = self._updated()
+            self._again.wait(None if done and self._documents is None else RESCAN_S)
+            self._again.clear()
+
+    def _updated(self) -> bool:
+        """True if the index could be brought up to date."""
+        try:
+            self._update()
+        except (sqlite3.Error, OSError) as error:
+            log.warning("the search index was not brought up to date: %s", error)
+            if isinstance(error, sqlite3.Error) and is_damaged(error):
+                with suppress(OSError):
+                    delete(self._path)
+            return False
+        except Exception:  # the next time may be better, and without this thread there is none
+            log.exception("the search index was not brought up to date")
+            return False
+        return True
 
     def _update(self) -> None:
         index, left_out = SearchIndex(self._path), LeftOut()

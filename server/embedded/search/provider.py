@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence  # noqa: TC003 - NamedTuple
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 MAX_SNIPPET_CHARS = 400
 MAX_TITLE_CHARS = 200
@@ -26,6 +27,13 @@ class WebResult:
     score: float
 
 
+class Found(NamedTuple):
+    """What a search has found. `whole`: False if its time was over before it had looked everywhere."""
+
+    results: Sequence[WebResult]
+    whole: bool = True
+
+
 class ProviderError(Exception):
     """The provider does not answer, or not as it should; the text says what happened."""
 
@@ -34,12 +42,14 @@ class Provider(Protocol):
     """A source of results."""
 
     name: str
+    at_once: int  # searches; more wait for their turn
+    of_one_user: int  # of these
     left_out: int  # documents and folders that are not searched: named as secrets are, or too long
 
     async def start(self) -> None:
         """Prepare the provider. Raises MissingPartError."""
 
-    async def search(self, query: str, most: int) -> Sequence[WebResult]:
+    async def search(self, query: str, most: int) -> Found:
         """At most `most` results, best first. Raises ProviderError."""
 
     async def stop(self) -> None:

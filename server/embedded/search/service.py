@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
 
 from server.embedded.executor import Action, ExecutorService, Parameters, Task, TaskOutcome, UnavailableError
 from server.embedded.search.local import LocalProvider
 from server.embedded.search.provider import ProviderError, provider_name
+from server.embedded.search.turns import Turns
 from server.embedded.search.web import DdgsProvider, SearxngProvider
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
@@ -22,6 +23,7 @@ DEFAULT_RESULTS = 10
 MAX_RESULTS = 50
 MAX_QUERY_CHARS = 1_000
 TIMEOUT_MS = 15_000
+INCOMPLETE = "it took too long to look everywhere, so there may be more"
 
 
 class SearchParameters(Parameters):
@@ -49,12 +51,13 @@ class SearchService(ExecutorService):
     def __init__(self, config: EmbeddedConfig) -> None:
         super().__init__(config)
         self._provider: Provider | None = None
+        self._turns = Turns(1, 1)
 
     async def start(self) -> None:
         """Choose the provider. Raises MissingPartError."""
         provider = chosen(self.config)
         await provider.start()
-        self._provider = provider
+        self._provider, self._turns = provider, Turns(provider.at_once, provider.of_one_user)
 
     async def stop(self) -> None:
         """End the provider."""
@@ -72,13 +75,18 @@ class SearchService(ExecutorService):
         assert self._provider is not None, "calls are refused until start() is done"
         await task.tell(f"searching with {self._provider.name}", percent=0)
         try:
-            found = await self._provider.search(parameters.query, parameters.max_results)
+            async with self._turns.turn():
+                found = await self._provider.search(parameters.query, parameters.max_results)
         except ProviderError as error:
             raise UnavailableError(str(error)) from None
-        results = [asdict(entry) for entry in found]
+        results = [asdict(entry) for entry in found.results]
         await task.tell(f"found {len(results)} result{'' if len(results) == 1 else 's'}", percent=100)
-        values = {"query": parameters.query, "provider": self._provider.name, "results": results}
-        return TaskOutcome(values | ({"left_out": left_out} if (left_out := self._provider.left_out) else {}))
+        values: dict[str, Any] = {"query": parameters.query, "provider": self._provider.name, "results": results}
+        if self._provider.left_out:
+            values["left_out"] = self._provider.left_out
+        if not found.whole:
+            values["incomplete"] = True
+        return TaskOutcome(values, message="" if found.whole else INCOMPLETE)
 
 
 def chosen(config: EmbeddedConfig) -> Provider:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 
+from server.embedded.fairness import FairThreads
 from server.embedded.search.provider import (
     MAX_SNIPPET_CHARS,
     MAX_TITLE_CHARS,
+    Found,
     ProviderError,
     WebResult,
     by_rank,
@@ -22,11 +24,9 @@ from server.embedded.search.provider import (
 from server.embedded.search.text import from_html
 from server.embedded.service import MissingPartError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 12.0  # SearXNG itself waits some seconds for search engines
+AT_ONCE, OF_ONE_USER = 10, 4  # the client below has ten connections
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_MARKUP_CHARS = 8_000  # of a title or snippet, which is read on the loop
 FORBIDDEN = 403
@@ -36,6 +36,7 @@ class SearxngProvider:
     """GET /search?q=…&format=json (docs.searxng.org, Search API)."""
 
     name = "searxng"
+    at_once, of_one_user = AT_ONCE, OF_ONE_USER
     left_out = 0
 
     def __init__(self, url: str) -> None:
@@ -48,9 +49,9 @@ class SearxngProvider:
             raise MissingPartError(f"SEARXNG_URL: {self._url} is not an http address")
         self._client = AsyncHTTPClient(force_instance=True, max_body_size=MAX_BODY_BYTES)
 
-    async def search(self, query: str, most: int) -> Sequence[WebResult]:
+    async def search(self, query: str, most: int) -> Found:
         """Ask the instance. Raises ProviderError."""
-        return found_in(await self._ask(query), most)
+        return Found(found_in(await self._ask(query), most))
 
     async def _ask(self, query: str) -> list[Any]:
         assert self._client is not None
@@ -115,10 +116,12 @@ class DdgsProvider:
     """The ddgs package, which asks public search engines."""
 
     name = "ddgs"
+    at_once, of_one_user = AT_ONCE, OF_ONE_USER
     left_out = 0
 
     def __init__(self) -> None:
         self._library: Any = None
+        self._threads = FairThreads(AT_ONCE, "ddgs")  # also after a cancel, which ends none
 
     async def start(self) -> None:
         """Check that ddgs is installed. Raises MissingPartError."""
@@ -127,16 +130,16 @@ class DdgsProvider:
         except ImportError:
             raise MissingPartError("the Python package ddgs is missing: pip install ddgs") from None
 
-    async def search(self, query: str, most: int) -> Sequence[WebResult]:
+    async def search(self, query: str, most: int) -> Found:
         """Search in a thread. Raises ProviderError."""
         try:
-            rows = await asyncio.to_thread(self._ask, query, most)
+            rows = await self._threads.run(partial(self._ask, query, most))
         except self._library.exceptions.DDGSException as error:
             if "no results" in str(error).lower():  # it reports this only as text
-                return []
+                return Found([])
             raise ProviderError(f"no search engine answers: {one_line(str(error), 200)}") from None
         usable = [row for row in rows if row.get("href")][:most]
-        return [
+        found = [
             WebResult(
                 one_line(row.get("title") or row["href"], MAX_TITLE_CHARS),
                 row["href"],
@@ -145,10 +148,12 @@ class DdgsProvider:
             )
             for index, row in enumerate(usable)
         ]
+        return Found(found)
 
     def _ask(self, query: str, most: int) -> list[dict[str, str]]:
         rows: list[dict[str, str]] = self._library.DDGS(timeout=int(REQUEST_TIMEOUT_S)).text(query, max_results=most)
         return rows
 
     async def stop(self) -> None:
-        """Does nothing: there is nothing to release."""
+        """End the threads."""
+        self._threads.close()

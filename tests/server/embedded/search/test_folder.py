@@ -145,7 +145,7 @@ def test_a_document_that_cannot_be_read_keeps_no_other_out(tmp_path: Path, caplo
 
     index = SearchIndex(tmp_path / "index")
     index.update([Document("a", "1", fail), Document("b", "1", lambda: Page("b", "b", "word"))], Event())
-    assert [found.title for found in index.search("word", 9)] == ["b"]
+    assert [found.title for found in index.search("word", 9).results] == ["b"]
     assert "a document could not be read" in caplog.text
     index.close()
 
@@ -186,7 +186,7 @@ async def test_the_thread_goes_on_after_any_fault(
     monkeypatch.setattr(local, "folder", walked)
     provider = local.LocalProvider(tmp_path / "kept", str(tmp_path / "documents"))
     await provider.start()
-    while not (found := await provider.search("zanzibar", 1)) and provider._building.is_alive():
+    while not (found := (await provider.search("zanzibar", 1)).results) and provider._building.is_alive():
         await asyncio.sleep(0.01)
     assert found
     await provider.stop()

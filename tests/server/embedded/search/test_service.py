@@ -199,7 +199,7 @@ def test_queries_are_answered_while_it_is_built(tmp_path: Path) -> None:
     builder.update(documents(), NEVER)
     assert counts[0] == 0
     assert 0 < counts[-1] < 60
-    assert len(reader.search("word", 100)) == reader.count() == 60
+    assert len(reader.search("word", 100).results) == reader.count() == 60
     builder.close()
     reader.close()
 
@@ -214,7 +214,7 @@ def test_only_what_has_changed_is_read_again(tmp_path: Path) -> None:
     for stamp, count in (("1", 1), ("1", 1), ("2", 2)):
         index.update([Document("a", stamp, read)], NEVER)
         assert len(reads) == count
-    assert (index.search("word1", 5), len(index.search("word2", 5)), index.count()) == ([], 1, 1)
+    assert (index.search("word1", 5).results, len(index.search("word2", 5).results), index.count()) == ([], 1, 1)
     index.close()
 
 
@@ -223,7 +223,7 @@ def test_stopping_keeps_what_is_there(tmp_path: Path) -> None:
     index.update([Document("a", "1", lambda: Page("a", "a", "word"))], NEVER)
     stopping.set()
     index.update([Document("b", "1", lambda: Page("b", "b", "word"))], stopping)
-    assert [entry.title for entry in index.search("word", 9)] == ["a"]
+    assert [entry.title for entry in index.search("word", 9).results] == ["a"]
     index.close()
 
 
@@ -231,9 +231,9 @@ def test_odd_texts_are_taken(tmp_path: Path) -> None:
     index = SearchIndex(tmp_path / "index")
     text = "zero\0byte \ud800 surrogate " + "word " * 10_000
     index.update([Document("a", "1", lambda: Page("t\0\ud800", "u", text)), Document("b", "1", _gone)], NEVER)
-    (hit,) = index.search("surrogate", 5)
+    (hit,) = index.search("surrogate", 5).results
     assert len(hit.snippet) <= 401
-    (hit,) = index.search("word", 5)
+    (hit,) = index.search("word", 5).results
     index.close()
 
 
@@ -242,7 +242,7 @@ def test_no_word_is_cut_where_a_long_text_is(tmp_path: Path) -> None:
     text = " ".join(f"word{number:04}" for number in range(1000)) + " " + "x" * 5000
     index.update([Document("a", "1", lambda: Page("Long", "a", text))], NEVER)
     for number in range(1000):
-        assert f"word{number:04}" in index.search(f"word{number:04}", 1)[0].snippet
+        assert f"word{number:04}" in index.search(f"word{number:04}", 1).results[0].snippet
     index.close()
 
 

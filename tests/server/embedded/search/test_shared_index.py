@@ -64,7 +64,7 @@ def test_an_index_that_is_locked_is_not_deleted(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "index"
     SearchIndex(path).close()
     inode = path.stat().st_ino
-    monkeypatch.setattr(search_index, "BUSY_S", 0.0)
+    monkeypatch.setattr(search_index, "SEARCH_S", 0.0)
     with sqlite3.connect(path, isolation_level=None) as holder:
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
         holder.execute("BEGIN EXCLUSIVE")

@@ -105,7 +105,7 @@ def test_a_number_that_is_too_long_for_python_ends_no_index(tmp_path: Path, name
     (documents / "b.txt").write_text("other")
     index = SearchIndex(tmp_path / "index")
     index.update(folder(documents), threading.Event())
-    assert [len(index.search(word, 9)) for word in ("before", "behind", "other")] == [1, 1, 1]
+    assert [len(index.search(word, 9).results) for word in ("before", "behind", "other")] == [1, 1, 1]
     index.close()
 
 
