@@ -1,4 +1,5 @@
 """M10, memory: items that users store, and conversations, in SQLite.
 
-service (gRPC) · store (the tables) · words (splitting texts for the search)
+service (gRPC) · store (the tables) · index (of words) · words (splitting texts for the search) · reserve (room for forgetting on a full disk) ·
+sqlite_failures (what they mean)
 """

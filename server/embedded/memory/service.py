@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import asyncio
 import json
 import logging
 import re
@@ -19,14 +19,16 @@ import grpc
 import grpc.aio
 
 from protos import memory_pb2, memory_pb2_grpc
+from server.embedded.callers import own_context
 from server.embedded.fairness import FairThreads
+from server.embedded.memory.index import WordsDamagedError
+from server.embedded.memory.sqlite_failures import BUSY_S, is_locked, not_opened, refusal
 from server.embedded.memory.store import MAX_USER_BYTES, MemoryStore, NoRoomError
 from server.embedded.memory.words import MAX_KEY_CHARS, key_form
-from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError, NotYetError
+from server.embedded.service import EmbeddedConfig, EmbeddedService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Generator, Iterable
 
     from server.embedded.memory.store import FoundItem
 
@@ -44,17 +46,15 @@ MAX_ANSWER_CHARS = 2 * 1024 * 1024
 OTHERS_COUNT = 8
 ROLES = ("user", "assistant")
 NO_ROOM = f"you have stored as much as one user may, {MAX_USER_BYTES // 10**6} megabytes: delete something first"
-DISK_FULL = "the disk is full, so nothing new can be remembered"
-NO_WRITES = "the disk takes no writes, so nothing new can be remembered"
-# Details of SQLITE_IOERR when only writing failed, as over a quota or a limit of the file's size.
-WRITE_FAILED = {
-    sqlite3.SQLITE_IOERR_WRITE,
-    sqlite3.SQLITE_IOERR_FSYNC,
-    sqlite3.SQLITE_IOERR_DIR_FSYNC,
-    sqlite3.SQLITE_IOERR_TRUNCATE,
-    sqlite3.SQLITE_IOERR_SHMSIZE,
-}
-PRIMARY_CODE = 0xFF  # of an SQLite error; the other bits are details
+NOTHING_NEW, NOTHING_LESS, NOTHING = (
+    "nothing new can be remembered",
+    "nothing can be forgotten",
+    "nothing can be looked up",
+)
+WORDS_DAMAGED = "the index of words is damaged, and could not be made anew yet"
+LOCKED_AGAIN_S = 0.05  # between two tries of what another program's lock holds up
+INDEX_AGAIN_S = 30.0  # until an index that could not be made is tried again
+INDEXED_S = 1.0  # what a call waits for a new index; then it works with what is there
 TOLD_AT_ONCE = 10  # results of a search that are read before others' calls: the longest take some milliseconds
 DAMAGED = "what was stored cannot be read: the disk has changed it. Store it anew, or delete it"
 NO_SUCH_KEY = "no such key"  # also the answer for another user's key
@@ -196,6 +196,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         self._clock = clock
         self._thread = FairThreads(1, "memory")
         self._store: MemoryStore | None = None
+        self._indexing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the database. Raises MissingPartError if the file cannot be used; it is left unchanged then. NotYetError: it is healthy."""
@@ -203,7 +204,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         try:
             self._store = await self._thread.run(lambda: MemoryStore(path, self._clock))
         except (sqlite3.Error, OSError) as error:
-            raise _not_opened(path, error) from None
+            raise not_opened(path, error) from None
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register the servicer."""
@@ -211,36 +212,74 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
 
     async def stop(self) -> None:
         """Close the database."""
+        if self._indexing is not None:
+            self._indexing.cancel()
         store = self._store
         if store is not None:
             await self._thread.run(store.close)
         self._thread.close()
 
-    async def _ask(self, context: Context, work: Callable[[MemoryStore], T]) -> T:
-        """Run it in the thread. A disk that takes no writes is not the service's fault: stored data can still be read."""
+    async def _run(self, work: Callable[[MemoryStore], T]) -> T:
+        """Run it in the thread."""
         store = self._store
         assert store is not None, "calls are refused until start() is done"
-        try:
-            return await self._thread.run(lambda: work(store))
-        except NoRoomError:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, NO_ROOM)
-        except DamagedError:
-            await context.abort(grpc.StatusCode.DATA_LOSS, DAMAGED)
-        except sqlite3.Error as error:
-            primary = error.sqlite_errorcode & PRIMARY_CODE
-            if primary == sqlite3.SQLITE_FULL:
-                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, DISK_FULL)
-            if primary == sqlite3.SQLITE_READONLY or error.sqlite_errorcode in WRITE_FAILED:
-                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, NO_WRITES)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the database failed: {type(error).__name__}")
-        raise AssertionError("abort raises")
+        return await self._thread.run(partial(work, store))
+
+    async def _ask(self, context: Context, work: Callable[[MemoryStore], T], undone: str = NOTHING) -> T:
+        """Run it in the thread, or tell why it failed. `undone`: what cannot be done then."""
+        return await self._try(context, lambda: self._run(work), undone)
+
+    async def _try(self, context: Context, attempt: Callable[[], Awaitable[T]], undone: str = NOTHING) -> T:
+        """Do it, or tell why it failed. What another program has locked is tried again for a while, between others' calls."""
+        until, indexed = time.monotonic() + BUSY_S, False
+        while True:
+            try:
+                return await attempt()
+            except NoRoomError:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, NO_ROOM)
+            except DamagedError:
+                await context.abort(grpc.StatusCode.DATA_LOSS, DAMAGED)
+            except WordsDamagedError as damaged:
+                if indexed:
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, WORDS_DAMAGED)
+                log.warning("the index of words is damaged, and is made anew: %s", damaged)
+                indexed = True
+                await self._index_anew()
+            except sqlite3.Error as error:
+                if not is_locked(error) or time.monotonic() > until:
+                    await context.abort(*refusal(error, undone))
+                await asyncio.sleep(LOCKED_AGAIN_S)
+
+    async def _index_anew(self) -> None:
+        """Begin a new index of words, if none is being made, and wait a while for it."""
+        if self._indexing is None or self._indexing.done():
+            loop, context = asyncio.get_running_loop(), own_context(self.name)
+            self._indexing = loop.create_task(self._make_index(), name="memory's index", context=context)
+        await asyncio.wait({self._indexing}, timeout=INDEXED_S)
+
+    async def _make_index(self) -> None:
+        """In steps, so that nobody waits for all of it."""
+        begin: Callable[[MemoryStore], int | None] = MemoryStore.replace_words
+        step = begin
+        while True:
+            try:
+                last = await self._run(step)
+            except (sqlite3.Error, WordsDamagedError) as error:
+                locked = isinstance(error, sqlite3.Error) and is_locked(error)
+                if not locked:
+                    log.warning("the index of words could not be made anew: %s", error)
+                if isinstance(error, WordsDamagedError):
+                    step = begin
+                await asyncio.sleep(LOCKED_AGAIN_S if locked else INDEX_AGAIN_S)
+                continue
+            if last is None:
+                return
+            step = partial(MemoryStore.index_some, behind=last)
 
     async def _purge(self, user_id: str) -> None:
         """Delete all of the user's items that have expired, in steps: a search compares a limited number, and should find live ones."""
-        store = self._store
-        assert store is not None, "calls are refused until start() is done"
         with suppress(sqlite3.Error):  # without writes, it searches what is there
-            while await self._thread.run(lambda: store.purge(user_id)):
+            while await self._run(lambda store: store.purge(user_id)):
                 pass
 
     async def Store(self, request: memory_pb2.StoreRequest, context: Context) -> memory_pb2.StoreResponse:  # noqa: N802 - gRPC's name
@@ -249,7 +288,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         key = key_form(request.key) or secrets.token_urlsafe(12)
         created_at = None
         while created_at is None:
-            created_at = await self._ask(context, lambda store: _put(store, request, key))
+            created_at = await self._ask(context, lambda store: _put(store, request, key), NOTHING_NEW)
         return memory_pb2.StoreResponse(key=key, created_at=rfc3339(created_at))
 
     async def Retrieve(self, request: memory_pb2.RetrieveRequest, context: Context) -> memory_pb2.Item:  # noqa: N802 - gRPC's name
@@ -264,16 +303,17 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
     async def Delete(self, request: memory_pb2.DeleteRequest, context: Context) -> memory_pb2.DeleteResponse:  # noqa: N802 - gRPC's name
         """Delete one item."""
         await _refuse_wrong(context, lambda: _need(user_id=request.user_id))
-        if not await self._ask(context, lambda store: store.delete(request.user_id, key_form(request.key))):
+        key = key_form(request.key)
+        if not await self._ask(context, lambda store: store.delete(request.user_id, key), NOTHING_LESS):
             await context.abort(grpc.StatusCode.NOT_FOUND, NO_SUCH_KEY)
         return memory_pb2.DeleteResponse()
 
     async def Search(self, request: memory_pb2.SearchRequest, context: Context) -> memory_pb2.SearchResponse:  # noqa: N802 - gRPC's name
         """Search the items; best matches first."""
         await _refuse_wrong(context, lambda: _check_query(request))
-        tags = list(dict.fromkeys(request.tags))
-        await self._purge(request.user_id)
-        hits = await self._search(request, tags, context)
+        if self._indexing is not None:
+            await asyncio.wait({self._indexing}, timeout=INDEXED_S)
+        hits = await self._try(context, lambda: self._search(request))
         told: list[memory_pb2.Hit] = []
         for start in range(0, len(hits), TOLD_AT_ONCE):
             some = hits[start : start + TOLD_AT_ONCE]
@@ -281,19 +321,19 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         fitting = _fitting(hit.item.value_json + hit.item.metadata_json for hit in told)
         return memory_pb2.SearchResponse(results=told[:fitting])
 
-    async def _search(self, request: memory_pb2.SearchRequest, tags: list[str], context: Context) -> list[FoundItem]:
+    async def _search(self, request: memory_pb2.SearchRequest) -> list[FoundItem]:
         """Each step is a turn of the thread, so that nobody waits for all of another user's search."""
-        store = self._store
-        assert store is not None, "calls are refused until start() is done"
-        steps = store.search(request.user_id, request.query, tags, _limit(request.limit))
-        while (hits := await self._ask(context, lambda _store: _found(steps))) is None:
+        await self._purge(request.user_id)
+        tags, limit = list(dict.fromkeys(request.tags)), _limit(request.limit)
+        steps = await self._run(lambda store: store.search(request.user_id, request.query, tags, limit))
+        while (hits := await self._run(lambda _store: _found(steps))) is None:
             pass
         return hits
 
     async def PutTurn(self, request: memory_pb2.PutTurnRequest, context: Context) -> memory_pb2.PutTurnResponse:  # noqa: N802 - gRPC's name
         """Add a turn, or replace it."""
         await _refuse_wrong(context, lambda: _check_turn(request))
-        at = await self._ask(context, lambda store: store.put_turn(request))
+        at = await self._ask(context, lambda store: store.put_turn(request), NOTHING_NEW)
         return memory_pb2.PutTurnResponse(at=rfc3339(at))
 
     async def Context(self, request: memory_pb2.ContextRequest, context: Context) -> memory_pb2.ContextResponse:  # noqa: N802 - gRPC's name
@@ -304,25 +344,6 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         )
         turns = _whole(rows, turn_of)
         return memory_pb2.ContextResponse(turns=turns[-_fitting(turn.text for turn in reversed(turns)) :])
-
-
-def _not_opened(path: Path, error: sqlite3.Error | OSError) -> MissingPartError:
-    """Why, and what helps. Nobody is to move a healthy database away."""
-    told = f"{path} cannot be used ({error})"
-    if isinstance(error, OSError):
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return NotYetError(f"{told}: it is tried again") if full else MissingPartError(told)
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    primary = code & PRIMARY_CODE
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return NotYetError(f"{told}: another program uses it, and nothing in it is damaged. It is tried again")
-    if primary == sqlite3.SQLITE_FULL or code in WRITE_FAILED:
-        return NotYetError(
-            f"{told}: the disk is full or takes no writes, and nothing in it is damaged. It is tried again"
-        )
-    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
-        return MissingPartError(f"{told}: move it away to start with an empty one")
-    return MissingPartError(told)
 
 
 def _put(store: MemoryStore, request: memory_pb2.StoreRequest, key: str) -> float | None:

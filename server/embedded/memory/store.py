@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import sqlite3
@@ -11,8 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from heapq import nlargest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from server.embedded.memory.index import WordIndex
+from server.embedded.memory.reserve import Reserve
+from server.embedded.memory.sqlite_failures import is_full
 from server.embedded.memory.words import indexed, key_form, query_words
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from protos import memory_pb2
 
-SCHEMA_VERSION = 4  # of the words table, which is rebuilt from the items if older; since version 3, keys are NFC
+T = TypeVar("T")
 TABLES = """
 CREATE TABLE IF NOT EXISTS items (
   id INTEGER PRIMARY KEY, user_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, session_id TEXT NOT NULL,
@@ -34,10 +36,6 @@ CREATE TABLE IF NOT EXISTS turns (
 CREATE INDEX IF NOT EXISTS turns_order ON turns (user_id, session_id, number);
 CREATE INDEX IF NOT EXISTS turns_of ON turns (user_id);
 """
-WORDS = (  # marks are parts of words: in Hindi and Thai, vowels are marks
-    "CREATE VIRTUAL TABLE words USING fts5 "
-    """(owner, tags, text, tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co'")"""
-)
 # Of the items of one user, and as much again of the conversations: nearly a thousand of the longest. What is indexed takes more of
 # the disk than it counts here.
 MAX_USER_BYTES = 64_000_000
@@ -45,11 +43,11 @@ ROW_BYTES = 512  # that each item or turn counts more than its texts: the row in
 # Of what has expired or must make room, beyond which no more is deleted in one go: other calls wait for that. It is more than an item or
 # turn can have, so each new one makes at least its own room.
 DELETED_AT_ONCE_BYTES = 256 * 1024
+INDEXED_AT_ONCE_BYTES = 64 * 1024  # at least one item
 # What each user has stored, kept by triggers so that no way of storing or deleting is left out.
 STORED = "CREATE TABLE IF NOT EXISTS stored (user_id TEXT PRIMARY KEY, item_bytes INTEGER NOT NULL, turn_bytes INTEGER NOT NULL) WITHOUT ROWID;"
 _ITEM_TEXTS = ("key", "value", "session_id", "tags", "metadata")
 _TURN_TEXTS = ("session_id", "turn_id", "text")
-MOST_MATCHES = 10_000  # of one word that are compared, the newest: a user may have any number of items
 
 _LIVE = "items.user_id = ? AND (items.expires_at IS NULL OR items.expires_at > ?)"
 
@@ -114,11 +112,6 @@ def searchable(key: str, value_json: str, tags: list[str]) -> str:
     return indexed(" ".join([key, *texts_in(value), *tags]))
 
 
-def _token(name: str) -> str:
-    """Of a user or a tag, one word for the index, so that a search only reads what one user has with these tags."""
-    return "t" + hashlib.sha256(name.encode()).hexdigest()[:24]
-
-
 @dataclass(frozen=True, slots=True)
 class FoundItem:
     """A search result. `score`: 0 to 1, the share of the query in the item, with rare words counting more."""
@@ -132,38 +125,57 @@ class MemoryStore:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._reserve = Reserve(path.with_name(path.name + "-reserve"))
         path.touch(mode=0o600)  # private data; SQLite gives its journal files the same mode
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._db.row_factory = sqlite3.Row
             self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + TABLES)
+            self._words = WordIndex(self._db)
             self._make_words()
             self._count_stored()
+            self._db.execute(
+                "PRAGMA busy_timeout = 0"
+            )  # from here on who waits for a lock lets others' calls come between
         except sqlite3.Error:
             self._db.close()
             raise
+        self._reserve.keep()
 
     def _make_words(self) -> None:
-        """Build the index from the items if it is missing or outdated."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")  # first: two services may start in one folder
-            if self._db.execute("PRAGMA user_version").fetchone()[0] >= SCHEMA_VERSION:
-                return
-            self._db.execute("DROP TABLE IF EXISTS words")
-            self._db.execute(WORDS)
-            for (item_id,) in self._db.execute("SELECT id FROM items").fetchall():
-                with suppress(ValueError, TypeError):  # a damaged one is not found, but the others are
+        """Build the index from the items if it is outdated. Else nothing is written: another program may have locked the database."""
+        if self._words.outdated():
+            last: int | None = self.replace_words()
+            while last is not None:
+                last = self.index_some(last)
+
+    def replace_words(self) -> int:
+        """Begin the index anew; returns the id behind which items are to be indexed. Until all are, searches find fewer.
+
+        If it comes to that at no time, the next start begins again. Two services may do this in one folder.
+        """
+        self._words.replace()
+        return 0
+
+    def index_some(self, behind: int) -> int | None:
+        """Index the next items behind this id; returns the last one's, None once all are indexed."""
+        with self._words.transaction():
+            ids = _first(self._db.execute(f"{_ITEM_SIZES} WHERE id > ? ORDER BY id", (behind,)), INDEXED_AT_ONCE_BYTES)
+            for item_id in ids:
+                if not self._words.has(item_id):  # else it was stored meanwhile
                     self._index_anew(item_id)
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            if not ids:
+                self._words.now_whole()
+        return ids[-1] if ids else None
 
     def _index_anew(self, item_id: int) -> None:
         (row,) = self._read("SELECT * FROM items WHERE id = ?", item_id)
-        self._db.execute("UPDATE OR IGNORE items SET key = ? WHERE id = ?", (key_form(row["key"]), item_id))
-        ((key,),) = self._read(
-            "SELECT key FROM items WHERE id = ?", item_id
-        )  # the old one if the new one is another item's
-        tags = json.loads(row["tags"])
-        self._index(item_id, row["user_id"], tags, searchable(key, row["value"], tags))
+        with suppress(ValueError, TypeError):  # a damaged one is not found, but the others are
+            self._db.execute("UPDATE OR IGNORE items SET key = ? WHERE id = ?", (key_form(row["key"]), item_id))
+            # the old one if the new one is another item's
+            ((key,),) = self._read("SELECT key FROM items WHERE id = ?", item_id)
+            tags = json.loads(row["tags"])
+            self._words.add(item_id, row["user_id"], tags, searchable(key, row["value"], tags))
 
     def _read(self, sql: str, *values: float | str) -> list[sqlite3.Row]:
         """Rows. What is no UTF-8, because a disk has changed it, becomes surrogates: nothing that was stored has any."""
@@ -189,6 +201,26 @@ class MemoryStore:
         row = self._db.execute("SELECT item_bytes, turn_bytes FROM stored WHERE user_id = ?", (user_id,)).fetchone()
         return (0, 0) if row is None else (row["item_bytes"], row["turn_bytes"])
 
+    def _forgetting(self, work: Callable[[], T]) -> T:
+        """Delete something. SQLite needs room for that: if there is none, that of the reserve, which is made again of what becomes free."""
+        try:
+            return work()
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+        self._reserve.give_up()
+        try:
+            self._shorten_log()
+            return work()
+        finally:
+            self._shorten_log()
+            self._reserve.keep()
+
+    def _shorten_log(self) -> None:
+        """Write what is in the log into the database, and give its room back."""
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def close(self) -> None:
         """Close the database. Everything that was answered is on disk."""
         self._db.close()
@@ -212,43 +244,40 @@ class MemoryStore:
             "created_at": now,
             "expires_at": now + request.ttl_seconds if request.ttl_seconds else None,
         }
-        text = searchable(key, request.value_json, tags)
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._words.transaction():  # first: while the database is locked, nothing is split for each try
             self._delete_some(f"{_ITEM_SIZES} WHERE expires_at <= ? ORDER BY expires_at", now)
             before = self.stored_bytes(row["user_id"])[0]
             self._remove(row["user_id"], row["key"])
             columns = ", ".join(row)
             values = ", ".join(f":{name}" for name in row)
             cursor = self._db.execute(f"INSERT INTO items ({columns}) VALUES ({values})", row)  # noqa: S608 - names above
-            self._index(cursor.lastrowid, row["user_id"], tags, text)
+            self._words.add(cursor.lastrowid, row["user_id"], tags, searchable(key, row["value"], tags))
             stored = self.stored_bytes(row["user_id"])[0]
             if stored > MAX_USER_BYTES and stored >= before:  # who has more, by an earlier release, may make it less
                 raise NoRoomError  # nothing of it is stored
+        self._reserve.keep()
         return now
-
-    def _index(self, item_id: int | None, user_id: str, tags: list[str], text: str) -> None:
-        row = (item_id, _token(user_id), " ".join(map(_token, tags)), text)
-        self._db.execute("INSERT INTO words (rowid, owner, tags, text) VALUES (?, ?, ?, ?)", row)
 
     def purge(self, user_id: str) -> int:
         """Delete some of the user's items that have expired; returns how many, 0 if there are none left."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        return self._forgetting(lambda: self._purge(user_id))
+
+    def _purge(self, user_id: str) -> int:
+        with self._words.transaction():
             expired = f"{_ITEM_SIZES} INDEXED BY items_newest WHERE user_id = ? AND expires_at <= ?"
             return self._delete_some(expired, user_id, self._clock())
 
     def _delete_some(self, selected: str, *values: float | str) -> int:
         """Delete the first of the items, with their words; returns how many. `selected`: SQL for their ids and bytes."""
         ids = json.dumps(_first(self._db.execute(selected, values), DELETED_AT_ONCE_BYTES))
-        self._db.execute("DELETE FROM words WHERE rowid IN (SELECT value FROM json_each(?))", (ids,))
+        self._words.remove(ids)
         return self._db.execute("DELETE FROM items WHERE id IN (SELECT value FROM json_each(?))", (ids,)).rowcount
 
     def _remove(self, user_id: str, key: str) -> bool:
         row = self._db.execute("SELECT id FROM items WHERE user_id = ? AND key = ?", (user_id, key)).fetchone()
         if row is None:
             return False
-        self._db.execute("DELETE FROM words WHERE rowid = ?", (row["id"],))
+        self._words.remove(json.dumps([row["id"]]))
         self._db.execute("DELETE FROM items WHERE id = ?", (row["id"],))
         return True
 
@@ -259,8 +288,10 @@ class MemoryStore:
 
     def delete(self, user_id: str, key: str) -> bool:
         """Delete an item; False if there was none."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        return self._forgetting(lambda: self._delete(user_id, key))
+
+    def _delete(self, user_id: str, key: str) -> bool:
+        with self._words.transaction():
             was_there = self.get(user_id, key) is not None
             return self._remove(user_id, key) and was_there
 
@@ -278,12 +309,12 @@ class MemoryStore:
         """
         live = self._live(user_id)
         if not query.strip():
-            tagged = live.intersection(self._having(user_id, tags)) if tags else live
+            tagged = live.intersection(self._words.having(user_id, tags)) if tags else live
             return [FoundItem(row, 1.0) for row in self._rows(user_id, nlargest(limit, tagged))]
         matches: dict[str, set[int]] = {}
         for word in query_words(query):
             yield
-            matches[word] = live.intersection(self._having(user_id, tags, word))
+            matches[word] = live.intersection(self._words.having(user_id, tags, word))
         whole = len(live)
         # inverse document frequency, as in BM25 but never negative; a word without any match has the highest weight
         weights = {word: math.log(1 + (whole + 1) / (len(ids) + 0.5)) for word, ids in matches.items()}
@@ -295,19 +326,6 @@ class MemoryStore:
         best = nlargest(limit, scores, key=lambda item_id: (round(scores[item_id], 9), item_id))
         total = sum(weights.values())
         return [FoundItem(row, round(scores[row["id"]] / total, 4)) for row in self._rows(user_id, best)]
-
-    def _having(self, user_id: str, tags: list[str], word: str = "") -> Iterator[int]:
-        """Ids of the user's newest items with all the tags, and the word. It is quoted, because FTS5 would parse raw text as its query language.
-
-        Each condition is one term of the index, so this reads no more of it than the user has items: a beginning of terms would be looked
-        for among all users' terms. The index is asked alone: joined with the items, SQLite asked it once for each item of the user, 11 s
-        for 3,000 and 32 words.
-        """
-        wanted = [f"owner : {_token(user_id)}", *(f"tags : {_token(tag)}" for tag in tags)]
-        if word:
-            wanted.append(f'text : "{word}"')
-        sql = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ?"
-        return (row["rowid"] for row in self._db.execute(sql, (" AND ".join(wanted), MOST_MATCHES)))
 
     def _live(self, user_id: str) -> set[int]:
         """Ids of the user's items, from `items_newest` alone: reading the items would read their values."""
@@ -330,8 +348,7 @@ class MemoryStore:
         stored much more than that, by an earlier release, comes down to it turn by turn.
         """
         conversation = (request.user_id, request.session_id)
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._words.transaction():
             self._db.execute(
                 "INSERT INTO turns (user_id, session_id, turn_id, number, role, text, at) VALUES (?, ?, ?,"
                 " (SELECT coalesce(max(number), 0) + 1 FROM turns WHERE user_id = ? AND session_id = ?), ?, ?, ?)"

@@ -16,6 +16,7 @@ from tests.server.embedded.serving import refusal
 if TYPE_CHECKING:
     from pathlib import Path
 
+BLUE = pb.StoreRequest(user_id="bob", key="sea", value_json='"blue"')
 UTF8 = "CAST(x'22ff22' AS TEXT)"  # a string of one byte that is no text
 
 
@@ -80,3 +81,94 @@ async def test_a_damaged_item_does_not_keep_the_others_from_a_new_index(tmp_path
     )
     async with memory(tmp_path) as stub:
         assert await found(stub, "blue") == ["sky"]
+
+
+def zeroed(directory: Path, table: str) -> None:
+    """A sector of the disk has lost what was in it: the beginning of a table."""
+    path = directory / "memory.sqlite3"
+    with sqlite3.connect(path) as disk:
+        disk.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = disk.execute("PRAGMA page_size").fetchone()
+        (page,) = disk.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    disk.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(bytes(512))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM words_data",
+        "DELETE FROM words_data WHERE id > 10",
+        "DELETE FROM words_config",
+        "DROP TABLE words_data",
+        "DROP TABLE words",
+    ],
+)
+@pytest.mark.parametrize("first", ["search", "store", "delete"])
+async def test_a_damaged_index_of_words_is_made_anew_while_the_service_runs(
+    tmp_path: Path, damage: str, first: str
+) -> None:
+    async with memory(tmp_path) as stub:
+        for key in ("a", "b", "c"):
+            await stub.Store(item('"blue"', key=key))
+        changed(tmp_path, damage)
+        if first == "store":
+            await stub.Store(BLUE)
+        elif first == "delete":
+            await stub.Delete(pb.DeleteRequest(user_id="ada", key="a"))
+        else:
+            assert await found(stub, "blue") == ["c", "b", "a"]
+        await stub.Store(item('"blue"', key="d"))
+        await stub.Delete(pb.DeleteRequest(user_id="ada", key="b"))
+        assert await found(stub, "blue") == (["d", "c"] if first == "delete" else ["d", "c", "a"])
+        assert await found(stub, "blue", user="bob") == (["sea"] if first == "store" else [])
+
+
+@pytest.mark.parametrize("first", ["store", "delete"])
+async def test_an_index_that_has_forgotten_its_words_is_made_anew_with_the_next_change(
+    tmp_path: Path, first: str
+) -> None:
+    """Searches find nothing in it, and no fault."""
+    async with memory(tmp_path) as stub:
+        for key in ("a", "b", "c"):
+            await stub.Store(item('"blue"', key=key))
+        changed(tmp_path, "UPDATE words_data SET block = x'00' WHERE id = 10")
+        if first == "store":
+            await stub.Store(item('"blue"', key="a"))
+        else:
+            await stub.Delete(pb.DeleteRequest(user_id="ada", key="c"))
+        assert await found(stub, "blue") == (["a", "c", "b"] if first == "store" else ["b", "a"])
+
+
+@pytest.mark.parametrize("table", ["words_data", "words_idx", "words_content", "words_docsize", "words_config"])
+async def test_an_index_that_cannot_even_be_deleted_is_made_anew(tmp_path: Path, table: str) -> None:
+    async with memory(tmp_path) as stub:
+        for key in ("a", "b"):
+            await stub.Store(item('"blue"', key=key))
+    zeroed(tmp_path, table)
+    async with memory(tmp_path) as stub:
+        await stub.Store(item('"blue"', key="c"))
+        assert await found(stub, "blue") == ["c", "b", "a"]
+        await stub.Delete(pb.DeleteRequest(user_id="ada", key="a"))
+    async with memory(tmp_path) as stub:
+        assert await found(stub, "blue") == ["c", "b"]
+
+
+async def test_nobody_waits_for_all_of_a_new_index_and_no_item_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Items are stored and deleted meanwhile; a database that another program has locked is waited for."""
+    monkeypatch.setattr("server.embedded.memory.store.INDEXED_AT_ONCE_BYTES", 1)
+    monkeypatch.setattr("server.embedded.memory.service.INDEXED_S", 0)
+    async with memory(tmp_path) as stub:
+        for number in range(9):
+            await stub.Store(item('"blue"', key=f"k{number}"))
+        changed(tmp_path, "DELETE FROM words_data")
+        assert len(await found(stub, "blue")) < 9
+        await stub.Store(item('"blue"', key="k9"))
+        await stub.Delete(pb.DeleteRequest(user_id="ada", key="k8"))
+        wanted = [f"k{number}" for number in (9, 7, 6, 5, 4, 3, 2, 1, 0)]
+        while await found(stub, "blue") != wanted:
+            pass

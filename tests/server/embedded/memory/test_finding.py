@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 
 from protos import memory_pb2 as pb
-from server.embedded.memory import store as store_module
+from server.embedded.memory import index as index_module
 from server.embedded.memory.store import MemoryStore
 from server.embedded.memory.words import MAX_INDEXED_CHARS, MAX_QUERY_WORDS, indexed
 from server.embedded.spelling import folded
@@ -231,7 +231,7 @@ def test_what_takes_the_place_of_a_found_item_meanwhile_is_not_shown(tmp_path: P
 
 
 def test_the_newest_items_with_a_word_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "MOST_MATCHES", 3)
+    monkeypatch.setattr(index_module, "MOST_MATCHES", 3)
     store = MemoryStore(tmp_path / "m.sqlite3")
     for number in range(5):
         keep(store, number)

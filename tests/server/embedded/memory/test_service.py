@@ -14,7 +14,7 @@ import grpc.aio
 import pytest
 
 from protos import memory_pb2 as pb
-from server.embedded.memory import store as store_module
+from server.embedded.memory import index as index_module
 from server.embedded.memory.service import (
     MAX_ANSWER_CHARS,
     MAX_TTL_S,
@@ -246,7 +246,7 @@ async def test_what_has_expired_is_as_if_it_had_never_been(tmp_path: Path) -> No
 
 
 async def test_what_has_expired_hides_nothing_from_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "MOST_MATCHES", 3)
+    monkeypatch.setattr(index_module, "MOST_MATCHES", 3)
     now = 1_000.0
     async with memory_with_clock(tmp_path, lambda: now) as stub:
         await stub.Store(item(key="kept"))

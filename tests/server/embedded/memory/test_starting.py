@@ -31,6 +31,7 @@ async def test_a_locked_database_is_opened_when_it_is_free(tmp_path: Path, monke
     async with memory(tmp_path) as stub:
         await stub.Store(item())
     other = sqlite3.connect(tmp_path / "memory.sqlite3", isolation_level=None)
+    other.execute("PRAGMA user_version = 0")  # of an earlier release, which is to be changed
     other.execute("BEGIN IMMEDIATE")
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0))
     monkeypatch.setattr(host_module, "START_AGAIN_S", 0.01)
