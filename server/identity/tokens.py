@@ -15,7 +15,7 @@ import jwt
 
 from server.errors import ApiError
 from server.identity.jwks import KeySet
-from streaming.ports import Identity
+from streaming.ports import PHONE_USERS, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +160,8 @@ def _identity(claims: dict[str, Any], token: str) -> Identity:
     subject, roles = claims["sub"], claims.get("roles", [])
     if not _is_text(subject, MAX_SUBJECT_CHARS) or not subject or not subject.isprintable():
         raise TokenError("claims", "sub has to be a string that is not empty")
+    if subject.startswith(PHONE_USERS):
+        raise TokenError("claims", f"sub may not begin with {PHONE_USERS}, which is for the callers of telephones")
     username = claims.get("username", subject)
     if not _is_text(username, MAX_SUBJECT_CHARS):
         raise TokenError("claims", "username has to be a string")

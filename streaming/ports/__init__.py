@@ -9,6 +9,7 @@ confirmations, permissions, quota, meter · once: at most one run per command ·
 from streaming.ports.call import GATEWAY, CallContext, NewestRoles, ServiceError
 from streaming.ports.executors import ActionInfo, Executor, TaskEvent, TaskProgress, TaskResult
 from streaming.ports.gateway import (
+    PHONE_USERS,
     Allowance,
     Confirmation,
     Confirmations,
@@ -83,6 +84,7 @@ from streaming.ports.voice import (
 __all__ = [
     "CLIENT",
     "GATEWAY",
+    "PHONE_USERS",
     "Action",
     "ActionInfo",
     "Allowance",

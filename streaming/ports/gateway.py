@@ -125,7 +125,12 @@ class LaneServices:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A token's user.
+    """A token's user, or a telephone's caller.
+PHONE_USERS = (
+    "phone:"  # the id of a telephone's caller begins so, and no token's may: it would have the caller's memory
+)
+
+
 
     `roles` are sorted. `expires_at`: Unix seconds; None for a development session without a token. `token_id` is what a sign-out
     revokes: the token's `jti`, else a digest of its header and claims. All tokens of one sign-in share `family`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streaming.ports import Identity
+from streaming.ports import PHONE_USERS, Identity
 from streaming.twilio.call import PhoneCall
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def caller_of(start: Start) -> Identity:
     name = start.parameters.get("caller", "").strip()
     if name.lower().removeprefix("+") in WITHHELD:
         name = start.call_sid
-    return Identity(f"phone:{name}", name, ROLES)
+    return Identity(PHONE_USERS + name, name, ROLES)
 
 
 class Calls:

@@ -107,6 +107,7 @@ async def test_keys_in_a_token_are_ignored_and_critical_headers_are_refused(
         ({"roles": ["\ud800"]}, "claims"),
         ({"jti": "\ud800"}, "claims"),
         ({"fam": "\ud800", "jti": "1", "typ": "access"}, "claims"),
+        ({"sub": "phone:+15550100"}, "claims"),  # the caller's memory is its user's
         ({"fam": "f"}, "claims"),
         ({"fam": "f", "jti": "1", "typ": "access", "iat": ...}, "claims"),
     ],
