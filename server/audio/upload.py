@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter, deque
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,30 +34,69 @@ log = structlog.get_logger(__name__)
 
 MAX_AT_ONCE = 32  # files; each has a process, of 128 MiB at most
 MAX_OF_A_USER = 4
+FOR_OTHERS = MAX_AT_ONCE // 2  # of these only for users who have none
 ROOT = Path(__file__).resolve().parents[2]
 # What the decoders get of the environment: no secrets, because they read what strangers send.
 INHERITED = ("PATH", "PYTHON", "LD_LIBRARY", "DYLD_", "LANG", "LC_", "TMPDIR", "VIRTUAL_ENV")
 
 
 class UploadTurns:
-    """Who may decode now. A user's further files wait for the user's own; nobody is refused."""
+    """Who may decode now. Files wait for their user's own, and by turns for those of others; nobody is refused.
+
+    A place may be kept for minutes. So the last ones are for users who have none: a few users must not keep all others out.
+    """
 
     def __init__(self) -> None:
-        self._all = asyncio.Semaphore(MAX_AT_ONCE)
-        self._users: dict[str, tuple[asyncio.Semaphore, list[None]]] = {}
+        self._running: Counter[str] = Counter()  # by user
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by user; who was let in last is the last
 
     @asynccontextmanager
     async def turn(self, user_id: str) -> AsyncIterator[None]:
         """Wait for a place, and keep it to the end of the block."""
-        places, holders = self._users.setdefault(user_id, (asyncio.Semaphore(MAX_OF_A_USER), []))
-        holders.append(None)
+        await self._place(user_id)
         try:
-            async with places, self._all:
-                yield
+            yield
         finally:
-            holders.pop()
-            if not holders:
-                del self._users[user_id]
+            self._leave(user_id)
+
+    async def _place(self, user_id: str) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(user_id, deque()).append(turn)
+        self._let_in()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._forget(user_id, turn)
+            else:
+                self._leave(user_id)
+            raise
+
+    def _may(self, user_id: str) -> bool:
+        has, free = self._running[user_id], MAX_AT_ONCE - self._running.total()
+        return has < MAX_OF_A_USER and free > (FOR_OTHERS if has else 0)
+
+    def _let_in(self) -> None:
+        while (user_id := next(filter(self._may, self._waiting), None)) is not None:
+            turn = self._waiting[user_id][0]
+            self._forget(user_id, turn)
+            if not turn.cancelled():
+                self._running[user_id] += 1
+                turn.set_result(None)
+
+    def _forget(self, user_id: str, turn: asyncio.Future[None]) -> None:
+        """It waits no longer. The user's others wait behind all other users'."""
+        turns = self._waiting.pop(user_id, deque())
+        if turn in turns:
+            turns.remove(turn)
+        if turns:
+            self._waiting[user_id] = turns
+
+    def _leave(self, user_id: str) -> None:
+        self._running[user_id] -= 1
+        if not self._running[user_id]:
+            del self._running[user_id]
+        self._let_in()
 
 
 class _Forker:

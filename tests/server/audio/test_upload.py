@@ -18,7 +18,7 @@ from server.audio import upload
 from server.audio.decode import PCM_RATE_HZ, FileDecoder
 from server.audio.decoder_wire import HEADER, PCM, STARTED
 from server.audio.errors import AudioTooLongError, UnreadableAudioError
-from server.audio.upload import MAX_AT_ONCE, MAX_OF_A_USER, UploadDecoder, UploadTurns
+from server.audio.upload import FOR_OTHERS, MAX_AT_ONCE, MAX_OF_A_USER, UploadDecoder, UploadTurns
 from tests.server.audio.test_decode import wav
 from tests.support.bombs import flac_at, mp4_bomb
 
@@ -154,4 +154,69 @@ async def test_a_users_files_wait_for_that_users_own() -> None:
         assert running == ["busy"] * MAX_OF_A_USER + ["other"]
         go_on.set()
     assert len(running) == MAX_AT_ONCE + 2
-    assert turns._users == {}
+    assert not turns._running
+    assert not turns._waiting
+
+
+class Files:
+    """Files that each keep their place until they are told to end."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self.turns = UploadTurns()
+        self.running: list[tuple[str, asyncio.Task[None]]] = []
+
+    def send(self, *users: str) -> list[asyncio.Task[None]]:
+        return [self._group.create_task(self._take(user)) for user in users]
+
+    async def _take(self, user: str) -> None:
+        async with self.turns.turn(user):
+            task = asyncio.current_task()
+            assert task is not None
+            self.running.append((user, task))
+            await asyncio.Event().wait()
+
+    async def users(self) -> list[str]:
+        for _ in range(4):
+            await asyncio.sleep(0)
+        self.running = [(user, task) for user, task in self.running if not task.done()]
+        return [user for user, _ in self.running]
+
+    async def end(self, user: str) -> None:
+        next(task for name, task in self.running if name == user).cancel()
+        await self.users()
+
+
+async def test_a_few_users_do_not_keep_all_others_out() -> None:
+    async with asyncio.TaskGroup() as group:
+        files = Files(group)
+        few = [f"busy{number}" for number in range(8)]
+        sent = files.send(*few * MAX_OF_A_USER)
+        assert len(await files.users()) == MAX_AT_ONCE - FOR_OTHERS
+        others = [f"other{number}" for number in range(FOR_OTHERS + 1)]
+        sent += files.send(*others)
+        assert set(await files.users()) == {*few, *others[:-1]}
+        await files.end("busy0")
+        assert (await files.users())[-1] == others[-1]
+        for task in sent:
+            task.cancel()
+    assert not files.turns._running
+    assert not files.turns._waiting
+
+
+async def test_users_who_wait_are_let_in_by_turns() -> None:
+    async with asyncio.TaskGroup() as group:
+        files = Files(group)
+        sent = files.send(*[f"first{number}" for number in range(MAX_AT_ONCE)])
+        await files.users()
+        sent += files.send("ada", "ada", "ada", "eve")
+        gone, *_ = files.send("gone")
+        await files.users()
+        gone.cancel()
+        for number in range(MAX_AT_ONCE):
+            await files.end(f"first{number}")
+        assert await files.users() == ["ada", "eve", "ada", "ada"]
+        for task in sent:
+            task.cancel()
+    assert not files.turns._running
+    assert not files.turns._waiting
