@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,7 @@ class IdempotencyStore:
         """`epoch` knows which replicas are alive. A replica that died holding a key will never answer."""
         self._state = state
         self._epoch = epoch
+        self._held: dict[str, str] = {}  # the claims of requests that run here, by their key's name
 
     async def claim(self, key: IdempotencyKey) -> StoredAnswer | None:
         """Claim the key. None means that the caller should go on; otherwise returns the stored answer.
@@ -74,7 +76,9 @@ class IdempotencyStore:
         Raises ApiError IDEMPOTENCY_IN_PROGRESS (409), IDEMPOTENCY_KEY_REUSED (422), ALREADY_ANSWERED (409) if there was no room for the
         answer, and for a day ABORTED (409) if the replica that ran the request died: nobody knows whether it took effect.
         """
-        claim = json.dumps({"request": key.request, "replica": self._epoch.replica if self._epoch is not None else ""})
+        replica = self._epoch.replica if self._epoch is not None else ""
+        # No two claims are equal: a release that reaches Redis late must not take somebody else's, or a newer one.
+        claim = json.dumps({"request": key.request, "replica": replica, "claim": secrets.token_hex(8)})
         if await self._claimed(key, claim):
             return None
         held = json.loads(await self._state.get(key.name) or claim)
@@ -99,8 +103,10 @@ class IdempotencyStore:
             await to_its_end(put())
         except asyncio.CancelledError:
             if claimed:
-                await to_its_end(self.release(key))
+                await to_its_end(self._state.remove(key.name, claim))
             raise
+        if claimed:
+            self._held[key.name] = claim
         return claimed
 
     async def _check_alive(self, replica: str) -> None:
@@ -127,11 +133,14 @@ class IdempotencyStore:
         await self._store(key, told)
 
     async def _store(self, key: IdempotencyKey, record: str) -> None:
+        self._held.pop(key.name, None)
         await self._state.put(key.name, record, STORED_S, owner=key.user_id)
 
     async def release(self, key: IdempotencyKey) -> None:
         """Release the key after a request that had no effect; the same request may be sent again."""
-        await self._state.take(key.name)
+        claim = self._held.pop(key.name, None)
+        if claim is not None:
+            await self._state.remove(key.name, claim)
 
 
 def _record(key: IdempotencyKey, **fields: Any) -> str:

@@ -174,6 +174,10 @@ class LocalState:
     async def take(self, key: str) -> str | None:
         return self._holder(key).pop(key, self._clock())
 
+    async def remove(self, key: str, value: str) -> None:
+        if await self.get(key) == value:
+            await self.take(key)
+
     async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
         now = self._clock()
         if self._holder(key).get(key, now) != old:

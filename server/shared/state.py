@@ -46,6 +46,10 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """
 
+# Compare and delete.
+REMOVE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('UNLINK', KEYS[1]) end
+"""
 
 # The first addition sets when the sum is forgotten.
 ADD = """
@@ -75,7 +79,14 @@ class State(Protocol):
         """The value, or None if it is missing or has expired."""
 
     async def take(self, key: str) -> str | None:
-        """Remove and return a value; a second caller gets None."""
+        """Remove and return a value; a second caller gets None. For keys that are stored once: see `remove`."""
+
+    async def remove(self, key: str, value: str) -> None:
+        """Compare and delete: remove the value if it is still this one, however late that is.
+
+        For keys that are stored again by others, who must not lose what they stored: a command may reach Redis when its sender has
+        given up waiting, and is sent once more then.
+        """
 
     async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
         """Compare and set: store `new` if the value is `old`; False if it is not."""
@@ -143,9 +154,10 @@ class RedisState:
         self._local = LocalState()
         self._untold: dict[str, float] = {}  # revoked while Redis was lost; announced when it is back
         # What Redis has still to be told of values: until when those count that are newer here, with the condition of their
-        # command; and which were taken.
+        # command; which were taken; and which were removed, with their value.
         self._unwritten: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._untaken: set[str] = set()
+        self._unremoved: dict[str, str] = {}
         self._name = secrets.token_hex(8)  # of this replica, to recognise its own news when they come back
         link.on_back += [self._tell_revoked, self.load_revoked, self._tell_values]
 
@@ -181,7 +193,7 @@ class RedisState:
     async def get(self, key: str) -> str | None:
         """The value, from this process too: values stored while Redis was lost, or was full, are only there."""
         await self._tell(key)
-        if key not in self._unwritten and key not in self._untaken:
+        if key not in self._unwritten and key not in self._untaken and key not in self._unremoved:
             with contextlib.suppress(*AWAY):
                 found = await self._link.call("GET", PREFIX + key, patient=True)
                 if found is not None:
@@ -205,6 +217,14 @@ class RedisState:
             self._untaken.add(key)
         return here
 
+    async def remove(self, key: str, value: str) -> None:
+        if await self._local.get(key) == value:
+            await self._local.take(key)
+            self._unwritten.pop(key, None)
+        if len(self._unremoved) < MAX_ENTRIES or key in self._unremoved:
+            self._unremoved[key] = value
+        await self._tell(key)
+
     async def tell_late(self) -> None:
         """Tell Redis what it could not take, as soon as it can: nobody says when a full one has room. Runs until cancelled."""
         while True:
@@ -213,7 +233,7 @@ class RedisState:
 
     async def _tell_values(self) -> None:
         """Tell Redis what it takes now."""
-        for key in [*self._unwritten, *self._untaken]:
+        for key in dict.fromkeys([*self._unremoved, *self._unwritten, *self._untaken]):
             try:
                 await self._tell_now(key)
             except AWAY:
@@ -227,6 +247,10 @@ class RedisState:
             await self._tell_now(key)
 
     async def _tell_now(self, key: str) -> None:
+        if (removed := self._unremoved.get(key)) is not None:
+            await self._link.call("EVAL", REMOVE, 1, PREFIX + key, removed, patient=True)
+            if self._unremoved.get(key) == removed:
+                del self._unremoved[key]
         noted = self._unwritten.get(key)
         value = await self._local.get(key) if noted is not None else None
         if noted is not None and value is not None:

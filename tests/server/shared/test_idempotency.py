@@ -11,11 +11,11 @@ from server.errors import ApiError
 from server.shared import idempotency, store_epoch
 from server.shared.idempotency import IdempotencyKey, IdempotencyStore, StoredAnswer, fingerprint
 from server.shared.once import NOT_KEPT, RunOnceStore
-from server.shared.redis_errors import RedisRefusedError
+from server.shared.redis_errors import RedisDownError, RedisRefusedError
 from server.shared.state import LocalState, RedisState
 from server.shared.store_epoch import StoreEpoch
 from streaming.ports import RunKey, run_once
-from tests.server.redis_support import running_link
+from tests.server.redis_support import running_link, until_up
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -239,3 +239,43 @@ async def test_a_command_whose_answer_found_no_room_is_told_so(redis_url: str, m
         assert await once.claim(key) is None
         await once.keep(key, {"data": "x" * 2_000})
         assert await once.claim(key) == NOT_KEPT
+
+
+async def test_a_release_that_redis_hears_of_late_leaves_the_next_claim_alone(redis_url: str) -> None:
+    async with running_link(redis_url) as link, running_link(redis_url) as other:
+        state = RedisState(link)
+        here, there = IdempotencyStore(state), IdempotencyStore(RedisState(other))
+        key = IdempotencyKey("ada", "late", ASKED)
+        assert await here.claim(key) is None
+        submit = link.submit
+
+        def unanswered(*command: str | bytes | float, patient: bool = False) -> asyncio.Future[object]:
+            """It arrives, and whoever sent it has given up before the answer comes."""
+            lost: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            arrived = submit(*command, patient=patient)
+            arrived.add_done_callback(lambda _: lost.set_exception(RedisDownError()))
+            return lost
+
+        link.submit = unanswered  # type: ignore[method-assign]
+        await here.release(key)
+        link.submit = submit  # type: ignore[method-assign]
+        assert await there.claim(key) is None
+        await state._tell_values()
+        with pytest.raises(ApiError, match="IDEMPOTENCY_IN_PROGRESS"):
+            await here.claim(key)
+
+
+async def test_a_key_that_was_released_while_redis_was_away_is_free_again(own_redis: RedisServer) -> None:
+    async with running_link(own_redis.url) as link, running_link(own_redis.url) as other:
+        here, there = IdempotencyStore(RedisState(link)), IdempotencyStore(RedisState(other))
+        assert await here.claim(ADAS) is None
+        own_redis.freeze()
+        await here.release(ADAS)
+        assert await here.claim(ADAS) is None
+        await here.release(ADAS)
+        own_redis.thaw()
+        await until_up(link)
+        await until_up(other)
+        assert await here.claim(ADAS) is None
+        with pytest.raises(ApiError, match="IDEMPOTENCY_IN_PROGRESS"):
+            await there.claim(ADAS)
