@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streaming.agent.asking import Asker
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
-    from streaming.ports import SafetyReport, Step
+    from streaming.ports import SafetyReport, Step, Verdict
 
 
 def as_actions(steps: Sequence[Step]) -> list[Action]:
@@ -77,9 +77,12 @@ class StepRun:
 
     async def _checked(self, action: Action, step: Step) -> Outcome:
         """Run a step. Parameters filled in from results were not known before, so they are checked again."""
-        verdict = self._verdicts.get(step.id, self._whole)
-        if action.parameters != step.parameters:
-            verdict = await self._setup.provided.services.safety.check([action], self._setup.context)
+
+        async def judge() -> Verdict:
+            if action.parameters != step.parameters:
+                return await self._setup.provided.services.safety.check([action], self._setup.context)
+            return self._verdicts.get(step.id, self._whole)
+
         run = TaskRun(
             self._setup,
             self._tell,
@@ -89,4 +92,4 @@ class StepRun:
             description=step.description,
             asker=self._asker,
         )
-        return replace(await run.run(verdict), step_id=step.id)
+        return replace(await run.run(judge), step_id=step.id)

@@ -11,7 +11,7 @@ from streaming.domain import TaskEnded, TaskNeedsConfirmation, TaskProgressed, T
 from streaming.ports import Outcome, ServiceError, TaskProgress, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from streaming.agent.asking import Asker
     from streaming.domain import LaneEvent
@@ -58,17 +58,17 @@ class TaskRun:
     def _context(self) -> CallContext:
         return self._setup.context
 
-    async def run(self, verdict: Verdict) -> Outcome:
-        """Run the action if permission, quota, verdict and user allow it.
+    async def run(self, judge: Callable[[], Awaitable[Verdict]]) -> Outcome:
+        """Run the action if permission, quota, verdict and user allow it. `judge` asks for the verdict, only once the others do.
 
-        Raises ServiceError if confirming fails, and RATE_LIMITED if the task is no step of a turn.
+        Raises what `judge` raises, ServiceError if confirming fails, and RATE_LIMITED if the task is no step of a turn.
         """
-        outcome = await self._judged(verdict)
+        outcome = await self._judged(judge)
         message = outcome.message or None
         self._tell(TaskEnded(outcome.status, dict(outcome.result), message, self._step_id, self._turn_id))
         return outcome
 
-    async def _judged(self, verdict: Verdict) -> Outcome:
+    async def _judged(self, judge: Callable[[], Awaitable[Verdict]]) -> Outcome:
         if not self._permitted():
             return self._forbidden()
         quota = self._setup.provided.quota
@@ -79,6 +79,7 @@ class TaskRun:
                 if self._turn_id is None:
                     raise
                 return self._failed(exhausted)
+        verdict = await judge()
         refused = await refusal(verdict, partial(self._confirmed, verdict))
         if refused is not None:
             return self._outcome("declined", message=UNANSWERED) if self._unanswered else self._failed(refused)

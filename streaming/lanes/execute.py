@@ -50,8 +50,7 @@ class ExecuteLane(Lane):
             raise ServiceError(_CODES[answer["status"]], answer["message"] or answer["status"])
 
     async def _work(self, task: TaskRun) -> dict[str, Any]:
-        verdict = await self._services.safety.check([self._action], self._context)
-        outcome = await task.run(verdict)
+        outcome = await task.run(lambda: self._services.safety.check([self._action], self._context))
         return {"status": outcome.status, "result": outcome.result, "message": outcome.message}
 
     def _tell_again(self, kept: dict[str, Any]) -> None:
