@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from server.operations import RolePermissions
 from server.overload import OverloadLimits
 from server.services import SERVICES
-from server.sessions.quota import ExecutorQuota
+from server.sessions.quota import SessionQuota
 from server.upstream import BreakerPolicy, ServiceEndpoint, TlsFiles
 from streaming.jarvis import Limits
 from streaming.ports import LaneServices
@@ -102,7 +102,7 @@ def lane_services(gateway: Gateway, observation: Observation) -> LaneServices:
         gateway.tracer,
         observation,
         gateway.once,
-        ExecutorQuota(gateway),
+        SessionQuota(gateway),
         lambda: gateway.overload.sheds_progress,
     )
 

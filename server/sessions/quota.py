@@ -1,4 +1,7 @@
-"""Executors' actions of live sessions count like the operations that REST has for them."""
+"""What live sessions run counts like the operations that REST has for it: executors' actions, and turns of text.
+
+A spoken turn is not counted: it takes the time of its words.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from server.operations.quota import count, require_room
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
+    from server.operations.operation import Operation
     from streaming.ports import Action, CallContext
 
-_OPERATIONS = {"browser": "executor.browser.action", "os": "executor.os.command", "search": "executor.search"}
+_OF_EXECUTORS = {"browser": "executor.browser.action", "os": "executor.os.command", "search": "executor.search"}
+_TURN = BY_NAME["agent.plan"]  # which is what a turn makes of its words
 
 
-class ExecutorQuota:
+class SessionQuota:
     """`streaming.ports.Quota` over the gateway's one limiter."""
 
     def __init__(self, gateway: Gateway) -> None:
@@ -23,9 +28,15 @@ class ExecutorQuota:
 
     async def take(self, action: Action, context: CallContext) -> None:
         """Count one run of an executor's action. Raises ServiceError RATE_LIMITED."""
-        operation = BY_NAME.get(_OPERATIONS.get(action.executor, f"{action.executor}.{action.action}"))
-        if operation is None:
-            return  # the executor itself refuses what it does not know
+        operation = BY_NAME.get(_OF_EXECUTORS.get(action.executor, f"{action.executor}.{action.action}"))
+        if operation is not None:  # the executor itself refuses what it does not know
+            await self._count(operation, context)
+
+    async def take_turn(self, context: CallContext) -> None:
+        """Count a turn whose words were given as text. Raises ServiceError RATE_LIMITED."""
+        await self._count(_TURN, context)
+
+    async def _count(self, operation: Operation, context: CallContext) -> None:
         try:
             require_room(await count(self._gateway, operation, context.user_id, context.roles, ""))
         except ApiError as refused:

@@ -116,6 +116,9 @@ class TurnLane(Lane):
 
     async def _take_text_turn(self, text: str) -> None:
         await self._finish_saved_turn()
+        quota = self._setup.provided.quota
+        if quota is not None and not self._spoken and not self._turn_begun:
+            await quota.take_turn(self._context)
         heard = Heard(text, self._stopwatch(), begun=self._answers.moment())
         intent = told = None
         if self._answers.expected and not self._turn_begun:

@@ -316,6 +316,8 @@ class Speaking(UnrecordedOutlet):
         self.over, self.lane = True, None  # the lane refers to us: leave no cycle
         if self.response is not None:
             error = {"type": "server_error", "code": code.lower() or "internal", "message": message or "the turn ended"}
+            if code == "RATE_LIMITED":
+                error |= {"type": "rate_limit_error", "code": "rate_limit_exceeded"}
             self._end("failed", error=error)
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:  # noqa: ARG002 - the API has no times

@@ -84,6 +84,9 @@ class Quota(Protocol):
     async def take(self, action: Action, context: CallContext) -> None:
         """Count one run of an executor's action. Raises ServiceError RATE_LIMITED."""
 
+    async def take_turn(self, context: CallContext) -> None:
+        """Count a turn whose words were given as text. Raises ServiceError RATE_LIMITED."""
+
 
 class Meter(Protocol):
     """Takes the lanes' measurements."""
@@ -119,7 +122,7 @@ class LaneServices:
     tracer: Tracer
     observation: Observation
     once: RunOnce | None = None  # None: repeated commands are not recognised
-    quota: Quota | None = None  # None: actions are not counted
+    quota: Quota | None = None  # None: nothing is counted
     sheds_progress: Callable[[], bool] = lambda: False  # True if the load is too high to report progress
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from streaming.agent.format import ReplyFormat
 from streaming.agent.tasks import TaskRun
-from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords, TaskEnded, TaskProgressed, TaskStarted
+from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords, TaskEnded, TaskProgressed, TaskStarted, TurnDone
 from streaming.lanes.base import Lane
 from streaming.lanes.execute import ExecuteLane
 from streaming.lanes.stt import SttLane
 from streaming.lanes.tts import MAX_TEXT_CHARS, TtsLane
+from streaming.lanes.turn import TurnLane
 from streaming.outlet import WrongInputError
 from streaming.ports import Action, FinalTranscript, Identity, ServiceError, SpeechStarted, TaskResult, Verdict
 from streaming.session import LaneEnd, Session
@@ -101,20 +102,38 @@ class Exhausted:
     async def take(self, _action: Action, _context: CallContext) -> None:
         raise ServiceError("RATE_LIMITED", "come back in 5 s")
 
+    async def take_turn(self, context: CallContext) -> None:
+        await self.take(Action("agent", "plan", {}), context)
+
 
 def test_a_task_beyond_the_user_s_quota_is_refused_and_not_taken_for_run() -> None:
     async def body() -> None:
-        world, outlet = World(), RecordingOutlet()
+        world, outlet = World(failing={"safety": broken("safety")}), RecordingOutlet()  # it is not even asked
         setup = frame_for(world, outlet)
         setup = replace(setup, provided=replace(setup.provided, quota=Exhausted()))
         with pytest.raises(ServiceError, match="RATE_LIMITED"):
             await ExecuteLane(setup, Action("os", "ls", {}), 500).run()
         step = TaskRun(setup, outlet.tell, Action("os", "ls", {}), step_id="s1", turn_id="t1")
-        outcome = await step.run(Verdict("allow", "low", ()))
+        outcome = await step.run(lambda: world.check([], setup.context))
         assert (outcome.status, outcome.message) == ("failed", "come back in 5 s")
         assert not step.started
         assert world.executed == []
         assert [event.status for event in outlet.of(TaskEnded)] == ["failed"]
+
+    virtual_time.run(body())
+
+
+def test_a_turn_of_text_beyond_the_user_s_quota_is_refused_and_a_spoken_one_is_not_counted() -> None:
+    async def body() -> None:
+        world, outlet = World(), RecordingOutlet()
+        setup = frame_for(world, outlet)
+        setup = replace(setup, provided=replace(setup.provided, quota=Exhausted()))
+        with pytest.raises(ServiceError, match="RATE_LIMITED"):
+            await TurnLane(setup, None, ReplyFormat(audio=False), "hello").run()
+        assert outlet.events == []
+        assert world.turns == {}
+        await TurnLane(setup, None, ReplyFormat(audio=False), "hello", spoken=True).run()
+        assert [event.status for event in outlet.of(TurnDone)] == ["ok"]
 
     virtual_time.run(body())
 
