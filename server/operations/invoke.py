@@ -9,7 +9,7 @@ from pydantic_core import to_jsonable_python
 
 from server.errors import ApiError
 from server.operations.operation import Caller, Streaming
-from server.operations.quota import count, require_room
+from server.operations.quota import count, known_refusal, require_room
 from server.operations.roles import allows
 from server.operations.table import BY_NAME
 from server.operations.validation import validated
@@ -43,6 +43,7 @@ async def invoke(gateway: Gateway, identity: Identity, context: CallContext, nam
         channel = _CHANNELS.get(operation.streaming)
         instead = f"open a channel of kind {channel} instead" if channel else "it is for HTTP only"
         raise ApiError("UNKNOWN_OPERATION", f"{name} cannot be called here: {instead}")
+    require_room(known_refusal(gateway, operation, identity))  # before anything is asked of Redis
     revocation = gateway.authenticator.revocation(identity)  # in the limit's round trip: news of a sign-out may be late
     require_room(await count(gateway, operation, identity.user_id, identity.roles, ""))
     await revocation

@@ -32,18 +32,31 @@ def check_limits(settings: Settings) -> None:
 async def count(
     gateway: Gateway, operation: Operation, user_id: str, roles: Collection[str], client_ip: str
 ) -> Decision | None:
-    """Count one run of an operation, or refuse it; None if the operation is not limited.
-
-    An operation of RATE_LIMIT_ROUTES has a limit of its own. All others share the highest limit of the caller's roles. Without a
-    user id, the address is counted.
-    """
+    """Count one run of an operation, or refuse it; None if the operation is not limited. Without a user id, the address is counted."""
     if not operation.cost:
         return None
-    settings = gateway.settings
-    own_limit = settings.rate_limit_routes.get(operation.name)
-    limit = own_limit or _limit_of(gateway, roles)
+    key, limit = _counted_as(gateway, operation, user_id, roles, client_ip)
+    return await gateway.limiter.check(key, limit, gateway.settings.rate_limit_window)
+
+
+def known_refusal(gateway: Gateway, operation: Operation, identity: Identity) -> Decision | None:
+    """What `count` would say, if that is known to be a refusal: at once, and without asking Redis."""
+    if not operation.cost:
+        return None
+    key, limit = _counted_as(gateway, operation, identity.user_id, identity.roles, "")
+    return gateway.limiter.known_refusal(key, limit, gateway.settings.rate_limit_window)
+
+
+def _counted_as(
+    gateway: Gateway, operation: Operation, user_id: str, roles: Collection[str], client_ip: str
+) -> tuple[str, int]:
+    """The limiter's key, and the limit.
+
+    An operation of RATE_LIMIT_ROUTES has a limit of its own. All others share the highest limit of the caller's roles.
+    """
+    own_limit = gateway.settings.rate_limit_routes.get(operation.name)
     key = rate_key(user_id, client_ip, operation.name if own_limit else "")
-    return await gateway.limiter.check(key, limit, settings.rate_limit_window)
+    return key, own_limit or _limit_of(gateway, roles)
 
 
 def _limit_of(gateway: Gateway, roles: Collection[str]) -> int:
@@ -59,8 +72,13 @@ def allowance(gateway: Gateway, identity: Identity) -> Allowance:
     return Allowance(limit, *gateway.limiter.standing(key, limit, gateway.settings.rate_limit_window))
 
 
+def refusal_of(decision: Decision) -> ApiError:
+    """RATE_LIMITED, with the seconds to wait."""
+    wait_s = retry_after(decision.retry_after_s)
+    return ApiError("RATE_LIMITED", f"come back in {wait_s} s", headers={"Retry-After": wait_s})
+
+
 def require_room(decision: Decision | None) -> None:
-    """Raises ApiError RATE_LIMITED, with the seconds to wait, if the decision is a refusal."""
+    """Raises ApiError RATE_LIMITED if the decision is a refusal."""
     if decision is not None and not decision.allowed:
-        wait_s = retry_after(decision.retry_after_s)
-        raise ApiError("RATE_LIMITED", f"come back in {wait_s} s", headers={"Retry-After": wait_s})
+        raise refusal_of(decision)

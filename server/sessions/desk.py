@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from server.errors import ApiError, timed_out, to_service_error
 from server.operations import BY_NAME, invoke
+from server.operations.quota import known_refusal, refusal_of
 from server.shared.once import call_once
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
-    from streaming.ports import CallContext, Identity
+    from streaming.ports import CallContext, Identity, ServiceError
 
 
 class GatewayDesk:
@@ -27,6 +28,14 @@ class GatewayDesk:
         if operation is None or not operation.idempotency_key:
             return await run()
         return await call_once(self._gateway.once, context, op, params, run)
+
+    def refusal(self, op: str, identity: Identity) -> ServiceError | None:
+        """That of the rate limit. A task may have run, so what it came to is looked for first."""
+        operation = BY_NAME.get(op)
+        if operation is None or operation.idempotency_key:
+            return None
+        decision = known_refusal(self._gateway, operation, identity)
+        return to_service_error(refusal_of(decision)) if decision is not None else None
 
     async def _call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
         try:

@@ -64,10 +64,14 @@ class Decision:
 
 @dataclass(slots=True)
 class _Admissions:
-    """Admission times of one caller's requests, oldest first (8 bytes each), and the longest window that counts them."""
+    """Admission times of one caller's requests, oldest first (8 bytes each), and the longest window that counts them.
+
+    `full_until`: Redis has refused one more than so many, and will until then.
+    """
 
     admitted_at: array[float]
     window_s: float
+    full_until: tuple[int, float] = (0, 0.0)
 
 
 class LocalWindow:
@@ -110,6 +114,17 @@ class LocalWindow:
         for _ in range(used - len(admitted_at)):
             insort(admitted_at, at)  # answers can arrive out of order
 
+    def note_full(self, key: str, limit: int, until: float) -> None:
+        """Redis has refused a request, after `note`: nothing leaves its window before `until`, and nothing more is admitted."""
+        if (caller := self._callers.get(key)) is not None:
+            caller.full_until = limit, until
+
+    def full_until(self, key: str, limit: int, now: float) -> float | None:
+        """Until when Redis would refuse a request; None: ask it. A caller who tells another limit, by other roles, has to be asked for."""
+        caller = self._callers.get(key)
+        full, until = caller.full_until if caller is not None else (0, 0.0)
+        return until if full == limit and now < until else None
+
     def _inside(self, key: str, window_s: float, now: float) -> array[float]:
         """The admission times inside the window; the caller may append to them."""
         caller = self._callers.pop(key, None) or _Admissions(array("d"), window_s)
@@ -141,7 +156,8 @@ class RateLimiter:
     """Limits the requests of callers. `on_decision(result, backend)` is called with allowed or refused, and redis or local.
 
     Every answer of Redis is noted here too, so that windows are not empty when Redis is lost. Requests admitted while Redis was
-    lost are not in Redis; keep counting them locally for one more window, so that a full window is not refilled.
+    lost are not in Redis; keep counting them locally for one more window, so that a full window is not refilled. A refusal holds
+    until something leaves the window: until then Redis is not asked again, else who calls on would cost as much as before.
     """
 
     def __init__(
@@ -160,12 +176,30 @@ class RateLimiter:
 
     async def check(self, key: str, limit: int, window_s: float) -> Decision:
         """Count one request of `key`, or refuse it. Never raises; answers within some 50 ms whatever Redis does."""
-        decision = None
-        if self._link is not None and self._link.up and not self._is_full_here(key, limit, window_s):
+        decision = self.known_refusal(key, limit, window_s)
+        if decision is not None:
+            return decision
+        if self._link is not None and self._link.up:
             decision = await self._ask_redis(self._link, key, limit, window_s)
         if decision is None:
-            decision = self._decide_here(key, limit, window_s)
+            decision = self._decide_here(key, limit, window_s, self._clock())
         self._on_decision("allowed" if decision.allowed else "refused", decision.backend)
+        return decision
+
+    def known_refusal(self, key: str, limit: int, window_s: float) -> Decision | None:
+        """Refuse a request at once, if nobody has to be asked: Redis has said until when the window is full, or it is full here.
+
+        None: nothing was counted, so call `check`.
+        """
+        now, up = self._clock(), self._link is not None and self._link.up
+        until = self._local.full_until(key, limit, now) if up else None
+        if until is not None:
+            decision = Decision(False, limit, 0, time.time() + until - now, until - now, "redis")
+        elif (up and now >= self._alone_until) or not self._local.is_full(key, limit, window_s, now):
+            return None
+        else:
+            decision = self._decide_here(key, limit, window_s, now)
+        self._on_decision("refused", decision.backend)
         return decision
 
     def standing(self, key: str, limit: int, window_s: float) -> tuple[int, float]:
@@ -183,12 +217,7 @@ class RateLimiter:
             await asyncio.sleep(FORGET_EVERY_S)
             self._local.forget_idle(self._clock(), FORGET_AT_ONCE)
 
-    def _is_full_here(self, key: str, limit: int, window_s: float) -> bool:
-        now = self._clock()
-        return now < self._alone_until and self._local.is_full(key, limit, window_s, now)
-
-    def _decide_here(self, key: str, limit: int, window_s: float) -> Decision:
-        now = self._clock()
+    def _decide_here(self, key: str, limit: int, window_s: float, now: float) -> Decision:
         here = self._local.decide(key, limit, window_s, now)
         if here.allowed:
             self._alone_until = max(self._alone_until, now + window_s)
@@ -205,6 +234,8 @@ class RateLimiter:
             return None
         decision = _decision(limit, answer)
         self._local.note(key, window_s, asked_at, int(answer[1]))
+        if not decision.allowed:
+            self._local.note_full(key, limit, asked_at + decision.retry_after_s)
         return decision
 
     @staticmethod

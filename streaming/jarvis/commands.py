@@ -70,7 +70,11 @@ class Commands:
         task.add_done_callback(self._running.discard)
 
     def on_call(self, event: events.CallReceived) -> None:
-        """Run an operation."""
+        """Run an operation. What is refused anyway costs no task."""
+        refused = self._desk.refusal(event.op, self._host.identity)
+        if refused is not None:
+            self._host.send(_refusal(refused, event.id))
+            return
         self._run(self._answer(event), name=f"call {event.op}")
 
     async def _answer(self, event: events.CallReceived) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streaming.ports.call import CallContext
+    from streaming.ports.call import CallContext, ServiceError
     from streaming.ports.executors import Executor
     from streaming.ports.memory import Memory
     from streaming.ports.mind import Action, IntentRecognizer, Planner, Safety, Verdict
@@ -126,14 +126,14 @@ class LaneServices:
     sheds_progress: Callable[[], bool] = lambda: False  # True if the load is too high to report progress
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A token's user, or a telephone's caller.
 PHONE_USERS = (
     "phone:"  # the id of a telephone's caller begins so, and no token's may: it would have the caller's memory
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A token's user, or a telephone's caller.
 
     `roles` are sorted. `expires_at`: Unix seconds; None for a development session without a token. `token_id` is what a sign-out
     revokes: the token's `jti`, else a digest of its header and claims. All tokens of one sign-in share `family`.
@@ -166,6 +166,9 @@ class Desk(Protocol):
 
     async def call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
         """Run an operation by name; returns its answer as JSON. Raises ServiceError."""
+
+    def refusal(self, op: str, identity: Identity) -> ServiceError | None:
+        """Why `call` would refuse, if that is known without asking anybody."""
 
     async def identify(self, token: str) -> Identity:
         """The token's identity. Raises ServiceError."""

@@ -45,6 +45,9 @@ class FakeDesk:
         await asyncio.sleep(params.get("wait_s", 0))
         return {"params": params, "user": identity.user_id, "session": context.session_id}
 
+    def refusal(self, op: str, identity: Identity) -> ServiceError | None:
+        return ServiceError("RATE_LIMITED", "come back in 5 s", retry_after_ms=5_000) if op == "full" else None
+
     async def identify(self, token: str) -> Identity:
         if token == "bad":
             raise ServiceError("UNAUTHENTICATED", "no such token")

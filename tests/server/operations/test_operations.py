@@ -189,6 +189,24 @@ async def test_actions_of_channels_and_turns_count_against_that_limit_too(tmp_pa
         await quota.take(Action("nobody", "nothing", {}), CONTEXT)
 
 
+async def test_a_call_over_the_limit_is_refused_at_once(tmp_path: Path) -> None:
+    async with running(tmp_path, rate_limit_requests=1) as gw:
+        desk = GatewayDesk(gw.gateway)
+        assert desk.refusal("agent.intent", ADA) is None
+        await desk.call("agent.intent", {"text": "hi"}, ADA, CONTEXT)
+        refused = desk.refusal("agent.intent", ADA)
+        assert refused is not None
+        assert (refused.code, refused.retryable, refused.retry_after_ms) == ("RATE_LIMITED", True, 60_000)
+        for name in (
+            "executor.os.command",
+            "ops.health",
+            "nothing",
+        ):  # the first may have run: its answer is looked for
+            assert desk.refusal(name, ADA) is None
+        with pytest.raises(ServiceError, match="RATE_LIMITED"):
+            await desk.call("executor.search", {"query": "tea"}, ADA, CONTEXT)
+
+
 async def test_limits_of_roles_and_operations_hold_for_calls(tmp_path: Path) -> None:
     limits = {"rate_limit_requests": 1, "rate_limit_roles": {"admin": 2}, "rate_limit_routes": {"agent.intents": 1}}
     root = Identity("root", "root", ("admin",))

@@ -19,6 +19,7 @@ from server.shared.rate_limits import (
     _Admissions,
     rate_key,
 )
+from server.shared.redis_errors import RedisDownError
 from server.shared.state import RedisState
 from tests.server.redis_support import running_link, until_up
 from tests.server.shared.test_redis_link import CountingWire
@@ -50,6 +51,33 @@ async def test_a_refused_request_costs_nothing(redis_url: str) -> None:
             await limiter.check("u", 2, WINDOW_S)
         assert await link.call("ZCARD", "jarvis:limit:u") == 2
         assert 0 < await link.call("PTTL", "jarvis:limit:u") <= WINDOW_S * 1000
+
+
+async def test_redis_is_not_asked_again_while_a_refusal_holds(redis_url: str) -> None:
+    async with running_link(redis_url) as link:
+        now = 1000.0
+        counted: list[tuple[str, str]] = []
+        limiter = RateLimiter(
+            link, on_decision=lambda result, backend: counted.append((result, backend)), clock=lambda: now
+        )
+        await limiter.check("u", 1, WINDOW_S)
+        first = await limiter.check("u", 1, WINDOW_S)
+        counting = CountingWire(link)
+        now += 1
+        again = await limiter.check("u", 1, WINDOW_S)
+        assert (again.allowed, again.remaining, again.limit, again.backend) == (False, 0, 1, "redis")
+        assert again.retry_after_s == pytest.approx(first.retry_after_s - 1)
+        known = limiter.known_refusal("u", 1, WINDOW_S)
+        assert known is not None
+        assert known.retry_after_s == again.retry_after_s
+        assert counting.sizes == []
+        assert counted == [("allowed", "redis"), *[("refused", "redis")] * 3]
+        assert limiter.known_refusal("u", 2, WINDOW_S) is None  # a token with other roles
+        assert (await limiter.check("u", 2, WINDOW_S)).allowed
+        assert (await limiter.check("v", 1, WINDOW_S)).allowed
+        now += WINDOW_S
+        await limiter.check("u", 1, WINDOW_S)
+        assert counting.sizes == [1, 1, 1]
 
 
 async def test_room_returns_when_the_decision_said(redis_url: str) -> None:
@@ -231,6 +259,9 @@ async def test_a_window_that_is_full_stays_so_for_all_when_redis_is_lost(own_red
         decisions = [await limiters[n % 3].check("u", 30, WINDOW_S) for n in range(33)]
         assert sum(d.allowed for d in decisions) == 30
         own_redis.freeze()
+        for link in links:
+            with pytest.raises(RedisDownError):
+                await link.call("PING")
         alone = [await limiters[n % 3].check("u", 30, WINDOW_S) for n in range(30)]
         assert {d.backend for d in alone} == {"local"}
         assert not any(d.allowed for d in alone)
