@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from streaming.ports import CallContext, Identity, TaskEvent
 
 REPEATS = 1_000
-PATIENT = Limits(commands_per_s=10 * REPEATS, command_burst=10 * REPEATS)
+MANY = 10 * REPEATS
+PATIENT = Limits(commands_per_s=MANY, command_burst=MANY, user_work_per_s=MANY, user_work_burst=MANY)
 
 
 def test_a_thousand_of_the_same_request_start_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
