@@ -67,9 +67,8 @@ _ENGINE = """(() => {
       return JSON.stringify([...new Set(names.map((name) => name.replace(/\\s+/g, ' ').trim()))].filter(Boolean));
     },
     scroll: (root, to) => {
-      if (to === 'top') scrollTo(0, 0);
-      else if (to === 'bottom') scrollTo(0, document.documentElement?.scrollHeight ?? 0);
-      else scrollBy(0, Number(to));
+      const at = { top: 0, bottom: document.documentElement?.scrollHeight ?? 0 }[to] ?? scrollY + Number(to);
+      scrollTo({ top: at, behavior: 'instant' });  // at once, also where the page asks for a smooth way
       return String(Math.round(scrollY));
     },
     links: () => {

@@ -178,3 +178,11 @@ async def test_the_text_of_frames_is_read_behind_that_of_their_page(tmp_path: Pa
         await surfer.do("wait", {"selector": "#loaded"})
         values = (await surfer.do("extract_text")).values
         assert (len(values["text"]), values["text"][:7], values["truncated"]) == (MAX_TEXT_CHARS, "page\n\nx", True)
+
+
+async def test_a_page_is_scrolled_at_once_also_where_it_would_go_a_smooth_way(tmp_path: Path) -> None:
+    """It was told where the page still was, on its way."""
+    async with surfing(tmp_path) as surfer:
+        await opened(surfer, "<style>html { scroll-behavior: smooth } div { height: 4000px }</style><div></div>")
+        for to, y in (("down", 600), ("down", 1_200), ("up", 600), ("bottom", 3_216), ("top", 0)):
+            assert (await surfer.do("scroll", {"to": to})).values["y"] == y
