@@ -57,6 +57,7 @@ MAX_TYPED_CHARS = 10_000
 MAX_TEXT_CHARS = 50_000
 MAX_PNG_BYTES = 2 * 1024 * 1024  # larger images are sent as JPEG, because they travel as base64 in one message
 JPEG_QUALITY = 70
+PICTURE_MS = 4_000  # after 3 s without its font, Chromium writes a text in another one
 ELEMENT_TIMEOUT_MS = 5_000  # for an element to appear; after that it counts as missing
 ACT_TIMEOUT_MS = 1_500  # for an element that has appeared to become clickable or writable
 NAVIGATION_MS = 45_000  # for what may lead to another page
@@ -329,9 +330,9 @@ async def _links(work: Work, _given: NoParameters) -> dict[str, Any]:
 async def _screenshot(work: Work, _given: NoParameters) -> dict[str, Any]:
     if not await has_root(work.page):  # Chromium would wait for something to show
         raise FailedError("the page is empty")
-    image, media_type = await work.page.screenshot(type="png", animations="disabled", scale="css"), "image/png"
+    image, media_type = await _pictured(work), "image/png"
     if len(image) > MAX_PNG_BYTES:
-        image, media_type = await work.page.screenshot(type="jpeg", quality=JPEG_QUALITY, scale="css"), "image/jpeg"
+        image, media_type = await work.tabs.picture(work.page, "jpeg", JPEG_QUALITY), "image/jpeg"
     return {
         "image_base64": base64.b64encode(image).decode("ascii"),
         "media_type": media_type,
@@ -339,6 +340,14 @@ async def _screenshot(work: Work, _given: NoParameters) -> dict[str, Any]:
         "height": VIEWPORT_HEIGHT,
         **await read_where(work.page),
     }
+
+
+async def _pictured(work: Work) -> bytes:
+    """With still animations, unless Playwright waits for what may never come: fonts, and frames that are busy."""
+    try:
+        return await work.page.screenshot(type="png", animations="disabled", scale="css", timeout=PICTURE_MS)
+    except PlaywrightTimeout:
+        return await work.tabs.picture(work.page, "png")
 
 
 async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:

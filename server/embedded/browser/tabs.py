@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections import deque
 from contextlib import suppress
@@ -241,6 +242,16 @@ class Tabs:
             page = await self.context.new_page()
             self._front = [page]
         return page
+
+    async def picture(self, page: Page, form: str, quality: int = 100) -> bytes:
+        """What is seen of the page now, by Chromium itself. Raises PlaywrightError."""
+        session = await self.context.new_cdp_session(page)
+        try:
+            wanted = {"format": form, **({"quality": quality} if form == "jpeg" else {})}
+            return base64.b64decode((await session.send("Page.captureScreenshot", wanted))["data"])
+        finally:
+            with suppress(PlaywrightError):
+                await session.detach()
 
     async def has_history(self, page: Page) -> bool:
         """True if there is a page to go back to. Raises TimeoutError, PlaywrightError."""

@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import pytest
+
 from server.embedded.browser import arrival, departure
 from server.embedded.browser.tabs import CLOSED_ITSELF, CRASHED
 from tests.server.embedded.website import surfing, unread_failures
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from server.embedded.browser.tabs import Tabs
     from tests.server.embedded.executing import Run
@@ -164,3 +164,20 @@ async def test_no_page_is_forgotten_by_a_task_that_ends_while_it_makes_room(
         assert (await surfer.open("form")).values["title"] == "Form"
         await only(surfer, 1)
     assert unread_failures(caplog) == []
+
+
+NEVER = {
+    "a font": "<style>@font-face { font-family: x; src: url(/hang) } p { font-family: x }</style><p>text",
+    "a frame that is busy": f"<p>text</p><iframe src='ELSEWHERE/{path('<script>for (;;);</script>')}'></iframe>",
+    "a style": "<p>text</p><link rel=stylesheet href=/hang><p>more</p>",
+}
+
+
+@pytest.mark.parametrize("what", NEVER)
+async def test_a_picture_does_not_wait_for_what_never_comes(tmp_path: Path, what: str) -> None:
+    """It was waited for as long as a task may take."""
+    async with surfing(tmp_path) as surfer:
+        elsewhere = surfer.site.url.replace("127.0.0.1", "localhost")  # in a process of its own
+        await surfer.open(path(NEVER[what].replace("ELSEWHERE", elsewhere)))
+        run = await surfer.do("screenshot")
+        assert (run.status, run.values["media_type"]) == ("ok", "image/png")
