@@ -99,11 +99,13 @@ class BrowserService(ExecutorService):
             except asyncio.CancelledError:
                 await tabs.stop_loading()
                 raise
+            if tabs.dialogs:  # also those since the task before
+                outcome = _well_formed(replace(outcome, values={**outcome.values, "dialogs": list(tabs.dialogs)}))
+                tabs.dialogs.clear()
         await task.tell("done" if outcome.ok else outcome.message, percent=100)
         return outcome
 
     async def _attempt(self, tabs: Tabs, name: str, parameters: Parameters, task: Task) -> TaskOutcome:
-        tabs.dialogs.clear()
         crashed, tabs.crashed = tabs.crashed, False
         tabs.crowded = False
         try:
@@ -116,7 +118,7 @@ class BrowserService(ExecutorService):
             return TaskOutcome(where, ok=False, message=missing_words(parameters) if where else BUSY)
         except PlaywrightError as error:
             return TaskOutcome(await _where(tabs), ok=False, message=_words(tabs, error, parameters))
-        return TaskOutcome({**values, "dialogs": list(tabs.dialogs)} if tabs.dialogs else values)
+        return TaskOutcome(values)
 
 
 async def _step(tabs: Tabs, name: str, parameters: Parameters, task: Task, no_page: str) -> dict[str, Any]:

@@ -181,3 +181,13 @@ async def test_a_picture_does_not_wait_for_what_never_comes(tmp_path: Path, what
         await surfer.open(path(NEVER[what].replace("ELSEWHERE", elsewhere)))
         run = await surfer.do("screenshot")
         assert (run.status, run.values["media_type"]) == ("ok", "image/png")
+
+
+async def test_an_alert_between_two_tasks_is_told_with_the_next_one(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(path("<script>fetch('/gate').then(() => { alert('late'); fetch('/second') })</script>"))
+        surfer.site.gate.set()
+        await surfer.site.is_asked("second")
+        run = await surfer.do("press", {"key": "Nonsense"})
+        assert (run.status, run.values["dialogs"]) == ("failed", ["late"])
+        assert "dialogs" not in (await surfer.do("extract_text")).values
