@@ -255,6 +255,7 @@ async def _settled(work: Work, signals: Signals, *, download: bool = False) -> d
     def begun() -> bool:
         return shown() or tabs.refused or signals.leaving or signals.opening
 
+    moved = begun()
     for _ in range(MANY_MOVES):
         await tabs.until(lambda: shown() or tabs.refused or not signals.leaving, signals)
         # of a window for a download, the download is told first
@@ -263,8 +264,9 @@ async def _settled(work: Work, signals: Signals, *, download: bool = False) -> d
         more_s = DOWNLOAD_S if download else SCRIPT_S
         if shown() or tabs.refused or not await tabs.until(begun, signals, more_s):
             break
+        moved = True
     page = await tabs.page()
-    if tabs.refused:
+    if tabs.refused or (download and not moved):  # of one whose server is slow, nothing is told
         if page != work.page and not await is_open(page):  # the window that the download was for
             await tabs.previous()
         raise FailedError(DOWNLOAD)

@@ -75,6 +75,13 @@ async def test_a_slow_download_is_told_too(tmp_path: Path, target: str) -> None:
         assert (run.status, run.message, run.values["title"]) == ("failed", DOWNLOAD, "Shop")
 
 
+async def test_a_link_to_a_download_is_not_done_though_its_server_is_slow(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        await opened(surfer, "<a id=go href='/slow download' download>go</a>")
+        run = await surfer.do(*CLICK)
+        assert (run.status, run.message, run.values["title"]) == ("failed", DOWNLOAD, "Shop")
+
+
 @pytest.mark.parametrize(
     ("html", "title"),
     [
