@@ -1,4 +1,4 @@
-"""What Chromium itself tells of a page: that it leaves for another one, and that it opens a window.
+"""What Chromium itself tells of a page: that it or a frame of it leaves for another one, and that it opens a window.
 
 Each page has a session for that, from when it is opened. So an action knows what it has begun, however long the server takes, and
 whatever the page is written like. The session also ends a script that runs without an end: Chromium takes that order from a session
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 READY_S = 1.0  # for the session of a page; one that is busy from its beginning is watched without
 ORDER_S = 1.0  # for an order to be taken
 WITHIN = frozenset({"sameDocument", "historySameDocument"})
+FOLLOWED = frozenset(
+    {"anchorClick", "formSubmissionGet", "formSubmissionPost"}
+)  # of frames: their scripts go on by themselves
 BLANK = "about:blank"
 SHOWN = ("http:", "https:", "about:", "blob:", "data:")  # a window for another address, as mailto:, never shows a page
 
@@ -30,14 +33,14 @@ SHOWN = ("http:", "https:", "about:", "blob:", "data:")  # a window for another 
 class Signals:
     """The session of one page. `told` is called after each change, and `window` for each window that opens.
 
-    `target`, `context`: Chromium's names of the page and its context, empty until the session is there. `leaving`: another page is on its way into this one's place. `opening`: a window is. Both since `watch`.
+    `target`, `context`: Chromium's names of the page and its context, empty until the session is there. `opening`: a window is on its way, since `watch`.
     """
 
     def __init__(
         self, context: BrowserContext, page: Page, told: Callable[[], None], window: Callable[[], None]
     ) -> None:
-        self.leaving = False
         self.opening = False
+        self._coming: set[str] = set()  # frames into which another page is on its way, since `watch`
         self.target = self.context = ""
         self._told = told
         self._window = window
@@ -57,6 +60,7 @@ class Signals:
             session.on("Page.frameStartedNavigating", self._begun)
             session.on("Page.frameNavigated", lambda event: self._over(event["frame"]["id"]))
             session.on("Page.frameStoppedLoading", lambda event: self._over(event["frameId"]))
+            session.on("Page.frameDetached", lambda event: self._over(event["frameId"]))
             session.on("Page.windowOpen", self._opens)
             self._session = session
             await session.send("Page.enable")
@@ -68,17 +72,23 @@ class Signals:
     async def watch(self) -> None:
         """What comes of an action that begins now?"""
         await self.ready()
-        self.leaving = self.opening = False
+        self.opening = False
+        self._coming.clear()
+
+    @property
+    def leaving(self) -> bool:
+        """True if another page is on its way into this one's place, or into that of a frame whose link or form was used."""
+        return bool(self._coming)
 
     def _begun(self, event: dict[str, Any]) -> None:
         within = event.get("navigationType") in WITHIN or event.get("disposition", "currentTab") != "currentTab"
-        if event["frameId"] == self.target and not within:
-            self.leaving = True
+        if (event["frameId"] == self.target or event.get("reason") in FOLLOWED) and not within:
+            self._coming.add(event["frameId"])
             self._told()
 
     def _over(self, frame: str) -> None:
-        if frame == self.target:
-            self.leaving = False
+        if frame in self._coming:
+            self._coming.discard(frame)
             self._told()
 
     def _opens(self, event: dict[str, Any]) -> None:

@@ -82,6 +82,26 @@ async def test_a_link_to_a_download_is_not_done_though_its_server_is_slow(tmp_pa
         assert (run.status, run.message, run.values["title"]) == ("failed", DOWNLOAD, "Shop")
 
 
+FRAMED = {
+    "a link": "<a id=go target=inner href=/gate>go</a>",
+    "a form": "<form target=inner action=/gate><button id=go>go</button></form>",
+}
+
+
+@pytest.mark.parametrize("way", FRAMED)
+async def test_a_slow_page_of_a_frame_is_waited_for(tmp_path: Path, way: str) -> None:
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form", session="other")
+        await opened(surfer, f"<iframe name=inner></iframe>{FRAMED[way]}")
+        doing = asyncio.get_running_loop().create_task(surfer.do(*CLICK), name="click")
+        await surfer.site.is_asked("gate")
+        await surfer.do("wait", {"ms": actions.ACT_TIMEOUT_MS + 500}, session="other")
+        assert not doing.done()
+        surfer.site.gate.set()
+        run = await doing
+        assert (run.status, run.values["title"]) == ("ok", "Shop")
+
+
 @pytest.mark.parametrize(
     ("html", "title"),
     [
