@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,17 +23,15 @@ from server.embedded.browser.arrival import (
     read_still,
 )
 from server.embedded.browser.departure import StaysError, leaving
+from server.embedded.browser.handling import click, write
 from server.embedded.browser.pointing import find_text, refuse_unasked
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     has_root,
-    is_filled,
-    is_secret,
     leads_in_a_circle,
     leads_to_download,
     read_links,
     read_text,
-    read_value,
     read_where,
     read_whole_text,
     scroll,
@@ -59,13 +56,11 @@ MAX_PNG_BYTES = 2 * 1024 * 1024  # larger images are sent as JPEG, because they 
 JPEG_QUALITY = 70
 PICTURE_MS = 4_000  # after 3 s without its font, Chromium writes a text in another one
 ELEMENT_TIMEOUT_MS = 5_000  # for an element to appear; after that it counts as missing
-ACT_TIMEOUT_MS = 1_500  # for an element that has appeared to become clickable or writable
 NAVIGATION_MS = 45_000  # for what may lead to another page
 MAX_WAIT_MS = 60_000
 WINDOW_S = 20.0  # for a window that is opened to show a page, which its server sends
 DOWNLOAD_S = 3.0  # for a download named by a link to be refused
 SCRIPT_S = 0.1  # for a script to open a page or a window, after what it has been asked for
-MAX_HELD_CHARS = 100  # of what a field holds, in a message
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
 HIDDEN = "the page does not let that element be used"
 NO_WINDOW = "the window that was opened shows no page"
@@ -217,29 +212,10 @@ async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
     element = await _found(work, given.selector, given.text)
     await refuse_unasked(element, given.selector or given.text or "", ELEMENT_TIMEOUT_MS)
     await work.task.tell("the element is there", percent=60)
-    download = await leads_to_download(element)
+    download = await leads_to_download(element, ELEMENT_TIMEOUT_MS)
     signals = await work.tabs.watch(work.page)
-    await _clicked(work, element)
+    await click(work.tabs, work.page, element, signals)
     return await _settled(work, signals, download=download)
-
-
-async def _clicked(work: Work, element: Locator) -> None:
-    """Click once. Raises Playwright's TimeoutError if there was no click.
-
-    Playwright waits within one time for the element to be clickable, and then for the page's handlers and the next page's server.
-    """
-    try:
-        await element.click(timeout=ACT_TIMEOUT_MS)
-    except PlaywrightTimeout as error:
-        if not is_clicked(str(error)):
-            raise
-        await is_filled(work.page)  # the handlers may still run
-
-
-def is_clicked(message: str) -> bool:
-    """What Playwright's log of a click says of its last attempt."""
-    last = re.split(r"- (?:attempting|retrying) click action", message)[-1]
-    return "\n    - performing click action\n" in last
 
 
 async def _settled(work: Work, signals: Signals, *, download: bool = False) -> dict[str, Any]:
@@ -278,34 +254,9 @@ async def _settled(work: Work, signals: Signals, *, download: bool = False) -> d
 
 async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
     element = await _found(work, given.selector)
-    signals, address = await work.tabs.watch(work.page), work.page.url
-    try:
-        await element.fill(given.text, timeout=ACT_TIMEOUT_MS)
-    except PlaywrightTimeout:  # perhaps only the page's handlers took longer
-        if not is_same(await read_value(element, ELEMENT_TIMEOUT_MS), given.text):
-            raise
-    if not (signals.leaving or work.page.is_closed() or work.page.url != address):
-        await _check_typed(element, given.text)
+    signals = await work.tabs.watch(work.page)
+    await write(work.page, element, given.text, signals)
     return await _settled(work, signals)
-
-
-async def _check_typed(element: Locator, text: str) -> None:
-    """Raises FailedError if the field has not taken the text; one that is gone from the page is not asked."""
-    with suppress(PlaywrightTimeout):
-        held = await read_value(element, ACT_TIMEOUT_MS)
-        if is_same(held, text):
-            return
-        if await is_secret(element, ACT_TIMEOUT_MS):
-            raise FailedError("the field holds something else now")
-        words = " ".join(held.split())[:MAX_HELD_CHARS]
-        raise FailedError(
-            f'the field did not take that, and holds "{words}"' if words else "the field did not take that"
-        )
-
-
-def is_same(held: str, text: str) -> bool:
-    """True if a field holds the text, which it may write in groups or in capitals."""
-    return "".join(held.split()).casefold() == "".join(text.split()).casefold()
 
 
 async def _press(work: Work, given: PressParameters) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import Error as PlaywrightError
 
+from server.embedded.browser.signals import PRESSED
+
 if TYPE_CHECKING:
     from playwright.async_api import Frame, Locator, Page, Playwright
 
@@ -33,6 +35,7 @@ _ENGINE = """(() => {
   const LABELLED = '[aria-label], [aria-labelledby], [alt], [title], input, svg title';
   const above = (node) => Reflect.get(Element.prototype, 'assignedSlot', node) ?? Reflect.get(Node.prototype, 'parentElement', node)
     ?? Node.prototype.getRootNode.call(node).host;
+  let pressing;
   const read = {
     title: () => document.title,
     text: (root) => seen(root instanceof Document ? root.body ?? root.documentElement : root),
@@ -66,6 +69,14 @@ _ENGINE = """(() => {
       }
       return JSON.stringify([...new Set(names.map((name) => name.replace(/\\s+/g, ' ').trim()))].filter(Boolean));
     },
+    // Playwright has listened first, and lets through only what is on its element
+    presses: () => {
+      removeEventListener('pointerdown', pressing, true);
+      pressing = (event) => { if (event.isTrusted) globalThis.PRESSED(''); };
+      if (typeof globalThis.PRESSED !== 'function') return '';
+      addEventListener('pointerdown', pressing, true);
+      return 'yes';
+    },
     scroll: (root, to) => {
       const at = { top: 0, bottom: document.documentElement?.scrollHeight ?? 0 }[to] ?? scrollY + Number(to);
       scrollTo({ top: at, behavior: 'instant' });  // at once, also where the page asks for a smooth way
@@ -96,8 +107,8 @@ async def add_engine(playwright: Playwright) -> None:
     """Make it known to a new driver. Raises PlaywrightError."""
     script = _ENGINE
     numbers = {"LINKS": MAX_LINKS, "LEAD": 2 * MAX_LINK_CHARS, "TEXT": MAX_LINK_CHARS, "URL_CHARS": MAX_URL_CHARS}
-    for name, number in numbers.items():
-        script = script.replace(name, str(number))
+    for name, value in {**numbers, "PRESSED": PRESSED}.items():
+        script = script.replace(name, str(value))
     await playwright.selectors.register(ENGINE, script, content_script=True)
 
 
@@ -160,6 +171,11 @@ async def leads_in_a_circle(page: Page) -> bool:
     return bool(await _read(page, "circle"))
 
 
+async def tell_presses(element: Locator, timeout_ms: float) -> bool:
+    """Have the page tell `Signals.pressed` in the element's frame; False if it cannot. Raises Playwright's TimeoutError."""
+    return bool(await _read(element, "presses", timeout_ms=timeout_ms))
+
+
 async def read_value(field: Locator, timeout_ms: float) -> str:
     """What is written in the field. Raises Playwright's TimeoutError."""
     return await _read(field, "value", timeout_ms=timeout_ms)
@@ -176,9 +192,9 @@ async def read_names(element: Locator, timeout_ms: float) -> list[str]:
     return names
 
 
-async def leads_to_download(element: Locator) -> bool:
-    """True if the element is in a link that names its address a download."""
-    return bool(await _read(element, "download"))
+async def leads_to_download(element: Locator, timeout_ms: float) -> bool:
+    """True if the element is in a link that names its address a download. Raises Playwright's TimeoutError."""
+    return bool(await _read(element, "download", timeout_ms=timeout_ms))
 
 
 async def scroll(page: Page, to: str | int) -> int:

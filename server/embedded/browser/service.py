@@ -21,6 +21,7 @@ from server.embedded.browser.actions import (
     net_error_words,
 )
 from server.embedded.browser.arrival import BUSY, ERROR_PAGE, FailedError, attended, is_open, told
+from server.embedded.browser.handling import matter
 from server.embedded.browser.launching import find_chromium, first_line
 from server.embedded.browser.pages import Chromium
 from server.embedded.browser.pipe import MAX_PROCESS_BYTES
@@ -113,9 +114,9 @@ class BrowserService(ExecutorService):
             values = await (step if name in WITHOUT_PAGE else attended(tabs, step))
         except FailedError as failed:
             return TaskOutcome(await _where(tabs), ok=False, message=str(failed))
-        except PlaywrightTimeout:
+        except PlaywrightTimeout as late:
             where = await _where(tabs)
-            return TaskOutcome(where, ok=False, message=missing_words(parameters) if where else BUSY)
+            return TaskOutcome(where, ok=False, message=missing_words(parameters, str(late)) if where else BUSY)
         except PlaywrightError as error:
             return TaskOutcome(await _where(tabs), ok=False, message=_words(tabs, error, parameters))
         return TaskOutcome(values)
@@ -171,10 +172,10 @@ def begin_words(name: str, parameters: Parameters) -> str:
     return ACTIONS[name].description.lower()
 
 
-def missing_words(parameters: Parameters) -> str:
-    """The message for an element that did not appear or could not be used."""
+def missing_words(parameters: Parameters, message: str) -> str:
+    """The message for an element that did not appear or could not be used. `message`: Playwright's."""
     named = getattr(parameters, "selector", None) or getattr(parameters, "text", None) or "the element"
-    return f"{str(named)[:80]} is not there, or something covers it"
+    return f"{str(named)[:80]} {matter(message)}"
 
 
 async def _where(tabs: Tabs) -> dict[str, Any]:

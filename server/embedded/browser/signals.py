@@ -1,4 +1,4 @@
-"""What Chromium itself tells of a page: that it or a frame of it leaves for another one, and that it opens a window.
+"""What Chromium itself tells of a page: that it or a frame of it leaves for another one, that it opens a window, and that it was clicked.
 
 Each page has a session for that, from when it is opened. So an action knows what it has begun, however long the server takes, and
 whatever the page is written like. The session also ends a script that runs without an end: Chromium takes that order from a session
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 READY_S = 1.0  # for the session of a page; one that is busy from its beginning is watched without
 ORDER_S = 1.0  # for an order to be taken
 WITHIN = frozenset({"sameDocument", "historySameDocument"})
-FOLLOWED = frozenset(
-    {"anchorClick", "formSubmissionGet", "formSubmissionPost"}
-)  # of frames: their scripts go on by themselves
+# Of frames, which scripts lead elsewhere all the time, only these are waited for.
+FOLLOWED = frozenset({"anchorClick", "formSubmissionGet", "formSubmissionPost"})
+PRESSED = "jarvisPressed"  # called by our listener in the page
 BLANK = "about:blank"
 SHOWN = ("http:", "https:", "about:", "blob:", "data:")  # a window for another address, as mailto:, never shows a page
 
@@ -33,14 +33,17 @@ SHOWN = ("http:", "https:", "about:", "blob:", "data:")  # a window for another 
 class Signals:
     """The session of one page. `told` is called after each change, and `window` for each window that opens.
 
-    `target`, `context`: Chromium's names of the page and its context, empty until the session is there. `opening`: a window is on its way, since `watch`.
+    `target`, `context`: Chromium's names of the page and its context, empty until the session is there. `opening`: a window is on its way, since `watch`. `pressed`: the mouse was, since `watch_presses`.
     """
 
     def __init__(
         self, context: BrowserContext, page: Page, told: Callable[[], None], window: Callable[[], None]
     ) -> None:
         self.opening = False
+        self.pressed = False
         self._coming: set[str] = set()  # frames into which another page is on its way, since `watch`
+        # where Playwright's selector engines run, and our listener
+        self._world = f"__playwright_utility_world_{page._impl_obj._guid}"  # noqa: SLF001
         self.target = self.context = ""
         self._told = told
         self._window = window
@@ -62,6 +65,7 @@ class Signals:
             session.on("Page.frameStoppedLoading", lambda event: self._over(event["frameId"]))
             session.on("Page.frameDetached", lambda event: self._over(event["frameId"]))
             session.on("Page.windowOpen", self._opens)
+            session.on("Runtime.bindingCalled", self._was_pressed)
             self._session = session
             await session.send("Page.enable")
 
@@ -89,6 +93,21 @@ class Signals:
     def _over(self, frame: str) -> None:
         if frame in self._coming:
             self._coming.discard(frame)
+            self._told()
+
+    async def watch_presses(self) -> None:
+        """Is the mouse pressed in a frame from now on? Only where a listener calls: see `reading.tell_presses`."""
+        self.pressed = False
+        if self._session is not None:
+            with suppress(PlaywrightError, TimeoutError):
+                async with asyncio.timeout(ORDER_S):
+                    await self._session.send(
+                        "Runtime.addBinding", {"name": PRESSED, "executionContextName": self._world}
+                    )
+
+    def _was_pressed(self, event: dict[str, Any]) -> None:
+        if event["name"] == PRESSED:
+            self.pressed = True
             self._told()
 
     def _opens(self, event: dict[str, Any]) -> None:

@@ -11,8 +11,9 @@ import psutil  # type: ignore[import-untyped] # the library carries no types
 import pytest
 
 from server.embedded.browser import actions, arrival
-from server.embedded.browser.actions import DOWNLOAD, NO_WINDOW, is_clicked
+from server.embedded.browser.actions import DOWNLOAD, NO_WINDOW
 from server.embedded.browser.arrival import BUSY
+from server.embedded.browser.handling import ACT_TIMEOUT_MS
 from server.embedded.browser.service import ENDED
 from tests.server.embedded.website import processes_with, surfing
 
@@ -49,7 +50,7 @@ async def slowly(surfer: Surfer, path: str, action: str, parameters: dict[str, A
     """Do it, with a server that takes longer than an element may to become clickable."""
     doing = asyncio.get_running_loop().create_task(surfer.do(action, parameters), name=action)
     await surfer.site.is_asked(path)
-    await surfer.do("wait", {"ms": actions.ACT_TIMEOUT_MS + 500}, session="other")
+    await surfer.do("wait", {"ms": ACT_TIMEOUT_MS + 500}, session="other")
     surfer.site.gate.set()
     return await doing
 
@@ -95,7 +96,7 @@ async def test_a_slow_page_of_a_frame_is_waited_for(tmp_path: Path, way: str) ->
         await opened(surfer, f"<iframe name=inner></iframe>{FRAMED[way]}")
         doing = asyncio.get_running_loop().create_task(surfer.do(*CLICK), name="click")
         await surfer.site.is_asked("gate")
-        await surfer.do("wait", {"ms": actions.ACT_TIMEOUT_MS + 500}, session="other")
+        await surfer.do("wait", {"ms": ACT_TIMEOUT_MS + 500}, session="other")
         assert not doing.done()
         surfer.site.gate.set()
         run = await doing
@@ -140,51 +141,6 @@ async def test_a_window_that_closes_itself_leaves_the_one_before(tmp_path: Path)
         await opened(surfer, f"<a id=go target=_blank href='/page?html={inner}'>go</a>")
         assert (await surfer.do(*CLICK)).values["title"] == "Inner"
         assert (await surfer.do(*CLICK)).values["title"] == "Shop"
-
-
-async def test_a_click_is_one_click(tmp_path: Path) -> None:
-    """A trial before it hovered, so that another element was clicked."""
-    html = """<button id=go onmouseenter="document.body.append('hovered ')" onclick="document.body.append('clicked ')">go</button>"""
-    async with surfing(tmp_path) as surfer:
-        await opened(surfer, html)
-        assert (await surfer.do(*CLICK)).status == "ok"
-        assert (await surfer.do("extract_text")).values["text"] == "gohovered clicked"
-
-
-async def test_what_is_covered_is_not_clicked(tmp_path: Path) -> None:
-    async with surfing(tmp_path) as surfer:
-        await opened(surfer, "<a id=go href=/second>go</a><div style='position: fixed; inset: 0'></div>")
-        run = await surfer.do(*CLICK)
-        assert (run.status, run.message) == ("failed", "#go is not there, or something covers it")
-        assert "second" not in surfer.site.asked
-
-
-def test_an_attempt_is_a_click_only_if_it_came_so_far() -> None:
-    log = "Timeout 1ms exceeded.\nCall log:\n  - waiting for x\n  - attempting click action\n    - performing click action\n"
-    assert is_clicked(log)
-    assert is_clicked(log + "    - click action done\n")
-    assert not is_clicked(log + "    - <p> intercepts pointer events\n  - retrying click action\n    - waiting 20ms\n")
-    assert not is_clicked(log.replace("    - performing", "    - <p id='performing"))
-
-
-async def test_a_handler_that_takes_longer_than_a_click_is_waited_for(tmp_path: Path) -> None:
-    takes = actions.ACT_TIMEOUT_MS + 500
-    html = f"<button id=go onclick=\"const end = Date.now() + {takes}; while (Date.now() < end); location = '/second'\">go</button>"
-    async with surfing(tmp_path) as surfer:
-        await opened(surfer, html)
-        run = await surfer.do(*CLICK)
-        assert (run.status, run.values["title"]) == ("ok", "Second")
-
-
-async def test_so_is_one_of_a_field(tmp_path: Path) -> None:
-    """What was written was told as a field that is not there."""
-    takes = actions.ACT_TIMEOUT_MS + 500
-    html = f'<input id=go oninput="const end = Date.now() + {takes}; while (Date.now() < end);"><input id=off disabled>'
-    async with surfing(tmp_path) as surfer:
-        await opened(surfer, html)
-        assert (await surfer.do("type", {"selector": "#go", "text": "Ann"})).status == "ok"
-        run = await surfer.do("type", {"selector": "#off", "text": "Ann"})
-        assert (run.status, run.message) == ("failed", "#off is not there, or something covers it")
 
 
 FOREVER = "for (;;);"

@@ -1,0 +1,119 @@
+"""How an element is clicked and written to, and what kept that from being done.
+
+Playwright waits within one time for an element to be usable, and for what the page's handlers do then. When that time is over, its log
+tells what it still waited for. Whether the element was clicked, only the page tells: a handler that runs as the mouse comes may have
+put something else there.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import TimeoutError as PlaywrightTimeout
+
+from server.embedded.browser.arrival import FailedError
+from server.embedded.browser.reading import is_filled, is_secret, read_value, tell_presses
+
+if TYPE_CHECKING:
+    from playwright.async_api import Locator, Page
+
+    from server.embedded.browser.signals import Signals
+    from server.embedded.browser.tabs import Tabs
+
+ACT_TIMEOUT_MS = 1_500  # for an element that has appeared to become clickable or writable
+PRESS_S = 1.0  # for the page to tell that the mouse was pressed, once it answers
+MAX_HELD_CHARS = 100  # of what a field holds, in a message
+NOT_CLICKED = "the page did something else before the click, and it is not known whether that was clicked"
+_LINE = re.compile(
+    r"^\s*(?:-|\d+ \u00d7) ?(.*)$", re.MULTILINE
+)  # with "2 \u00d7", the lines up to the next one were written twice
+_ATTEMPT = re.compile(r"(?:attempting|retrying) \S+ action")
+_MATTERS = {
+    "element is not visible": "is hidden",
+    "element is not enabled": "is disabled",
+    "element is not editable": "is read-only",
+    "element is not stable": "does not stand still",
+    "element is inert": "is blocked by something that is open on the page",
+    "element is outside of the viewport": "is outside of what can be seen",
+}
+
+
+async def click(tabs: Tabs, page: Page, element: Locator, signals: Signals) -> None:
+    """Click once. Raises Playwright's TimeoutError if there was no click, FailedError if that is not known."""
+    await signals.watch_presses()
+    told = await tell_presses(element, ACT_TIMEOUT_MS)
+    try:
+        await element.click(timeout=ACT_TIMEOUT_MS)
+    except PlaywrightTimeout as error:
+        if not is_tried(str(error)):
+            raise
+        await is_filled(page)  # the handlers may still run, and the mouse be pressed behind them
+    else:
+        if not told:  # a frame of another site
+            return
+    if not await tabs.until(lambda: signals.pressed, signals, PRESS_S):
+        raise FailedError(NOT_CLICKED)
+
+
+async def write(page: Page, element: Locator, text: str, signals: Signals) -> None:
+    """Replace what is in a field. Raises Playwright's TimeoutError, and FailedError if the field has not taken the text."""
+    address = page.url
+    try:
+        await element.fill(text, timeout=ACT_TIMEOUT_MS)
+    except PlaywrightTimeout:  # perhaps only the page's handlers took longer
+        if not is_same(await read_value(element, ACT_TIMEOUT_MS), text):
+            raise
+    if not (signals.leaving or page.is_closed() or page.url != address):
+        await _check_written(element, text)
+
+
+async def _check_written(element: Locator, text: str) -> None:
+    """Raises FailedError if the field has not taken the text; one that is gone from the page is not asked."""
+    with suppress(PlaywrightError):
+        held = await read_value(element, ACT_TIMEOUT_MS)
+        if is_same(held, text):
+            return
+        if await is_secret(element, ACT_TIMEOUT_MS):
+            raise FailedError("the field holds something else now")
+        words = " ".join(held.split())[:MAX_HELD_CHARS]
+        raise FailedError(
+            f'the field did not take that, and holds "{words}"' if words else "the field did not take that"
+        )
+
+
+def is_same(held: str, text: str) -> bool:
+    """True if a field holds the text, which it may write in groups or in capitals."""
+    return "".join(held.split()).casefold() == "".join(text.split()).casefold()
+
+
+def is_tried(message: str) -> bool:
+    """True if Playwright's log of a click says that its last attempt came as far as the mouse."""
+    for line in reversed(_lines(message)):
+        if line == "performing click action":
+            return True
+        if _ATTEMPT.fullmatch(line) or _said(line):
+            return False
+    return False
+
+
+def matter(message: str) -> str:
+    """What was the matter with an element, by Playwright's log of what was to be done with it."""
+    lines = _lines(message)
+    if said := next(filter(None, map(_said, reversed(lines))), ""):
+        return said
+    if any(_ATTEMPT.fullmatch(line) or line.startswith("locator resolved to ") for line in lines):
+        return "is there, but the page took too long to let it be used"
+    return "is not there"
+
+
+def _said(line: str) -> str:
+    if line.endswith(" intercepts pointer events"):
+        return "is covered by something else"
+    return "is hidden" if line.startswith("locator resolved to hidden ") else _MATTERS.get(line, "")
+
+
+def _lines(message: str) -> list[str]:
+    return [line.strip() for line in _LINE.findall(message)]
