@@ -24,11 +24,10 @@ from server.embedded.browser.arrival import (
 )
 from server.embedded.browser.departure import StaysError, leaving
 from server.embedded.browser.handling import click, write
-from server.embedded.browser.pointing import find_text, refuse_unasked
+from server.embedded.browser.pointing import find_selected, find_text, refuse_unasked
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     has_root,
-    leads_in_a_circle,
     leads_to_download,
     read_links,
     read_text,
@@ -62,7 +61,6 @@ WINDOW_S = 20.0  # for a window that is opened to show a page, which its server 
 DOWNLOAD_S = 3.0  # for a download named by a link to be refused
 SCRIPT_S = 0.1  # for a script to open a page or a window, after what it has been asked for
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
-HIDDEN = "the page does not let that element be used"
 NO_WINDOW = "the window that was opened shows no page"
 NOT_OPENED = "the page that it leads to could not be opened"
 DOWNLOAD = "the address is a download, which is not taken"
@@ -193,23 +191,18 @@ async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
     return {**await attended(work.tabs, arrived(work.tabs, page, answer)), "status": status}
 
 
-async def _found(work: Work, selector: str | None, text: str | None = None) -> Locator:
+async def _found(work: Work, selector: str | None, text: str = "") -> Locator:
     """Wait for the element here rather than in the click, so that a cancelled task never clicks.
 
     Raises FailedError, Playwright's TimeoutError.
     """
-    page = work.page
-    if await leads_in_a_circle(page):
-        raise FailedError(HIDDEN)
     if selector is None:
-        return await find_text(page, text or "", ELEMENT_TIMEOUT_MS)
-    wanted = page.locator(selector)
-    await wanted.first.wait_for(state="visible", timeout=ELEMENT_TIMEOUT_MS)
-    return wanted.first
+        return await find_text(work.page, text, ELEMENT_TIMEOUT_MS)
+    return await find_selected(work.page, selector, ELEMENT_TIMEOUT_MS)
 
 
 async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
-    element = await _found(work, given.selector, given.text)
+    element = await _found(work, given.selector, given.text or "")
     await refuse_unasked(element, given.selector or given.text or "", ELEMENT_TIMEOUT_MS)
     await work.task.tell("the element is there", percent=60)
     download = await leads_to_download(element, ELEMENT_TIMEOUT_MS)
@@ -269,7 +262,8 @@ async def _extract(work: Work, given: TextParameters) -> dict[str, Any]:
     async def read() -> tuple[str, bool]:
         if given.selector is None:
             return await read_whole_text(work.page, MAX_TEXT_CHARS, ELEMENT_TIMEOUT_MS)
-        return await read_text(work.page.locator(given.selector).first, MAX_TEXT_CHARS, ELEMENT_TIMEOUT_MS)
+        element = await find_selected(work.page, given.selector, ELEMENT_TIMEOUT_MS, "attached")
+        return await read_text(element, MAX_TEXT_CHARS, ELEMENT_TIMEOUT_MS)
 
     text, truncated = await read_still(work.tabs, work.page, read)
     return {**await read_where(work.page), "text": text, "truncated": truncated}

@@ -1,4 +1,4 @@
-"""Finds the element that is meant, and refuses one with more on it than was asked for.
+"""Finds the element that is meant, in a page or a frame of it, and refuses one with more on it than was asked for.
 
 Safety judges the words that a click is asked with, before anybody knows the page. So a click on an element with a risky word that
 these words lack would be one that nobody has approved.
@@ -6,17 +6,29 @@ these words lack would be one that nobody has approved.
 
 from __future__ import annotations
 
+import asyncio
 import re
+from contextlib import suppress
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from server.embedded.browser.arrival import FailedError
-from server.embedded.browser.reading import read_names
+from server.embedded.browser.reading import MAX_FRAMES, is_wide, leads_in_a_circle, read_names
 from server.embedded.risky_words import risky_words
 
 if TYPE_CHECKING:
-    from playwright.async_api import Locator, Page
+    from collections.abc import Callable, Coroutine
 
+    from playwright.async_api import Frame, Locator, Page
+
+T = TypeVar("T")
+State = Literal["visible", "attached"]
+LOOK_MS = 500  # what the page itself does not have is then looked for in its frames, again and again
+FRAME_S = 2.0  # for a frame to answer; it may be in a process of its own, and busy
+HIDDEN = "the page does not let that element be used"
 MAX_NAME_CHARS = 200  # of a name in a message
 # In words of these letters, one is told from a part of another; not in Chinese or Thai, which write no spaces.
 _LETTER = r"[0-9A-Za-z_\u00c0-\u0dff]"
@@ -25,19 +37,99 @@ _LETTER = r"[0-9A-Za-z_\u00c0-\u0dff]"
 async def find_text(page: Page, text: str, timeout_ms: float) -> Locator:
     """The visible element with this on it: by its whole name, else by whole words in it; a button or link before other text.
 
-    Raises Playwright's TimeoutError.
+    Raises FailedError, Playwright's TimeoutError.
     """
-    ways = [way for pattern in (_whole(text), _within(text)) for way in _ways(page, pattern)]
-    await reduce(lambda one, other: one.or_(other), ways).first.wait_for(state="visible", timeout=timeout_ms)
+    whole, within = _whole(text), _within(text)
+    of_page = [*_ways(page.main_frame, whole), *_ways(page.main_frame, within)]
+    awaited = reduce(lambda one, other: one.or_(other), of_page).first
+    rounds = [lambda frame: _ways(frame, whole), lambda frame: _ways(frame, within)]
+    return await _found(page, awaited, rounds, timeout_ms, "visible")
+
+
+async def find_selected(page: Page, selector: str, timeout_ms: float, state: State = "visible") -> Locator:
+    """The first element of a CSS selector. Raises FailedError, Playwright's TimeoutError."""
+
+    def ways(frame: Frame) -> list[Locator]:
+        first = frame.locator(selector).first
+        return [first.filter(visible=True) if state == "visible" else first]
+
+    return await _found(page, page.locator(selector).first, [ways], timeout_ms, state)
+
+
+async def _found(
+    page: Page, awaited: Locator, rounds: list[Callable[[Frame], list[Locator]]], timeout_ms: float, state: State
+) -> Locator:
+    """By the first way of the first round that finds something, in the page before its frames. `awaited`: what any finds in the page."""
+    if state == "visible" and await leads_in_a_circle(page):
+        raise FailedError(HIDDEN)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout_ms / 1000
+    while True:
+        left_ms = (until - loop.time()) * 1000
+        try:
+            await awaited.wait_for(state=state, timeout=max(1.0, min(left_ms, LOOK_MS)))
+        except PlaywrightTimeout:
+            found = await _there(page, rounds)
+            if found is None and left_ms <= LOOK_MS:
+                raise
+        else:
+            found = await _there(page, rounds) or awaited  # which has gone again, or comes again
+        if found is not None:
+            return found
+
+
+async def _there(page: Page, rounds: list[Callable[[Frame], list[Locator]]]) -> Locator | None:
+    frames: list[Frame] | None = None
+    for ways in rounds:
+        if (found := await _first(ways(page.main_frame))) is not None:
+            return found
+        if frames is None:
+            frames = await _seen(page)
+        of_frames = await asyncio.gather(*(_answer(_first(ways(frame))) for frame in frames))
+        if (found := next(filter(None, of_frames), None)) is not None:
+            return found
+    return None
+
+
+async def _first(ways: list[Locator]) -> Locator | None:
     for way in ways:
         if await way.count():
             return way.first
-    return ways[0].first  # it has gone again, or comes again
+    return None
 
 
-def _ways(page: Page, pattern: re.Pattern[str]) -> tuple[Locator, Locator]:
-    controls = page.get_by_role("button", name=pattern).or_(page.get_by_role("link", name=pattern))
-    return controls.filter(visible=True), page.get_by_text(pattern).filter(visible=True)
+async def _seen(page: Page) -> list[Frame]:
+    """The frames of a page that are seen, and can be searched."""
+    frames = page.frames[1 : MAX_FRAMES + 1]  # the first is the page
+    seen = await asyncio.gather(*(_answer(_is_seen(frame)) for frame in frames))
+    return [frame for frame, is_seen in zip(frames, seen, strict=True) if is_seen]
+
+
+async def _is_seen(frame: Frame) -> bool:
+    if not await is_wide(frame) or await leads_in_a_circle(frame):
+        return False
+    inner = frame
+    while (outer := inner.parent_frame) is not None:
+        element = await inner.frame_element()
+        visible = await element.is_visible()
+        await element.dispose()
+        if not visible:
+            return False
+        inner = outer
+    return True
+
+
+async def _answer(asking: Coroutine[Any, Any, T]) -> T | None:
+    """What a frame answers; None for one that is gone, or busy."""
+    with suppress(PlaywrightError, TimeoutError):
+        async with asyncio.timeout(FRAME_S):
+            return await asking
+    return None
+
+
+def _ways(frame: Frame, pattern: re.Pattern[str]) -> list[Locator]:
+    controls = frame.get_by_role("button", name=pattern).or_(frame.get_by_role("link", name=pattern))
+    return [controls.filter(visible=True), frame.get_by_text(pattern).filter(visible=True)]
 
 
 def _whole(text: str) -> re.Pattern[str]:

@@ -39,7 +39,8 @@ _ENGINE = """(() => {
   const read = {
     title: () => document.title,
     text: (root) => seen(root instanceof Document ? root.body ?? root.documentElement : root),
-    frame: (root) => innerWidth > 1 && innerHeight > 1 ? read.text(root) : '',  // others are hidden
+    wide: () => innerWidth > 1 && innerHeight > 1 ? 'yes' : '',  // others are hidden
+    frame: (root) => read.wide() && read.text(root),
     filled: () => (document.body ?? document.documentElement)?.hasChildNodes() ? 'yes' : '',
     root: () => document.documentElement ? 'yes' : '',
     download: (root) => Element.prototype.closest.call(root, 'a[download], area[download]') ? 'yes' : '',
@@ -166,7 +167,7 @@ async def has_root(page: Page) -> bool:
     return bool(await _read(page, "root"))
 
 
-async def leads_in_a_circle(page: Page) -> bool:
+async def leads_in_a_circle(page: Page | Frame) -> bool:
     """True if Playwright's scripts would search the page without an end."""
     return bool(await _read(page, "circle"))
 
@@ -190,6 +191,11 @@ async def read_names(element: Locator, timeout_ms: float) -> list[str]:
     """What is on the element, or on the button or link that it is in; what is written there comes first. Raises Playwright's TimeoutError."""
     names: list[str] = json.loads(await _read(element, "names", timeout_ms=timeout_ms))
     return names
+
+
+async def is_wide(frame: Frame) -> bool:
+    """False for a frame in which nothing can be seen."""
+    return bool(await _read(frame, "wide"))
 
 
 async def leads_to_download(element: Locator, timeout_ms: float) -> bool:

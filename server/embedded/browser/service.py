@@ -14,7 +14,6 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from server.embedded.addresses import private_network_open, read_url
 from server.embedded.browser.actions import (
     ACTIONS,
-    HIDDEN,
     STEPS,
     NavigateParameters,
     Work,
@@ -25,6 +24,7 @@ from server.embedded.browser.handling import matter
 from server.embedded.browser.launching import find_chromium, first_line
 from server.embedded.browser.pages import Chromium
 from server.embedded.browser.pipe import MAX_PROCESS_BYTES
+from server.embedded.browser.pointing import HIDDEN
 from server.embedded.browser.reading import read_where
 from server.embedded.browser.tabs import MAX_TABS
 from server.embedded.executor import Action, ExecutorService, Parameters, Task, TaskOutcome

@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from server.embedded.browser.actions import HIDDEN, MAX_TEXT_CHARS
+from server.embedded.browser.actions import MAX_TEXT_CHARS
+from server.embedded.browser.pointing import HIDDEN
 from server.embedded.browser.reading import MAX_FRAMES, MAX_LINK_CHARS, MAX_LINKS, MAX_TITLE_CHARS, MAX_URL_CHARS
 from server.embedded.browser.service import _well_formed
 from server.embedded.executor import TaskOutcome
