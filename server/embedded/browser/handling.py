@@ -27,6 +27,7 @@ ACT_TIMEOUT_MS = 1_500  # for an element that has appeared to become clickable o
 PRESS_S = 1.0  # for the page to tell that the mouse was pressed, once it answers
 MAX_HELD_CHARS = 100  # of what a field holds, in a message
 NOT_CLICKED = "the page did something else before the click, and it is not known whether that was clicked"
+MOVES, COVERED = "does not stand still", "is covered by something else"
 _LINE = re.compile(
     r"^\s*(?:-|\d+ \u00d7) ?(.*)$", re.MULTILINE
 )  # with "2 \u00d7", the lines up to the next one were written twice
@@ -35,7 +36,7 @@ _MATTERS = {
     "element is not visible": "is hidden",
     "element is not enabled": "is disabled",
     "element is not editable": "is read-only",
-    "element is not stable": "does not stand still",
+    "element is not stable": MOVES,
     "element is inert": "is blocked by something that is open on the page",
     "element is outside of the viewport": "is outside of what can be seen",
 }
@@ -103,7 +104,8 @@ def matter(message: str) -> str:
     """What was the matter with an element, by Playwright's log of what was to be done with it."""
     lines = _lines(message)
     if said := next(filter(None, map(_said, reversed(lines))), ""):
-        return said
+        # one that moves was not where it had been, and something else was
+        return MOVES if said == COVERED and "element is not stable" in lines else said
     if any(_ATTEMPT.fullmatch(line) or line.startswith("locator resolved to ") for line in lines):
         return "is there, but the page took too long to let it be used"
     return "is not there"
@@ -111,7 +113,7 @@ def matter(message: str) -> str:
 
 def _said(line: str) -> str:
     if line.endswith(" intercepts pointer events"):
-        return "is covered by something else"
+        return COVERED
     return "is hidden" if line.startswith("locator resolved to hidden ") else _MATTERS.get(line, "")
 
 

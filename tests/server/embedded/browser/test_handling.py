@@ -135,6 +135,8 @@ def test_the_mouse_came_if_the_last_attempt_did() -> None:
 
 def test_what_was_the_matter_is_in_the_log() -> None:
     assert matter(LOG + "    - <p> intercepts pointer events\n") == "is covered by something else"
+    moving = LOG.replace("performing click action", "element is not stable")
+    assert matter(moving + "    - <body> intercepts pointer events\n") == "does not stand still"
     assert matter(LOG + "    2 \u00d7 waiting for it\n      - element is not enabled\n    - retrying") == "is disabled"
     assert matter(LOG) == "is there, but the page took too long to let it be used"
     assert matter(LOG.partition("    - locator")[0]) == "is not there"
