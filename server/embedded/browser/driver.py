@@ -16,7 +16,7 @@ from playwright._impl.out_of_process import PlaywrightClient
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Playwright
 
-from server.embedded.browser.reading import add_engine
+from server.embedded.browser.reading import add_engines
 
 START_S = 30.0  # on a busy machine; a usual one takes half a second
 PULSE_S = 15.0  # without an answer, a driver or browser counts as dead. On a machine that is busy with others it may take seconds
@@ -99,7 +99,7 @@ class Driver:
         try:
             async with asyncio.timeout(START_S):
                 self.playwright = Playwright(await asyncio.shield(self._client._playwright))  # noqa: SLF001
-                await add_engine(self.playwright)
+                await add_engines(self.playwright)
         except TimeoutError:
             self.kill()
             raise PlaywrightError(f"its driver was not there after {START_S:.0f} s") from None

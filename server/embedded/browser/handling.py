@@ -15,7 +15,7 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from server.embedded.browser.arrival import FailedError
-from server.embedded.browser.reading import is_filled, is_secret, read_value, tell_presses
+from server.embedded.browser.reading import is_filled, is_free, is_secret, is_snared, read_value, tell_presses
 
 if TYPE_CHECKING:
     from playwright.async_api import Locator, Page
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ACT_TIMEOUT_MS = 1_500  # for an element that has appeared to become clickable or writable
 PRESS_S = 1.0  # for the page to tell that the mouse was pressed, once it answers
 MAX_HELD_CHARS = 100  # of what a field holds, in a message
+HIDDEN = "the page does not let that element be used"
 NOT_CLICKED = "the page did something else before the click, and it is not known whether that was clicked"
 MOVES, COVERED = "does not stand still", "is covered by something else"
 _LINE = re.compile(
@@ -45,9 +46,12 @@ _MATTERS = {
 async def click(tabs: Tabs, page: Page, element: Locator, signals: Signals) -> None:
     """Click once. Raises Playwright's TimeoutError if there was no click, FailedError if that is not known."""
     await signals.watch_presses()
-    told = await tell_presses(element, ACT_TIMEOUT_MS)
+    snared = await is_snared(element, ACT_TIMEOUT_MS)
+    if snared and not await is_free(element, ACT_TIMEOUT_MS):
+        raise FailedError(HIDDEN)
+    told = await tell_presses(element, ACT_TIMEOUT_MS, snared=snared)
     try:
-        await element.click(timeout=ACT_TIMEOUT_MS)
+        await element.click(timeout=ACT_TIMEOUT_MS, force=snared)  # by force, Playwright does not climb
     except PlaywrightTimeout as error:
         if not is_tried(str(error)):
             raise
@@ -62,8 +66,11 @@ async def click(tabs: Tabs, page: Page, element: Locator, signals: Signals) -> N
 async def write(page: Page, element: Locator, text: str, signals: Signals) -> None:
     """Replace what is in a field. Raises Playwright's TimeoutError, and FailedError if the field has not taken the text."""
     address = page.url
+    snared = await is_snared(element, ACT_TIMEOUT_MS)
+    if snared and not await is_free(element, ACT_TIMEOUT_MS):
+        raise FailedError(HIDDEN)
     try:
-        await element.fill(text, timeout=ACT_TIMEOUT_MS)
+        await element.fill(text, timeout=ACT_TIMEOUT_MS, force=snared)
     except PlaywrightTimeout:  # perhaps only the page's handlers took longer
         if not is_same(await read_value(element, ACT_TIMEOUT_MS), text):
             raise

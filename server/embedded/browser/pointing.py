@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import suppress
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from server.embedded.browser.arrival import FailedError
-from server.embedded.browser.reading import MAX_FRAMES, is_wide, leads_in_a_circle, read_names
+from server.embedded.browser.reading import MAX_FRAMES, has_snares, is_wide, plain_css, read_names
 from server.embedded.risky_words import risky_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from playwright.async_api import Frame, Locator, Page
 
@@ -28,7 +28,6 @@ T = TypeVar("T")
 State = Literal["visible", "attached"]
 LOOK_MS = 500  # what the page itself does not have is then looked for in its frames, again and again
 FRAME_S = 2.0  # for a frame to answer; it may be in a process of its own, and busy
-HIDDEN = "the page does not let that element be used"
 MAX_NAME_CHARS = 200  # of a name in a message
 # In words of these letters, one is told from a part of another; not in Chinese or Thai, which write no spaces.
 _LETTER = r"[0-9A-Za-z_\u00c0-\u0dff]"
@@ -39,29 +38,27 @@ async def find_text(page: Page, text: str, timeout_ms: float) -> Locator:
 
     Raises FailedError, Playwright's TimeoutError.
     """
-    whole, within = _whole(text), _within(text)
-    of_page = [*_ways(page.main_frame, whole), *_ways(page.main_frame, within)]
-    awaited = reduce(lambda one, other: one.or_(other), of_page).first
-    rounds = [lambda frame: _ways(frame, whole), lambda frame: _ways(frame, within)]
+    snares = await has_snares(page)
+    rounds = [partial(_ways, pattern=pattern, snares=snares) for pattern in (_whole(text), _within(text))]
+    awaited = reduce(lambda one, other: one.or_(other), rounds[-1](page.main_frame)).first
     return await _found(page, awaited, rounds, timeout_ms, "visible")
 
 
 async def find_selected(page: Page, selector: str, timeout_ms: float, state: State = "visible") -> Locator:
     """The first element of a CSS selector. Raises FailedError, Playwright's TimeoutError."""
+    wanted = plain_css(selector) if await has_snares(page) else selector
 
     def ways(frame: Frame) -> list[Locator]:
-        first = frame.locator(selector).first
+        first = frame.locator(wanted).first
         return [first.filter(visible=True) if state == "visible" else first]
 
-    return await _found(page, page.locator(selector).first, [ways], timeout_ms, state)
+    return await _found(page, page.locator(wanted).first, [ways], timeout_ms, state)
 
 
 async def _found(
-    page: Page, awaited: Locator, rounds: list[Callable[[Frame], list[Locator]]], timeout_ms: float, state: State
+    page: Page, awaited: Locator, rounds: Sequence[Callable[[Frame], list[Locator]]], timeout_ms: float, state: State
 ) -> Locator:
     """By the first way of the first round that finds something, in the page before its frames. `awaited`: what any finds in the page."""
-    if state == "visible" and await leads_in_a_circle(page):
-        raise FailedError(HIDDEN)
     loop = asyncio.get_running_loop()
     until = loop.time() + timeout_ms / 1000
     while True:
@@ -78,7 +75,7 @@ async def _found(
             return found
 
 
-async def _there(page: Page, rounds: list[Callable[[Frame], list[Locator]]]) -> Locator | None:
+async def _there(page: Page, rounds: Sequence[Callable[[Frame], list[Locator]]]) -> Locator | None:
     frames: list[Frame] | None = None
     for ways in rounds:
         if (found := await _first(ways(page.main_frame))) is not None:
@@ -106,7 +103,7 @@ async def _seen(page: Page) -> list[Frame]:
 
 
 async def _is_seen(frame: Frame) -> bool:
-    if not await is_wide(frame) or await leads_in_a_circle(frame):
+    if not await is_wide(frame) or await has_snares(frame):
         return False
     inner = frame
     while (outer := inner.parent_frame) is not None:
@@ -127,9 +124,12 @@ async def _answer(asking: Coroutine[Any, Any, T]) -> T | None:
     return None
 
 
-def _ways(frame: Frame, pattern: re.Pattern[str]) -> list[Locator]:
+def _ways(frame: Frame, pattern: re.Pattern[str], *, snares: bool) -> list[Locator]:
+    texts = frame.get_by_text(pattern).filter(visible=True)
+    if snares:  # Playwright climbs for roles
+        return [texts]
     controls = frame.get_by_role("button", name=pattern).or_(frame.get_by_role("link", name=pattern))
-    return [controls.filter(visible=True), frame.get_by_text(pattern).filter(visible=True)]
+    return [controls.filter(visible=True), texts]
 
 
 def _whole(text: str) -> re.Pattern[str]:

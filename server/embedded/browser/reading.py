@@ -18,7 +18,7 @@ from server.embedded.browser.signals import PRESSED
 if TYPE_CHECKING:
     from playwright.async_api import Frame, Locator, Page, Playwright
 
-ENGINE = "jarvis-reading"
+ENGINE, CSS_ENGINE = "jarvis-reading", "jarvis-css"
 MAX_TITLE_CHARS = 1_000
 MAX_FRAMES = 20
 FRAME_MS = 6_000  # for one to be read; it may be in a process of its own, and busy, and so may the machine
@@ -35,6 +35,9 @@ _ENGINE = """(() => {
   const LABELLED = '[aria-label], [aria-labelledby], [alt], [title], input, svg title';
   const above = (node) => Reflect.get(Element.prototype, 'assignedSlot', node) ?? Reflect.get(Node.prototype, 'parentElement', node)
     ?? Node.prototype.getRootNode.call(node).host;
+  // Playwright climbs from an element by these, and would turn in a circle between a form and a field of such a name
+  const isSnare = (form) => ['parentNode', 'parentElement', 'nodeType', 'hasAttribute', 'assignedSlot', 'shadowRoot']
+    .some((name) => form[name] !== Reflect.get(HTMLFormElement.prototype, name, form));
   let pressing;
   const read = {
     title: () => document.title,
@@ -44,9 +47,18 @@ _ENGINE = """(() => {
     filled: () => (document.body ?? document.documentElement)?.hasChildNodes() ? 'yes' : '',
     root: () => document.documentElement ? 'yes' : '',
     download: (root) => Element.prototype.closest.call(root, 'a[download], area[download]') ? 'yes' : '',
-    // Playwright climbs from an element by these properties, and would turn in a circle between a form and a field of such a name
-    circle: () => [...document.querySelectorAll('form')].some((form) => form.nodeType !== Node.ELEMENT_NODE
-      || form.parentNode !== Reflect.get(Node.prototype, 'parentNode', form)) ? 'yes' : '',
+    snares: () => [...document.querySelectorAll('form')].some(isSnare) ? 'yes' : '',
+    snared: (root) => {
+      for (let node = root; node; node = above(node)) if (node instanceof HTMLFormElement && isSnare(node)) return 'yes';
+      return '';
+    },
+    free: (root) => {  // is it on the element that the mouse would come?
+      Element.prototype.scrollIntoView.call(root, { block: 'center', inline: 'center', behavior: 'instant' });
+      const box = Element.prototype.getBoundingClientRect.call(root);
+      let node = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+      while (node && node !== root) node = above(node);
+      return node && !Element.prototype.matches.call(root, ':disabled, :disabled *') ? 'yes' : '';
+    },
     secret: (root) => fieldOf(root).type === 'password' ? 'yes' : '',
     value: (root) => {
       const field = fieldOf(root);
@@ -71,9 +83,9 @@ _ENGINE = """(() => {
       return JSON.stringify([...new Set(names.map((name) => name.replace(/\\s+/g, ' ').trim()))].filter(Boolean));
     },
     // Playwright has listened first, and lets through only what is on its element
-    presses: () => {
+    presses: (root, snared) => {
       removeEventListener('pointerdown', pressing, true);
-      pressing = (event) => { if (event.isTrusted) globalThis.PRESSED(''); };
+      pressing = (event) => { if (event.isTrusted && (!snared || event.composedPath().includes(root))) globalThis.PRESSED(''); };
       if (typeof globalThis.PRESSED !== 'function') return '';
       addEventListener('pointerdown', pressing, true);
       return 'yes';
@@ -101,16 +113,20 @@ _ENGINE = """(() => {
   };
   return { query, queryAll: (root, wanted) => [query(root, wanted)] };
 })()"""
+_CSS_ENGINE = (
+    "({ query: (root, css) => root.querySelector(css), queryAll: (root, css) => [...root.querySelectorAll(css)] })"
+)
 _WHOLE = 1_000_000  # of what is bounded by itself
 
 
-async def add_engine(playwright: Playwright) -> None:
-    """Make it known to a new driver. Raises PlaywrightError."""
+async def add_engines(playwright: Playwright) -> None:
+    """Make them known to a new driver. Raises PlaywrightError."""
     script = _ENGINE
     numbers = {"LINKS": MAX_LINKS, "LEAD": 2 * MAX_LINK_CHARS, "TEXT": MAX_LINK_CHARS, "URL_CHARS": MAX_URL_CHARS}
     for name, value in {**numbers, "PRESSED": PRESSED}.items():
         script = script.replace(name, str(value))
     await playwright.selectors.register(ENGINE, script, content_script=True)
+    await playwright.selectors.register(CSS_ENGINE, _CSS_ENGINE, content_script=True)
 
 
 async def _read(
@@ -167,14 +183,32 @@ async def has_root(page: Page) -> bool:
     return bool(await _read(page, "root"))
 
 
-async def leads_in_a_circle(page: Page | Frame) -> bool:
-    """True if Playwright's scripts would search the page without an end."""
-    return bool(await _read(page, "circle"))
+def plain_css(selector: str) -> str:
+    """A CSS selector that Chromium alone finds, by which nothing is climbed."""
+    return f"{CSS_ENGINE}={selector}"
 
 
-async def tell_presses(element: Locator, timeout_ms: float) -> bool:
-    """Have the page tell `Signals.pressed` in the element's frame; False if it cannot. Raises Playwright's TimeoutError."""
-    return bool(await _read(element, "presses", timeout_ms=timeout_ms))
+async def has_snares(page: Page | Frame) -> bool:
+    """True if the page has forms in which Playwright's scripts climb without an end."""
+    return bool(await _read(page, "snares"))
+
+
+async def is_snared(element: Locator, timeout_ms: float) -> bool:
+    """True if the element is in such a form. Raises Playwright's TimeoutError."""
+    return bool(await _read(element, "snared", timeout_ms=timeout_ms))
+
+
+async def is_free(element: Locator, timeout_ms: float) -> bool:
+    """True if nothing keeps the mouse from the element, which is brought into view for that. Raises Playwright's TimeoutError."""
+    return bool(await _read(element, "free", timeout_ms=timeout_ms))
+
+
+async def tell_presses(element: Locator, timeout_ms: float, *, snared: bool) -> bool:
+    """Have the page tell `Signals.pressed` in the element's frame; False if it cannot. Raises Playwright's TimeoutError.
+
+    `snared`: Playwright does not look where the press is.
+    """
+    return bool(await _read(element, "presses", argument="snared" if snared else "", timeout_ms=timeout_ms))
 
 
 async def read_value(field: Locator, timeout_ms: float) -> str:

@@ -20,11 +20,10 @@ from server.embedded.browser.actions import (
     net_error_words,
 )
 from server.embedded.browser.arrival import BUSY, ERROR_PAGE, FailedError, attended, is_open, told
-from server.embedded.browser.handling import matter
+from server.embedded.browser.handling import HIDDEN, matter
 from server.embedded.browser.launching import find_chromium, first_line
 from server.embedded.browser.pages import Chromium
 from server.embedded.browser.pipe import MAX_PROCESS_BYTES
-from server.embedded.browser.pointing import HIDDEN
 from server.embedded.browser.reading import read_where
 from server.embedded.browser.tabs import MAX_TABS
 from server.embedded.executor import Action, ExecutorService, Parameters, Task, TaskOutcome

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from server.embedded.browser.actions import MAX_TEXT_CHARS
-from server.embedded.browser.pointing import HIDDEN
+from server.embedded.browser.handling import HIDDEN
 from server.embedded.browser.reading import MAX_FRAMES, MAX_LINK_CHARS, MAX_LINKS, MAX_TITLE_CHARS, MAX_URL_CHARS
 from server.embedded.browser.service import _well_formed
 from server.embedded.executor import TaskOutcome
@@ -140,20 +140,39 @@ async def test_a_form_whose_fields_are_named_like_its_properties_is_read(tmp_pat
         assert (run.status, run.message) == ("failed", HIDDEN)
 
 
-@pytest.mark.parametrize("name", ["parentNode", "nodeType"])
-async def test_a_form_that_would_be_searched_without_an_end_is_told(tmp_path: Path, name: str) -> None:
-    """Playwright's own scripts climbed from the form to its field, and back again, as long as a task may take."""
+SNARES = [
+    "parentNode",
+    "parentElement",
+    "nodeType",
+    "hasAttribute",
+    "assignedSlot",
+    "shadowRoot",
+    "childNodes",
+    "innerText",
+]
+
+
+@pytest.mark.parametrize("name", SNARES)
+async def test_a_form_whose_fields_are_named_like_what_playwright_climbs_by_is_used(tmp_path: Path, name: str) -> None:
+    """Its scripts turned in a circle between the form and its field, so that nothing on the page could be used."""
+    html = f"""<title>Shop</title><form>hello<input name={name}><p onclick="document.title = 'There'">there</p>
+<button type=button disabled>off</button></form><button onclick="document.title = 'Went'">go</button>"""
     async with surfing(tmp_path) as surfer:
-        await opened(surfer, f"<form>hello<input name={name}><p>there</p></form>")
-        for action, parameters in (
-            ("click", {"text": "there"}),
-            ("click", {"selector": "p"}),
-            ("type", {"selector": "input", "text": "x"}),
-            ("wait", {"selector": "p"}),
+        await opened(surfer, html)
+        for action, parameters, title in (
+            ("click", {"text": "go"}, "Went"),
+            ("click", {"text": "there"}, "There"),
+            ("click", {"selector": "body > button"}, "Went"),
+            ("click", {"selector": "form p"}, "There"),
+            ("type", {"selector": "input", "text": "x"}, "There"),
+            ("wait", {"selector": "p"}, "There"),
         ):
             run = await surfer.do(action, parameters)
-            assert (run.status, run.message) == ("failed", HIDDEN)
-        assert (await surfer.do("extract_text", {"selector": "form"})).values["text"] == "hello\n\nthere"
+            assert (run.status, run.message, run.values["title"]) == ("ok", "", title), (action, parameters)
+        assert (await surfer.do("extract_text", {"selector": "form"})).values["text"].startswith("hello\n\nthere")
+        assert (await surfer.do("click", {"selector": "form button"})).status == "failed"
+        await opened(surfer, html + "<div style='position: fixed; inset: 0'></div>")
+        assert (await surfer.do("click", {"selector": "form p"})).status == "failed"
 
 
 async def test_the_text_of_frames_is_read_behind_that_of_their_page(tmp_path: Path) -> None:
