@@ -72,7 +72,7 @@ class _Departure:
 
     def sent(self, event: dict[str, Any]) -> None:
         self._sent[event["requestId"]] += 1
-        if event["requestId"] == self._request and not self._answered:  # on a busy machine, the answer may be told first
+        if event["requestId"] == self._request and not self._answered:  # either may be told first
             self._turn(of_server=self._sent[self._request] >= self._begun)
 
     def way_changed(self) -> None:
