@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from server.errors import ApiError
-from streaming.strict_json import MAX_VALUES, FlawError, has_too_many_values, strict_value
+from streaming.strict_json import FlawError, TooManyValuesError, strict_value
 
 BYTE_ORDER_MARK = "\ufeff"  # RFC 8259, section 8.1: a parser may ignore it
 MAX_DEPTH = 32  # parameters of real operations have five levels
@@ -19,18 +19,11 @@ def loads(body: bytes | str, max_depth: int = MAX_DEPTH) -> Any:
         raise ApiError("MALFORMED_JSON", "the body is UTF-16: send UTF-8")
     try:
         text = body if isinstance(body, str) else body.decode()
-        return _value(text.removeprefix(BYTE_ORDER_MARK), max_depth)
-    except FlawError as flaw:
+        return strict_value(text.removeprefix(BYTE_ORDER_MARK), max_depth)
+    except (FlawError, TooManyValuesError) as flaw:
         detail = str(flaw)
     except UnicodeDecodeError as error:
         detail = f"the body is not UTF-8 at byte {error.start}"
     except json.JSONDecodeError as error:
         detail = f"{error.msg} at line {error.lineno} column {error.colno}"
     raise ApiError("MALFORMED_JSON", detail)
-
-
-def _value(text: str, max_depth: int) -> Any:
-    """Raises FlawError, json.JSONDecodeError."""
-    if has_too_many_values(text):
-        raise FlawError(f"the body has more than {MAX_VALUES} values")
-    return strict_value(text, max_depth)

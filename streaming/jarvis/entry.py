@@ -6,14 +6,13 @@ import asyncio
 from copy import copy
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from streaming.jarvis.live import OVERTAKEN, LiveSession
 from streaming.jarvis.registry import Resume
-from streaming.protocol import events
+from streaming.protocol import events, inbound
 from streaming.protocol.close_codes import CLOSE_CODES, CloseCode
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.heartbeat import is_heartbeat
+from streaming.protocol.limits import Limits
 from streaming.protocol.messages import Auth, Error
 
 if TYPE_CHECKING:
@@ -52,11 +51,14 @@ def farewell_of(code: int, message: str) -> str:
 
 
 def first_token(message: str | bytes) -> str:
-    """The token in a first `auth` message. Raises RefusedError."""
+    """The token in a first `auth` message, which is read like every other: a stranger's above all. Raises RefusedError."""
     try:
-        return Auth.model_validate_json(message).token
-    except ValidationError:
-        raise RefusedError(CloseCode.BAD_TOKEN, "the first message has to be auth with a token", "malformed") from None
+        first = inbound.validate(inbound.parse(message, Limits())) if isinstance(message, str) else None
+    except RemoteProtocolError:
+        first = None
+    if not isinstance(first, Auth):
+        raise RefusedError(CloseCode.BAD_TOKEN, "the first message has to be auth with a token", "malformed")
+    return first.token
 
 
 def enter(

@@ -33,7 +33,9 @@ FORM = "jarvis.recording"
 VERSION = 1
 LONGEST_MS = 3_600_000  # the console opens nothing longer
 MOST_LINES = 1_000_000  # an hour of talking both ways has a third of it
-UNREADABLE = "(unreadable)"  # type of an entry that is not a valid message or frame
+UNREADABLE = (
+    "(unreadable)"  # type of an entry that is not a valid message or frame, or has more values than one may have
+)
 SECRETS = TOOL_SECRETS | {"token", "resume_token", "access_token", "refresh_token", "ticket", "password"}
 
 Direction = Literal["out", "in", "local"]

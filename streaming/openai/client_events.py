@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from streaming.openai.mistakes import MistakeError, beyond, missing, one_of, wrong
 from streaming.strict_json import (
-    MAX_VALUES,
     NotJsonError,
     UnsafeJsonError,
     can_be_sent,
-    has_too_many_values,
     parse_object,
 )
 
@@ -118,8 +116,6 @@ def read(data: str | bytes, types: Collection[str] = TYPES, sounds: Sounds = NO_
         raise UnreadableEventError(
             "invalid_message", "events are JSON in text messages; audio is base64 in them", "", ""
         )
-    if has_too_many_values(data):
-        raise UnreadableEventError("invalid_json", f"an event has at most {MAX_VALUES} values", "", "")
     try:
         fields = parse_object(data, MAX_DEPTH)
     except UnsafeJsonError as flaw:

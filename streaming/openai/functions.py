@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from streaming.agent.brief import Brief
+from streaming.openai.client_events import MAX_DEPTH
 from streaming.openai.conversation import new_id
 from streaming.openai.mistakes import MistakeError
 from streaming.ports import CLIENT, Outcome, Round, Step, Tool
+from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,13 +85,12 @@ class Functions:
         return stopped
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """The arguments of a call; empty if they are not an object."""
+def arguments_in(text: str) -> dict[str, Any]:
+    """The arguments of a call, as the client spells them; empty if they are not an object that an event may have."""
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_object(text, MAX_DEPTH)
+    except (NotJsonError, UnsafeJsonError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def call_item(call_id: str, step: Step) -> dict[str, Any]:

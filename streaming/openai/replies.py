@@ -13,7 +13,7 @@ from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
 from streaming.openai import settings as config
 from streaming.openai.conversation import Entry, new_id
-from streaming.openai.functions import Functions, brief_of, call_item, json_object
+from streaming.openai.functions import Functions, arguments_in, brief_of, call_item
 from streaming.openai.host import Host
 from streaming.openai.items import checked_item
 from streaming.openai.mistakes import MistakeError, error_event, wrong
@@ -87,7 +87,7 @@ class Replies:
         """Act on an item that the client's event `event_id` creates. Raises MistakeError."""
         item = entry.item
         if item["type"] == "function_call":
-            self._functions.told(item["call_id"], item["name"], json_object(item["arguments"]))
+            self._functions.told(item["call_id"], item["name"], arguments_in(item["arguments"]))
         elif item["type"] == "function_call_output":
             self._functions.answer(item["call_id"], item["output"])
         elif item["type"] == "mcp_approval_response":

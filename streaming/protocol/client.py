@@ -262,7 +262,7 @@ class ClientConnection:
 
     def _parse(self, text: str) -> dict[str, Any]:
         try:
-            return parse_object(text, self._limits.json_depth)
+            return parse_object(text, self._limits.json_depth, len(text))  # as many values as the server has found
         except (NotJsonError, UnsafeJsonError) as error:
             raise RemoteProtocolError(CloseCode.INVALID_PAYLOAD, str(error)) from error
 

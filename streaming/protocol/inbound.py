@@ -13,9 +13,9 @@ from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.messages import CLIENT_MESSAGES
 from streaming.strict_json import (
     NotJsonError,
+    TooManyValuesError,
     UnsafeJsonError,
     can_be_sent,
-    has_too_many_values,
     parse_object,
 )
 
@@ -87,10 +87,11 @@ def parse(text: str, limits: Limits) -> Parsed:
     size = len(text)
     if size * _UTF8_MAX > limits.text_bytes and len(text.encode("utf-8", "surrogatepass")) > limits.text_bytes:
         raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a text message may have {limits.text_bytes} bytes")
-    if has_too_many_values(text, limits.text_values):
-        raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a text message may have {limits.text_values} values")
     try:
-        return Parsed(parse_object(text, limits.json_depth))
+        return Parsed(parse_object(text, limits.json_depth, limits.text_values))
+    except TooManyValuesError as error:
+        message = f"a text message may have {limits.text_values} values"
+        raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, message) from error
     except UnsafeJsonError as error:
         return Parsed(error.fields, str(error))
     except NotJsonError as error:
