@@ -15,6 +15,7 @@ from server.operations import ops
 from server.operations import sessions as realtime
 from server.operations.ops import LiveAnswer, ReadyAnswer
 from server.routes import operation_routes
+from server.telemetry.metrics import OPENMETRICS
 from server.workers import in_codec_thread
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class MetricsHandler(OperationHandler):
 
     async def run(self, _operation: Operation, _caller: Caller, _request: RequestModel) -> None:
         """Send all samples."""
-        accept = self.request.headers.get("Accept", "")
-        content_type, body = await self.gateway.scrapes.page(accept)
+        openmetrics = prefers(self.request.headers.get("Accept"), OPENMETRICS, "text/plain")
+        content_type, body = await self.gateway.scrapes.page(openmetrics=openmetrics)
         await self.reply(200, body, content_type)
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
 PREFIX = "api_gateway"
+OPENMETRICS = "application/openmetrics-text"
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 STAGE_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
 LAG_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
@@ -199,14 +200,11 @@ class Metrics:
 
     # --- reading ---
 
-    def content_type(self, accept: str) -> str:
-        """That of `render`."""
-        return choose_encoder(accept)[1]
-
-    def render(self, accept: str) -> tuple[str, bytes]:
-        """Content type and exposition; OpenMetrics if the client accepts it."""
+    def render(self, openmetrics: bool = False) -> tuple[str, bytes]:
+        """Content type and exposition."""
         encode: Callable[[CollectorRegistry], bytes]
-        encode, content_type = choose_encoder(accept)
+        # No client's header: of an odd version, `choose_encoder` raises TypeError.
+        encode, content_type = choose_encoder(OPENMETRICS if openmetrics else "")
         return content_type, encode(self.registry)
 
     async def watch_loop(self, on_lag: Callable[[float], None]) -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from server.telemetry.metrics import Metrics
 
 EVERY_S: Final = 0.5  # from the beginning of one page to that of the next; scrapers ask every few seconds
-OPENMETRICS = "application/openmetrics-text"
 
 _thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")  # not those of codecs, for which speech waits
 
@@ -26,24 +25,23 @@ class Scrapes:
         self._metrics = metrics
         self._report = report
         self._made: dict[
-            str, tuple[float, str, bytes]
+            bool, tuple[float, str, bytes]
         ] = {}  # begun when, on a clock that runs evenly; content type and page
         self._making = asyncio.Lock()
 
-    async def page(self, accept: str) -> tuple[str, bytes]:
-        """Content type and page in the format that `accept` asks for. It is begun after the question, so it counts all that was before."""
+    async def page(self, *, openmetrics: bool = False) -> tuple[str, bytes]:
+        """Content type and page. It is begun after the question, so it counts all that was before."""
         asked = time.monotonic()
-        kind = OPENMETRICS if self._metrics.content_type(accept).startswith(OPENMETRICS) else ""
-        while (found := self._made.get(kind)) is None or found[0] < asked:
+        while (found := self._made.get(openmetrics)) is None or found[0] < asked:
             async with self._making:
-                if self._made.get(kind) is found:  # else somebody else has made it meanwhile
+                if self._made.get(openmetrics) is found:  # else somebody else has made it meanwhile
                     # at least to the next iteration of the loop, so that those who ask in this one have the same page
                     await asyncio.sleep(0 if found is None else max(0, found[0] + EVERY_S - time.monotonic()))
-                    await self._make(kind)
+                    await self._make(openmetrics)
         return found[1:]
 
-    async def _make(self, kind: str) -> None:
+    async def _make(self, openmetrics: bool) -> None:
         begun = time.monotonic()
         await self._report(self._metrics)
-        page = await asyncio.get_running_loop().run_in_executor(_thread, self._metrics.render, kind)
-        self._made[kind] = begun, *page
+        page = await asyncio.get_running_loop().run_in_executor(_thread, self._metrics.render, openmetrics)
+        self._made[openmetrics] = begun, *page

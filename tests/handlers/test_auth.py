@@ -177,4 +177,4 @@ async def test_a_token_signed_out_elsewhere_is_refused_in_the_limit_s_round_trip
         await link.call("ZADD", "jarvis:revoked", time.time() + 60, token_id)  # no news: it is the question that tells
         refused = await gw.fetch("GET", LIVE_DATA, headers=bearer, roles=None)
         assert problem(refused) == (401, "TOKEN_REVOKED")
-        assert 'api_gateway_auth_failures_total{reason="revoked"} 1.0' in gw.gateway.metrics.render("")[1].decode()
+        assert 'api_gateway_auth_failures_total{reason="revoked"} 1.0' in gw.gateway.metrics.render()[1].decode()

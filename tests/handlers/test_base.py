@@ -249,7 +249,7 @@ async def test_a_body_too_large_is_counted_where_it_was_sent_to(tmp_path: Path, 
     head = f"POST {INTENT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n".encode()
     async with running(tmp_path) as gw:
         await gw.raw(head + b"x" * 70_000)
-        counted = gw.gateway.metrics.render("")[1].decode()
+        counted = gw.gateway.metrics.render()[1].decode()
     assert f'requests_total{{endpoint="{INTENT}",method="POST",status="413"}} 1.0' in counted
 
 

@@ -40,7 +40,7 @@ async def test_live_at_once_is_the_answer_that_a_handler_gives(
         at_once = await gw.fetch("GET", "/live", headers=headers, roles=None)
         monkeypatch.delattr("handlers.ops.LiveHandler.finish")
         by_handler = await gw.fetch("GET", "/live", headers=headers, roles=None)
-        counted = gw.gateway.metrics.render("")[1].decode()
+        counted = gw.gateway.metrics.render()[1].decode()
     assert at_once.body == by_handler.body
     assert {*at_once.headers.get_all()} - {("Date", at_once.headers["Date"])} == {*by_handler.headers.get_all()} - {
         ("Date", by_handler.headers["Date"])
@@ -139,15 +139,31 @@ async def test_health_tells_everything(tmp_path: Path) -> None:
     assert told["requests_running"] == 1
 
 
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+
+
 async def test_metrics_in_the_format_asked_for(tmp_path: Path) -> None:
+    """Whatever version a client names: there is one of each format."""
+    plain, openmetrics = "text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0"
+    asked = {
+        "": plain,
+        "text/plain; version=abc": plain,
+        "text/plain; version=1.0.0; escaping=odd": plain,
+        "image/png": plain,
+        "application/openmetrics-text; version=1.0.0": openmetrics,
+        "application/openmetrics-text; version=1.x; escaping=odd": openmetrics,
+        "application/openmetrics-text; q=0": plain,
+        "text/plain;q=0.3, application/openmetrics-text;q=odd": plain,
+        PROMETHEUS: openmetrics,
+    }
     async with running(tmp_path) as gw:
-        plain = await gw.fetch("GET", "/metrics", roles=None)
-        openmetrics = await gw.fetch(
-            "GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}, roles=None
-        )
-    assert plain.headers["Content-Type"].startswith("text/plain")
-    assert openmetrics.headers["Content-Type"].startswith("application/openmetrics-text")
-    assert b"api_gateway_build_info" in plain.body
+        for accept, format_ in asked.items():
+            page = await gw.fetch("GET", "/metrics", headers={"Accept": accept}, roles=None)
+            assert (page.code, page.headers["Content-Type"].startswith(format_)) == (200, True), accept
+            assert b"api_gateway_build_info" in page.body
 
 
 class OneSession:

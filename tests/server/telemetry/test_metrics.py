@@ -62,7 +62,7 @@ def used() -> Metrics:
 
 
 def samples(metrics: Metrics) -> Iterator[tuple[str, dict[str, str], float]]:
-    _, text = metrics.render("text/plain")
+    _, text = metrics.render()
     for family in text_string_to_metric_families(text.decode()):
         for sample in family.samples:
             yield sample.name, sample.labels, sample.value
@@ -124,15 +124,11 @@ def test_a_label_without_bounds_is_cut_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accept", "content_type", "end"),
-    [
-        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", "application/openmetrics-text", b"# EOF\n"),
-        ("text/plain", "text/plain", b"\n"),
-        ("", "text/plain", b"\n"),
-    ],
+    ("openmetrics", "content_type", "end"),
+    [(True, "application/openmetrics-text; version=1.0.0", b"# EOF\n"), (False, "text/plain; version=0.0.4", b"\n")],
 )
-def test_openmetrics_goes_to_those_who_ask(used: Metrics, accept: str, content_type: str, end: bytes) -> None:
-    told, body = used.render(accept)
+def test_openmetrics_goes_to_those_who_ask(used: Metrics, openmetrics: bool, content_type: str, end: bytes) -> None:
+    told, body = used.render(openmetrics)
     assert told.startswith(content_type)
     assert body.endswith(end)
     assert (b"# EOF" in body) == (end == b"# EOF\n")

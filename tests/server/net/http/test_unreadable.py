@@ -51,7 +51,7 @@ def answered(answer: bytes) -> tuple[int, HTTPHeaders, dict[str, Any]]:
 
 def counted(gw: Rest) -> list[tuple[str, str, str]]:
     """Method, endpoint and status of every answer that was counted."""
-    text = gw.gateway.metrics.render("")[1].decode()
+    text = gw.gateway.metrics.render()[1].decode()
     rows = [row for row in text.splitlines() if row.startswith("api_gateway_requests_total{")]
     found = []
     for row in rows:
