@@ -152,7 +152,9 @@ class RedisState:
     def __init__(self, link: RedisLink) -> None:
         self._link = link
         self._local = LocalState()
-        self._untold: dict[str, float] = {}  # revoked while Redis was lost; announced when it is back
+        # Revoked, and until when: not announced yet, and not in Redis' set yet. A full Redis announces, and refuses to store.
+        self._unheard: dict[str, float] = {}
+        self._untold: dict[str, float] = {}
         # What Redis has still to be told of values: until when those count that are newer here, with the condition of their
         # command; which were taken; and which were removed, with their value.
         self._unwritten: dict[str, tuple[float, tuple[str, ...]]] = {}
@@ -229,6 +231,7 @@ class RedisState:
         """Tell Redis what it could not take, as soon as it can: nobody says when a full one has room. Runs until cancelled."""
         while True:
             await asyncio.sleep(RETELL_S)
+            await self._tell_revoked()
             await self._tell_values()
 
     async def _tell_values(self) -> None:
@@ -279,20 +282,32 @@ class RedisState:
     # --- revocations ---
 
     async def revoke(self, token_id: str, until: float) -> None:
-        """Revoke here at once; the other replicas are told now, or when Redis is back."""
+        """Revoke here at once; the other replicas are told now, or as soon as Redis takes it."""
         self._local.note_revoked(token_id, until)
-        self._untold[token_id] = until
+        for missing in (self._unheard, self._untold):
+            missing[token_id] = until
+            if len(missing) > MAX_ENTRIES:
+                del missing[next(iter(missing))]
         self._local.tell("revoked", {"token_id": token_id, "until": until})
         await self._tell_revoked()
 
     async def _tell_revoked(self) -> None:
-        with contextlib.suppress(*AWAY):
+        """Whoever listens now is told by an announcement, and all others by the set. Both go in one round trip."""
+        await asyncio.gather(self._announce_revoked(), self._store_revoked())
+
+    async def _announce_revoked(self) -> None:
+        with contextlib.suppress(RedisDownError, RedisRefusedError):
+            while self._unheard:
+                token_id, until = next(iter(self._unheard.items()))
+                await self._announce("revoked", {"token_id": token_id, "until": until})
+                self._unheard.pop(token_id, None)
+
+    async def _store_revoked(self) -> None:
+        with contextlib.suppress(RedisDownError, RedisRefusedError):
             while self._untold:
                 token_id, until = next(iter(self._untold.items()))
                 self._link.submit("ZREMRANGEBYSCORE", REVOKED, "-inf", time.time(), patient=True)
-                told = self._link.submit("ZADD", REVOKED, until, token_id, patient=True)
-                await self._announce("revoked", {"token_id": token_id, "until": until})
-                await told
+                await self._link.call("ZADD", REVOKED, until, token_id, patient=True)
                 self._untold.pop(token_id, None)
 
     def revoked(self, *token_ids: str) -> bool:
