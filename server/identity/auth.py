@@ -242,7 +242,7 @@ class Authenticator:
         """A development token for the code. Raises TokenError (401), ApiError UNAVAILABLE."""
         known = await self._state.take(f"sign-in:{_digest(code)}") if len(code) <= MAX_TICKET_CHARS else None
         if known is None:
-            raise self._not_found("the link")
+            raise await self._not_found("the link")
         return self.issue_development()
 
     async def sign_out(self, identity: Identity) -> None:
@@ -265,7 +265,7 @@ class Authenticator:
         """The identity that the ticket was issued to. Raises TokenError (401), ApiError UNAVAILABLE."""
         record = await self._state.take(f"ticket:{_digest(ticket)}") if len(ticket) <= MAX_TICKET_CHARS else None
         if record is None:
-            raise self._not_found("the ticket")
+            raise await self._not_found("the ticket")
         return await self._alive(json.loads(record))
 
     async def _alive(self, fields: dict[str, Any]) -> Identity:
@@ -302,22 +302,22 @@ class Authenticator:
         """The identity and session settings that the secret was issued for. It stays valid. Raises TokenError (401), ApiError UNAVAILABLE."""
         record = await self._state.get(_secret_key(secret)) if len(secret) <= MAX_TICKET_CHARS else None
         if record is None:
-            raise self._not_found("the client secret")
+            raise await self._not_found("the client secret")
         fields = json.loads(record)
         try:
             session = json.loads(unsealed(secret, fields["sealed"])) if "sealed" in fields else fields["session"]
         except ValueError:  # somebody has changed the record
-            raise self._not_found("the client secret") from None
+            raise await self._not_found("the client secret") from None
         return await self._alive(fields["identity"]), session
 
     async def spend_client_secret(self, secret: str) -> None:
         """Use up the secret, whose session is about to begin. Raises TokenError (401) if another was faster, ApiError UNAVAILABLE."""
         if await self._state.take(_secret_key(secret)) is None:
-            raise self._not_found("the client secret")
+            raise await self._not_found("the client secret")
 
-    def _not_found(self, what: str) -> ApiError:
-        """The refusal of something that works once. While Redis is lost it may be at another replica: a proxy then asks that one."""
-        if self._state.complete:
+    async def _not_found(self, what: str) -> ApiError:
+        """The refusal of something that works once. Without a Redis that takes it, it may be at another replica: a proxy then asks that one."""
+        if await self._state.complete():
             return TokenError("ticket", f"{what} was used, has expired, or never existed")
         return ApiError("UNAVAILABLE", f"{what} cannot be looked up just now", headers={"Retry-After": "1"})
 

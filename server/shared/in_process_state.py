@@ -146,7 +146,6 @@ class LocalState:
     """`server.shared.state.State` for this process only. `clock`: Unix seconds."""
 
     shared = False
-    complete = True
 
     def __init__(self, clock: Callable[[], float] = time.time, max_entries: int = MAX_ENTRIES) -> None:
         self._clock = clock
@@ -155,6 +154,9 @@ class LocalState:
         self._revoked: Expiring[None] = Expiring()
         self._known_revoked: set[str] = set()
         self._listeners: list[Listener] = []
+
+    async def complete(self) -> bool:
+        return True
 
     # --- values ---
 

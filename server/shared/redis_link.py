@@ -37,6 +37,7 @@ MAX_GRACES = 5
 PROBE_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # pauses between probes; the last one repeats
 PROBE_TIMEOUT_S = 1.0  # for connecting; the probe's commands must be answered within COMMAND_TIMEOUT_S
 PROBE_KEY = "jarvis:probe"
+SETTLED_S = 3.0  # a probe and its pause take two, and within another one the other replicas tell it what they have kept
 
 # Error replies about the server rather than the command: it is unusable just now. redis-py has classes for some of them.
 # The others are recognised by their text: too few replicas, a full disk, another client's script that does not end.
@@ -107,6 +108,12 @@ class RedisLink:
         self._next = _Batch()  # gathers the commands of this tick
         self._running: _Batch | None = None
         self._closed = False
+        self._amiss_at = float("-inf")  # on the loop's clock: when it was last found to be full, or was lost
+
+    @property
+    def settled(self) -> bool:
+        """True if it is up, and has been long enough that no replica still keeps for itself what a lost or full one did not take."""
+        return self.up and asyncio.get_running_loop().time() - self._amiss_at > SETTLED_S
 
     @property
     def up(self) -> bool:
@@ -197,7 +204,10 @@ class RedisLink:
         if self._given_up(batch):
             return
         unfit = next((reply for reply in replies if _of_the_server(reply)), None)
-        batch.settle([_ours(reply) for reply in replies])
+        answers = [_ours(reply) for reply in replies]
+        if any(isinstance(answer, RedisFullError) for answer in answers):
+            self._amiss_at = asyncio.get_running_loop().time()
+        batch.settle(answers)
         self._running = None
         if self._overdue:
             self._overdue = False
@@ -277,6 +287,7 @@ class RedisLink:
         self._lost.clear()
         self._answering.set()
         self._connected = True
+        self._amiss_at = asyncio.get_running_loop().time()
         log.info("redis is back")
         await self._tell_back()
 

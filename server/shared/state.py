@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 PREFIX = "jarvis:"
 NEWS = f"{PREFIX}news"
+PROBE = f"{PREFIX}probe"
 REVOKED = f"{PREFIX}revoked"  # sorted set: token or family id, scored by the Unix time at which it can be forgotten
 LISTEN_RETRY_S = 0.2
 PATIENCE_S = 1.0  # for a ticket, whose owner would otherwise have to start again
@@ -65,9 +66,8 @@ class State(Protocol):
     shared: bool
     """True if a Redis is configured."""
 
-    @property
-    def complete(self) -> bool:
-        """False while Redis is lost: values that other replicas have stored are not found then."""
+    async def complete(self) -> bool:
+        """False while Redis is lost or full, and shortly after: values that other replicas have stored may be only there."""
 
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False, owner: str = "") -> bool:
         """Store a value. False if `only_new` and the key exists.
@@ -163,9 +163,12 @@ class RedisState:
         self._name = secrets.token_hex(8)  # of this replica, to recognise its own news when they come back
         link.on_back += [self._tell_revoked, self.load_revoked, self._tell_values]
 
-    @property
-    def complete(self) -> bool:
-        return self._link.up
+    async def complete(self) -> bool:
+        with contextlib.suppress(RedisDownError, RedisRefusedError):
+            # a full one still answers what only reads
+            await self._link.call("SET", PROBE, "1", "PX", 1000, patient=True)
+            return self._link.settled
+        return False
 
     # --- values ---
 

@@ -13,10 +13,9 @@ from server.identity.auth import GRACE_S, MAX_REMEMBERED, Authenticator, _secret
 from server.identity.tokens import LEEWAY_S
 from server.identity.users import MAX_WAITING, Users, add_user
 from server.shared.rate_limits import RateLimiter
-from server.shared.redis_errors import RedisDownError
-from server.shared.state import LocalState, RedisState
+from server.shared.state import LocalState
 from streaming.ports import Identity
-from tests.server.redis_support import replica, running_link, until_up
+from tests.server.redis_support import replica, running_link
 from tests.server.shared.test_redis_link import CountingWire
 from tests.server.signing import KEY, PASSWORD, START, Clock, reason, refusal, settings, signed
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from server.shared.state import State
-    from tests.conftest import RedisServer
 
 
 @pytest.fixture
@@ -344,28 +342,6 @@ async def test_client_secrets_of_one_user_push_out_nothing_of_another(users: Use
 
 
 # --- several replicas ---
-
-
-async def test_what_another_replica_may_know_is_not_refused_for_ever(own_redis: RedisServer, users: Users) -> None:
-    async with running_link(own_redis.url) as link:
-        auth = on(RedisState(link), users)
-        own_redis.stop()
-        with pytest.raises(RedisDownError):
-            await link.call("PING")
-        for asked in (
-            auth.redeem_ticket("x"),
-            auth.redeem_sign_in_code("x"),
-            auth.client_secret("x"),
-            auth.spend_client_secret("x"),
-        ):
-            with pytest.raises(ApiError, match="cannot be looked up") as refused:
-                await asked
-            assert (refused.value.code, refused.value.status) == ("UNAVAILABLE", 503)
-        issued, _ = await auth.issue_ticket(Identity("ada", "Ada", ("user",)))
-        assert (await auth.redeem_ticket(issued)).user_id == "ada"
-        own_redis.start()
-        await until_up(link)
-        assert await reason(auth.redeem_ticket("x")) == "ticket"
 
 
 def on(state: State, users: Users) -> Authenticator:
