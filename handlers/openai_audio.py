@@ -133,15 +133,13 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
         identity = await self.admit(self.operation)
         self.check_upload()
         content_type = self.request.headers.get("Content-Type", "")
-        self._upload = Upload(
-            content_type, "file", _SINGLE, _LISTS, max_parts=MAX_PARTS, max_field_bytes=MAX_FIELD_BYTES
-        )
-        self._let_come()
+        upload = Upload(content_type, "file", _SINGLE, _LISTS, max_parts=MAX_PARTS, max_field_bytes=MAX_FIELD_BYTES)
+        self._take(upload)
         await self._complete
         if self._broken is not None:
             raise self._broken
-        file = self._upload.complete()
-        request = validated(self.operation, _values(self._upload))
+        file = upload.complete()
+        request = validated(self.operation, _values(upload))
         assert isinstance(request, OpenAiTranscriptionRequest), "the operation's model"
         self.leaving_cancels()
         caller = self.caller(identity, request)

@@ -36,6 +36,7 @@ class TranscribeHandler(OperationHandler):
 
     _upload: Upload | None = None
     _broken: ApiError | None = None
+    _has_room = False
 
     # --- reading ---
 
@@ -81,6 +82,14 @@ class TranscribeHandler(OperationHandler):
             await super().respond()
         finally:
             self._let_come()
+            if self._has_room:
+                self.gateway.upload_room.leave(self.user_id)
+
+    def _take(self, upload: Upload) -> None:
+        """Let the upload come, if there is room for one more. Raises ApiError."""
+        self.gateway.upload_room.enter(self.user_id)
+        self._has_room, self._upload = True, upload
+        self._let_come()
 
     def _let_come(self) -> None:
         if not self._ready.done():
@@ -92,13 +101,13 @@ class TranscribeHandler(OperationHandler):
         identity = await self.admit(self.operation)
         self.check_upload()
         content_type = self.request.headers.get("Content-Type", "")
-        self._upload = Upload(content_type, "audio", tuple(TranscribeRequest.model_fields))
-        self._let_come()
+        upload = Upload(content_type, "audio", tuple(TranscribeRequest.model_fields))
+        self._take(upload)
         await self._complete
         if self._broken is not None:
             raise self._broken
-        file = self._upload.complete()
-        request = validated(self.operation, from_text(self.operation, self._upload.fields))
+        file = upload.complete()
+        request = validated(self.operation, from_text(self.operation, upload.fields))
         assert isinstance(request, TranscribeRequest)
         self.leaving_cancels()
         caller = self.caller(identity, request)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from server.audio.upload import UploadTurns
+from server.audio.upload_room import UploadRoom
 from server.net.loop_turns import LoopTurns
 from server.net.tick import TickEnd
 from server.telemetry.scrapes import Scrapes
@@ -117,6 +118,7 @@ class Gateway:
     wakes: Wakes = field(default_factory=Wakes)  # timers of sockets and sessions
     codecs: LiveCodecs = field(default_factory=LiveCodecs)
     uploads: UploadTurns = field(default_factory=UploadTurns)
+    upload_room: UploadRoom = field(default_factory=UploadRoom)
     openai: RealtimeSessions = field(init=False)  # sessions of OpenAI's dialect; likewise
     twilio: Calls = field(init=False)  # telephone calls; likewise
     session_tasks: asyncio.TaskGroup = field(init=False)  # the group of the sockets' and sessions' tasks

@@ -1,6 +1,7 @@
 """Audio files in and out; live channels have their own codecs in `streaming.sound.codecs`.
 
 upload          an uploaded file to PCM, in a process of its own
+upload_room     how many uploads there are at once
 decoder_process, decoder_wire   that process, and what it answers
 decode, demux   a file to PCM at the recogniser's rate, in pieces
 sections, mp3   joined files; damaged MP3 files

@@ -384,7 +384,7 @@ OPERATIONS = (
         service="stt",
         streaming=Streaming.AUDIO_IN,
         body_limit_bytes=UPLOAD_BYTES,
-        refusals=("AUDIO_TOO_LONG", "UNREADABLE_AUDIO"),
+        refusals=("AUDIO_TOO_LONG", "UNREADABLE_AUDIO", "OVERLOADED"),
     ),
     Operation(
         name="openai.speech",

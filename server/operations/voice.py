@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
 from contextlib import aclosing
 from typing import IO, TYPE_CHECKING, Annotated, Literal
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from server.operations.operation import Caller
     from streaming.ports import FinalTranscript
 
+LIMIT_S = 600.0  # for a whole upload, its wait too: so long our examples of proxies wait for an answer
 UPLOAD_BYTES = 32 * 1024 * KIB  # ten minutes of 16-bit mono at 24 kHz, hours of Opus
 
 
@@ -134,13 +136,13 @@ async def listen_to(
     vocabulary: tuple[str, ...] = (),
     heard: Callable[[FinalTranscript], None] | None = None,
 ) -> FileTranscript:
-    """All utterances of the file; `vocabulary`: words to expect. Raises ApiError (413, 422) and ServiceError.
+    """All utterances of the file; `vocabulary`: words to expect. Raises ApiError (413, 422), ServiceError, and TimeoutError.
 
     `heard` gets each utterance as soon as it is recognised.
     """
     decoder = UploadDecoder(file)
     try:
-        async with gateway.uploads.turn(caller.context.user_id):
+        async with asyncio.timeout(LIMIT_S), gateway.uploads.turn(caller.context.user_id):
             return await transcribe_upload(
                 decoder, language, gateway.services.stt, caller.context, caller.progress, vocabulary, heard
             )
@@ -209,6 +211,7 @@ OPERATIONS = (
         refusals=(
             "AUDIO_TOO_LONG",
             "UNREADABLE_AUDIO",
+            "OVERLOADED",
         ),
     ),
     Operation(
