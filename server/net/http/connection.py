@@ -103,12 +103,11 @@ class Connection(asyncio.Protocol):
 
         Most such clients have left, though. A handler that set a close callback is told, as in Go's net/http.
         """
-        if self._ending or self._reading or not (self._serving or self._waiting or self._unparsed):
-            return False  # no complete request waits for an answer: the transport closes
         self._half_closed = True
-        if self._serving is not None:
+        if self._serving is not None and self._serving is not self._reading:
             self._serving.client_left()
-        return True
+        self._rest()
+        return not self._ending
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write."""
@@ -305,6 +304,8 @@ class Connection(asyncio.Protocol):
 
     def _rest(self) -> None:
         """If nothing is left to do, wait for the client, or close if it sends no more."""
+        if self._half_closed and self._reading and not (self._unparsed or self._parsing or self._ending):
+            self._drop_cut_request()
         if self._serving or self._waiting or self._reading or self._unparsed or self._parsing or self._waits:
             return
         if self._ending or self.lost:
@@ -313,6 +314,14 @@ class Connection(asyncio.Protocol):
             self.end(lingers=False)
         else:
             self._wait_for_client()
+
+    def _drop_cut_request(self) -> None:
+        """The end of the body that is being read will not come. Requests before it are still answered."""
+        if self._waiting:
+            self._waiting.pop()
+            self._reading = None
+        else:
+            self.end(lingers=False)  # it is being served: its handler is told
 
     def _wait_for_client(self) -> None:
         """Nothing is left to do: give the client time for its next request."""

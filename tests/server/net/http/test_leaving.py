@@ -27,6 +27,8 @@ NONSENSE = b"nonsense\r\n\r\n"
 UPLOAD = (
     b"POST /api/v1/agent/intent HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
 )
+CHUNKED = UPLOAD.replace(b"Content-Length: 9\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n9\r\n{")
+HEALTH, METRICS = (b"GET " + path + b" HTTP/1.1\r\n" + HOST + b"\r\n" for path in (b"/health", b"/metrics"))
 AUDIO_PART = b'--x\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n' + bytes(100)
 
 
@@ -115,6 +117,20 @@ async def test_a_client_that_sends_no_more_gets_its_answers(tmp_path: Path, path
         assert answers.endswith(ALIVE)
         while gw.server.connections.open:
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("cut", [UPLOAD, CHUNKED, LIVE[:-1], b"GE"], ids=["length", "chunked", "head", "line"])
+@pytest.mark.parametrize("whole", [HEALTH * 2, METRICS, LIVE * 99 + METRICS], ids=["two", "slow", "many"])
+async def test_requests_before_one_that_is_cut_get_their_answers_and_the_connection_closes(
+    tmp_path: Path, whole: bytes, cut: bytes
+) -> None:
+    async with running(tmp_path) as gw, client(gw) as (reader, writer):
+        writer.write(whole + cut)
+        writer.write_eof()
+        assert (await reader.read()).count(b"HTTP/1.1 200 OK") == whole.count(b"GET ")
+        while gw.server.connections.open:
+            await asyncio.sleep(0.001)
+        assert gw.gateway.requests_running == 0
 
 
 async def test_a_client_that_leaves_in_its_upload_is_a_line(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
