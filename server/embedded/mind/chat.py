@@ -40,14 +40,28 @@ _REFUSALS = {
 
 
 @dataclass(slots=True)
+class _Call:
+    """A call that is still coming, in pieces."""
+
+    id: str
+    name: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class ChatAnswer:
     """The tool calls of an answer, in order, and how it ended."""
 
-    calls: list[ToolCall] = field(default_factory=list)
     ended: bool = False  # the endpoint said that the answer is over: a lost connection may look like an end
     cut: bool = False  # the answer reached `max_tokens`
     filtered: bool = False  # the endpoint's filter stopped it
-    _by_index: dict[int, int] = field(default_factory=dict)  # position in `calls` by the deltas' index
+    _calls: list[_Call] = field(default_factory=list)
+    _by_index: dict[int, _Call] = field(default_factory=dict)  # by the deltas' index
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """Those that have come so far."""
+        return [ToolCall(call.id, "".join(call.name), "".join(call.arguments)) for call in self._calls]
 
     @property
     def broken(self) -> bool:
@@ -62,13 +76,12 @@ class ChatAnswer:
             arguments = json.dumps(arguments)
         if not isinstance(name, str):
             raise TypeError("a function's name is not a string")
-        at = self._by_index.get(delta.index)
-        if at is None or (delta.id and delta.id != self.calls[at].id):
-            self._by_index[delta.index] = len(self.calls)
-            self.calls.append(ToolCall(delta.id or f"call_{len(self.calls)}", name, arguments))
-        else:
-            so_far = self.calls[at]
-            self.calls[at] = ToolCall(so_far.id, so_far.name + name, so_far.arguments + arguments)
+        call = self._by_index.get(delta.index)
+        if call is None or (delta.id and delta.id != call.id):
+            call = self._by_index[delta.index] = _Call(delta.id or f"call_{len(self._calls)}")
+            self._calls.append(call)
+        call.name.append(name)
+        call.arguments.append(arguments)
         return len(name) + len(arguments)
 
 

@@ -1,13 +1,22 @@
-"""Splits a stream of text into sentences as soon as they are complete."""
+"""Splits a stream of text into sentences as soon as they are complete.
+
+Nothing is read twice, however short the pieces are that the text comes in: an answer of initials or of dots costs no more than one of words.
+"""
 
 from __future__ import annotations
 
 import re
 
-_END = re.compile(r"""[.!?…]+["'”’)\]]*\s+|[。！？]+["'”’」』）]*|\n+""")
+# where a sentence may end: in white space, or behind a full stop that needs none
+_PAUSE = re.compile(r"""\s+|[。！？]+["'”’」』）]*""")
+_MARKS, _CLOSERS = ".!?…", "\"'”’)]"
 _WHOLE = re.compile(r"""[.!?…。！？]["'”’」』)\]]*\s*$""")
 # a full stop that does not end a sentence
-_SHORT = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e|approx|No)|^\s*\d{1,3}|\b[A-Z])\.\s+$")
+_SHORT = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e|approx|No|[A-Z])\.$")
+_NUMBER = re.compile(r"\d{1,3}\.")
+_WORD_CHARS = (
+    16  # so much of a word is looked at where it ends: longer than all of the above with some quotes behind them
+)
 _THINKS, _THOUGHT = "<think>", "</think>"
 
 
@@ -15,39 +24,92 @@ class SentenceCutter:
     """Splits text as it arrives. Joined, the sentences are the text, without the reasoning that some models put before it."""
 
     def __init__(self) -> None:
-        self._open = ""
-        self._thinking: bool | None = None  # None: not known yet
+        self._thoughts = _Thoughts()
+        self._open: list[str] = []  # the incomplete sentence
+        self._word = ""  # the end of its last word, if no white space has come yet
+        self._is_first_word = True  # of the sentence
 
     def feed(self, text: str) -> str:
         """The sentences completed by this text, with white space; empty if there are none."""
-        self._open += text
-        if self._thinking is not False and not self._past_thoughts():
+        text = self._thoughts.left_out_of(text)
+        end = start = 0
+        for pause in _PAUSE.finditer(text):
+            self._read(text, start, pause.start())
+            start = pause.end()
+            if ends := self._ends(pause):
+                end = ends
+            self._is_first_word = ends > 0 or (self._is_first_word and not self._word)
+            self._word = ""
+        self._read(text, start, len(text))
+        self._open.append(text[:end] if end else text)
+        if not end:
             return ""
-        end = 0
-        for found in _END.finditer(self._open):
-            if not _SHORT.search(self._open[: found.end()]):
-                end = found.end()
-        whole, self._open = self._open[:end], self._open[end:]
+        whole, self._open = "".join(self._open), [text[end:]]
         return _sound(whole)
+
+    def _read(self, text: str, start: int, end: int) -> None:
+        """Take characters that belong to one word."""
+        self._word = (self._word + text[max(start, end - _WORD_CHARS) : end])[-_WORD_CHARS:]
+
+    def _ends(self, pause: re.Match[str]) -> int:
+        """Where the last sentence ends that ends in this pause; 0 if none does."""
+        word = self._word.rstrip(_CLOSERS)
+        if not pause[0][0].isspace():
+            return pause.end()
+        if not word.endswith(tuple(_MARKS)) or (word == self._word and self._is_short(word)):
+            return pause.start() + pause[0].rfind("\n") + 1 if "\n" in pause[0] else 0
+        return pause.end()
+
+    def _is_short(self, word: str) -> bool:
+        return _SHORT.search(word) is not None or (self._is_first_word and _NUMBER.fullmatch(word) is not None)
 
     def rest(self) -> str:
         """The incomplete sentence at the end of the text."""
-        rest, self._open = "" if self._thinking else self._open, ""
+        rest, self._open = "".join([*self._open, self._thoughts.undecided()]), []
         return _sound(rest)
 
-    def _past_thoughts(self) -> bool:
-        """True once the answer itself has begun. Some models send their reasoning first, inside a tag."""
-        begun = self._open.lstrip()
-        if self._thinking is None:
-            if len(begun) < len(_THINKS) and _THINKS.startswith(begun):
-                return False
-            self._thinking = begun.startswith(_THINKS)
-        if self._thinking:
-            _, closed, answer = begun.partition(_THOUGHT)
-            if not closed or not answer.strip():
-                return False
-            self._open, self._thinking = answer.lstrip(), False
-        return True
+
+class _Thoughts:
+    """Leaves out what a model thinks. Some send that first, inside a tag."""
+
+    def __init__(self) -> None:
+        self._stage = self._begins
+        self._held: list[str] = []  # of the beginning, until it is known what begins
+        self._tail = ""  # of what is looked for
+
+    def left_out_of(self, text: str) -> str:
+        """What of the text is known to be the answer's."""
+        return self._stage(text)
+
+    def undecided(self) -> str:
+        """What may still have become the tag."""
+        return "".join(self._held)
+
+    def _begins(self, text: str) -> str:
+        self._held.append(text)
+        self._tail = begun = (self._tail + text).lstrip()
+        if len(begun) < len(_THINKS) and _THINKS.startswith(begun):
+            return ""
+        held, self._held = "".join(self._held), []
+        self._tail, self._stage = "", self._thinks if begun.startswith(_THINKS) else self._answers
+        return self._stage(begun if begun.startswith(_THINKS) else held)
+
+    def _thinks(self, text: str) -> str:
+        before, closed, answer = (self._tail + text).partition(_THOUGHT)
+        self._tail = before[1 - len(_THOUGHT) :]
+        if not closed:
+            return ""
+        self._stage = self._has_thought
+        return self._stage(answer)
+
+    def _has_thought(self, text: str) -> str:
+        answer = text.lstrip()
+        if answer:
+            self._stage = self._answers
+        return answer
+
+    def _answers(self, text: str) -> str:
+        return text
 
 
 def is_whole(text: str) -> bool:

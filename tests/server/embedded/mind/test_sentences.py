@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.embedded.mind.sentences import SentenceCutter
 
@@ -21,6 +23,32 @@ def test_joined_the_sentences_are_the_text(size: int) -> None:
 
 def test_a_sentence_comes_as_soon_as_the_next_can_begin() -> None:
     assert cut("It is ten. Shall I? Yes") == ["It is ten. ", "Shall I? ", "Yes"]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["Mr", "e.g", "J", "12", "no", ".", ".", "!", '"', " ", " ", "\n", "。", "<think>", "</think>"])
+    )
+)
+def test_a_sentence_ends_where_it_does_however_the_text_comes(parts: list[str]) -> None:
+    """A number that began a sentence was one of its own if an earlier sentence came with it."""
+    text = "".join(parts)
+    rests = list[str]()
+    for pieces in (parts, list(text), [text]):
+        cutter = SentenceCutter()
+        for piece in pieces:
+            cutter.feed(piece)
+        rests.append(cutter.rest().lstrip())
+    assert rests[1:] == rests[:-1]
+
+
+@pytest.mark.parametrize("unit", ["J. ", "Mr. ", ".", '."', "a.b ", "x", " ", "<think>a", "。"])
+@pytest.mark.parametrize("size", [1, 50_000])
+def test_a_long_answer_of_odd_text_is_read_once(unit: str, size: int) -> None:
+    """3,000 characters of initials took seconds, and this would not have ended: all was read again for each of them."""
+    text = (unit * 50_000)[:50_000]
+    said = "" if unit.startswith("<think>") else text
+    assert "".join(cut(text, size)) == said
 
 
 @pytest.mark.parametrize("text", ["Dr. Who", "1. First", "J. Doe", "e.g. this", "It costs 3.50 now"])
