@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from server.embedded.intent.units import Unit, converted, unit_called
+from server.embedded.planner.sums import TOO_LONG, TooLongError, exact
 
 DIGITS = 4  # significant ones, of what is rounded
 
@@ -17,9 +18,11 @@ def told_conversion(facts: dict[str, Any], entities: dict[str, Any]) -> str:
     unit, into = unit_called(str(entities["unit"])), unit_called(str(entities["into"]))
     if unit is None or into is None:
         return "convert_unknown"
-    amount = Fraction(str(entities["amount"]))
     more = unit_called(str(entities.get("more_unit", ""))) or unit
-    extra = Fraction(str(entities.get("more", 0)))
+    try:
+        amount, extra = exact(entities["amount"]), exact(entities.get("more", 0))
+    except TooLongError:
+        return TOO_LONG
     facts |= {
         "given": _said(amount, unit),
         "kind": unit.plural,

@@ -73,16 +73,17 @@ def _count(facts: dict[str, Any], start: date, end: date, now: datetime) -> None
         rest = (end - _moved(start, months, "months")).days
         parts = [(years, "year"), (months - 12 * years, "month"), (rest, "day")]
     elif measure in {"hours", "minutes", "seconds"}:
-        begun = now.astimezone(UTC) if start == now.date() else _midnight(start, now)
-        whole = _midnight(end, now) - begun
+        begun = now if start == now.date() else datetime.combine(start, time(), now.tzinfo)
+        whole = _between(begun, datetime.combine(end, time(), now.tzinfo))
         parts = [(round(whole.total_seconds()) // {"hours": 3600, "minutes": 60, "seconds": 1}[measure], measure[:-1])]
     said = [counted(number, noun) for number, noun in parts if number] or [counted(0, parts[-1][1])]
     facts |= {"are": "is" if said[0].startswith("1 ") and len(said) == 1 else "are", "count": _listed(said)}
 
 
-def _midnight(day: date, now: datetime) -> datetime:
-    """When the day begins. In UTC: the clocks may change between two of them."""
-    return datetime.combine(day, time(), now.tzinfo).astimezone(UTC)
+def _between(start: datetime, end: datetime) -> timedelta:
+    """The time that passes between two of a zone, whose clocks may change meanwhile. The calendar's first day may not begin in UTC's."""
+    offsets = [at.utcoffset() or timedelta() for at in (start, end)]
+    return end.replace(tzinfo=None) - start.replace(tzinfo=None) - (offsets[1] - offsets[0])
 
 
 def _listed(parts: list[str]) -> str:

@@ -193,9 +193,11 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 
 
 def read_entities(given: Mapping[str, Any]) -> Entities:
-    """The entities, checked if recipes use them. Raises WrongEntityError."""
+    """The entities, checked if recipes use them; one that is None is missing. Raises WrongEntityError."""
     entities: Entities = {}
     for name, value in given.items():
+        if value is None and name in _READ:
+            continue
         try:
             entities[name] = _READ[name](value) if name in _READ else value
         except WrongEntityError as wrong:

@@ -17,7 +17,7 @@ from server.embedded.intent.normalise import UNASKED
 from server.embedded.planner.conversions import told_conversion
 from server.embedded.planner.dates import spoken_clock, spoken_date, told_day, told_time
 from server.embedded.planner.places import SEVERAL_ZONES, zone_of
-from server.embedded.planner.recipes import RECIPES, key_of, missing, recalled
+from server.embedded.planner.recipes import RECIPES, key_of, missing, read_entities, recalled
 from server.embedded.planner.results import READERS, Facts, are_of, entries, forgotten_note, found, title_of
 from server.embedded.planner.spoken_values import as_told, counted, speakable, spoken_value
 from server.embedded.planner.sums import told_sum
@@ -229,7 +229,8 @@ def _result(intent: str, entities: dict[str, Any], outcomes: list[StepOutcome], 
 
 
 def reply(intent: str, entities: dict[str, Any], outcomes: list[StepOutcome], now: datetime) -> str:
-    """The text of the reply. `outcomes`: one per step, in the plan's order."""
+    """The text of the reply. `outcomes`: one per step, in the plan's order. Raises WrongEntityError."""
+    entities = read_entities(entities)
     facts = _facts(entities, now)
     if not outcomes:
         name = _without_steps(intent, entities, facts, now)

@@ -19,13 +19,30 @@ MOST_DECIMALS = 15
 MAX_POWER_BITS = 4_000  # before its size is looked at: takes microseconds
 MAX_POWER_DIGITS = 18  # of a power; nobody listens to more
 MAX_FACTORIAL = 19  # has 18 digits
+MAX_DIGITS = 4 * MAX_POWER_DIGITS  # of what is calculated with, before and behind its point: far within a double
 
 CHAINED = frozenset({"plus", "minus", "times", "divided by"})  # may follow each other in one sum
 OWN_WORDS = frozenset({"share", "power", "root", "remainder"})  # operations with a reply of their own
+TOO_LONG = "calculate_tree_never"  # the reply to what has too many digits
 
 
 class UnspeakableError(ArithmeticError):
     """The result has too many digits to be said, or is no real number."""
+
+
+class TooLongError(UnspeakableError):
+    """A number has more than MAX_DIGITS."""
+
+
+def exact(number: Any) -> Fraction:
+    """A number by its decimal digits, so that 0.1 is exactly a tenth. Raises TooLongError."""
+    return _short(Fraction(str(number)))
+
+
+def _short(number: Fraction) -> Fraction:
+    if max(abs(number.numerator), number.denominator) >= 10**MAX_DIGITS:
+        raise TooLongError
+    return number
 
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction:
@@ -84,21 +101,20 @@ _DONE: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
 
 def _worked_out(entities: dict[str, Any]) -> Fraction:
     """The exact result. As in school, `times` and `divided by` go before `plus` and `minus`."""
-    # from the decimal digits, so that 0.1 is exactly a tenth
-    first, second = Fraction(str(entities["first"])), Fraction(str(entities["second"]))
+    first, second = exact(entities["first"]), exact(entities["second"])
     then = entities.get("then") or []
     if not then:
         return _DONE[entities["operation"]](first, second)
     total, part = Fraction(0), first
     operations = [entities["operation"], *then[::2]]
-    numbers = [second, *(Fraction(str(number)) for number in then[1::2])]
+    numbers = [second, *map(exact, then[1::2])]
     for operation, number in zip(operations, numbers, strict=True):
         if operation in {"plus", "minus"}:
             total += part
             part = number if operation == "plus" else -number
         else:
-            part = _DONE[operation](part, number)
-    return total + part
+            part = _short(_DONE[operation](part, number))
+    return _short(total + part)
 
 
 def _factorial(number: Fraction) -> Fraction:
@@ -122,7 +138,7 @@ NUMBERS_OF = {"factorial": 1} | dict.fromkeys(_DONE.keys() - _OVER_LISTS.keys(),
 def _of_tree(tree: Any) -> Fraction:
     """The value of a tree: a number, "pi", or an operation with its trees."""
     if not isinstance(tree, list):
-        return Fraction(math.pi) if tree == "pi" else Fraction(str(tree))
+        return Fraction(math.pi) if tree == "pi" else exact(tree)
     operation, *parts = tree
     numbers = [_of_tree(part) for part in parts]
     if operation == "factorial":
@@ -131,9 +147,7 @@ def _of_tree(tree: Any) -> Fraction:
         result = _OVER_LISTS[operation](numbers)
     else:
         result = _DONE[operation](*numbers)
-    if max(abs(result.numerator), result.denominator) >= 10 ** (MAX_POWER_DIGITS * 4):
-        raise UnspeakableError
-    return result
+    return _short(result)
 
 
 def told_tree(facts: dict[str, Any], tree: Any) -> str:
@@ -143,9 +157,9 @@ def told_tree(facts: dict[str, Any], tree: Any) -> str:
     except ZeroDivisionError:
         return "calculate_never"
     except UnspeakableError:
-        return "calculate_tree_never"
+        return TOO_LONG
     if abs(result) >= 10**MAX_POWER_DIGITS:
-        return "calculate_tree_never"
+        return TOO_LONG
     return "calculate_tree_about" if _told(facts, result) else "calculate_tree"
 
 
@@ -182,6 +196,8 @@ def told_sum(facts: dict[str, Any], entities: dict[str, Any]) -> str:
         result = _worked_out(entities)
     except ZeroDivisionError:
         return "calculate_never"
+    except TooLongError:
+        return TOO_LONG
     except UnspeakableError:
         return f"calculate_{entities['operation']}_never"
     if entities.get("then"):

@@ -107,3 +107,11 @@ def test_hours_until_a_day_are_counted_across_a_change_of_the_clocks() -> None:
     before = datetime(2026, 3, 29, 1, 0, tzinfo=ZoneInfo("Europe/Berlin"))
     asked = {"when": "+1 days", "ask": "until", "measure": "hours"}
     assert reply("get_date", asked, [], before) == "There are 22 hours until Monday, March 30th."
+
+
+@pytest.mark.parametrize(("zone", "hours"), [("Europe/Berlin", 87649391), ("America/New_York", 87649392)])
+def test_hours_are_counted_between_the_first_and_last_days_of_the_calendar(zone: str, hours: int) -> None:
+    """In UTC, one of these begins on a day that no calendar has: the service failed. By their first clocks, Berlin is 6.5 minutes behind."""
+    asked = {"when": "0001-01-01", "end": "9999-12-31", "ask": "between", "measure": "hours"}
+    words = reply("get_date", asked, [], datetime(2026, 3, 1, 12, tzinfo=ZoneInfo(zone)))
+    assert words == f"There are {hours} hours between Monday, January 1st, 1 and Friday, December 31st, 9999."

@@ -8,6 +8,8 @@ import pytest
 
 from server.embedded.intent.recognition import recognise
 from server.embedded.planner.recipes import WrongEntityError, read_entities
+from server.embedded.planner.replies import reply
+from tests.server.embedded.planner.asking import NOON
 from tests.server.embedded.planner.told import told
 
 
@@ -117,6 +119,34 @@ def test_words_of_arithmetic_alone_are_no_sum(text: str) -> None:
 def test_a_tree_that_is_no_sum_is_refused(tree: Any) -> None:
     with pytest.raises(WrongEntityError):
         read_entities({"tree": tree})
+
+
+@pytest.mark.parametrize("number", [1e308, 1e-320, -1e73])
+def test_a_number_of_too_many_digits_is_not_calculated_with(number: float) -> None:
+    """Some of these ended in an error of the service's own; a client may send any number that JSON has."""
+    for intent, given in (
+        ("convert", {"amount": number, "unit": "kilometer", "into": "mile"}),
+        ("convert", {"amount": 1, "unit": "mile", "into": "foot", "more": number}),
+        ("calculate", {"first": number, "second": 2, "operation": "root"}),
+        ("calculate", {"first": 2, "second": 2, "operation": "times", "then": ["times", number]}),
+        ("calculate", {"first": 1e60, "second": 1e60, "operation": "times", "then": ["times", 1e60]}),
+        ("calculate", {"tree": ["root", number, 2]}),
+    ):
+        words = reply(intent, given, [], NOON)
+        assert words == "I cannot work that out, or it has more digits than I can say.", given
+
+
+@pytest.mark.parametrize(
+    ("intent", "given"),
+    [
+        ("calculate", {"first": "x", "second": 2, "operation": "plus"}),
+        ("calculate", {"first": 1, "second": 2, "operation": "plus", "then": ["plus", []]}),
+        ("convert", {"amount": True, "unit": "mile", "into": "foot"}),
+    ],
+)
+def test_what_is_no_number_is_refused_also_where_the_reply_is_composed(intent: str, given: dict[str, Any]) -> None:
+    with pytest.raises(WrongEntityError, match="number"):
+        reply(intent, given, [], NOON)
 
 
 def test_a_tree_that_is_too_deep_is_refused() -> None:
