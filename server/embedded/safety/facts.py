@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.embedded.addresses import Reach, WebAddress, read_url
 from server.embedded.os.commands import COMMANDS, MAX_ARGUMENT_CHARS, MAX_ARGUMENTS
-from server.embedded.risky_words import DESTROYING, EFFECTIVE, words_of
+from server.embedded.risky_words import DESTROYING, EFFECTIVE, as_seen, words_of
 from server.embedded.secret_names import is_secret_name
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_
         raise TooLongError(f"parameters of more than {most} characters cannot be judged")
     lowered = [text.lower() for text in strings]
     names = {part for text in strings for part in _SEPARATORS.split(text) if part} if executor == "os" else set()
-    target = _target(action, parameters)
+    target = as_seen(_target(action, parameters))
     words = words_of(target)
     if max(len(names), len(words)) > MAX_NAMES:
         raise TooLongError(f"parameters with more than {MAX_NAMES} names cannot be judged")
