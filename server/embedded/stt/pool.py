@@ -35,7 +35,7 @@ FIRST_PROCESSES = 2
 MAX_PROCESSES = 8
 MAX_BATCH = 4  # a batch of eight gains little more, and its first job would wait for the last
 MAX_PARTIAL_BATCH = 2  # a final that comes meanwhile waits for at most two partials
-ATTEMPTS = 2  # a job whose process died is given to one other process
+ATTEMPTS = 2  # a job whose process died is given to one other process, alone, in case it is the cause
 LEAST_S, BYTES_PER_DECODER_S = 0.1, 640_000  # of a process, for any sound; it decodes some 20 s of sound in one
 LATE_S = 1.0  # a final that waited this long is late
 LATE_LOG_S = 10.0  # minimum time between two log lines about it
@@ -76,7 +76,7 @@ class _Waiting:
 
 
 class DecoderPool:
-    """As many processes as there are cores, at most MAX_PROCESSES. One that dies is replaced, and its jobs go to another."""
+    """As many processes as there are cores, at most MAX_PROCESSES. One that dies or hangs is replaced, and its jobs go to another."""
 
     def __init__(
         self, engine: Engine, n_processes: int | None = None, clock: Callable[[], float] = time.monotonic
@@ -120,7 +120,7 @@ class DecoderPool:
     async def decode(self, job: Job) -> Transcript:
         """Queue a job and return its transcript, after a closer look if it is doubtful. Cancel to withdraw it.
 
-        Raises DecoderDiedError after two processes died of it.
+        Raises DecoderDiedError after two processes died of it, or hung.
         """
         seen = await self.glance(job)
         return await self.glance(replace(job, closer=True)) if seen.doubtful else seen
@@ -161,14 +161,16 @@ class DecoderPool:
         self._queue = [waiting for waiting in self._queue if not waiting.withdrawn]
         if not self._queue:
             return []
-        first = min(self._queue, key=self._rank).job
-        kind = _kind(first)
+        head = min(self._queue, key=self._rank)
+        first, kind = head.job, _kind(head.job)
         if kind == PARTIAL and n_idle == 1 and len(self.processes) > 1:
             return []
         alike = [
             waiting
             for waiting in self._queue
-            if _kind(waiting.job) == kind and waiting.job.vocabulary == first.vocabulary
+            if _kind(waiting.job) == kind
+            and waiting.job.vocabulary == first.vocabulary
+            and (waiting is head or not (waiting.attempts or head.attempts))
         ]
         # A busy process is idle again soon, and then takes its share too: the last of several finals comes sooner.
         n_sharing = n_idle if kind == PARTIAL else len(self.processes)
@@ -221,7 +223,8 @@ class DecoderPool:
     # --- processes ---
 
     async def _start_process(self) -> None:
-        self._processes.append(await DecoderProcess.start(self._engine.arguments, self._on_death))
+        process = await DecoderProcess.start(self._engine.arguments, self._on_death)
+        self._processes.append(process)  # to the list of now: a death meanwhile has put another in its place
 
     def _grow_in_background(self) -> None:
         self._n_starting += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections import deque
@@ -18,12 +19,26 @@ if TYPE_CHECKING:
 
     from server.embedded.stt.transcript import Job, Transcript
 
+log = logging.getLogger(__name__)
+
 START_TIMEOUT_S = 30.0
+# How long a decode may take before the process counts as hung. Alone on a core, Whisper tiny.en takes less than a second for any sound,
+# and PocketSphinx a third of the sound's length; a busy machine and larger models take many times that.
+HANG_S, HANG_PER_S_OF_SOUND = 5.0, 2.0
+CLOSER_SOUND_S = 30.0  # a closer look always decodes Whisper's whole window
+BYTES_PER_S = 32_000
 ROOT = Path(__file__).resolve().parents[3]
 
 
 class DecoderDiedError(Exception):
-    """The processes that decoded this utterance have died."""
+    """The processes that decoded this utterance have died, or hung and were killed."""
+
+
+def longest_s(jobs: list[Job]) -> float:
+    """How long a process that works may take for the jobs."""
+    return HANG_S + HANG_PER_S_OF_SOUND * sum(
+        CLOSER_SOUND_S if job.closer else len(job.pcm) / BYTES_PER_S for job in jobs
+    )
 
 
 class _Pipes(asyncio.SubprocessProtocol):
@@ -101,13 +116,19 @@ class DecoderProcess:
         return self._transport.get_pid()
 
     async def decode(self, jobs: list[Job]) -> list[Transcript]:
-        """The jobs' transcripts, in order. Raises DecoderDiedError."""
+        """The jobs' transcripts, in order. Kills the process if they take too long. Raises DecoderDiedError."""
         if not self.alive:
             raise DecoderDiedError
         reply = self._pipes.expect()
         pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
         pipe.write(wire.pack_jobs(jobs))
-        return wire.unpack_transcripts(await reply)
+        # not asyncio.timeout: if this process stood still, a reply that came meanwhile still counts
+        await asyncio.wait({reply}, timeout=longest_s(jobs))
+        if not reply.done():
+            log.error("a speech decoder process hangs and is killed: no answer within %.0f s", longest_s(jobs))
+            self.kill()
+            raise DecoderDiedError
+        return wire.unpack_transcripts(reply.result())
 
     def kill(self) -> None:
         """End it at once."""
