@@ -40,7 +40,7 @@ class ChildError(Exception):
 
 
 class EmbeddedProcess:
-    """`python -m server.embedded`: started, watched, and restarted at the same addresses when it dies."""
+    """`python -m server.embedded`: started, watched, and restarted at the same addresses until it runs again when it dies."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class EmbeddedProcess:
             async with asyncio.timeout(START_TIMEOUT_S):
                 await self._spawn()
         except TimeoutError:
-            await self.stop()
+            await self._end()
             msg = f"the embedded services were not ready after {START_TIMEOUT_S:.0f} s"
             raise ChildError(msg) from None
 
@@ -105,7 +105,7 @@ class EmbeddedProcess:
         return message
 
     async def watch(self) -> None:
-        """Restart it whenever it dies. Runs until stopped or cancelled."""
+        """Restart it whenever it dies or does not start. Runs until stopped or cancelled."""
         crashes = 0
         while not self._stopping and self._process is not None:
             code = await self._process.wait()
@@ -118,12 +118,16 @@ class EmbeddedProcess:
     async def _start_again(self) -> None:
         try:
             await self.start()
-        except ChildError:
+        except (ChildError, OSError):  # OSError: no more processes or descriptors for now
             log.exception("embedded services did not start again")
 
     async def stop(self) -> None:
-        """Close its standard input, which asks it to end; kill it if it does not."""
+        """End it, and do not start it again."""
         self._stopping = True
+        await self._end()
+
+    async def _end(self) -> None:
+        """Close its standard input, which asks it to end; kill it if it does not."""
         if self._process is None or self._process.returncode is not None:
             return
         assert self._process.stdin is not None
