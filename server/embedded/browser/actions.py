@@ -54,6 +54,7 @@ MAX_TEXT_CHARS = 50_000
 MAX_PNG_BYTES = 2 * 1024 * 1024  # larger images are sent as JPEG, because they travel as base64 in one message
 JPEG_QUALITY = 70
 PICTURE_MS = 4_000  # after 3 s without its font, Chromium writes a text in another one
+SHOWN_S = 10.0  # for Chromium itself; the machine may be busy
 ELEMENT_TIMEOUT_MS = 5_000  # for an element to appear; after that it counts as missing
 NAVIGATION_MS = 45_000  # for what may lead to another page
 MAX_WAIT_MS = 60_000
@@ -62,6 +63,7 @@ DOWNLOAD_S = 3.0  # for a download named by a link to be refused
 SCRIPT_S = 0.1  # for a script to open a page or a window, after what it has been asked for
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
 NO_WINDOW = "the window that was opened shows no page"
+NOT_SHOWN = "the page shows nothing yet: it waits for something that it loads"
 NOT_OPENED = "the page that it leads to could not be opened"
 DOWNLOAD = "the address is a download, which is not taken"
 ERROR_PAGE_S = 1.0  # for it to appear
@@ -290,11 +292,19 @@ async def _screenshot(work: Work, _given: NoParameters) -> dict[str, Any]:
 
 
 async def _pictured(work: Work) -> bytes:
-    """With still animations, unless Playwright waits for what may never come: fonts, and frames that are busy."""
+    """With still animations, unless Playwright waits for what may never come: fonts, and frames that are busy.
+
+    Raises FailedError for a page that Chromium does not show, because it waits for a style.
+    """
     try:
         return await work.page.screenshot(type="png", animations="disabled", scale="css", timeout=PICTURE_MS)
     except PlaywrightTimeout:
-        return await work.tabs.picture(work.page, "png")
+        pass
+    try:
+        async with asyncio.timeout(SHOWN_S):
+            return await work.tabs.picture(work.page, "png")
+    except TimeoutError:
+        raise FailedError(NOT_SHOWN) from None
 
 
 async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from server.embedded.browser import arrival, departure
+from server.embedded.browser import actions, arrival, departure
 from server.embedded.browser.tabs import CLOSED_ITSELF, CRASHED
 from tests.server.embedded.website import surfing, unread_failures
 
@@ -181,6 +181,14 @@ async def test_a_picture_does_not_wait_for_what_never_comes(tmp_path: Path, what
         await surfer.open(path(NEVER[what].replace("ELSEWHERE", elsewhere)))
         run = await surfer.do("screenshot")
         assert (run.status, run.values["media_type"]) == ("ok", "image/png")
+
+
+async def test_a_page_that_shows_nothing_has_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "SHOWN_S", 1.0)
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(path("<head><link rel=stylesheet href=/hang></head><p>text"))
+        run = await surfer.do("screenshot")
+        assert (run.status, run.message) == ("failed", actions.NOT_SHOWN)
 
 
 async def test_an_alert_between_two_tasks_is_told_with_the_next_one(tmp_path: Path) -> None:
