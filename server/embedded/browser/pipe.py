@@ -1,7 +1,9 @@
 """Stands between Chromium and Playwright's driver, and bounds what pages may send and hold: a program of its own.
 
 A page decides how long many messages are: what it writes to the console, throws, posts, or has as an address. The driver holds each
-one whole, takes seconds for it, and dies of 512 MB; then the pages of everybody end. Chromium writes to descriptor 4, one JSON
+one whole, takes seconds for it, and dies of 512 MB; then the pages of everybody end. It also keeps objects for what it is told of,
+and so does the service: nobody here needs those of WebSockets, or of requests other than for documents; long texts in others are
+cut. Chromium writes to descriptor 4, one JSON
 object after another, each with a zero byte behind it. Commands come by descriptor 3, and are passed on untouched: Chromium ends when
 they do, and so it ends with this program, and this program with the driver.
 
@@ -17,6 +19,7 @@ is busy with others, pages then miss the times that tasks have.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import re
 import shlex
@@ -26,7 +29,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if sys.platform == "linux":
     import resource
@@ -37,6 +40,14 @@ if TYPE_CHECKING:
 LOG, COMMANDS, EVENTS = 2, 3, 4  # descriptors of Chromium's --remote-debugging-pipe
 PIECE_BYTES = 1024 * 1024
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # a picture of noise is half of that
+MAX_EVENT_BYTES = (
+    16 * 1024
+)  # Playwright keeps what it tells of frames, workers, dialogs and documents, up to 10,000 of a kind
+CUTS = (
+    (4_096, 64),
+    (512, 16),
+    (64, 4),
+)  # characters of a string, and how many of a list, until an event is within its limit
 TAIL_BYTES = 200
 MAX_PROCESS_BYTES = 1024 * 1024 * 1024  # of a page, or of those that share a process; usual ones have 50 to 300 MB
 MAX_ALL_BYTES = 2 * MAX_PROCESS_BYTES  # of all processes of all users; a browser has some 60 MB beside its pages
@@ -47,9 +58,11 @@ PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 24, 36  # linux/prctl.h
 END_S = 5.0  # for Chromium to end by itself
 _ID = re.compile(rb'\{"id":(\d+),')
 _SESSION = re.compile(rb',"sessionId":"(\w+)"\}\Z')
-_UNUSED = re.compile(  # a page can write thousands a second
+# A page can write thousands of these a second, and Playwright keeps some for as long as the page stays. Requests with a number are not for
+# documents: those have a name of hexadecimal digits.
+_UNUSED = re.compile(
     rb'\{"method":"(?:Runtime\.consoleAPICalled|Runtime\.exceptionThrown|Log\.entryAdded'
-    rb'|Network\.webSocketFrame\w+|Network\.eventSourceMessageReceived)"'
+    rb'|Network\.(?:webSocket|webTransport|direct|eventSource|dataReceived|\w+","params":\{"requestId":"\d+\.\d))'
 )
 
 
@@ -81,14 +94,43 @@ class Messages:
         self._tail = (self._tail + part[-TAIL_BYTES:])[-TAIL_BYTES:]
 
     def _passed(self) -> bytes:
-        if self._length <= MAX_MESSAGE_BYTES:
-            return b"" if _UNUSED.match(self._held) else bytes(self._held) + b"\0"
         answered = _ID.match(self._held)
+        if self._length <= MAX_MESSAGE_BYTES:
+            if _UNUSED.match(self._held):
+                return b""
+            event = self._length > MAX_EVENT_BYTES and not answered
+            return cut_event(self._held) if event else bytes(self._held) + b"\0"
         if answered is None:
             return b""
         session = _SESSION.search(self._tail)
         to = b',"sessionId":"%b"' % session[1] if session else b""
         return b'{"id":%b,"error":{"code":-32000,"message":"what the page holds is too long"}%b}\0' % (answered[1], to)
+
+
+def cut_event(message: bytes) -> bytes:
+    """An event with no more than the beginning of each long text in it; nothing if that is no use."""
+    with suppress(ValueError, RecursionError):
+        event = json.loads(message)
+        for chars, entries in CUTS:
+            event = _cut(event, chars, entries)
+            shorter = json.dumps(event, separators=(",", ":")).encode()
+            if len(shorter) <= MAX_EVENT_BYTES:
+                return shorter + b"\0"
+    return b""
+
+
+def _cut(value: Any, chars: int, entries: int) -> Any:
+    match value:
+        case str():
+            return value[:chars]
+        case list():
+            return [_cut(one, chars, entries) for one in value[:entries]]
+        case {"headers": {**headers}}:  # their names are not Chromium's
+            few = {name[:chars]: headers[name] for name in list(headers)[:entries]}
+            return {name: _cut(few if name == "headers" else one, chars, entries) for name, one in value.items()}
+        case dict():
+            return {name: _cut(one, chars, entries) for name, one in value.items()}
+    return value
 
 
 def write_launcher(directory: Path, executable: str) -> Path:

@@ -83,6 +83,39 @@ def highest_bytes(process: int) -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
+MANY = """const each = long.slice(0, 1e6), frame = document.createElement('iframe');
+frame.name = each;
+document.documentElement.append(frame);
+for (let at = 0; at < 40; at++) new WebSocket('ws://127.0.0.1:9/' + each + at).close();
+for (let at = 0; at < 5; at++) new Worker('data:text/javascript,//' + each + at)"""
+
+
+def test_of_what_playwright_keeps_only_the_beginning_of_long_texts_is_passed_on() -> None:
+    """Web pages filled the memory of the driver, and of all services, with addresses of WebSockets."""
+    request = {"requestId": "A1", "request": {"url": "u" * 9_000, "headers": {"x" * 9_000: "y" * 9_000, "z": "1"}}}
+    stack = {"requestId": "A2", "initiator": {"type": "script", "stack": ["s" * 90] * 10_000}}
+    cut: list[Any] = []
+    for params in (
+        request,
+        stack,
+        {**request, "request": {"url": "u", "headers": {str(at): "y" for at in range(9_999)}}},
+    ):
+        passed = fed(sent({"method": "Network.requestWillBeSent", "params": params, "sessionId": "AB"}), 1_000)
+        assert len(passed) <= pipe.MAX_EVENT_BYTES + 1
+        cut.append(json.loads(passed[:-1]))
+        assert (cut[-1]["method"], cut[-1]["sessionId"]) == ("Network.requestWillBeSent", "AB")
+    assert cut[0]["params"]["request"]["url"] == "u" * 4_096
+    assert cut[0]["params"]["request"]["headers"] == {"x" * 4_096: "y" * 4_096, "z": "1"}
+    assert cut[1]["params"]["initiator"]["type"] == "script"
+    whole = sent({"id": 1, "result": {"data": "x" * 100_000}})
+    assert fed(whole, 1_000) == whole
+    for unused in (
+        {"method": "Network.webSocketCreated", "params": {"requestId": "12.3", "url": "ws://a"}},
+        {"method": "Network.requestWillBeSent", "params": {"requestId": "12.3", "request": {"url": "http://a"}}},
+    ):
+        assert fed(sent(unused), 1_000) == b""
+
+
 async def test_no_page_sends_the_driver_what_it_likes(tmp_path: Path) -> None:
     """One message of 30 MB takes the driver more than twice as much memory; one of 512 MB ended it, with everybody's pages."""
     others = drivers()
@@ -90,7 +123,7 @@ async def test_no_page_sends_the_driver_what_it_likes(tmp_path: Path) -> None:
         await surfer.open("form")
         (driver,) = drivers() - others
         before = highest_bytes(driver)
-        for flood in FLOODS:
+        for flood in (*FLOODS, MANY):
             html = (
                 f"<title>begun</title><script>const long = 'x'.repeat(3e7); {flood}; document.title = 'done'</script>"
             )
