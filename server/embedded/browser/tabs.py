@@ -17,7 +17,7 @@ from server.embedded.callers import own_context
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.async_api import BrowserContext, CDPSession, Dialog, Download, Page
+    from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Download, Page
 
     from server.embedded.browser.gate import BrowserGate
 
@@ -25,6 +25,7 @@ MAX_TABS = 4  # per context; pages open further ones
 STOP_LOADING_S = 1.0
 CHECK_S = 2.0  # so often a page that is waited for is asked whether it, its browser and its driver are still there
 CLOSE_S = 5.0  # for closing to complete
+CLOSE_AGAIN_S = 1.0  # for a page to close after the order; Chromium gives its scripts half a second
 MAX_DIALOGS = 20  # a page opens a thousand in a second
 MAX_DIALOG_CHARS = 300
 VIEWPORT_WIDTH, VIEWPORT_HEIGHT = 1280, 800
@@ -105,10 +106,8 @@ class Tabs:
     async def _close_awaited(self) -> None:
         """Close the windows that no page has come into. A page opens thousands of them."""
         self.crowded = True
-        browser = self.context.browser
-        assert browser is not None, "every context here is a browser's"
         with suppress(Exception):  # it has ended; for a dead driver, Playwright raises bare Exception
-            session = await browser.new_browser_cdp_session()
+            session = await self._browser.new_browser_cdp_session()
             while True:
                 self._awaited = 0
                 waiting = await self._without_page(session)
@@ -186,10 +185,25 @@ class Tabs:
         ending = self._ending.get(page)
         if ending is None:
             ending = self._ending[page] = asyncio.get_running_loop().create_task(
-                _closed(page), name="close a page", context=own_context("browser")
+                self._closed(page), name="close a page", context=own_context("browser")
             )
             ending.add_done_callback(lambda _: self._ending.pop(page))
         return ending
+
+    async def _closed(self, page: Page) -> None:
+        """Close a page. Chromium forgets the order if another page is just coming into its place, and Playwright gives it only once."""
+        signals = self._signals.get(page)
+        with suppress(Exception):  # it has ended, or does not; for a dead driver, Playwright raises bare Exception
+            async with asyncio.timeout(CLOSE_S):
+                while not page.is_closed():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(CLOSE_AGAIN_S):
+                            await page.close()
+                            return
+                    if signals is not None and signals.target:
+                        session = await self._browser.new_browser_cdp_session()
+                        await session.send("Target.closeTarget", {"targetId": signals.target})
+                        await session.detach()
 
     async def _ended(self, *pages: Page, how: str = "") -> None:
         for ending in [self._end(page, how) for page in pages]:
@@ -203,6 +217,11 @@ class Tabs:
                 return
             self.dialogs.append(dialog.message[:MAX_DIALOG_CHARS])
             await dialog.dismiss()
+
+    @property
+    def _browser(self) -> Browser:
+        assert self.context.browser is not None, "every context here is a browser's"
+        return self.context.browser
 
     @property
     def current(self) -> Page | None:
@@ -227,11 +246,9 @@ class Tabs:
         )
 
     async def _alive(self) -> bool:
-        browser = self.context.browser
-        assert browser is not None, "every context here is a browser's"
         try:
             async with asyncio.timeout(CHECK_S):
-                await (await browser.new_browser_cdp_session()).detach()
+                await (await self._browser.new_browser_cdp_session()).detach()
         except Exception:  # noqa: BLE001 - for a dead driver, Playwright raises bare Exception
             return False
         return True
@@ -299,10 +316,3 @@ class Tabs:
                     await self.context.close()
         finally:
             await self.gate.stop()
-
-
-async def _closed(page: Page) -> None:
-    """Close a page; Chromium gives it half a second to end by itself."""
-    with suppress(PlaywrightError, TimeoutError):
-        async with asyncio.timeout(CLOSE_S):
-            await page.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from playwright.async_api import Page
 
 from server.embedded.browser import actions, arrival, departure
 from server.embedded.browser.tabs import CLOSED_ITSELF, CRASHED
@@ -164,6 +165,22 @@ async def test_no_page_is_forgotten_by_a_task_that_ends_while_it_makes_room(
         assert (await surfer.open("form")).values["title"] == "Form"
         await only(surfer, 1)
     assert unread_failures(caplog) == []
+
+
+async def test_a_page_is_closed_though_the_first_order_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that came just as it was closed ran on, and each later task waited for it. Playwright gives the order once, and then waits."""
+
+    async def wait(_page: Page) -> None:
+        await asyncio.Event().wait()
+
+    async with surfing(tmp_path) as surfer:
+        await window(surfer, "<title>Inner</title>text")
+        with monkeypatch.context() as patched:
+            patched.setattr(Page, "close", wait)
+            await surfer.open("form")
+            await only(surfer, 1)
 
 
 NEVER = {
