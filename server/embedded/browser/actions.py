@@ -23,11 +23,12 @@ from server.embedded.browser.arrival import (
     read_still,
 )
 from server.embedded.browser.departure import StaysError, leaving
-from server.embedded.browser.handling import click, write
+from server.embedded.browser.handling import click, held, write
 from server.embedded.browser.pointing import find_selected, find_text, refuse_unasked
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     has_root,
+    hold,
     leads_to_download,
     read_links,
     read_text,
@@ -194,22 +195,25 @@ async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
 
 
 async def _found(work: Work, selector: str | None, text: str = "") -> Locator:
-    """Wait for the element here rather than in the click, so that a cancelled task never clicks.
+    """Wait for the element here rather than in the click, so that a cancelled task never clicks. What is checked of it is what is used.
 
     Raises FailedError, Playwright's TimeoutError.
     """
     if selector is None:
-        return await find_text(work.page, text, ELEMENT_TIMEOUT_MS)
-    return await find_selected(work.page, selector, ELEMENT_TIMEOUT_MS)
+        found = await find_text(work.page, text, ELEMENT_TIMEOUT_MS)
+    else:
+        found = await find_selected(work.page, selector, ELEMENT_TIMEOUT_MS)
+    return await hold(found, ELEMENT_TIMEOUT_MS)
 
 
 async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
     element = await _found(work, given.selector, given.text or "")
-    await refuse_unasked(element, given.selector or given.text or "", ELEMENT_TIMEOUT_MS)
-    await work.task.tell("the element is there", percent=60)
-    download = await leads_to_download(element, ELEMENT_TIMEOUT_MS)
-    signals = await work.tabs.watch(work.page)
-    await click(work.tabs, work.page, element, signals)
+    async with held(element):
+        await refuse_unasked(element, given.selector or given.text or "", ELEMENT_TIMEOUT_MS)
+        await work.task.tell("the element is there", percent=60)
+        download = await leads_to_download(element, ELEMENT_TIMEOUT_MS)
+        signals = await work.tabs.watch(work.page)
+        await click(work.tabs, work.page, element, signals)
     return await _settled(work, signals, download=download)
 
 
@@ -250,7 +254,8 @@ async def _settled(work: Work, signals: Signals, *, download: bool = False) -> d
 async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
     element = await _found(work, given.selector)
     signals = await work.tabs.watch(work.page)
-    await write(work.page, element, given.text, signals)
+    async with held(element):
+        await write(work.page, element, given.text, signals)
     return await _settled(work, signals)
 
 

@@ -8,7 +8,7 @@ put something else there.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from playwright.async_api import Error as PlaywrightError
@@ -18,6 +18,8 @@ from server.embedded.browser.arrival import FailedError
 from server.embedded.browser.reading import is_filled, is_free, is_secret, is_snared, read_value, tell_presses
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from playwright.async_api import Locator, Page
 
     from server.embedded.browser.signals import Signals
@@ -28,6 +30,7 @@ PRESS_S = 1.0  # for the page to tell that the mouse was pressed, once it answer
 MAX_HELD_CHARS = 100  # of what a field holds, in a message
 HIDDEN = "the page does not let that element be used"
 NOT_CLICKED = "the page did something else before the click, and it is not known whether that was clicked"
+GONE = "the element is gone: the page has changed since it was found"
 MOVES, COVERED = "does not stand still", "is covered by something else"
 _LINE = re.compile(
     r"^\s*(?:-|\d+ \u00d7) ?(.*)$", re.MULTILINE
@@ -41,6 +44,17 @@ _MATTERS = {
     "element is inert": "is blocked by something that is open on the page",
     "element is outside of the viewport": "is outside of what can be seen",
 }
+
+
+@asynccontextmanager
+async def held(element: Locator) -> AsyncIterator[None]:
+    """Use what `hold` gave. Raises FailedError if it is gone: the page may have put another one there, which nobody has looked at."""
+    try:
+        yield
+    except PlaywrightTimeout:
+        if await element.count():
+            raise
+        raise FailedError(GONE) from None
 
 
 async def click(tabs: Tabs, page: Page, element: Locator, signals: Signals) -> None:
@@ -65,7 +79,6 @@ async def click(tabs: Tabs, page: Page, element: Locator, signals: Signals) -> N
 
 async def write(page: Page, element: Locator, text: str, signals: Signals) -> None:
     """Replace what is in a field. Raises Playwright's TimeoutError, and FailedError if the field has not taken the text."""
-    address = page.url
     snared = await is_snared(element, ACT_TIMEOUT_MS)
     if snared and not await is_free(element, ACT_TIMEOUT_MS):
         raise FailedError(HIDDEN)
@@ -74,19 +87,19 @@ async def write(page: Page, element: Locator, text: str, signals: Signals) -> No
     except PlaywrightTimeout:  # perhaps only the page's handlers took longer
         if not is_same(await read_value(element, ACT_TIMEOUT_MS), text):
             raise
-    if not (signals.leaving or page.is_closed() or page.url != address):
+    if not (signals.leaving or page.is_closed()):
         await _check_written(element, text)
 
 
 async def _check_written(element: Locator, text: str) -> None:
     """Raises FailedError if the field has not taken the text; one that is gone from the page is not asked."""
     with suppress(PlaywrightError):
-        held = await read_value(element, ACT_TIMEOUT_MS)
-        if is_same(held, text):
+        value = await read_value(element, ACT_TIMEOUT_MS)
+        if is_same(value, text):
             return
         if await is_secret(element, ACT_TIMEOUT_MS):
             raise FailedError("the field holds something else now")
-        words = " ".join(held.split())[:MAX_HELD_CHARS]
+        words = " ".join(value.split())[:MAX_HELD_CHARS]
         raise FailedError(
             f'the field did not take that, and holds "{words}"' if words else "the field did not take that"
         )

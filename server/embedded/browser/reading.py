@@ -8,6 +8,7 @@ read. Its selector engines run in an isolated world, where the page changes noth
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from server.embedded.browser.signals import PRESSED
 if TYPE_CHECKING:
     from playwright.async_api import Frame, Locator, Page, Playwright
 
-ENGINE, CSS_ENGINE = "jarvis-reading", "jarvis-css"
+ENGINE, CSS_ENGINE, HELD_ENGINE = "jarvis-reading", "jarvis-css", "jarvis-held"
 MAX_TITLE_CHARS = 1_000
 MAX_FRAMES = 20
 FRAME_MS = 6_000  # for one to be read; it may be in a process of its own, and busy, and so may the machine
@@ -95,6 +96,7 @@ _ENGINE = """(() => {
       scrollTo({ top: at, behavior: 'instant' });  // at once, also where the page asks for a smooth way
       return String(Math.round(scrollY));
     },
+    hold: (root, key) => { globalThis.jarvisHeld = { key, root }; return ''; },
     links: () => {
       const found = [];
       for (const link of document.querySelectorAll('a[href]')) {
@@ -116,6 +118,15 @@ _ENGINE = """(() => {
 _CSS_ENGINE = (
     "({ query: (root, css) => root.querySelector(css), queryAll: (root, css) => [...root.querySelectorAll(css)] })"
 )
+_HELD_ENGINE = """(() => {
+  // the element that was looked at, and no other: not one of another document, whose world holds none, nor one in its place
+  const found = (key) => {
+    const { key: its, root } = globalThis.jarvisHeld ?? {};
+    return its === key && root.isConnected && root.ownerDocument === document ? [root] : [];
+  };
+  return { query: (_, key) => found(key)[0], queryAll: (_, key) => found(key) };
+})()"""
+_keys = itertools.count()
 _WHOLE = 1_000_000  # of what is bounded by itself
 
 
@@ -127,6 +138,7 @@ async def add_engines(playwright: Playwright) -> None:
         script = script.replace(name, str(value))
     await playwright.selectors.register(ENGINE, script, content_script=True)
     await playwright.selectors.register(CSS_ENGINE, _CSS_ENGINE, content_script=True)
+    await playwright.selectors.register(HELD_ENGINE, _HELD_ENGINE, content_script=True)
 
 
 async def _read(
@@ -225,6 +237,15 @@ async def read_names(element: Locator, timeout_ms: float) -> list[str]:
     """What is on the element, or on the button or link that it is in; what is written there comes first. Raises Playwright's TimeoutError."""
     names: list[str] = json.loads(await _read(element, "names", timeout_ms=timeout_ms))
     return names
+
+
+async def hold(element: Locator, timeout_ms: float) -> Locator:
+    """The element that is found now, which is never another one: it is gone when it is. Raises Playwright's TimeoutError."""
+    key = str(next(_keys))
+    await _read(element, "hold", argument=key, timeout_ms=timeout_ms)
+    its = element._impl_obj._frame  # noqa: SLF001
+    frame = next((one for one in element.page.frames if one._impl_obj is its), element.page.main_frame)  # noqa: SLF001
+    return frame.locator(f"{HELD_ENGINE}={key}")
 
 
 async def is_wide(frame: Frame) -> bool:

@@ -7,11 +7,15 @@ from urllib.parse import quote
 
 import pytest
 
-from server.embedded.browser.handling import ACT_TIMEOUT_MS, NOT_CLICKED, is_tried, matter
+from server.embedded.browser import actions
+from server.embedded.browser.handling import ACT_TIMEOUT_MS, GONE, NOT_CLICKED, is_tried, matter
+from server.embedded.browser.reading import hold
 from tests.server.embedded.website import surfing
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from playwright.async_api import Locator
 
     from tests.server.embedded.executing import Run
     from tests.server.embedded.website import Surfer
@@ -91,6 +95,39 @@ async def test_an_element_that_goes_as_it_is_pressed_was_clicked(tmp_path: Path)
         assert (run.status, run.values["title"]) == ("ok", "Chosen")
 
 
+WAITS = "<div id=box><button id=go disabled>Continue</button><input id=q disabled></div>"
+OTHER = """<button id=go onclick="document.title = 'Deleted'">Delete</button><input id=q oninput="document.title = 'Got it'">"""
+CHANGES = {
+    "the page": "box.innerHTML = other",
+    "another document": "document.open(); document.write(other); document.close()",
+    "another page": "location = `/page?html=${encodeURIComponent(other)}`",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("action", ["click", "type"])
+async def test_what_was_looked_at_is_what_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, change: str
+) -> None:
+    """What had come into its place meanwhile was clicked, and got what was typed."""
+    async with surfing(tmp_path) as surfer:
+
+        async def hold_then_change(element: Locator, timeout_ms: float) -> Locator:
+            held = await hold(element, timeout_ms)
+            surfer.site.gate.set()
+            return held
+
+        monkeypatch.setattr(actions, "hold", hold_then_change)
+        script = f"const other = `{OTHER}`; fetch('/gate').then(() => {{ {CHANGES[change]} }})"
+        await opened(surfer, f"{WAITS}<script>{script}</script>")
+        parameters = {"selector": "#go"} if action == "click" else {"selector": "#q", "text": "x"}
+        run = await surfer.do(action, parameters)
+        assert (run.status, run.message) == ("failed", GONE)
+        assert run.values["title"] in {"Shop", ""}
+        run = await surfer.do("click", {"text": "Delete"})
+        assert (run.status, run.values["title"]) == ("ok", "Deleted")
+
+
 MOVING = "<style>@keyframes m { to { margin-left: 400px } } #go { animation: m 1s linear infinite alternate }</style>"
 
 
@@ -154,6 +191,12 @@ async def test_a_field_that_does_not_take_a_text_is_told_with_what_it_holds(tmp_
             ("type=range max=10", "70", f'{no}, and holds "10"'),
             ("type=password maxlength=3", "abcdef", "the field holds something else now"),
             ("oninput=\"this.value = ''\"", "gone", no),
+            (
+                "type=range max=10 oninput=\"history.replaceState(0, '', '?to=' + this.value)\"",
+                "70",
+                f'{no}, and holds "10"',
+            ),
+            ("maxlength=3 oninput='location.hash = this.value'", "abcdef", f'{no}, and holds "abc"'),
             ("type=date", "2026-11-30", ""),
             ("oninput=\"this.value = this.value.toUpperCase() + ' '\"", "ab 1", ""),
         ):
