@@ -54,7 +54,8 @@ class EffectHandler(OperationHandler):
             return None
         if not _KEY.fullmatch(key):
             raise invalid((("header", "Idempotency-Key"), "1 to 255 visible ASCII characters"))
-        return IdempotencyKey(caller.context.user_id, key, fingerprint(operation.name, request.model_dump(mode="json")))
+        asked = fingerprint(operation.name, request.model_dump(mode="json"))
+        return IdempotencyKey(caller.context.user_id, key, asked, tuple(caller.identity.roles))
 
     async def _answered(self, operation: Operation, caller: Caller, request: RequestModel) -> StoredAnswer:
         """Run the operation and return the complete answer. Raises the operation's errors."""

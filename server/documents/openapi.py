@@ -303,7 +303,7 @@ def openapi_document() -> Json:
                 "IdempotencyKey": {
                     "name": "Idempotency-Key",
                     "in": "header",
-                    "description": "Same key, same request: the stored answer, for 24 hours, also if it is an error (only that there was one, with ALREADY_ANSWERED, once a user's have more than 64 MiB in a day); its `retryable` false says that only a new key runs the request again. A request that certainly had no effect keeps no answer, and may be sent again",
+                    "description": "Same key, same request: the stored answer, for 24 hours, also if it is an error (only that there was one, with ALREADY_ANSWERED, once a user's have more than 64 MiB in a day); its `retryable` false says that only a new key runs the request again. A request that certainly had no effect keeps no answer, and may be sent again. With fewer roles than the first had: FORBIDDEN",
                     "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
                 }
             },

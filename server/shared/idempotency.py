@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.errors import ApiError, problem
+from server.roles import include
 from server.shared.in_process_state import ANSWERS
 from server.shared.redis_errors import RedisRefusedError
 from streaming.errors import OUTCOME_UNKNOWN
@@ -39,11 +40,12 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A user's key and the fingerprint of the request that it came with."""
+    """A user's key, the fingerprint of the request that it came with, and the roles of its token."""
 
     user_id: str
     key: str
     request: str
+    roles: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -74,16 +76,19 @@ class IdempotencyStore:
         """Claim the key. None means that the caller should go on; otherwise returns the stored answer.
 
         Raises ApiError IDEMPOTENCY_IN_PROGRESS (409), IDEMPOTENCY_KEY_REUSED (422), ALREADY_ANSWERED (409) if there was no room for the
-        answer, and for a day ABORTED (409) if the replica that ran the request died: nobody knows whether it took effect.
+        answer, FORBIDDEN if the first request had more rights, and for a day ABORTED (409) if the replica that ran the request died:
+        nobody knows whether it took effect.
         """
         replica = self._epoch.replica if self._epoch is not None else ""
         # No two claims are equal: a release that reaches Redis late must not take somebody else's, or a newer one.
-        claim = json.dumps({"request": key.request, "replica": replica, "claim": secrets.token_hex(8)})
+        claim = _record(key, replica=replica, claim=secrets.token_hex(8))
         if await self._claimed(key, claim):
             return None
         held = json.loads(await self._state.get(key.name) or claim)
         if held["request"] != key.request:
             raise ApiError("IDEMPOTENCY_KEY_REUSED")
+        if not include(key.roles, held.get("roles", ())):  # earlier releases did not keep them
+            raise ApiError("FORBIDDEN", "this was asked first with roles that you do not have now")
         if "status" not in held:
             await self._check_alive(held.get("replica", ""))
             raise ApiError("IDEMPOTENCY_IN_PROGRESS", headers={"Retry-After": "1"})
@@ -145,4 +150,4 @@ class IdempotencyStore:
 
 def _record(key: IdempotencyKey, **fields: Any) -> str:
     """As UTF-8: escaped, a character may take twelve bytes."""
-    return json.dumps({"request": key.request, **fields}, ensure_ascii=False)
+    return json.dumps({"request": key.request, "roles": key.roles, **fields}, ensure_ascii=False)

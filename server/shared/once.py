@@ -47,8 +47,8 @@ class RunOnceStore:
             except ApiError as refused:  # no other request can use this key
                 if refused.code == "ALREADY_ANSWERED":
                     return NOT_KEPT
-                if refused.code == "ABORTED":
-                    raise ServiceError("ABORTED", refused.detail, final=True) from None
+                if refused.code in {"ABORTED", "FORBIDDEN"}:
+                    raise ServiceError(refused.code, refused.detail, final=True) from None
                 if loop.time() >= give_up_at:
                     raise _still_runs() from None
                 if bell is not None:
@@ -88,7 +88,7 @@ async def _rings(bell: asyncio.Event, at_most_s: float) -> None:
 def _stored_at(key: RunKey) -> IdempotencyKey:
     """The storage key. Clients cannot send NUL in an `Idempotency-Key`. It includes the request, as another run may reuse ids."""
     request = fingerprint(key.what, key.request)
-    return IdempotencyKey(key.user_id, f"{key.session_id}\0{key.command_id}\0{request}", request)
+    return IdempotencyKey(key.user_id, f"{key.session_id}\0{key.command_id}\0{request}", request, key.roles)
 
 
 def _still_runs() -> ServiceError:
@@ -103,7 +103,7 @@ async def call_once(
     once: RunOnceStore, context: CallContext, op: str, params: dict[str, Any], run: Callable[[], Awaitable[Any]]
 ) -> Any:
     """Call `run`, or return the result of the same call made before. Raises ServiceError, which is kept as a result too."""
-    key = RunKey(context.user_id, context.session_id, context.request_id, op, params)
+    key = RunKey(context.user_id, context.session_id, context.request_id, op, params, tuple(context.roles))
 
     async def work() -> dict[str, Any]:
         try:

@@ -43,7 +43,8 @@ class ExecuteLane(Lane):
         if self._once is None:
             answer = await work()
         else:
-            answer, again = await run_once(self._once, self._key, work, partial(_answer_after, task))
+            key = replace(self._key, roles=tuple(self._context.roles))
+            answer, again = await run_once(self._once, key, work, partial(_answer_after, task))
             if again:
                 self._tell_again(answer)
         if answer["status"] in _CODES:

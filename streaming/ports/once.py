@@ -30,19 +30,24 @@ class Claims(Protocol[KeyT_contra, AnswerT]):
 
 @dataclass(frozen=True, slots=True)
 class RunKey:
-    """Identifies a repeated command: user, session, command id, and what it requests."""
+    """Identifies a repeated command: user, session, command id, and what it requests.
+
+    `roles` do not: whoever has fewer rights than the first had is refused.
+    """
 
     user_id: str
     session_id: str
     command_id: str
     what: str
     request: dict[str, Any]
+    roles: tuple[str, ...] = ()
 
 
 RunOnce = Claims[RunKey, dict[str, Any]]
 """Claims of a socket's commands; results are JSON. `claim` waits while the first run is still under way, on any replica.
 
-A result that was too large is kept without its fields. `claim` raises ServiceError ABORTED if the first run takes too long.
+A result that was too large is kept without its fields. `claim` raises ServiceError ABORTED if the first run takes too long, and
+FORBIDDEN if the first had more rights.
 """
 
 

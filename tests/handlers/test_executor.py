@@ -293,6 +293,20 @@ async def test_the_same_key_gives_the_stored_answer(tmp_path: Path) -> None:
     assert events(as_events) == [("result", document(first))]
 
 
+async def test_a_stored_answer_is_not_for_who_has_lost_a_role(tmp_path: Path) -> None:
+    """Anybody may settle a question, so the operation's own role does not tell who may have its answer."""
+    key = {"Idempotency-Key": "k-1"}
+    async with running(tmp_path) as gw:
+        path = f"/api/v1/executor/confirmations/{await confirmation(gw)}"
+        first, lost, again = [
+            await gw.fetch("POST", path, {"approve": True}, roles=(role,), headers=key)
+            for role in ("operator", "user", "admin")
+        ]
+    assert first.code == 200
+    assert problem(lost) == (403, "FORBIDDEN")
+    assert (again.headers["Idempotency-Replayed"], again.body) == ("true", first.body)
+
+
 async def test_a_key_whose_first_request_still_runs(tmp_path: Path) -> None:
     key = {"Idempotency-Key": "k-1"}
     async with running(tmp_path) as gw, asyncio.TaskGroup() as group:

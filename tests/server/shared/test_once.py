@@ -129,12 +129,14 @@ class Client:
         self.once = run_once_store()
         self.outlets: list[RecordingOutlet] = []
 
-    def lane(self, command_id: str = "c1", action: Action = LISTING) -> ExecuteLane:
+    def lane(self, command_id: str = "c1", action: Action = LISTING, roles: tuple[str, ...] = ()) -> ExecuteLane:
         self.outlets.append(RecordingOutlet())
         frame = frame_for(self.world, self.outlets[-1])
         frame = LaneSetup(
             frame.outlet, replace(frame.provided, once=self.once), frame.context, frame.clock, frame.clock
         )
+        if roles:
+            frame = replace(frame, context=replace(frame.context, roles=roles))
         return ExecuteLane(frame, action, None, command_id)
 
 
@@ -213,6 +215,17 @@ async def test_a_large_result_is_told_once() -> None:
     assert refused.value.code == "ALREADY_ANSWERED"
 
 
+async def test_who_has_lost_a_role_is_not_told_what_was_done_with_it() -> None:
+    client = Client(World())
+    await client.lane(roles=("operator",)).run()
+    with pytest.raises(ServiceError) as refused:
+        await client.lane(roles=("user",)).run()
+    assert (refused.value.code, client.outlets[1].of(TaskEnded)) == ("FORBIDDEN", [])
+    await client.lane(roles=("admin",)).run()
+    assert client.outlets[2].of(TaskEnded) == client.outlets[0].of(TaskEnded)
+    assert len(client.world.executed) == 1
+
+
 # --- calls ---
 
 
@@ -240,6 +253,18 @@ async def twice(operation: Operation) -> list[Any]:
         except ServiceError as error:
             ends.append((type(error), error.code, error.message, error.retryable))
     return ends
+
+
+async def test_a_call_is_not_answered_again_to_who_has_lost_a_role() -> None:
+    once, operation = run_once_store(), Operation({"stdout": "of an operator"})
+    for roles, told in (("operator", True), ("user", False), ("admin", True)):
+        call = call_once(once, replace(ADA, roles=(roles,)), "executor.os.command", {"command": "ls"}, operation)
+        if told:
+            assert await call == {"stdout": "of an operator"}
+        else:
+            with pytest.raises(ServiceError, match="FORBIDDEN"):
+                await call
+    assert operation.runs == 1
 
 
 async def test_a_call_is_answered_again_and_not_run() -> None:
