@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streaming.ports import Missed
+from streaming.ports import Missed, SeenFrame, SeenMessage
 from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 # Of `mcp` tools in OpenAI's dialect: neither observers nor recordings get them, and Redis has them only encrypted.
 TOOL_SECRETS = frozenset({"authorization", "headers", "server_url"})
-MAX_DEPTH = 64  # nesting of a message, as deep as clients accept
-MAX_WAITING_BYTES = 1_048_576  # of one observer: some ten seconds of a busy session with its audio
+MAX_DEPTH = 63  # nesting of a message: it is told one level down, and clients accept 64
+MAX_WAITING_BYTES = 1_048_576  # of one observer, with what Python adds: seconds of a busy session with its audio
+ITEM_BYTES = 256  # of the objects around a message or frame that waits
 
 
 class Tapped(Protocol):
@@ -37,7 +39,7 @@ class Watch(ABC):
     def __init__(self, watched: Tapped) -> None:
         self._watched = watched
         self._waiting: deque[tuple[Side, str | bytes]] = deque()
-        self._read: deque[tuple[Seen, int]] = deque()  # to be taken, each with the bytes that it came from
+        self._read: deque[tuple[Seen, int]] = deque()  # to be taken, each with the memory that it takes
         self._bytes = 0
         self._missed_messages = self._missed_bytes = 0
         self._wake = asyncio.Event()
@@ -66,14 +68,15 @@ class Watch(ABC):
     def _put(self, side: Side, data: str | bytes) -> None:
         if not self.wants(data):
             return
-        if self._bytes + len(data) > MAX_WAITING_BYTES:
+        n_bytes = held_bytes(data)
+        if self._bytes + n_bytes > MAX_WAITING_BYTES:
             if isinstance(data, str):
                 self._missed_messages += 1
             else:
                 self._missed_bytes += len(data)
             return
         self._waiting.append((side, data))
-        self._bytes += len(data)
+        self._bytes += n_bytes
         self._wake.set()
 
     # --- the observer's side: no generator, as closing one that has not begun closes nothing ---
@@ -99,7 +102,7 @@ class Watch(ABC):
         return True
 
     def take(self, most: int) -> list[tuple[Seen, int]]:
-        """What the next `most` messages and frames show, and how many bytes each had."""
+        """What the next `most` messages and frames show, and how much memory each takes."""
         while self._waiting and most > 0:
             self._read_next()
             most -= 1
@@ -109,8 +112,8 @@ class Watch(ABC):
 
     def _read_next(self) -> None:
         side, data = self._waiting.popleft()
-        self._bytes -= len(data)
-        self._read.extend((seen, len(data)) for seen in self.read(side, data))
+        self._bytes -= held_bytes(data)
+        self._read.extend((seen, _bytes_of(seen)) for seen in self.read(side, data))
         if not self._waiting and (self._missed_messages or self._missed_bytes):
             self._read.append((Missed(self._missed_messages, self._missed_bytes), 0))
             self._missed_messages = self._missed_bytes = 0
@@ -122,6 +125,21 @@ class Watch(ABC):
         self._waiting.clear()
         self._read.clear()
         self.ended()
+
+
+def held_bytes(data: str | bytes) -> int:
+    """The memory that this takes while it waits. A character takes up to four bytes."""
+    return getsizeof(data) + ITEM_BYTES
+
+
+def _bytes_of(seen: Seen) -> int:
+    match seen:
+        case SeenMessage():
+            return held_bytes(seen.text)
+        case SeenFrame():
+            return held_bytes(seen.payload)
+        case _:
+            return ITEM_BYTES
 
 
 def without_tool_secrets(value: Any) -> Any:

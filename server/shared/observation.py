@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from server.shared.redis_link import RedisLink
     from server.shared.redis_subscription import Subscription
     from server.shared.state import State
-    from streaming.ports import CallContext, Seen, Watching
+    from streaming.ports import CallContext, Seen, Side, Watching
     from streaming.residents import Resident, Residents
 
 ASKED = "observe.asked"
@@ -187,13 +187,20 @@ class _SeenElsewhere:
             await close()
 
 
-_KINDS: dict[bytes, type[SeenMessage | SeenAudio | Missed]] = {b"m": SeenMessage, b"a": SeenAudio, b"l": Missed}
+_KINDS: dict[bytes, type[SeenAudio | Missed]] = {b"a": SeenAudio, b"l": Missed}
+# The message in it is JSON already, and stays as it is.
+_HEADS: dict[Side, str] = {
+    "client": 'm{"direction":"client","message":',
+    "server": 'm{"direction":"server","message":',
+}
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 
 
 def _packed(seen: Seen) -> bytes:
     if isinstance(seen, SeenFrame):
         return b"f" + bytes([seen.last]) + seen.pts_ms.to_bytes(4, "big") + seen.payload
+    if isinstance(seen, SeenMessage):
+        return f"{_HEADS[seen.direction]}{seen.text}}}".encode()
     return _LETTERS[type(seen)] + json.dumps(asdict(seen), separators=(",", ":")).encode()
 
 
@@ -201,4 +208,8 @@ def _unpacked(data: bytes) -> Seen:
     kind, rest = data[:1], data[1:]
     if kind == b"f":
         return SeenFrame(rest[FRAME_HEAD:], int.from_bytes(rest[1:FRAME_HEAD], "big"), rest[0] == 1)
+    if kind == b"m":
+        text = data.decode()
+        direction, head = next(each for each in _HEADS.items() if text.startswith(each[1]))
+        return SeenMessage(direction, text[len(head) : -1])
     return _KINDS[kind](**json.loads(rest))

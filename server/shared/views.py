@@ -137,19 +137,19 @@ class Sight:
         self._fault: Exception | None = None
 
     def put(self, seen: Seen, n_bytes: int, sound: SeenAudio | None) -> None:
-        """Keep this until it is taken. `sound`: that of frames."""
+        """Keep this, of so many bytes in memory, until it is taken. `sound`: that of frames."""
         if isinstance(seen, Missed):
             self._missed_messages += seen.messages
             self._missed_bytes += seen.audio_bytes
         elif self._bytes + n_bytes > MAX_WAITING_BYTES:
             if isinstance(seen, SeenFrame):
-                self._missed_bytes += n_bytes
+                self._missed_bytes += len(seen.payload)
             else:
                 self._missed_messages += 1
         else:
             if isinstance(seen, SeenFrame) and sound is not None and sound is not self._told:
                 self._told = sound
-                self._waiting.append((sound, 0))
+                self._waiting.append((sound, 0))  # one for each frame at most, in whose bytes it is counted
             self._waiting.append((seen, n_bytes))
             self._bytes += n_bytes
         self._wake.set()

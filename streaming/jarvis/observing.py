@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming import watch
 from streaming.jarvis.redaction import redacted
 from streaming.ports import SeenAudio, SeenFrame, SeenMessage
 from streaming.protocol import frame as wire_frame
+from streaming.protocol.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
     from streaming.jarvis.channels import Channels
@@ -44,7 +46,8 @@ class ChannelWatch(watch.Watch):
         if message is None:
             return []
         self._learn(side, message)
-        return [SeenMessage(side, redacted(message))]
+        shown = redacted(message)
+        return [SeenMessage(side, data if shown is message else json.dumps(shown, ensure_ascii=False))]
 
     def _learn(self, direction: Side, message: dict[str, Any]) -> None:
         """Learn the format of the audio after this message. What the client claims may be wrong, so the connection is asked."""
@@ -59,9 +62,10 @@ class ChannelWatch(watch.Watch):
                 self._sounds["client", channel] = opened
 
     def _seen_frame(self, direction: Side, data: bytes) -> list[Seen]:
-        if len(data) < wire_frame.HEADER_BYTES:
-            return []
-        frame = wire_frame.decode(data)
+        try:
+            frame = wire_frame.decode(data)
+        except RemoteProtocolError:
+            return []  # its session is told
         sound = self._sounds.get((direction, frame.channel))
         if sound is None:
             return []

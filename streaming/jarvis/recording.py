@@ -24,7 +24,7 @@ from streaming.protocol import frame as wire_frame
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.rfc3339 import rfc3339
 from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
-from streaming.watch import MAX_DEPTH, TOOL_SECRETS
+from streaming.watch import TOOL_SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FORM = "jarvis.recording"
 VERSION = 1
 LONGEST_MS = 3_600_000  # the console opens nothing longer
+MAX_DEPTH = 64  # nesting of a message, as deep as clients accept
 MOST_LINES = 1_000_000  # an hour of talking both ways has a third of it
 UNREADABLE = (
     "(unreadable)"  # type of an entry that is not a valid message or frame, or has more values than one may have

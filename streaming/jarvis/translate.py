@@ -61,7 +61,7 @@ def as_message(event: LaneEvent, channel: int, generation: int) -> wire.Numbered
         case ports.SpeechResumed():
             return wire.TurnResumed(channel=channel, at_ms=event.at_ms)
         case ports.SeenMessage():
-            return wire.ObserveEvent(channel=channel, direction=event.direction, message=event.message)
+            return wire.SeenEvent(channel=channel, direction=event.direction, text=event.text)
         case ports.SeenAudio():
             return _seen_audio(event, channel)
         case ports.Missed():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from streaming.openai.mistakes import one_of
@@ -25,16 +27,22 @@ _USUAL = tuple(f'"{kind}"' for kind in SOUND)
 _HEAD_CHARS = 128  # in which clients usually name an event's type
 
 
-def redacted(value: Any, hidden: frozenset[str] = TOOL_SECRETS) -> Any:
-    """The value without the fields in `hidden`. `audio` is hidden only as base64: of a session, it is an object."""
-    if isinstance(value, dict):
-        return {
-            name: "…"
-            if name in hidden and not (name == "audio" and isinstance(inner, dict))
-            else redacted(inner, hidden)
-            for name, inner in value.items()
-        }
-    return [redacted(inner, hidden) for inner in value] if isinstance(value, list) else value
+def hide(event: dict[str, Any], hidden: frozenset[str]) -> bool:
+    """Replace the fields in `hidden`, at any depth; False: there are none. `audio` is one only as base64: of a session, it is an object.
+
+    Level by level, most of it in C: an event has thousands of values, and others wait.
+    """
+    found, level = False, list[Any]([event])
+    while level:
+        objects = [value for value in level if type(value) is dict]
+        arrays = [value for value in level if type(value) is list]
+        for fields in objects:
+            if not hidden.isdisjoint(fields):
+                for name in hidden & fields.keys():
+                    if name != "audio" or type(fields[name]) is not dict:
+                        fields[name], found = "…", True
+        level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
+    return found
 
 
 class EventWatch(Watch):
@@ -53,4 +61,5 @@ class EventWatch(Watch):
         event = json_object(data) if isinstance(data, str) else None
         if event is None or (not self._audio and one_of(event.get("type"), SOUND)):
             return []
-        return [SeenMessage(side, redacted(event, self._hidden))]
+        text = json.dumps(event, ensure_ascii=False, separators=(",", ":")) if hide(event, self._hidden) else str(data)
+        return [SeenMessage(side, text)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streaming.protocol.channel import ServerChannel
 from streaming.protocol.frame import HEADER_BYTES
-from streaming.protocol.messages import TaskProgress, TtsStarted
+from streaming.protocol.messages import SeenEvent, TaskProgress, TtsStarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,6 +66,8 @@ class _Media:
 
 def serialise(message: Message) -> str:
     """The message as JSON, without empty fields."""
+    if type(message) is SeenEvent:
+        return message.to_json()
     return message.model_dump_json(exclude_none=True)
 
 

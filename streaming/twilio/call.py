@@ -183,5 +183,4 @@ class PhoneWatch(Watch):
         return isinstance(data, str) and (self._audio or '"payload"' not in data)
 
     def read(self, side: Side, data: str | bytes) -> list[Seen]:
-        message = json_object(data) if isinstance(data, str) else None
-        return [] if message is None else [SeenMessage(side, message)]
+        return [SeenMessage(side, data)] if isinstance(data, str) and json_object(data) is not None else []

@@ -236,6 +236,20 @@ class ObserveEvent(ChannelEvent):
     """The original message."""
 
 
+class SeenEvent(ChannelEvent):
+    """An `observe.event` as the server writes it, from text that it has checked."""
+
+    type: Literal["observe.event"] = "observe.event"
+    direction: Literal["client", "server"]
+    text: str
+    """The original message, in JSON."""
+
+    def to_json(self) -> str:
+        """What a client reads as an ObserveEvent."""
+        head = f'{{"type":"{self.type}","channel":{self.channel},"direction":"{self.direction}"'
+        return f'{head},"message":{self.text}}}'
+
+
 class ObserveAudio(ChannelEvent):
     """The next audio frames come from another channel of the observed session, or have another encoding."""
 

@@ -16,7 +16,7 @@ from server.shared.redis_errors import RedisDownError, RedisRefusedError
 from server.shared.redis_subscription import Subscription
 from server.shared.state import LocalState, RedisState
 from streaming.openai.watching import EventWatch
-from streaming.ports import CallContext, ServiceError
+from streaming.ports import CallContext, Missed, Seen, SeenAudio, SeenFrame, SeenMessage, ServiceError
 from streaming.residents import Residents
 from tests.server.redis_support import running_link
 
@@ -97,6 +97,26 @@ async def test_whoever_takes_nothing_leaves_no_subscription() -> None:
     assert pubsub.closed
     assert not observation._elsewhere
     assert not observation._watched
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        SeenMessage("client", '{"type":"ping", "t":1, "é":"\\n"}'),
+        SeenMessage("server", "{}"),
+        SeenAudio("client", 7, "opus", 48_000),
+        SeenFrame(b"\0\1", 70_000, last=True),
+        Missed(3, 4),
+    ],
+)
+def test_what_is_seen_comes_through_redis(seen: Seen) -> None:
+    assert observing._unpacked(observing._packed(seen)) == seen
+
+
+def test_a_message_looks_as_it_does_to_replicas_of_an_older_version() -> None:
+    older = b'm{"direction":"client","message":{"type":"ping","t":1}}'
+    assert observing._unpacked(older) == SeenMessage("client", '{"type":"ping","t":1}')
+    assert observing._packed(SeenMessage("client", '{"type":"ping","t":1}')) == older
 
 
 async def test_a_user_observes_so_many_sessions_at_other_replicas() -> None:

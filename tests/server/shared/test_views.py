@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import sys
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -89,7 +91,7 @@ async def test_a_message_is_read_once_for_all_who_watch() -> None:
             kitchen.receive(message(number))
         for sight in sights:
             seen = [await anext(sight) for _ in range(5)]
-            assert seen == [SeenMessage("client", json.loads(message(number))) for number in range(5)]
+            assert seen == [SeenMessage("client", message(number)) for number in range(5)]
             await sight.aclose()
         assert Counted.n_read == 5
         assert kitchen.taps == []
@@ -187,7 +189,7 @@ async def test_a_sound_is_announced_to_whoever_comes_later() -> None:
 
 
 async def test_one_who_does_not_read_misses_what_others_see() -> None:
-    kitchen, piece = Watched(Sounds), bytes(MAX_WAITING_BYTES // 2)
+    kitchen, piece = Watched(Sounds), bytes(MAX_WAITING_BYTES // 2 - 1024)
     async with observed({"kitchen": kitchen}) as observation:
         slow, quick = await watching(observation), await watching(observation)
         for _ in range(4):
@@ -197,6 +199,33 @@ async def test_one_who_does_not_read_misses_what_others_see() -> None:
         assert seen == [SeenFrame(piece, 0, last=False)] * 2 + [Missed(0, len(piece) * 2)]
         for sight in (slow, quick):
             await sight.aclose()
+
+
+def memory_of(waiting: object) -> int:
+    """Bytes of the objects that it holds, counted once each."""
+    found: dict[int, object] = {}
+    rest = [waiting]
+    while rest:
+        thing = rest.pop()
+        if id(thing) not in found and not isinstance(thing, type):
+            found[id(thing)] = thing
+            rest += gc.get_referents(thing)
+    return sum(map(sys.getsizeof, found.values()))
+
+
+async def test_what_waits_takes_no_more_memory_than_is_counted() -> None:
+    """Parsed, each of these messages took 27 times as much as its text."""
+    text = '{"type":"x","a":[' + ",".join(['{"":0}'] * 4_900) + "]}"
+    kitchen = Watched()
+    async with observed({"kitchen": kitchen}) as observation:
+        sight: Any = await watching(observation)
+        for _ in range(MAX_WAITING_BYTES // len(text) + 3):
+            kitchen.receive(text[:-1] + " }")  # a text of its own
+        while kitchen.taps[0]._waiting or not sight._waiting:
+            await asyncio.sleep(0)
+        assert MAX_WAITING_BYTES / 2 < memory_of(sight._waiting) < MAX_WAITING_BYTES
+        assert isinstance(await anext(sight), SeenMessage)
+        await sight.aclose()
 
 
 async def test_what_cannot_be_read_ends_those_who_watch_and_nothing_else() -> None:

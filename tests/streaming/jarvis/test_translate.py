@@ -37,8 +37,8 @@ EXPECTED: list[tuple[domain.LaneEvent, dict[str, Any]]] = [
     (ports.EagerEnd(8, "what time"), {"type": "turn.eager_end", "at_ms": 8, "text": "what time"}),
     (ports.SpeechResumed(9), {"type": "turn.resumed", "at_ms": 9}),
     (
-        ports.SeenMessage("client", {"type": "ping", "t": 1}),
-        {"type": "observe.event", "direction": "client", "message": {"type": "ping", "t": 1}},
+        ports.SeenMessage("client", '{"type":"ping","t":1}'),
+        {"type": "observe.event", "direction": "client", "text": '{"type":"ping","t":1}'},
     ),
     (
         ports.SeenAudio("server", 4, "opus", 48_000),

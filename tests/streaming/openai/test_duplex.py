@@ -399,7 +399,7 @@ def test_an_observer_without_audio_gets_none() -> None:
         client.append("commentary", "Hello.")
         await client.until("session.output_audio.delta")
         await client.live.close()
-        kinds = {one.message["type"] async for one in seen if isinstance(one, SeenMessage)}
+        kinds = {json.loads(one.text)["type"] async for one in seen if isinstance(one, SeenMessage)}
         assert "session.output_transcript.delta" in kinds
         assert not kinds & {"session.output_audio.delta", "session.input_audio.append"}
 

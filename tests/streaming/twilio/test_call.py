@@ -234,7 +234,7 @@ def test_as_a_resident() -> None:
         await telephone.until(lambda: telephone.played_ms > 400)
         assert call.busy
         assert call.must_finish
-        assert (await anext(seen)).message["event"] == "mark"  # type: ignore[union-attr] # calls have messages only
+        assert json.loads((await anext(seen)).text)["event"] == "mark"  # type: ignore[union-attr] # calls have messages only
         await seen.aclose()
         call.leave(Departure.RESTART)
         assert telephone.ended == (1001, "the gateway restarts")
