@@ -1,172 +1,115 @@
-"""eSpeak NG through ctypes: synthesis into memory, with word events. Source: speak_lib.h of eSpeak NG 1.52.
-
-Its state is global, so there is one instance, called from one thread. A piece of 300 characters takes some 20 ms.
-"""
+"""eSpeak NG in a process of its own, so that a text that crashes it costs one utterance, not the services."""
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import importlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import weakref
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from server.embedded.service import MissingPartError
 from server.embedded.tts.engine import EngineVoice, Spoken, WordMark
-from server.embedded.tts.level import volume_percent
+from server.embedded.tts.espeak_library import FASTEST_SPEED, SLOWEST_SPEED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
 
-SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: the callback gets the samples, and nothing is played
-CHUNK_MS = 60  # interval of checking `wanted`
-RATE_PARAMETER, VOLUME_PARAMETER = 1, 2
-POSITION_CHARACTER = 1
-CHARS_UTF8 = 1  # only this: SSML and [[phonemes]] are spoken instead of interpreted
-EVENT_END, EVENT_WORD = 0, 1
-OK = 0
-NORMAL_WPM = 175  # the library's own default; speed 1
-SLOWEST_SPEED = 80 / NORMAL_WPM  # the library's minimum is 80 words per minute
-FASTEST_SPEED = 700 / NORMAL_WPM  # above 450 it compresses its own output (sonic)
-NORMAL_VOLUME = 100
-SAMPLE_TEXT = "1 2 3 4 5 6 7"  # exists in every language; used to measure a voice's loudness
-GENDERS = {1: "male", 2: "female"}
+HANG_S = 20.0  # a start takes 0.2 s, and a piece some 20 ms; more is a hang, also on a busy machine
+LOOK_S = 0.02  # between two looks whether the speech is still wanted
+ROOT = Path(__file__).resolve().parents[3]
 
 
-class _Event(ctypes.Structure):
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", ctypes.c_char * 8),
-    )
-
-
-class _Voice(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("languages", ctypes.c_void_p),
-        ("identifier", ctypes.c_char_p),
-        ("gender", ctypes.c_ubyte),
-        ("age", ctypes.c_ubyte),
-        ("variant", ctypes.c_ubyte),
-        ("xx1", ctypes.c_ubyte),
-        ("score", ctypes.c_int),
-        ("spare", ctypes.c_void_p),
-    )
-
-
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+class EspeakDiedError(Exception):
+    """The process died, or hung and was killed. The next call starts another."""
 
 
 class Espeak:
-    """Implements Engine. Raises MissingPartError if the library is missing."""
+    """Implements Engine. Raises MissingPartError if it is not installed, EspeakDiedError if it does not start."""
 
     name = "espeak"
     at_once = 1
 
     def __init__(self) -> None:
-        self._library, data_path = _load()
-        self.sample_rate_hz: int = self._library.espeak_Initialize(SYNCHRONOUS, CHUNK_MS, str(data_path).encode(), 0)
-        if self.sample_rate_hz <= 0:
-            raise MissingPartError("eSpeak NG does not start: its data is missing")
-        self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
-        self._callback = _CALLBACK(self._called)  # keep it: the library has its address
-        self._library.espeak_SetSynthCallback(self._callback)
-        self.variants = tuple(sorted(path.name for path in (data_path / "voices" / "!v").iterdir()))
-        self._identifiers: dict[str, str] = {}
-        self.voices = tuple(self._list_voices({path.stem for path in data_path.glob("*_dict")}))
-        self._volumes: dict[str, int] = {}
-        self._begin(lambda: True)
-
-    def _list_voices(self, dictionaries: set[str]) -> list[EngineVoice]:
-        listed, found = self._library.espeak_ListVoices(None), []
-        for pointer in iter(listed):
-            if not pointer:
-                break
-            voice = pointer.contents
-            identifier, languages = voice.identifier.decode(), _languages(voice.languages)
-            if not any(f"{name.partition('-')[0]}_dict" in dictionaries for _, name in languages):
-                continue  # without its dictionary, a language is spelled out, with errors on standard error
-            voice_id = languages[0][1].lower()
-            if voice_id in self._identifiers:
-                voice_id = identifier.rpartition("/")[2].lower()
-            self._identifiers[voice_id] = identifier
-            gender = GENDERS.get(voice.gender, "neutral")
-            found.append(EngineVoice(voice_id, voice.name.decode().strip(), languages, gender))
-        return found
+        self._paths = _find()
+        offered = self._start()
+        self.sample_rate_hz: int = offered["rate_hz"]
+        self.voices = tuple(
+            EngineVoice(each["id"], each["name"], tuple((rank, tag) for rank, tag in each["languages"]), each["gender"])
+            for each in offered["voices"]
+        )
+        self.variants: tuple[str, ...] = tuple(offered["variants"])
 
     def speaking_rate(self, speed: float) -> float:
         """The speed, limited to what the library can speak."""
         return min(FASTEST_SPEED, max(SLOWEST_SPEED, speed))
 
     def say(self, text: str, voice_id: str, speed: float, wanted: Callable[[], bool]) -> Spoken:
-        """Synthesise; see Engine. Raises ValueError for an unknown voice.
+        """Synthesise; see Engine. Raises EspeakDiedError."""
+        if self._process.poll() is not None:
+            self._end()
+            self._start()
+        with self._or_died():
+            self._ours.send_bytes(json.dumps({"text": text, "voice": voice_id, "speed": speed}).encode())
+            while not self._ours.poll(LOOK_S):
+                if not wanted():
+                    self._ours.send_bytes(b"")
+                    break
+            told = json.loads(self._ours.recv_bytes())
+            pcm = self._ours.recv_bytes()
+        return Spoken(pcm, tuple(WordMark(position, at_ms) for position, at_ms in told["marks"]))
 
-        For signs that a voice has no words for, the library makes a moment of digital silence, which is nothing said.
-        """
-        base, plus, variant = voice_id.partition("+")
-        # By identifier: some tags, such as en-gb, are listed but not found.
-        self._select(f"{self._identifiers[base]}{plus}{variant}")
-        self._library.espeak_SetParameter(RATE_PARAMETER, round(NORMAL_WPM * speed), 0)
-        self._begin(wanted)
-        self._synthesise(text)
-        return Spoken(bytes(self._pcm), tuple(self._marks)) if any(self._pcm) else Spoken(b"")
+    def _start(self) -> dict[str, Any]:
+        """Start the process; returns what it offers."""
+        self._ours, theirs = Pipe()
+        # -P: do not import a folder `server` of the working directory
+        command = [sys.executable, "-P", "-m", "server.embedded.tts.espeak_worker", *self._paths, str(theirs.fileno())]
+        paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+        theirs.close()
+        self._end = weakref.finalize(self, _end, self._process, self._ours)
+        with self._or_died():
+            offered: dict[str, Any] = json.loads(self._ours.recv_bytes())
+        if "failed" in offered:
+            raise EspeakDiedError(offered["failed"])
+        return offered
 
-    def _select(self, name: str) -> None:
-        """Select the voice, at the same loudness as all others."""
-        if self._library.espeak_SetVoiceByName(name.encode()) != OK:
-            raise ValueError(f"eSpeak NG has no voice {name}")
-        if name not in self._volumes:
-            self._library.espeak_SetParameter(VOLUME_PARAMETER, NORMAL_VOLUME, 0)
-            self._library.espeak_SetParameter(RATE_PARAMETER, NORMAL_WPM, 0)
-            self._begin(lambda: True)
-            self._synthesise(SAMPLE_TEXT)
-            self._volumes[name] = volume_percent(bytes(self._pcm))
-        self._library.espeak_SetParameter(VOLUME_PARAMETER, self._volumes[name], 0)
-
-    def _begin(self, wanted: Callable[[], bool]) -> None:
-        self._wanted = wanted
-        self._pcm = bytearray()
-        self._marks: list[WordMark] = []
-
-    def _synthesise(self, text: str) -> None:
-        data = text.encode()
-        self._library.espeak_Synth(data, len(data) + 1, 0, POSITION_CHARACTER, 0, CHARS_UTF8, None, None)
-
-    def _called(self, samples: Any, n_samples: int, events: Any) -> int:
-        """The library's callback; returning 1 stops it."""
-        index = 0
-        while events and events[index].type != EVENT_END:
-            event = events[index]
-            if event.type == EVENT_WORD:
-                self._marks.append(WordMark(event.text_position - 1, event.audio_position))
-            index += 1
-        if samples and n_samples:
-            self._pcm += ctypes.string_at(samples, n_samples * 2)
-        return 0 if self._wanted() else 1
+    @contextlib.contextmanager
+    def _or_died(self) -> Iterator[None]:
+        """Kill the process if this takes too long. Raises EspeakDiedError if it has died."""
+        limit = threading.Timer(HANG_S, self._process.kill)
+        limit.start()
+        try:
+            yield
+        except (EOFError, OSError):
+            self._end()
+            raise EspeakDiedError(f"its process ended with {self._process.returncode}") from None
+        finally:
+            limit.cancel()
 
 
-def _load() -> tuple[Any, Path]:
-    """The library and the path of its data."""
+def _end(process: subprocess.Popen[bytes], connection: Connection) -> None:
+    connection.close()
+    process.kill()
+    process.wait()
+
+
+def _find() -> tuple[str, str]:
+    """The paths of the library and of its data. Raises MissingPartError."""
     try:
         loader: Any = importlib.import_module("espeakng_loader")
     except ImportError:
         raise MissingPartError("eSpeak NG is missing: pip install 'jarvis-gateway[espeak]'") from None
-    try:
-        return ctypes.CDLL(loader.get_library_path()), Path(loader.get_data_path())
-    except OSError as error:
-        raise MissingPartError(f"eSpeak NG cannot be loaded: {error}") from None
-
-
-def _languages(address: int) -> tuple[tuple[int, str], ...]:
-    """Parse a C list of (priority byte, zero-terminated name), terminated by priority zero."""
-    found: list[tuple[int, str]] = []
-    while priority := ctypes.c_ubyte.from_address(address).value:
-        name = ctypes.string_at(address + 1)
-        found.append((priority, name.decode().lower()))
-        address += len(name) + 2
-    return tuple(found)
+    return str(loader.get_library_path()), str(loader.get_data_path())

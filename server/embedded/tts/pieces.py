@@ -21,6 +21,10 @@ ABBREVIATIONS = frozenset(
     ["mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "fig", "approx", "e.g", "i.e", "cf"]
 )
 
+# eSpeak NG writes beyond its arrays at some words: of 250 "İ" in Romanian, but in no voice at words of this length.
+MAX_WORD_CHARS = 100
+LONG_WORD = re.compile(rf"\S{{{MAX_WORD_CHARS}}}(?=\S)")  # the beginning of a longer one
+
 SIGNS_IN_A_ROW = 3  # of the same sign: a line of 80 "=" would be a minute of "equals"
 _SIGN_RUN = re.compile(r"([^\w\s]|_)\1{3,}")
 

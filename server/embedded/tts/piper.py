@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.embedded.service import MissingPartError
 from server.embedded.tts.engine import EngineVoice, Spoken
+from server.embedded.tts.pieces import LONG_WORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +52,9 @@ class Piper:
     def say(self, text: str, voice_id: str, speed: float, wanted: Callable[[], bool]) -> Spoken:  # noqa: ARG002 - it has one voice
         """Synthesise; see Engine."""
         pcm = bytearray()
+        parted = LONG_WORD.sub(r"\g<0> ", text)  # its phonemes are eSpeak NG's, in this process
         for chunk in self._voice.synthesize(
-            text, self._piper.SynthesisConfig(length_scale=self._voice.config.length_scale / speed)
+            parted, self._piper.SynthesisConfig(length_scale=self._voice.config.length_scale / speed)
         ):
             pcm += chunk.audio_int16_bytes
             if not wanted():

@@ -10,7 +10,8 @@ import pytest
 
 from protos import tts_pb2
 from server.embedded.service import EmbeddedConfig, MissingPartError
-from server.embedded.tts import TextToSpeechService, espeak, hibari
+from server.embedded.tts import espeak, hibari
+from server.embedded.tts.service import TextToSpeechService
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,10 +84,10 @@ async def test_a_voice_of_ones_own_that_is_not_there_costs_that_voice(
 async def test_a_broken_light_engine_costs_the_other_languages(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(espeak, "_load", lambda: (object(), None))
+    monkeypatch.setattr(espeak, "_find", lambda: ("/nowhere/libespeak-ng.so", "/nowhere"))
     assert await spoken_by() == ("hibari (heart)", "hibari")
     (told,) = caplog.messages
-    assert told.startswith("only one voice speaks, and no other language: eSpeak NG: AttributeError")
+    assert told.startswith("only one voice speaks, and no other language: eSpeak NG: EspeakDiedError")
 
 
 async def test_where_nothing_speaks_the_service_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -347,3 +347,10 @@ async def test_every_listed_voice_speaks(address: str) -> None:
                 assert any(spoken.samples)
     # eSpeak NG knows no numbers in Cherokee, Chuvash and Sindarin
     assert mute == [f"the voice {voice} cannot say '1'" for voice in ("chr-us-qaaa-x-west", "cv", "sjn")]
+
+
+@pytest.mark.parametrize("letter", ["İ", "ı", "Ĳ"])
+async def test_a_word_of_hundreds_of_letters_is_spoken_and_the_service_goes_on(address: str, letter: str) -> None:
+    """The library crashes at it in one piece."""
+    assert (await speak(address, letter * 250, voice="ro")).pcm
+    assert (await speak(address, "unu doi trei", voice="ro")).pcm

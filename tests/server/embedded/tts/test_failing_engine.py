@@ -12,8 +12,9 @@ import pytest
 from protos import tts_pb2, tts_pb2_grpc
 from server.embedded.fallback import Provided
 from server.embedded.service import EmbeddedConfig
-from server.embedded.tts import TextToSpeechService, engines
+from server.embedded.tts import engines
 from server.embedded.tts.engine import EngineVoice, Spoken, WordMark
+from server.embedded.tts.service import TextToSpeechService
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -13,7 +13,8 @@ import pytest
 
 from protos import tts_pb2, tts_pb2_grpc
 from server.embedded.service import EmbeddedConfig
-from server.embedded.tts import TextToSpeechService
+from server.embedded.tts.piper import Piper
+from server.embedded.tts.service import TextToSpeechService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ class StandIn:
     """Answers as piper.PiperVoice 1.8 does: a chunk per sentence, 100 ms a character here."""
 
     config = SimpleNamespace(sample_rate=RATE_HZ, length_scale=1.0)
+    texts: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: str) -> StandIn:
@@ -33,6 +35,7 @@ class StandIn:
         return cls()
 
     def synthesize(self, text: str, settings: Any) -> Iterator[Any]:
+        StandIn.texts += (text,)
         n_samples = round(len(text) * RATE_HZ // 10 * settings.length_scale)
         yield SimpleNamespace(audio_int16_bytes=b"\x00\x10" * n_samples)
 
@@ -105,3 +108,9 @@ async def falls_back(voice: Path, caplog: pytest.LogCaptureFixture, words: str) 
     (told,) = caplog.messages
     assert told.startswith("hibari speaks instead: TTS_VOICE_PATH")
     assert words in told
+
+
+async def test_a_word_of_hundreds_of_letters_comes_in_parts(voice: Path) -> None:
+    """eSpeak NG, which makes Piper's phonemes, may crash at it."""
+    Piper(str(voice)).say("a " + "b" * 250, "", 1.0, lambda: True)
+    assert [len(word) for word in StandIn.texts[-1].split()] == [1, 100, 100, 50]
