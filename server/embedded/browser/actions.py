@@ -24,6 +24,7 @@ from server.embedded.browser.arrival import (
 )
 from server.embedded.browser.departure import StaysError, leaving
 from server.embedded.browser.handling import click, held, write
+from server.embedded.browser.keys import press
 from server.embedded.browser.pointing import find_selected, find_text, refuse_unasked
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
@@ -261,7 +262,7 @@ async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
 
 async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
     signals = await work.tabs.watch(work.page)
-    await work.page.keyboard.press(given.key)
+    await press(work.page, given.key, ELEMENT_TIMEOUT_MS)
     return await _settled(work, signals)
 
 

@@ -16,6 +16,7 @@ from playwright._impl.out_of_process import PlaywrightClient
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Playwright
 
+from server.embedded.browser.keys import add_key_engine
 from server.embedded.browser.reading import add_engines
 
 START_S = 30.0  # on a busy machine; a usual one takes half a second
@@ -100,6 +101,7 @@ class Driver:
             async with asyncio.timeout(START_S):
                 self.playwright = Playwright(await asyncio.shield(self._client._playwright))  # noqa: SLF001
                 await add_engines(self.playwright)
+                await add_key_engine(self.playwright)
         except TimeoutError:
             self.kill()
             raise PlaywrightError(f"its driver was not there after {START_S:.0f} s") from None

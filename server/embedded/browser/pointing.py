@@ -156,7 +156,7 @@ def _escaped(char: str) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-async def refuse_unasked(element: Locator, asked: str, timeout_ms: float) -> None:
+async def refuse_unasked(element: Locator, asked: str, timeout_ms: float, meant: str = "that is") -> None:
     """Refuse an element that has a risky word on it which was not asked for. Raises FailedError, Playwright's TimeoutError."""
     for name in await read_names(element, timeout_ms):
         risky = risky_words(name)
@@ -164,4 +164,4 @@ async def refuse_unasked(element: Locator, asked: str, timeout_ms: float) -> Non
             if risky:  # what is read first on it was asked for
                 return
             continue
-        raise FailedError(f'that is "{name[:MAX_NAME_CHARS]}", which was not asked for: click it by its whole name')
+        raise FailedError(f'{meant} "{name[:MAX_NAME_CHARS]}", which was not asked for: click it by its whole name')

@@ -23,7 +23,7 @@ PAGE = """<meta charset=utf-8><title>Shop</title><style>.off { display: none } b
 <button id=gone onclick="document.title = 'Deleted'"><span id=in>Go on</span> and delete all</button>
 <button id=icon aria-label="Remove the row" onclick="document.title = 'Removed'">x</button>
 <button id=lower onclick="document.title = 'Bought'" title="Throw it away">Buy now</button>
-<input id=sent type=submit value="Send" onclick="document.title = 'Sent'">
+<input id=mail type=submit value="Send" onclick="document.title = 'Sent'">
 <button onclick="document.title = 'More'">Lire l'été: a/b "c" >> d</button>"""
 ACCOUNT = 'that is "Delete account and log out", which was not asked for: click it by its whole name'
 GO_ON = 'that is "Go on and delete all", which was not asked for: click it by its whole name'
@@ -53,7 +53,7 @@ async def test_a_click_is_on_what_is_named_and_on_nothing_that_was_not_asked_for
             ({"text": "Remove the row"}, "Removed", ""),
             ({"selector": "#lower"}, "Shop", BUY),
             ({"text": "buy now"}, "Bought", ""),
-            ({"selector": "#sent"}, "Shop", SEND),
+            ({"selector": "#mail"}, "Shop", SEND),
             ({"text": "Send"}, "Sent", ""),
             ({"text": 'l\'ÉTÉ: a/b "c" >> d'}, "More", ""),
         ):
