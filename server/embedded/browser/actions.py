@@ -21,6 +21,7 @@ from server.embedded.browser.arrival import (
     attended,
     is_open,
     read_still,
+    refuse_untold,
 )
 from server.embedded.browser.departure import StaysError, leaving
 from server.embedded.browser.handling import click, held, write
@@ -196,7 +197,7 @@ async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
 
 
 async def _found(work: Work, selector: str | None, text: str = "") -> Locator:
-    """Wait for the element here rather than in the click, so that a cancelled task never clicks. What is checked of it is what is used.
+    """Wait for the element here rather than in the click, so that a cancelled task never clicks. What is checked is what is used.
 
     Raises FailedError, Playwright's TimeoutError.
     """
@@ -204,7 +205,9 @@ async def _found(work: Work, selector: str | None, text: str = "") -> Locator:
         found = await find_text(work.page, text, ELEMENT_TIMEOUT_MS)
     else:
         found = await find_selected(work.page, selector, ELEMENT_TIMEOUT_MS)
-    return await hold(found, ELEMENT_TIMEOUT_MS)
+    element = await hold(found, ELEMENT_TIMEOUT_MS)
+    refuse_untold(work.tabs, work.page)  # it may have moved meanwhile; once it moves from now on, the element is gone
+    return element
 
 
 async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
@@ -262,6 +265,7 @@ async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
 
 async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
     signals = await work.tabs.watch(work.page)
+    refuse_untold(work.tabs, work.page)
     await press(work.page, given.key, ELEMENT_TIMEOUT_MS)
     return await _settled(work, signals)
 
@@ -331,7 +335,7 @@ async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:
 
 async def _wait(work: Work, given: WaitParameters) -> dict[str, Any]:
     if given.selector is not None:
-        await _found(work, given.selector)
+        await find_selected(work.page, given.selector, ELEMENT_TIMEOUT_MS)
     else:
         await work.page.wait_for_timeout(given.ms or 0)
     return await read_where(work.page)

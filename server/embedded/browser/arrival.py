@@ -7,6 +7,7 @@ that does so all the time cannot be read either, because it is another one each 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,8 +33,10 @@ MANY_MOVES = 4  # to other pages, or to itself again: more than a page's redirec
 # Playwright tells that a request has failed only to those who want to know of all, of which a page makes thousands a second.
 ASK_AGAIN_MS = 100
 ERROR_PAGE = "chrome-error:"
+MAX_ORIGIN_CHARS = 300  # in a message
 BROKEN_OFF = "the server broke its answer off, or it cannot be decoded"
 BUSY = "the page does not answer: a script of it runs without an end"
+UNTOLD = "nothing was done: since the page was last told, it has gone to"
 ENDLESS = "the page opens itself again without an end"
 
 
@@ -46,6 +49,26 @@ async def told(tabs: Tabs) -> Page:
     if tabs.lost_words and tabs.current is not None:
         raise FailedError(tabs.lost_words)
     return await tabs.page()
+
+
+def refuse_untold(tabs: Tabs, page: Page) -> None:
+    """Refuse to use a page that has gone to another origin since the user was last told where it is. Raises FailedError.
+
+    It is told with that, so that the next task goes on. Within an origin, pages move all the time.
+    """
+    if origin(page.url) != tabs.told_origin:
+        raise FailedError(f"{UNTOLD} {origin(page.url)[:MAX_ORIGIN_CHARS]}")
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of an address; of one that has none, as `data:`, the whole of it."""
+    scheme, separator, rest = url.partition("://")
+    web = separator and scheme in {"http", "https"}
+    return (
+        scheme + separator + re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+        if web
+        else url.partition("#")[0]
+    )
 
 
 async def attended(tabs: Tabs, step: Coroutine[Any, Any, T]) -> T:

@@ -19,7 +19,7 @@ from server.embedded.browser.actions import (
     Work,
     net_error_words,
 )
-from server.embedded.browser.arrival import BUSY, ERROR_PAGE, FailedError, attended, is_open, told
+from server.embedded.browser.arrival import BUSY, ERROR_PAGE, FailedError, attended, is_open, origin, told
 from server.embedded.browser.handling import HIDDEN, matter
 from server.embedded.browser.launching import find_chromium, first_line
 from server.embedded.browser.pages import Chromium
@@ -99,6 +99,8 @@ class BrowserService(ExecutorService):
             except asyncio.CancelledError:
                 await tabs.stop_loading()
                 raise
+            if "url" in outcome.values:
+                tabs.told_origin = origin(outcome.values["url"])
             if tabs.dialogs:  # also those since the task before
                 outcome = _well_formed(replace(outcome, values={**outcome.values, "dialogs": list(tabs.dialogs)}))
                 tabs.dialogs.clear()

@@ -50,6 +50,7 @@ class Tabs:
         self.dialogs: deque[str] = deque(maxlen=MAX_DIALOGS)  # texts of the last alerts since the last task
         self.opened = False  # a page was, since `watch`
         self.refused = False  # a download was, since `watch`
+        self.told_origin = ""  # of the page that the user was last told of
         self.crashed = False  # a page has, since the last task began
         self.crowded = False  # a page was closed for the sake of newer ones, since this was last cleared
         self._pages: list[Page] = []  # all that are open

@@ -10,7 +10,9 @@ import pytest
 from playwright.async_api import Page
 
 from server.embedded.browser import actions, arrival, departure
+from server.embedded.browser.arrival import UNTOLD
 from server.embedded.browser.tabs import CLOSED_ITSELF, CRASHED
+from tests.server.embedded.executing import request
 from tests.server.embedded.website import surfing, unread_failures
 
 if TYPE_CHECKING:
@@ -181,6 +183,54 @@ async def test_a_page_is_closed_though_the_first_order_is_forgotten(
             patched.setattr(Page, "close", wait)
             await surfer.open("form")
             await only(surfer, 1)
+
+
+GOT = """<title>Evil</title><input id=q autofocus oninput="document.title = 'Got it'" onkeydown="document.title = 'Got it'">"""
+TASKS = {"type": {"selector": "#q", "text": "secret"}, "press": {"key": "Enter"}, "click": {"selector": "#q"}}
+
+
+def elsewhere(surfer: Surfer) -> str:
+    return surfer.site.url.replace("127.0.0.1", "localhost")
+
+
+async def is_at(surfer: Surfer, url: str) -> None:
+    while tabs_of(surfer).context.pages[-1].url != url:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("action", TASKS)
+async def test_a_page_that_has_gone_elsewhere_by_itself_is_told_before_it_is_used(tmp_path: Path, action: str) -> None:
+    """What was meant for a page got another one, which had taken its place between two tasks."""
+    async with surfing(tmp_path) as surfer:
+        evil = f"{elsewhere(surfer)}/{path(GOT)}"
+        script = f"<script>fetch('/gate').then(() => {{ location = '{evil}' }})</script>"
+        await surfer.open(path(f"<title>Login</title><input id=q autofocus>{script}"))
+        surfer.site.gate.set()
+        await is_at(surfer, evil)
+        run = await surfer.do(action, TASKS[action])
+        assert (run.status, run.message) == ("failed", f"{UNTOLD} {elsewhere(surfer)}")
+        assert (run.values["url"], run.values["title"]) == (evil, "Evil")
+        assert (await surfer.do(action, TASKS[action])).status == "ok"
+
+
+async def test_also_if_it_goes_there_while_an_element_is_looked_for(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        script = f"fetch('/gate').then(() => {{ location = '{elsewhere(surfer)}/{path(GOT)}' }})"
+        await surfer.open(path(f"<title>Login</title>text<script>{script}</script>"))
+        async for event in surfer.stub.Execute(request("type", TASKS["type"])):
+            if event.progress.message == "the browser is ready":
+                surfer.site.gate.set()
+        assert event.result.message == f"{UNTOLD} {elsewhere(surfer)}"
+        assert (await surfer.do("extract_text")).values["title"] == "Evil"
+
+
+async def test_within_its_origin_a_page_moves_as_it_likes(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        script = f"fetch('/gate').then(() => {{ location = '/{path(GOT)}&moved' }})"
+        await surfer.open(path(f"<title>Shop</title><script>{script}</script>"))
+        surfer.site.gate.set()
+        await is_at(surfer, f"{surfer.site.url}/{path(GOT)}&moved")
+        assert (await surfer.do("type", TASKS["type"])).values["title"] == "Got it"
 
 
 NEVER = {
