@@ -99,7 +99,7 @@ class Messages:
             if _UNUSED.match(self._held):
                 return b""
             event = self._length > MAX_EVENT_BYTES and not answered
-            return cut_event(self._held) if event else bytes(self._held) + b"\0"
+            return cut_event(bytes(self._held)) if event else bytes(self._held) + b"\0"
         if answered is None:
             return b""
         session = _SESSION.search(self._tail)
@@ -125,11 +125,11 @@ def _cut(value: Any, chars: int, entries: int) -> Any:
             return value[:chars]
         case list():
             return [_cut(one, chars, entries) for one in value[:entries]]
-        case {"headers": {**headers}}:  # their names are not Chromium's
-            few = {name[:chars]: headers[name] for name in list(headers)[:entries]}
-            return {name: _cut(few if name == "headers" else one, chars, entries) for name, one in value.items()}
         case dict():
-            return {name: _cut(one, chars, entries) for name, one in value.items()}
+            # the names of headers are not Chromium's
+            few = {name: list(one.items())[:entries] for name, one in value.items() if name == "headers"}
+            cut = {name: {key[:chars]: text for key, text in of} for name, of in few.items()}
+            return {name: _cut(one, chars, entries) for name, one in {**value, **cut}.items()}
     return value
 
 
