@@ -16,7 +16,7 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from server.embedded.browser.arrival import FailedError
-from server.embedded.browser.reading import MAX_FRAMES, has_snares, is_wide, plain_css, read_names
+from server.embedded.browser.reading import MAX_FRAMES, has_snares, is_frame, is_wide, plain_css, read_names
 from server.embedded.risky_words import risky_words
 
 if TYPE_CHECKING:
@@ -158,7 +158,10 @@ def _escaped(char: str) -> str:
 
 async def refuse_unasked(element: Locator, asked: str, timeout_ms: float, meant: str = "that is") -> None:
     """Refuse an element that has a risky word on it which was not asked for. Raises FailedError, Playwright's TimeoutError."""
-    for name in await read_names(element, timeout_ms):
+    names = await read_names(element, timeout_ms)
+    if await is_frame(element, timeout_ms):  # its middle is clicked, whatever is there
+        names += await read_names(element.content_frame.locator(":root"), timeout_ms)
+    for name in names:
         risky = risky_words(name)
         if risky <= risky_words(asked):
             if risky:  # what is read first on it was asked for

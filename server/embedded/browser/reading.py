@@ -32,10 +32,34 @@ _ENGINE = """(() => {
     : node && Reflect.get(Node.prototype, 'textContent', node) || '';
   // Playwright writes into a label's field
   const fieldOf = (root) => root instanceof HTMLLabelElement ? root.control ?? root : root;
-  const CONTROLS = 'a[href], area, button, input, summary, [role=button], [role=link], [role=menuitem], [role=tab]';
+  const CONTROLS = 'a[href], area, button, input, label, summary, [role=button], [role=link], [role=menuitem], [role=tab]';
   const LABELLED = '[aria-label], [aria-labelledby], [alt], [title], input, svg title';
   const above = (node) => Reflect.get(Element.prototype, 'assignedSlot', node) ?? Reflect.get(Node.prototype, 'parentElement', node)
     ?? Node.prototype.getRootNode.call(node).host;
+  // Texts that styles put before and behind an element
+  const styled = (node) => ['::before', '::after'].flatMap((which) => [...getComputedStyle(node, which).content
+    .replace(/attr\\(\\s*([\\w-]+)[^)]*\\)/g, (_, name) => JSON.stringify(Element.prototype.getAttribute.call(node, name) ?? ''))
+    .matchAll(/"((?:[^"\\\\]|\\\\.)*)"/g)].map((quoted) => quoted[1]));
+  // What may be pressed with an element: all within it, also in shadow trees, and what a label or a map leads to; and the texts on it.
+  const on = (root) => {
+    const found = new Set([root]), texts = [seen(root)];
+    const add = (node) => {
+      if (found.has(node)) return;
+      found.add(node);
+      if (node instanceof Element ? node.checkVisibility() && !node.matches('style, script') : node instanceof Text) texts.push(seen(node));
+    };
+    for (const node of found) {
+      if (!(node instanceof Element)) continue;
+      if (found.size > MANY) break;
+      (Reflect.get(Element.prototype, 'shadowRoot', node)?.childNodes ?? []).forEach(add);
+      if (node instanceof HTMLSlotElement) node.assignedNodes({ flatten: true }).forEach(add);
+      if (node instanceof HTMLLabelElement && node.control) add(node.control);
+      if (node instanceof HTMLImageElement && node.useMap) document.querySelectorAll(`map[name="${CSS.escape(node.useMap.slice(1))}"] area`).forEach(add);
+      texts.push(...styled(node));
+      for (const child of Reflect.get(Element.prototype, 'children', node)) found.add(child);
+    }
+    return { nodes: [...found].filter((node) => node instanceof Element), text: texts.join(' ').trim() };
+  };
   // Playwright climbs from an element by these, and would turn in a circle between a form and a field of such a name
   const isSnare = (form) => ['parentNode', 'parentElement', 'nodeType', 'hasAttribute', 'assignedSlot', 'shadowRoot']
     .some((name) => form[name] !== Reflect.get(HTMLFormElement.prototype, name, form));
@@ -71,18 +95,21 @@ _ENGINE = """(() => {
       for (let node = root; node; node = above(node)) {
         if (Element.prototype.matches.call(node, CONTROLS)) { control = node; break; }
       }
-      const inner = [...Element.prototype.querySelectorAll.call(control, LABELLED)].slice(0, LINKS);
-      const text = seen(control) || seen(root);
+      const { nodes, text } = on(control);
       const names = [text.slice(0, 10 * URL_CHARS)];
-      for (const node of [control, root, ...inner]) {
+      const labelled = nodes.filter((node) => Element.prototype.matches.call(node, LABELLED));
+      for (const node of [control, root, ...labelled.slice(0, LINKS)]) {
         const said = (name) => Element.prototype.getAttribute.call(node, name) ?? '';
         const labels = said('aria-labelledby').split(' ').map((id) => id && seen(document.getElementById(id)));
-        const own = node instanceof HTMLInputElement && /^(button|submit|reset)$/.test(node.type) ? node.value || node.type : '';
-        names.push(...[own, said('aria-label'), labels.join(' '), said('alt'), text.trim() ? '' : said('title'),
+        const pressed = node instanceof HTMLInputElement && /^(button|submit|reset|image|checkbox|radio|file)$/.test(node.type);
+        if (pressed) labels.push(...[...node.labels].map(seen));
+        const own = { button: 'button', submit: 'submit', reset: 'reset', image: said('alt') || 'submit' }[pressed && node.type] ?? '';
+        names.push(...[own && (node.value || own), said('aria-label'), labels.join(' '), said('alt'), /\\p{L}/u.test(text) ? '' : said('title'),
           node instanceof SVGTitleElement ? seen(node) : ''].map((name) => name.slice(0, 2 * LEAD)));
       }
       return JSON.stringify([...new Set(names.map((name) => name.replace(/\\s+/g, ' ').trim()))].filter(Boolean));
     },
+    framed: (root) => root instanceof HTMLIFrameElement ? 'yes' : '',
     // Playwright has listened first, and lets through only what is on its element
     presses: (root, snared) => {
       removeEventListener('pointerdown', pressing, true);
@@ -133,7 +160,13 @@ _WHOLE = 1_000_000  # of what is bounded by itself
 async def add_engines(playwright: Playwright) -> None:
     """Make them known to a new driver. Raises PlaywrightError."""
     script = _ENGINE
-    numbers = {"LINKS": MAX_LINKS, "LEAD": 2 * MAX_LINK_CHARS, "TEXT": MAX_LINK_CHARS, "URL_CHARS": MAX_URL_CHARS}
+    numbers = {
+        "LINKS": MAX_LINKS,
+        "LEAD": 2 * MAX_LINK_CHARS,
+        "TEXT": MAX_LINK_CHARS,
+        "URL_CHARS": MAX_URL_CHARS,
+        "MANY": 1_000,
+    }
     for name, value in {**numbers, "PRESSED": PRESSED}.items():
         script = script.replace(name, str(value))
     await playwright.selectors.register(ENGINE, script, content_script=True)
@@ -246,6 +279,11 @@ async def hold(element: Locator, timeout_ms: float) -> Locator:
     its = element._impl_obj._frame  # noqa: SLF001
     frame = next((one for one in element.page.frames if one._impl_obj is its), element.page.main_frame)  # noqa: SLF001
     return frame.locator(f"{HELD_ENGINE}={key}")
+
+
+async def is_frame(element: Locator, timeout_ms: float) -> bool:
+    """True if another document is seen in the element. Raises Playwright's TimeoutError."""
+    return bool(await _read(element, "framed", timeout_ms=timeout_ms))
 
 
 async def is_wide(frame: Frame) -> bool:

@@ -66,6 +66,53 @@ async def test_a_click_is_on_what_is_named_and_on_nothing_that_was_not_asked_for
             assert run.message == f"{part} is not there"
 
 
+PARTS = """<meta charset=utf-8><title>Shop</title><body onclick="document.title = 'Clicked'">
+<my-button id=slotted>Delete account and log out</my-button><my-button id=part><b slot=other>Delete</b></my-button><my-own id=own></my-own>
+<label id=label for=del>Continue</label><button id=del>Delete account</button><style>
+#before::before { content: 'Delete ' 'all' } #after::after { content: attr(data-of) } #icon::before { content: '\\e900' }</style>
+<button id=before></button><button id=after data-of="Delete">x</button><button id=icon title="Delete the row"></button>
+<input id=box type=checkbox><label for=box>Delete all data</label><label id=around>Delete all <input id=inner type=checkbox></label>
+<map name=map><area shape=rect coords=0,0,50,50 alt=Delete href=#gone></map><img id=image usemap=#map width=50 height=50 src=x>
+<iframe id=frame srcdoc="<button style='position: fixed; inset: 0'>Delete all</button>"></iframe>
+<my-button id=fine>Go on<style>.delete { color: red }</style></my-button><label id=too for=name>Name</label><input id=name>
+<script>
+function define(name, html) {
+  customElements.define(name, class extends HTMLElement { connectedCallback() { this.attachShadow({ mode: 'open' }).innerHTML = html; } });
+}
+define('my-button', '<style>.delete { color: red }</style><button><slot></slot><slot name=other></slot><i hidden>delete</i></button>');
+define('my-own', '<p><button aria-label="Delete it">x</button></p>');
+</script>"""
+
+
+async def test_what_is_on_an_element_is_also_what_styles_slots_labels_maps_and_frames_put_there(tmp_path: Path) -> None:
+    """Each of these deleted, though nobody had asked for that."""
+    refused = (
+        "slotted",
+        "slotted button",
+        "part button",
+        "own",
+        "own button",
+        "label",
+        "before",
+        "after",
+        "icon",
+        "box",
+        "around",
+        "inner",
+    )
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(f"page?html={quote(PARTS)}")
+        for which in (*refused, "image", "frame"):
+            run = await surfer.do("click", {"selector": f"#{which}"})
+            assert "which was not asked for" in run.message, which
+            assert "elete" in run.message, which
+        assert (await surfer.do("click", {"text": "log out"})).values["title"] == "Shop"
+        for which in ("fine", "fine button", "too"):
+            run = await surfer.do("click", {"selector": f"#{which}"})
+            assert (run.message, run.values["title"]) == ("", "Clicked"), which
+        assert (await surfer.do("click", {"text": "Delete account and log out"})).status == "ok"
+
+
 CARD = """<button onclick="parent.postMessage('Paid', '*')">Pay now</button> <button>Delete all cards</button>
 <input id=card oninput="parent.postMessage(this.value, '*')"><p id=said>said</p>"""
 SAYS = "<title>Shop</title><script>onmessage = (event) => { document.title = event.data }</script>"
