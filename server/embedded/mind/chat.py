@@ -192,6 +192,7 @@ class Chat:
             chars += len(words) + sum(answer.add(call) for call in delta.tool_calls or ())
             if chars > MAX_ANSWER_CHARS:
                 raise MindError("INTERNAL", "the language model's answer does not end")
+            await asyncio.sleep(0)  # thousands of deltas may be there already, and reading these suspends nothing
             yield words
 
 
