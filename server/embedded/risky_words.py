@@ -14,27 +14,24 @@ EFFECTIVE = frozenset({
     "subscribe", "unsubscribe", "submit", "send", "post", "publish", "confirm", "approve", "authorize", "authorise",
 })  # fmt: skip
 
-_IRREGULAR = {
-    "bought": "buy", "paid": "pay", "withdrew": "withdraw", "withdrawn": "withdraw", "sent": "send",
-}  # fmt: skip
-_DOUBLED = frozenset({"transfer", "bid", "submit"})  # "transferred"
+_NOUNS = frozenset({"purchase", "order", "checkout", "transfer", "bid", "post"})  # "orders" and "posts" are things
+_DOUBLED = frozenset({"submit"})  # "submitting"
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORDS = re.compile(r"[a-z0-9]+")
 # What is not seen of a text: soft hyphens, joiners, marks of direction and the like (Unicode's Default_Ignorable_Code_Point)
 _UNSEEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff"
-    "\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
 
 def _forms(verb: str) -> set[str]:
-    """`deletes`, `deleted`, `deleting`."""
+    """`deletes`, `deleting`. Not `deleted`: what is done is mostly a name, as of a folder."""
     stem = verb + verb[-1] if verb in _DOUBLED else verb.removesuffix("e")
-    plural = f"{verb}es" if verb.endswith("sh") else f"{verb}s"
-    return {plural, f"{stem}ed", f"{stem}ing"}
+    return {f"{verb}es" if verb.endswith("sh") else f"{verb}s", f"{stem}ing"}
 
 
-_VERBS = {form: verb for verb in DESTROYING | EFFECTIVE for form in _forms(verb)} | _IRREGULAR
+_VERBS = {form: verb for verb in (DESTROYING | EFFECTIVE) - _NOUNS for form in _forms(verb)}
 
 
 def as_seen(text: str) -> str:

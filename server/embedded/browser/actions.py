@@ -20,11 +20,12 @@ from server.embedded.browser.arrival import (
     arrived,
     attended,
     is_open,
+    moves,
     read_still,
     refuse_untold,
 )
 from server.embedded.browser.departure import StaysError, leaving
-from server.embedded.browser.handling import click, held, write
+from server.embedded.browser.handling import GoneError, click, held, write
 from server.embedded.browser.keys import press
 from server.embedded.browser.pointing import find_selected, find_text, refuse_unasked
 from server.embedded.browser.reading import (
@@ -211,13 +212,23 @@ async def _found(work: Work, selector: str | None, text: str = "") -> Locator:
 
 
 async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
-    element = await _found(work, given.selector, given.text or "")
-    async with held(element):
-        await refuse_unasked(element, given.selector or given.text or "", ELEMENT_TIMEOUT_MS)
-        await work.task.tell("the element is there", percent=60)
-        download = await leads_to_download(element, ELEMENT_TIMEOUT_MS)
-        signals = await work.tabs.watch(work.page)
-        await click(work.tabs, work.page, element, signals)
+    async def use() -> tuple[Signals, bool]:
+        element = await _found(work, given.selector, given.text or "")
+        async with held(element):
+            await refuse_unasked(element, given.selector or given.text or "", ELEMENT_TIMEOUT_MS)
+            await work.task.tell("the element is there", percent=60)
+            download = await leads_to_download(element, ELEMENT_TIMEOUT_MS)
+            signals = await work.tabs.watch(work.page)
+            await click(work.tabs, work.page, element, signals)
+        return signals, download
+
+    with moves(work.page) as moved:
+        try:
+            signals, download = await use()
+        except GoneError:  # many pages make their elements anew as the mouse comes
+            if moved:
+                raise
+            signals, download = await use()
     return await _settled(work, signals, download=download)
 
 

@@ -94,11 +94,11 @@ async def attended(tabs: Tabs, step: Coroutine[Any, Any, T]) -> T:
 
 async def _answers(page: Page, doing: asyncio.Task[Any]) -> bool:
     """True if the page does, or moves on, or the step is done meanwhile."""
-    with _moves(page) as moves:
+    with moves(page) as seen:
         asking = asyncio.get_running_loop().create_task(is_filled(page), name="ask a page")
         try:
             await asyncio.wait((asking, doing), timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
-            return asking.done() or doing.done() or bool(moves)
+            return asking.done() or doing.done() or bool(seen)
         finally:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
@@ -134,10 +134,10 @@ async def read_still(tabs: Tabs, page: Page, read: Callable[[], Coroutine[Any, A
 
 async def _unless_it_moves(page: Page, read: Coroutine[Any, Any, T]) -> T:
     """Read, however long it takes, unless the page moves on all the time. Raises TimeoutError, PlaywrightError."""
-    with _moves(page) as moves:
+    with moves(page) as seen:
         reading = asyncio.get_running_loop().create_task(read, name="read a page")
         try:
-            while len(moves) < MANY_MOVES:
+            while len(seen) < MANY_MOVES:
                 if (await asyncio.wait((reading,), timeout=READ_S))[0]:
                     return reading.result()
             raise TimeoutError
@@ -149,27 +149,27 @@ async def _unless_it_moves(page: Page, read: Coroutine[Any, Any, T]) -> T:
 async def _parsed(page: Page, answer: Response | None) -> None:
     loop = asyncio.get_running_loop()
     until = loop.time() + PARSE_S
-    with _moves(page) as moves:
+    with moves(page) as seen:
         while not _broken_off(answer):
             with suppress(PlaywrightTimeout):
                 await page.wait_for_load_state("domcontentloaded", timeout=ASK_AGAIN_MS)
                 return
-            if loop.time() > until and (len(moves) == MANY_MOVES or await is_filled(page)):
+            if loop.time() > until and (len(seen) == MANY_MOVES or await is_filled(page)):
                 return
 
 
 @contextmanager
-def _moves(page: Page) -> Iterator[deque[Frame]]:
+def moves(page: Page) -> Iterator[deque[Frame]]:
     """The last navigations of a page, from now on."""
-    moves: deque[Frame] = deque(maxlen=MANY_MOVES)
+    seen: deque[Frame] = deque(maxlen=MANY_MOVES)
 
     def moved(frame: Frame) -> None:
         if frame == page.main_frame:
-            moves.append(frame)
+            seen.append(frame)
 
     page.on("framenavigated", moved)
     try:
-        yield moves
+        yield seen
     finally:
         page.remove_listener("framenavigated", moved)
 

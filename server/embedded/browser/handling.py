@@ -46,35 +46,50 @@ _MATTERS = {
 }
 
 
+class GoneError(FailedError):
+    """The element has gone before anything was done with it."""
+
+
 @asynccontextmanager
 async def held(element: Locator) -> AsyncIterator[None]:
-    """Use what `hold` gave. Raises FailedError if it is gone: the page may have put another one there, which nobody has looked at."""
+    """Use what `hold` gave. Raises GoneError: the page may have put another one there, which nobody has looked at."""
     try:
         yield
     except PlaywrightTimeout:
         if await element.count():
             raise
-        raise FailedError(GONE) from None
+        raise GoneError(GONE) from None
 
 
 async def click(tabs: Tabs, page: Page, element: Locator, signals: Signals) -> None:
-    """Click once. Raises Playwright's TimeoutError if there was no click, FailedError if that is not known."""
+    """Click once. Raises Playwright's TimeoutError if there was no click, FailedError if that is not known.
+
+    Nobody tells us of a press in a frame, or that the page keeps to itself: then Playwright's word counts, if nothing is over the element.
+    """
     await signals.watch_presses()
     snared = await is_snared(element, ACT_TIMEOUT_MS)
     if snared and not await is_free(element, ACT_TIMEOUT_MS):
         raise FailedError(HIDDEN)
-    told = await tell_presses(element, ACT_TIMEOUT_MS, snared=snared)
+    await tell_presses(element, ACT_TIMEOUT_MS, snared=snared)
+    late = False
     try:
         await element.click(timeout=ACT_TIMEOUT_MS, force=snared)  # by force, Playwright does not climb
     except PlaywrightTimeout as error:
         if not is_tried(str(error)):
             raise
+        late = True
         await is_filled(page)  # the handlers may still run, and the mouse be pressed behind them
-    else:
-        if not told:  # a frame of another site
-            return
-    if not await tabs.until(lambda: signals.pressed, signals, PRESS_S):
+    if await tabs.until(lambda: signals.pressed, signals, PRESS_S):
+        return
+    if late or snared or not await _is_bare(element):
         raise FailedError(NOT_CLICKED)
+
+
+async def _is_bare(element: Locator) -> bool:
+    """True if nothing covers the element, or it is gone. A frame that came over it took the press, which Playwright does not see."""
+    with suppress(PlaywrightError):
+        return await is_free(element, ACT_TIMEOUT_MS)
+    return True
 
 
 async def write(page: Page, element: Locator, text: str, signals: Signals) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from server.embedded.browser.arrival import FailedError
+from server.embedded.browser.arrival import FailedError, origin
 from server.embedded.browser.reading import MAX_FRAMES, has_snares, is_frame, is_wide, plain_css, read_names
 from server.embedded.risky_words import risky_words
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 State = Literal["visible", "attached"]
-LOOK_MS = 500  # what the page itself does not have is then looked for in its frames, again and again
+LOOK_MS = 2_000  # what the page itself does not have by then is looked for in its own frames too
 FRAME_S = 2.0  # for a frame to answer; it may be in a process of its own, and busy
+FILLED = frozenset({"about:blank", "about:srcdoc", ""})  # addresses of frames that are filled by the page around them
 MAX_NAME_CHARS = 200  # of a name in a message
 # In words of these letters, one is told from a part of another; not in Chinese or Thai, which write no spaces.
 _LETTER = r"[0-9A-Za-z_\u00c0-\u0dff]"
@@ -76,12 +77,11 @@ async def _found(
 
 
 async def _there(page: Page, rounds: Sequence[Callable[[Frame], list[Locator]]]) -> Locator | None:
-    frames: list[Frame] | None = None
     for ways in rounds:
         if (found := await _first(ways(page.main_frame))) is not None:
             return found
-        if frames is None:
-            frames = await _seen(page)
+    frames = await _seen(page)
+    for ways in rounds:
         of_frames = await asyncio.gather(*(_answer(_first(ways(frame))) for frame in frames))
         if (found := next(filter(None, of_frames), None)) is not None:
             return found
@@ -96,10 +96,16 @@ async def _first(ways: list[Locator]) -> Locator | None:
 
 
 async def _seen(page: Page) -> list[Frame]:
-    """The frames of a page that are seen, and can be searched."""
-    frames = page.frames[1 : MAX_FRAMES + 1]  # the first is the page
+    """The page's own frames that are seen, and can be searched. One of another site might take what is meant for the page."""
+    frames = [frame for frame in page.frames[1 : MAX_FRAMES + 1] if _is_own(frame)]  # the first is the page
     seen = await asyncio.gather(*(_answer(_is_seen(frame)) for frame in frames))
     return [frame for frame, is_seen in zip(frames, seen, strict=True) if is_seen]
+
+
+def _is_own(frame: Frame) -> bool:
+    """True if what is in it, and around it, comes from the page's origin, or from the page itself."""
+    outer = frame.parent_frame
+    return outer is None or ((frame.url in FILLED or origin(frame.url) == origin(frame.page.url)) and _is_own(outer))
 
 
 async def _is_seen(frame: Frame) -> bool:

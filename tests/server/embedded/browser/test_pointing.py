@@ -118,12 +118,11 @@ CARD = """<button onclick="parent.postMessage('Paid', '*')">Pay now</button> <bu
 SAYS = "<title>Shop</title><script>onmessage = (event) => { document.title = event.data }</script>"
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])  # the other one in a process of its own
-async def test_what_is_in_a_frame_is_found_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+async def test_what_is_in_a_frame_is_found_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its text was read, and nothing in it could be used."""
     async with surfing(tmp_path) as surfer:
-        frame = f"<iframe src='{surfer.site.url.replace('127.0.0.1', host)}/page?html={quote(CARD)}'></iframe>"
-        await surfer.open(f"page?html={quote(SAYS + '<p>Pay now or never</p>' + frame)}")
+        frame = f"<iframe src='/page?html={quote(CARD)}'></iframe>"
+        await surfer.open(f"page?html={quote(SAYS + frame)}")
         run = await surfer.do("click", {"text": "pay now"})
         assert (run.status, run.message) == ("ok", "")
         assert (await surfer.do("wait", {"ms": 1})).values["title"] == "Paid"
@@ -134,6 +133,25 @@ async def test_what_is_in_a_frame_is_found_too(tmp_path: Path, monkeypatch: pyte
         assert run.message == 'that is "Delete all cards", which was not asked for: click it by its whole name'
         monkeypatch.setattr(actions, "ELEMENT_TIMEOUT_MS", 100)
         assert (await surfer.do("click", {"text": "card"})).message == "card is not there"
+
+
+OWN = """<p id=own hidden>Pay now or never</p><script>
+onclick = () => { document.title = 'own' };
+setTimeout(() => { own.hidden = false; own.insertAdjacentHTML('afterend', '<input id=card>') }, 700)
+</script>"""
+
+
+async def test_a_frame_of_another_site_takes_nothing_that_is_meant_for_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A field with the same selector, or a button with that whole name, got what the page was to get a little later."""
+    async with surfing(tmp_path) as surfer:
+        frame = f"<iframe src='{surfer.site.url.replace('127.0.0.1', 'localhost')}/page?html={quote(CARD)}'></iframe>"
+        await surfer.open(f"page?html={quote(SAYS + frame + OWN)}")
+        assert (await surfer.do("type", {"selector": "#card", "text": "1234"})).values["title"] == "Shop"
+        assert (await surfer.do("click", {"text": "Pay now"})).values["title"] == "own"
+        monkeypatch.setattr(actions, "ELEMENT_TIMEOUT_MS", 600)
+        assert (await surfer.do("click", {"text": "Delete all cards"})).message == "Delete all cards is not there"
 
 
 @pytest.mark.parametrize("style", ["display: none", "visibility: hidden", "width: 1px; height: 1px"])
