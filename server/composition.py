@@ -72,18 +72,11 @@ def breaker_policy(settings: Settings) -> BreakerPolicy:
 
 def session_limits(settings: Settings) -> Limits:
     """The limits of one session."""
-    operations = max(
-        (settings.rate_limit_requests, *settings.rate_limit_roles.values(), *settings.rate_limit_routes.values())
-    )
-    work_burst = max(
-        DEFAULTS.user_work_burst,
-        2 * DEFAULTS.open_price * settings.ws_max_sockets_per_user,
-        DEFAULTS.work_price * operations,
-    )
+    work_burst = max(DEFAULTS.user_work_burst, 2 * DEFAULTS.open_price * settings.ws_max_sockets_per_user)
     return Limits(
         channels=settings.ws_max_channels,
         commands_per_s=settings.ws_commands_per_second,
-        user_work_per_s=max(2 * settings.ws_commands_per_second, work_burst / 4),
+        user_work_per_s=max(4 * settings.ws_commands_per_second, work_burst / 4),
         user_work_burst=work_burst,
         audio_bytes_per_s=settings.ws_audio_bytes_per_second,
         queue_bytes=settings.ws_queue_bytes,

@@ -126,8 +126,9 @@ class LaneServices:
     sheds_progress: Callable[[], bool] = lambda: False  # True if the load is too high to report progress
 
 
-# The id of a telephone's caller begins so, and no token's may: it would have the caller's memory.
-PHONE_USERS = "phone:"
+PHONE_USERS = (
+    "phone:"  # the id of a telephone's caller begins so, and no token's may: it would have the caller's memory
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,7 @@ ALONE = {
     **FREELY,
     **dict.fromkeys(("VOICE_TTS_GRPC_URL", "SAFETY_GRPC_URL", "OS_GRPC_URL"), "127.0.0.1:9"),
     "REDIS_URL": "",
-    "RATE_LIMIT_REQUESTS": "100",  # as they are by default, and as what a user may do at once depends on
-    "WS_MAX_SOCKETS_PER_USER": "50",
+    "RATE_LIMIT_ROUTES": "agent.intent=100",  # as it is by default; nobody else here asks for intents
 }
 ORDERS = ((False, True), (True, False))  # `before` and `beside`, in turn
 LONGEST_S = 60.0  # of one flood, with what comes before it
