@@ -36,26 +36,6 @@ async def calls(target: Target, name: str) -> Ended:
     return await _stay(client, lambda n: b"".join(said({**call, "id": f"c{n}-{i}"}) for i in range(IN_ONE_READ)))
 
 
-async def free_calls(target: Target, name: str) -> Ended:
-    """Calls that no rate limit counts, as many as one socket may send."""
-    client = await Client.entered(target, name)
-    call = {"type": "call", "op": "ops.health"}
-    return await _stay(client, lambda n: b"".join(said({**call, "id": f"c{n}-{i}"}) for i in range(IN_ONE_READ)))
-
-
-async def channels(target: Target, name: str) -> Ended:
-    """Microphones that are opened and cancelled, as many as one socket may open."""
-    client = await Client.entered(target, name)
-
-    def step(number: int) -> bytes:
-        channel = 2 * number + 1
-        return said({"type": "channel.open", "channel": channel, "kind": "turn"}) + said(
-            {"type": "channel.cancel", "channel": channel}
-        )
-
-    return await _stay(client, step)
-
-
 async def observers(target: Target, name: str) -> Ended:
     """Each opens as many observers as it has channels, all of the first one's session, and all send pings."""
     client = await Client.entered(target, name)
@@ -84,8 +64,6 @@ async def _ask(target: Target, path: str) -> Ended:
 
 CROWDS = {
     "calls of a user": Flood(calls, (OPEN, "1008", "4029"), 20),
-    "free calls of a user": Flood(free_calls, (OPEN, "1008", "4029"), 20),
-    "channels of a user": Flood(channels, (OPEN, "1008", "4029"), 20),
     "observers of a user": Flood(observers, (OPEN, "1008", "4029"), 20),
     "metrics": Flood(metrics, (OPEN,), 20, enters=False),
     "health": Flood(health, (OPEN,), 20, enters=False),

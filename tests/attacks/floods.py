@@ -56,7 +56,6 @@ ALONE = {
     **FREELY,
     **dict.fromkeys(("VOICE_TTS_GRPC_URL", "SAFETY_GRPC_URL", "OS_GRPC_URL"), "127.0.0.1:9"),
     "REDIS_URL": "",
-    "RATE_LIMIT_ROUTES": "agent.intent=100",  # as it is by default; nobody else here asks for intents
 }
 ORDERS = ((False, True), (True, False))  # `before` and `beside`, in turn
 LONGEST_S = 60.0  # of one flood, with what comes before it

@@ -133,6 +133,6 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=list(ALL), default=list(BUSY))
+    parser.add_argument("--only", nargs="+", choices=BUSY, default=list(BUSY))
     parser.add_argument("--offenders", type=int, default=10)
     main(parser.parse_args())
