@@ -46,8 +46,6 @@ EMBEDDED_OPTIONS = (
     "LLM_REPLY_SECONDS",
 )
 
-DEFAULTS = Limits()
-
 
 def endpoints(settings: Settings, embedded: Mapping[str, str]) -> list[ServiceEndpoint]:
     """The address of each service. Embedded services are used where they actually listen, without TLS."""
@@ -72,12 +70,9 @@ def breaker_policy(settings: Settings) -> BreakerPolicy:
 
 def session_limits(settings: Settings) -> Limits:
     """The limits of one session."""
-    work_burst = max(DEFAULTS.user_work_burst, 2 * DEFAULTS.open_price * settings.ws_max_sockets_per_user)
     return Limits(
         channels=settings.ws_max_channels,
         commands_per_s=settings.ws_commands_per_second,
-        user_work_per_s=max(4 * settings.ws_commands_per_second, work_burst / 4),
-        user_work_burst=work_burst,
         audio_bytes_per_s=settings.ws_audio_bytes_per_second,
         queue_bytes=settings.ws_queue_bytes,
         detached_queue_bytes=2 * settings.ws_queue_bytes,

@@ -10,13 +10,11 @@ import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
-from weakref import WeakValueDictionary
 
 from streaming.jarvis.journal import GO_AHEAD_S, Journal, SavedSession, new_writer, saved_session
 from streaming.jarvis.live import LiveSession
 from streaming.protocol import messages as wire
 from streaming.protocol.server import ServerConnection
-from streaming.protocol.user_pace import UserPace
 from streaming.rfc3339 import rfc3339
 from streaming.wakes import Wakes
 
@@ -86,7 +84,6 @@ class Sessions:
         self._away: dict[LiveSession, None] = {}  # sessions without a socket
         # Claims under way, or from which no session was restored yet: by session and writer, with token and time, the latest last.
         self._claims: dict[str, dict[str, tuple[str, float]]] = {}
-        self._paces: WeakValueDictionary[str, UserPace] = WeakValueDictionary()  # by user; their sessions hold them
         self.group = group
         self.residents = residents
         self.resumes: dict[str, int] = {"recovered": 0, "elsewhere": 0, "lost": 0}
@@ -117,19 +114,15 @@ class Sessions:
         """Start a new epoch, which becomes current for its id and uses this socket. `recording`: the client consents to one."""
         now = asyncio.get_running_loop().time()
         connection = ServerConnection(secrets.token_hex(8), now, self._limits, unix_offset_s=time.time() - now)
-        live = self._live(session_id, identity, connection, now)
+        live = LiveSession(
+            session_id, identity, connection, self._provided, self._desk, self.group, self._wakes, self._away
+        )
         self._keep_journal(live)
         if recording:
             self._start_recording(live)
         self.residents.make_current(live)
         live.attach(socket)
         return live
-
-    def _live(self, session_id: str, identity: Identity, connection: ServerConnection, now: float) -> LiveSession:
-        connection.share(self._paces.setdefault(identity.user_id, UserPace(self._limits, now)))
-        return LiveSession(
-            session_id, identity, connection, self._provided, self._desk, self.group, self._wakes, self._away
-        )
 
     def greet(self, live: LiveSession, resume_error: ResumeError | None) -> None:
         """Send `session.ready`."""
@@ -302,7 +295,9 @@ class Sessions:
         )
         if connection is None:
             return None
-        live = self._live(session_id, identity, connection, now)
+        live = LiveSession(
+            session_id, identity, connection, self._provided, self._desk, self.group, self._wakes, self._away
+        )
         live.resume_tokens, live.opened_at = [saved.head.resume_token], saved.head.opened_at
         self._keep_journal(live, saved)
         live.lost = True  # until it is complete: if this fails half-way, the sweep ends it

@@ -11,7 +11,6 @@ from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import ERROR_CODES, RemoteProtocolError
 from streaming.protocol.inbound import Refusal, parse, validate
 from streaming.protocol.recall import CommandMemory, SeenCommand, digest
-from streaming.protocol.user_pace import COUNTED, UserPace
 from streaming.protocol.window import ReceiveWindow
 from streaming.rate import TokenBucket
 
@@ -57,12 +56,11 @@ class Inbox:
         "_limits",
         "_memory",
         "_out",
+        "_patience",
         "_rate",
-        "_refused",
         "_running",
         "_unix_offset_s",
         "_used",
-        "pace",
         "taken_seq",
     )
 
@@ -72,8 +70,7 @@ class Inbox:
         self._gate = gate
         self._unix_offset_s = unix_offset_s
         self._rate = TokenBucket(limits.commands_per_s, limits.command_burst, now)
-        self.pace = UserPace(limits, now)
-        self._refused = 0  # commands that the owner's rate limit has refused since the last message
+        self._patience = TokenBucket(1.0, limits.refusals, now)
         self._memory = CommandMemory(limits.remembered_commands, limits.remembered_answer_bytes)
         self._running: set[str] = set()  # ids of calls not yet answered
         self._first = True  # True until the first message of a fresh connection
@@ -98,14 +95,13 @@ class Inbox:
             return []
         first, self._first = self._first, False
         price = self._price(parsed.type, text)
-        full, refusals, self._refused = self._spend(parsed.type, price, now), float(self._refused), 0
-        refusals += self._price("", text) if full is not None else 0.0
-        if refusals:
-            self.pace.lose_patience(refusals, now)
+        too_fast = not self._rate.take(price, now)
+        if too_fast:
+            self._lose_patience(now, self._price("", text))
         if parsed.number is not None:  # not before: a command for which the socket is closed was not taken
             self._count(parsed.number)
-        if full is not None and parsed.type not in NEVER_REFUSED:
-            return self._refuse(parsed, "RATE_LIMITED", "too many messages", round(full.wait_s(price) * 1000))
+        if too_fast and parsed.type not in NEVER_REFUSED:
+            return self._refuse(parsed, "RATE_LIMITED", "too many messages", round(self._rate.wait_s(price) * 1000))
         message = validate(parsed)
         if isinstance(message, Refusal):
             if first and parsed.type == "session.resume":
@@ -143,7 +139,7 @@ class Inbox:
 
     def _pay_for_report(self, now: float) -> None:
         if not self._rate.take(min(self._limits.command_burst, 1.0), now):
-            self.pace.lose_patience(1.0, now)
+            self._lose_patience(now)
 
     def _came_before(self, parsed: Parsed) -> bool:
         """True if a numbered command was already taken, over an earlier socket."""
@@ -160,17 +156,18 @@ class Inbox:
             self._acknowledged_seq = number
             self._out.put_for_socket(messages.ServerAck(seq=number))
 
-    def _spend(self, kind: str, price: float, now: float) -> TokenBucket | None:
-        """Count a message; returns the limit that it is over, if any: the session's or the user's."""
-        over = None if self._rate.take(price, now) else self._rate
-        return self.pace.work if over is None and kind in COUNTED and not self.pace.work.take(price, now) else over
-
     def _price(self, kind: str, text: str) -> float:
         """What a message counts against the rate; never more than a whole burst."""
         limits = self._limits
         work = limits.open_price if kind == "channel.open" else limits.work_price if kind in STARTS_WORK else 1.0
         units = len(text) // limits.text_unit_bytes + text.count(",") // UNIT_VALUES
         return min(limits.command_burst, work + units)
+
+    def _lose_patience(self, now: float, price: float = 1.0) -> None:
+        if not self._patience.take(price, now):
+            raise RemoteProtocolError(
+                CloseCode.TOO_MANY_MESSAGES, "too many messages, although earlier ones were refused"
+            )
 
     def _refuse(
         self, sent: _Answered | None, code: str, message: str, retry_after_ms: int | None = None
@@ -220,10 +217,6 @@ class Inbox:
         """Remember the owner's answer to a command."""
         self._running.discard(command_id)
         self._memory.answer(command_id, text)
-
-    def told(self, code: str | None) -> None:
-        """A command or a channel ended with this code. Who is over the rate limit and goes on loses patience with its next message."""
-        self._refused += code == "RATE_LIMITED"
 
     def _on_call(self, message: messages.Call, _now: float) -> list[Event]:
         command = SeenCommand("call", request=digest(message.op, message.params))
@@ -392,7 +385,7 @@ class Inbox:
     def _refuse_frame(self, message: str, code: str, now: float) -> list[Event]:
         price = min(self._limits.command_burst, self._limits.stray_price)
         if not self._rate.take(price, now):
-            self.pace.lose_patience(price, now)
+            self._lose_patience(now, price)
             return []  # answering every frame of a flood would be a flood too
         return self._refuse(None, code, message)
 

@@ -34,15 +34,11 @@ class Limits:
     stray_price: float = 8.0
     """A frame of a channel that was never opened, or whose input has ended, counts as so many: nobody has credit for it. A client that
     sends a channel's audio in spite of the refusal is closed within three seconds."""
-    user_work_per_s: float = 400.0
-    """Sustained rate of calls and channel opens of all sockets of a user, counted as above: as much as four sockets may send alone."""
-    user_work_burst: float = 1600.0
-    """Their burst. The gateway allows more to users who may have many sockets: each of them may open two channels at once."""
     text_unit_bytes: int = 16 * KIB
     """A text message counts once more for each unit in it: the largest takes much longer to read than a small one."""
     refusals: float = 400.0
-    """Rate-limited messages of all sockets of a user that are answered before the socket is closed with 4029; one is forgiven per
-    second. A client that sends 500 calls at once gets 133 through, and is told about the others."""
+    """Rate-limited messages that are answered before the socket is closed with 4029; one is forgiven per second. A client that
+    sends 500 calls at once gets 133 through, and is told about the others."""
     audio_bytes_per_s: float = 256.0 * KIB
     """Sustained rate of microphone bytes: two channels of 48 kHz PCM and some more."""
     audio_burst_bytes: float = float(2 * MIB)

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from streaming.protocol.events import Event
     from streaming.protocol.messages import Message
     from streaming.protocol.snapshot import Rewind
-    from streaming.protocol.user_pace import UserPace
 
 DEFAULT_LIMITS = Limits()
 CORE_MESSAGES = (messages.ChannelOpened, messages.ChannelClosed, messages.Credit)  # sent by the core only
@@ -71,10 +70,6 @@ class ServerConnection:
         # After a move: per channel, the marks behind frames that the client has yet to send again. The channel keeps them too, as
         # long as it needs those frames, because another move repeats them.
         self._repeating: dict[int, list[tuple[int, InputMark]]] = {}
-
-    def share(self, pace: UserPace) -> None:
-        """Be judged together with the other sessions of the user."""
-        self._in.pace = pace
 
     # --- a socket comes and goes ---
 
@@ -224,7 +219,6 @@ class ServerConnection:
         text = self._out.put(message, channel)
         if isinstance(message, messages.Result | messages.Error) and message.id is not None:
             self._in.answered(message.id, text)
-            self._in.told(getattr(message, "code", None))
 
     def send_audio(
         self,
@@ -283,7 +277,6 @@ class ServerConnection:
         state = self._live(channel)
         cancelled = state.state is ChannelState.CANCELLED
         state.move(ChannelInput.SERVER_CLOSE)
-        self._in.told(code)
         if status != "ok" or cancelled:
             self._out.drop_audio(channel)
         closed = messages.ChannelClosed(channel=channel, status=status, code=code, message=message)
@@ -373,6 +366,11 @@ class ServerConnection:
     def unacknowledged_bytes(self) -> int:
         """Bytes sent but not acknowledged."""
         return self._out.unacknowledged.bytes
+
+    @property
+    def merged_messages(self) -> int:
+        """Number of progress messages merged into others."""
+        return self._out.queue.merged_messages
 
     @property
     def audio_bytes_dropped(self) -> int:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import pytest
 
 from streaming.protocol import events, frame, messages
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.limits import Limits
-from streaming.protocol.user_pace import UserPace
 from tests.streaming.protocol.test_inbox import refused, tell
 from tests.streaming.protocol.test_server import NOW, attached, sent
-
-if TYPE_CHECKING:
-    from streaming.protocol.server import ServerConnection
 
 
 def test_frames_are_numbered_and_taken_once() -> None:
@@ -127,50 +122,6 @@ def test_a_message_that_starts_work_counts_more() -> None:
     error = refused(server, '{"type":"channel.open","channel":1,"kind":"stt"}')
     assert (error["code"], error["retry_after_ms"]) == ("RATE_LIMITED", 3000)
     assert refused(server, '{"type":"tts.text","channel":1,"text":"a"}')["code"] == "UNKNOWN_CHANNEL"  # one is left
-
-
-def test_who_goes_on_calling_over_the_gateways_rate_limit_is_closed_too() -> None:
-    server = attached(Limits(refusals=3.0), "execute")
-    server.close_channel(1, "error", "RATE_LIMITED", "come back in 5 s")
-    for number in range(2):
-        assert len(tell(server, type="call", id=str(number), op="x")) == 1
-        server.send_message(messages.Error(id=str(number), code="RATE_LIMITED", message="come back in 5 s"))
-    assert len(tell(server, type="call", id="2", op="x")) == 1
-    server.send_message(messages.Error(id="2", code="NOT_FOUND", message="no"))
-    assert len(tell(server, type="call", id="3", op="x")) == 1
-    server.send_message(messages.Error(id="3", code="RATE_LIMITED", message="come back in 5 s"))
-    with pytest.raises(RemoteProtocolError) as closed:
-        tell(server, type="call", id="4", op="x")
-    assert closed.value.close_code == 4029
-
-
-def of_one_user(limits: Limits, number: int) -> list[ServerConnection]:
-    pace, servers = UserPace(limits, NOW), [attached(limits) for _ in range(number)]
-    for server in servers:
-        server.share(pace)
-    return servers
-
-
-def test_all_sessions_of_a_user_lose_patience_together() -> None:
-    servers = of_one_user(Limits(commands_per_s=1.0, command_burst=3.0, refusals=3.0), 4)
-    for server in servers:
-        assert len(tell(server, type="call", id="a", op="x")) == 1
-    for server in servers[:3]:
-        assert refused(server, '{"type":"call","id":"b","op":"x"}')["code"] == "RATE_LIMITED"
-    with pytest.raises(RemoteProtocolError) as closed:
-        tell(servers[3], type="call", id="b", op="x")
-    assert closed.value.close_code == 4029
-
-
-def test_all_sessions_of_a_user_start_so_much_together() -> None:
-    servers = of_one_user(Limits(user_work_per_s=2.0, user_work_burst=14.0, open_price=8.0, work_price=3.0), 4)
-    assert len(tell(servers[0], type="channel.open", channel=1, kind="stt")) == 1
-    for server in servers[1:3]:
-        assert len(tell(server, type="call", id="a", op="x")) == 1
-    error = refused(servers[3], '{"type":"call","id":"a","op":"x"}')
-    assert (error["code"], error["retry_after_ms"]) == ("RATE_LIMITED", 1500)
-    assert tell(servers[3], type="ack", seq=0) == []  # reports are not counted
-    assert len(servers[3].receive_text('{"type":"call","id":"b","op":"x"}', NOW + 1.5)) == 1
 
 
 def test_a_long_message_counts_more_and_ends_patience_sooner() -> None:

@@ -268,7 +268,7 @@ def test_figures() -> None:
     server.send_message(messages.TaskProgress(channel=1, message="a"))
     server.send_message(messages.TaskProgress(channel=1, message="b"))
     assert server.channels_by_kind() == {"turn": 1, "stt": 2}
-    assert server._out.queue.merged_messages == 1
+    assert server.merged_messages == 1
     assert server.queue_bytes == len('{"type":"task.progress","channel":1,"message":"b"}')
     before = server.unacknowledged_bytes
     server.data_to_send(NOW)
