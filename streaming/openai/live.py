@@ -102,7 +102,7 @@ class RealtimeSession(UnrecordedResident):
         self.tool_lists = ToolLists(self)
         self.replies = Replies(self)
         self._idle = IdleWatch(self, self._loop)
-        self.pace = EventPace(self.append_kind, self._loop.time())
+        self._pace = EventPace(self.append_kind, self._loop.time())
         self._arrived_at: float | None = None
         self._inbox = EventInbox(self._receive_long, self.receive_now, group)
         self._expiry = TokenTimer(self._loop, None, self._on_expired)
@@ -286,7 +286,7 @@ class RealtimeSession(UnrecordedResident):
         """Count an event. Raises MistakeError if there are too many."""
         # Where there are more characters, these count enough.
         commas = data.count(",", 0, LONG_CHARS) if isinstance(data, str) else data.count(b",", 0, LONG_CHARS)
-        self.pace.count(kind, len(data), commas, self._loop.time() if self._arrived_at is None else self._arrived_at)
+        self._pace.count(kind, len(data), commas, self._loop.time() if self._arrived_at is None else self._arrived_at)
 
     def appending(self, event: ClientEvent, audio: bytes | bytearray) -> Generator[None, None, None]:
         """Feed the microphone, piece by piece. Raises MistakeError."""

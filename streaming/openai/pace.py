@@ -22,26 +22,13 @@ class FloodError(MistakeError):
     """The client goes on although it was told: close its socket."""
 
 
-class UserPatience:
-    """How many refusals all sessions of a user are told, before the next one ends its session. Times are on the loop's clock."""
-
-    __slots__ = ("__weakref__", "_left")
-
-    def __init__(self, now: float) -> None:
-        self._left = TokenBucket(1.0, REFUSALS, now)
-
-    def lose(self, refusals: float, now: float) -> bool:
-        """So many more were told. False: they are too many."""
-        return self._left.take(refusals, now)
-
-
 class EventPace:
-    """Counts one session's events. Times are on the loop's clock. `patience` may be shared with the user's other sessions."""
+    """Counts one session's events. Times are on the loop's clock."""
 
     def __init__(self, append_kind: str, now: float) -> None:
         self._append_kind = append_kind
         self._rate = TokenBucket(EVENTS_PER_S, BURST, now)
-        self.patience = UserPatience(now)
+        self._patience = TokenBucket(1.0, REFUSALS, now)
 
     def count(self, kind: str, n_chars: int, n_commas: int, arrived_at: float) -> None:
         """Count one event; `kind` is empty if it was not read, or its sound not taken. Raises MistakeError, or FloodError in the end."""
@@ -51,6 +38,6 @@ class EventPace:
         price = (WORK_PRICE if kind in _WORK else 1.0) + units
         if self._rate.take(min(price, BURST), arrived_at):
             return
-        patient = self.patience.lose(min(1.0 + units, DEAREST_REFUSAL), arrived_at)
+        patient = self._patience.take(min(1.0 + units, DEAREST_REFUSAL), arrived_at)
         refusal = MistakeError if patient else FloodError
         raise refusal("rate_limit_exceeded", "Too many events.", kind="rate_limit_error")

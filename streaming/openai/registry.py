@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from streaming.openai.duplex import Duplex
 from streaming.openai.live import RealtimeSession
-from streaming.openai.pace import UserPatience
 from streaming.openai.settings import Voices
 from streaming.ports import CallContext, ServiceError
 from streaming.rfc6455 import NORMAL
@@ -45,9 +43,6 @@ class RealtimeSessions:
         self._resume_s = resume_s
         self._allowance = allowance
         self._waiting: dict[str, asyncio.TimerHandle] = {}  # sessions without a socket, until they end
-        self._patiences: WeakValueDictionary[str, UserPatience] = (
-            WeakValueDictionary()
-        )  # by user; their sessions hold them
         self._voices = Voices()
         self._voices_at = -VOICES_S
 
@@ -96,8 +91,6 @@ class RealtimeSessions:
         tap = self._recorder(live) if recording and self._recorder is not None else None
         if tap is not None:
             live.taps.append(tap)
-        fresh = UserPatience(asyncio.get_running_loop().time())
-        live.pace.patience = self._patiences.setdefault(live.identity.user_id, fresh)
         self._residents.make_current(live)
         live.begin()
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from base64 import b64encode
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,12 +20,10 @@ from streaming.openai.pace import (
     EventPace,
     FloodError,
 )
-from streaming.openai.registry import RealtimeSessions
-from streaming.openai.settings import Voices
-from streaming.ports import LaneServices
-from streaming.residents import Residents
-from tests.support.openai_client import FRAME, USER, Client, scripted
-from tests.support.world import World
+from tests.support.openai_client import FRAME, Client, scripted
+
+if TYPE_CHECKING:
+    from tests.support.world import World
 
 APPEND = "input_audio_buffer.append"
 
@@ -82,33 +78,6 @@ def test_a_client_that_goes_on_is_a_flood() -> None:
     with pytest.raises(FloodError):
         pace.count("session.update", 0, 0, 0.0)
     pace.count("session.update", 0, 0, 1.0)  # a second later the rate allows more
-
-
-def test_all_sessions_of_a_user_are_told_so_much_together() -> None:
-    paces = [EventPace(APPEND, 0.0) for _ in range(5)]
-    for pace in paces:
-        pace.patience = paces[0].patience
-        taken(pace, "session.update")
-    for number in range(int(REFUSALS) - len(paces)):
-        with pytest.raises(MistakeError) as refused:
-            paces[number % 4].count("session.update", 0, 0, 0.0)
-        assert not isinstance(refused.value, FloodError)
-    with pytest.raises(FloodError):
-        paces[4].count("session.update", 0, 0, 0.0)
-
-
-async def test_a_user_s_sessions_share_it_and_nobody_else_s() -> None:
-    world = World()
-    lent: Any = world
-    async with asyncio.TaskGroup() as group:
-        sessions = RealtimeSessions(LaneServices(world.services(), *[lent] * 5), group, Residents())
-        users = (USER, USER, replace(USER, user_id="u2"))
-        one, same, other = (
-            sessions.begin(user, Client(world), Voices(), model="", transcription=False) for user in users
-        )
-        assert one.pace.patience is same.pace.patience
-        assert one.pace.patience is not other.pace.patience
-        await sessions.close()
 
 
 def test_patience_with_long_events_ends_sooner() -> None:
