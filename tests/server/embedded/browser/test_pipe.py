@@ -86,8 +86,8 @@ def highest_bytes(process: int) -> int:
 MANY = """const each = long.slice(0, 1e6), frame = document.createElement('iframe');
 frame.name = each;
 document.documentElement.append(frame);
-for (let at = 0; at < 40; at++) new WebSocket('ws://127.0.0.1:9/' + each + at).close();
-for (let at = 0; at < 5; at++) new Worker('data:text/javascript,//' + each + at)"""
+for (let at = 0; at < 15; at++) new WebSocket('ws://127.0.0.1:9/' + each + at).close();
+for (let at = 0; at < 3; at++) new Worker('data:text/javascript,//' + each + at)"""
 
 
 def test_of_what_playwright_keeps_only_the_beginning_of_long_texts_is_passed_on() -> None:

@@ -183,6 +183,7 @@ async def test_a_page_is_closed_though_the_first_order_is_forgotten(
             patched.setattr(Page, "close", wait)
             await surfer.open("form")
             await only(surfer, 1)
+        assert (await surfer.do("extract_text")).values["title"] == "Form"
 
 
 GOT = """<title>Evil</title><input id=q autofocus oninput="document.title = 'Got it'" onkeydown="document.title = 'Got it'">"""
