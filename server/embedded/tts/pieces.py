@@ -21,7 +21,8 @@ ABBREVIATIONS = frozenset(
     ["mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "fig", "approx", "e.g", "i.e", "cf"]
 )
 
-# eSpeak NG writes beyond its arrays at some words: of 250 "İ" in Romanian, but in no voice at words of this length.
+# eSpeak NG writes beyond its arrays at some words: of 200 "İ" in Romanian. At words of this length it did not: of any letter below U+3100
+# in Romanian, Turkish and English, and of "İ", "ı", "ì" and "Ĳ" in all 137 voices.
 MAX_WORD_CHARS = 100
 LONG_WORD = re.compile(rf"\S{{{MAX_WORD_CHARS}}}(?=\S)")  # the beginning of a longer one
 
