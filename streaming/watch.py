@@ -12,7 +12,7 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.ports import Missed, SeenFrame, SeenMessage
-from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
+from streaming.strict_json import MAX_VALUES, NotJsonError, UnsafeJsonError, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,9 +149,12 @@ def without_tool_secrets(value: Any) -> Any:
     return [without_tool_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
-def json_object(text: str) -> dict[str, Any] | None:
-    """The JSON object in `text`; None if it is none, or one that cannot be passed on: the sender is told of both."""
+def json_object(side: Side, text: str) -> dict[str, Any] | None:
+    """The JSON object in `text`; None if it is none, or one that cannot be passed on: a client is told of both.
+
+    What the session itself sends may have any number of values, as a search of memory does.
+    """
     try:
-        return parse_object(text, MAX_DEPTH)
+        return parse_object(text, MAX_DEPTH, len(text) if side == "server" else MAX_VALUES)
     except (NotJsonError, UnsafeJsonError):
         return None

@@ -42,7 +42,7 @@ class ChannelWatch(watch.Watch):
     def read(self, side: Side, data: str | bytes) -> list[Seen]:
         if isinstance(data, bytes):
             return self._seen_frame(side, data)
-        message = None if data.startswith(OBSERVE) else watch.json_object(data)
+        message = None if data.startswith(OBSERVE) else watch.json_object(side, data)
         if message is None:
             return []
         self._learn(side, message)

@@ -23,7 +23,7 @@ from streaming.jarvis.redaction import HIDDEN
 from streaming.protocol import frame as wire_frame
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.rfc3339 import rfc3339
-from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
+from streaming.strict_json import MAX_VALUES, NotJsonError, UnsafeJsonError, parse_object
 from streaming.watch import TOOL_SECRETS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ LONGEST_MS = 3_600_000  # the console opens nothing longer
 MAX_DEPTH = 64  # nesting of a message, as deep as clients accept
 MOST_LINES = 1_000_000  # an hour of talking both ways has a third of it
 UNREADABLE = (
-    "(unreadable)"  # type of an entry that is not a valid message or frame, or has more values than one may have
+    "(unreadable)"  # type of an entry that is no valid message or frame, or has more values than a client's may
 )
 SECRETS = TOOL_SECRETS | {"token", "resume_token", "access_token", "refresh_token", "ticket", "password"}
 
@@ -117,7 +117,7 @@ class Scribe:
 
     def _text(self, at_ms: float, direction: Direction, text: str) -> RecordingEntry | None:
         try:
-            message = parse_object(text, MAX_DEPTH)
+            message = parse_object(text, MAX_DEPTH, len(text) if direction == "in" else MAX_VALUES)
         except (NotJsonError, UnsafeJsonError):
             return RecordingEntry(at_ms, direction, {"type": UNREADABLE, "characters": len(text)})
         kind = message.get("type")

@@ -58,7 +58,7 @@ class EventWatch(Watch):
         return isinstance(data, str) and (self._audio or not any(kind in data[:_HEAD_CHARS] for kind in _USUAL))
 
     def read(self, side: Side, data: str | bytes) -> list[Seen]:
-        event = json_object(data) if isinstance(data, str) else None
+        event = json_object(side, data) if isinstance(data, str) else None
         if event is None or (not self._audio and one_of(event.get("type"), SOUND)):
             return []
         text = json.dumps(event, ensure_ascii=False, separators=(",", ":")) if hide(event, self._hidden) else str(data)

@@ -183,4 +183,4 @@ class PhoneWatch(Watch):
         return isinstance(data, str) and (self._audio or '"payload"' not in data)
 
     def read(self, side: Side, data: str | bytes) -> list[Seen]:
-        return [SeenMessage(side, data)] if isinstance(data, str) and json_object(data) is not None else []
+        return [SeenMessage(side, data)] if isinstance(data, str) and json_object(side, data) is not None else []

@@ -49,7 +49,7 @@ def watched() -> Any:
 
 SHOWS_NOTHING: list[Callable[[str], object]] = [
     lambda text: EventWatch(watched(), audio=False).read("client", text),
-    lambda text: EventWatch(watched(), audio=True).read("server", text),
+    lambda text: EventWatch(watched(), audio=True).read("client", text),
     lambda text: ChannelWatch(watched(), audio=True).read("client", text),
     lambda text: PhoneWatch(watched(), audio=True).read("client", text),
     arguments_in,
@@ -60,6 +60,25 @@ SHOWS_NOTHING: list[Callable[[str], object]] = [
 @pytest.mark.usefixtures("unread")
 def test_who_looks_on_counts_first(read: Callable[[str], object]) -> None:
     assert not read(MANY)
+
+
+SHOWS_ALL: list[Callable[[str], list[Any]]] = [
+    lambda text: EventWatch(watched(), audio=True).read("server", text),
+    lambda text: ChannelWatch(watched(), audio=True).read("server", text),
+    lambda text: PhoneWatch(watched(), audio=True).read("server", text),
+]
+
+
+@pytest.mark.parametrize("read", SHOWS_ALL)
+def test_what_the_session_sends_is_shown_however_many_values_it_has(read: Callable[[str], list[Any]]) -> None:
+    """Observers missed long results, as of a search of memory, without a word."""
+    assert [seen.text for seen in read(MANY)] == [MANY]
+
+
+def test_a_recording_has_it_too() -> None:
+    said = Scribe().entry(1.0, "in", MANY)
+    assert said is not None
+    assert said.type == "x"
 
 
 @pytest.mark.usefixtures("unread")
