@@ -116,16 +116,20 @@ class TurnLane(Lane):
 
     async def _take_text_turn(self, text: str) -> None:
         await self._finish_saved_turn()
-        quota = self._setup.provided.quota
-        if quota is not None and not self._spoken and not self._turn_begun:
-            await quota.take_turn(self._context)
         heard = Heard(text, self._stopwatch(), begun=self._answers.moment())
         intent = told = None
         if self._answers.expected and not self._turn_begun:
             intent = await self._recognised(heard)
             told = await self._answers.reply(heard, intent) if intent is not None and not self._turn_begun else None
         if told is not None or not self._turn_begun:
+            if told is None:  # what answers a question is no turn of its own
+                await self._count_turn()
             await self._take_turn(heard, intent, told)
+
+    async def _count_turn(self) -> None:
+        quota = self._setup.provided.quota
+        if quota is not None and not self._spoken:
+            await quota.take_turn(self._context)
 
     def forget(self) -> None:
         self._stage.forget()

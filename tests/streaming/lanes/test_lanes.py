@@ -10,7 +10,16 @@ import pytest
 
 from streaming.agent.format import ReplyFormat
 from streaming.agent.tasks import TaskRun
-from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords, TaskEnded, TaskProgressed, TaskStarted, TurnDone
+from streaming.domain import (
+    SpeechBegins,
+    SpeechEnds,
+    SpokenWords,
+    TaskEnded,
+    TaskNeedsConfirmation,
+    TaskProgressed,
+    TaskStarted,
+    TurnDone,
+)
 from streaming.lanes.base import Lane
 from streaming.lanes.execute import ExecuteLane
 from streaming.lanes.stt import SttLane
@@ -119,6 +128,26 @@ def test_a_task_beyond_the_user_s_quota_is_refused_and_not_taken_for_run() -> No
         assert not step.started
         assert world.executed == []
         assert [event.status for event in outlet.of(TaskEnded)] == ["failed"]
+
+    virtual_time.run(body())
+
+
+def test_a_typed_answer_to_a_question_is_no_turn_that_counts() -> None:
+    """Whoever was over the limit could not say yes, or no."""
+
+    async def body() -> None:
+        world, asking = World(verdicts={"rm": Verdict("confirm", "high", ())}), RecordingOutlet()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(ExecuteLane(frame_for(world, asking), Action("os", "rm", {}), None).run())
+            while not asking.of(TaskNeedsConfirmation):
+                await asyncio.sleep(0.01)
+            setup = frame_for(world, RecordingOutlet())
+            setup = replace(setup, provided=replace(setup.provided, quota=Exhausted()))
+            with pytest.raises(ServiceError, match="RATE_LIMITED"):
+                await TurnLane(setup, None, ReplyFormat(audio=False), "what time is it").run()
+            await TurnLane(setup, None, ReplyFormat(audio=False), "yes").run()
+            await task
+        assert len(world.executed) == 1
 
     virtual_time.run(body())
 
