@@ -7,8 +7,8 @@ from collections import Counter
 from server.errors import ApiError
 from server.overload import RETRY_AFTER_S
 
-MAX_UPLOADS = 128  # each takes up to 1 MiB of memory, or a file on disk, and two descriptors
-MAX_OF_A_USER = 16
+MAX_UPLOADS = 256  # each takes up to 1 MiB of memory, or a file on disk, and two descriptors
+MAX_OF_A_USER = 64  # as many clients of one account may send at once, and be served one after another
 FOR_OTHERS = MAX_UPLOADS // 2  # of these only for users who have none: a few users must not keep all others out
 
 

@@ -41,6 +41,7 @@ PROGRESS_S = 0.02
 STEP_S = 0.5  # between two looks at the load: some measurements of the lag
 UNACKNOWLEDGED = 25  # calls of one session; each answer has some 52 kB, of few parts, which cost little to make
 UPLOADS_AT_ONCE = 70  # they fill the memory, unless some have ended
+UPLOADS_OF_ONE = 16
 HELD_BYTES = 1000 * 1024  # of an upload that does not end; beyond 1 MiB it goes to a file
 
 
@@ -258,17 +259,17 @@ async def test_newcomers_are_refused_before_progress_and_live_audio_never(tmp_pa
 async def unfinished_uploads(gateway: GatewayProcess) -> AsyncIterator[None]:
     """So many that newcomers are refused: each is kept in memory until its end comes."""
     head = (
-        f"POST /api/v1/voice/stt HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\n"
-        f"Authorization: Bearer {gateway.own_token('uploader', 'user')}\r\n"
-        f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {2 * HELD_BYTES}\r\n\r\n"
-        '--b\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
-    ).encode()
+        "POST /api/v1/voice/stt HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {2 * HELD_BYTES}\r\n"
+    )
+    body = '\r\n\r\n--b\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
     writers: list[asyncio.StreamWriter] = []
 
     async def upload() -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writers.append(writer)
-        writer.write(head + bytes(HELD_BYTES))
+        token = gateway.own_token(f"uploader-{len(writers) // UPLOADS_OF_ONE}", "user")
+        writer.write(f"{head}Authorization: Bearer {token}{body}".encode() + bytes(HELD_BYTES))
         await writer.drain()
 
     try:
