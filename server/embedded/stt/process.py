@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 30.0
-# How long a decode may take before the process counts as hung. Alone on a core, Whisper tiny.en takes less than a second for any sound,
-# and PocketSphinx a third of the sound's length; a busy machine and larger models take many times that.
+# How long a decode may take before it is asked whether the process hangs. Alone on a core, Whisper tiny.en takes less than a second for
+# any sound, and PocketSphinx a third of the sound's length; a busy machine and larger models take many times that.
 HANG_S, HANG_PER_S_OF_SOUND = 5.0, 2.0
+AT_WORK = 0.02  # of a core: who has had that much meanwhile does not hang, but is slow
+MOST_TIMES = 5  # then it works without an end
 CLOSER_SOUND_S = 30.0  # a closer look always decodes Whisper's whole window
 BYTES_PER_S = 32_000
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,10 +37,19 @@ class DecoderDiedError(Exception):
 
 
 def longest_s(jobs: list[Job]) -> float:
-    """How long a process that works may take for the jobs."""
+    """How long a process may take for the jobs before it has to show that it works."""
     return HANG_S + HANG_PER_S_OF_SOUND * sum(
         CLOSER_SOUND_S if job.closer else len(job.pcm) / BYTES_PER_S for job in jobs
     )
+
+
+def cpu_s(pid: int) -> float:
+    """The CPU that a process has used; 0 where Linux's /proc does not tell, or the process is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # user and system: proc(5)
 
 
 class _Pipes(asyncio.SubprocessProtocol):
@@ -122,10 +133,15 @@ class DecoderProcess:
         reply = self._pipes.expect()
         pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
         pipe.write(wire.pack_jobs(jobs))
-        # not asyncio.timeout: if this process stood still, a reply that came meanwhile still counts
-        await asyncio.wait({reply}, timeout=longest_s(jobs))
+        limit_s, used_s = longest_s(jobs), cpu_s(self.pid)
+        for _ in range(MOST_TIMES):
+            # not asyncio.timeout: if this process stood still, a reply that came meanwhile still counts
+            await asyncio.wait({reply}, timeout=limit_s)
+            before_s, used_s = used_s, cpu_s(self.pid)
+            if reply.done() or used_s - before_s < AT_WORK * limit_s:
+                break
         if not reply.done():
-            log.error("a speech decoder process hangs and is killed: no answer within %.0f s", longest_s(jobs))
+            log.error("a speech decoder process hangs and is killed: no answer within %.0f s", limit_s)
             self.kill()
             raise DecoderDiedError
         return wire.unpack_transcripts(reply.result())

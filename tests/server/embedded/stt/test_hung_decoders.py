@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.embedded.stt import process
 from server.embedded.stt.engine import whisper
 from server.embedded.stt.pool import DecoderPool
-from server.embedded.stt.process import DecoderDiedError, longest_s
+from server.embedded.stt.process import MOST_TIMES, DecoderDiedError, longest_s
 from server.embedded.stt.transcript import Job
 from tests.server.embedded.speech import folded, recording, silence
 from tests.server.embedded.stt.test_pool import settled, with_decoders
@@ -49,16 +50,16 @@ def pool(io_loop: object, clock: Clock) -> Iterator[DecoderPool]:
 
 async def let_hang(pool: DecoderPool, clock: Clock, pid: int) -> None:
     """Move the time to the limit of a stopped process, once it has a job, and wait until it is gone."""
-    while not any(process.pid == pid and process.busy for process in pool.processes):
+    while not any(one.pid == pid and one.busy for one in pool.processes):
         await asyncio.sleep(0)
     await settled()
     clock.now_s += longest_s([SPOKEN]) + 0.1
-    while any(process.pid == pid for process in pool.processes):
+    while any(one.pid == pid for one in pool.processes):
         await asyncio.sleep(0)
 
 
 async def replaced(pool: DecoderPool, pids: list[int]) -> None:
-    while len({process.pid for process in pool.processes} - set(pids)) < len(pids):
+    while len({one.pid for one in pool.processes} - set(pids)) < len(pids):
         await asyncio.sleep(0)
 
 
@@ -80,7 +81,7 @@ async def test_an_utterance_of_a_process_that_was_stopped_is_decoded_by_another(
 async def test_an_utterance_at_which_two_processes_hang_fails_and_the_next_one_does_not(
     pool: DecoderPool, clock: Clock
 ) -> None:
-    pids = [process.pid for process in pool.processes]
+    pids = [one.pid for one in pool.processes]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
 
@@ -94,6 +95,34 @@ async def test_an_utterance_at_which_two_processes_hang_fails_and_the_next_one_d
             await let_hang(pool, clock, pid)
     await replaced(pool, pids)
     assert folded((await pool.decode(SPOKEN)).text) == "stop"
+
+
+async def test_a_process_that_is_only_slow_is_waited_for(
+    pool: DecoderPool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that is busy with others, or with a larger model."""
+    pid = pool.processes[0].pid
+    used = iter(range(0, 1_000, 10))
+    monkeypatch.setattr(process, "cpu_s", lambda _pid: next(used))
+    os.kill(pid, signal.SIGSTOP)
+    async with asyncio.TaskGroup() as group:
+        decoding = group.create_task(pool.decode(SPOKEN), name="utterance")
+        while not any(one.pid == pid and one.busy for one in pool.processes):
+            await asyncio.sleep(0)
+        for _ in range(MOST_TIMES - 1):
+            await settled()
+            clock.now_s += longest_s([SPOKEN]) + 0.1
+        await settled()
+        os.kill(pid, signal.SIGCONT)
+    assert folded(decoding.result().text) == "stop"
+    assert pool.processes[0].pid == pid
+
+
+async def test_what_a_process_has_used_is_known() -> None:
+    before_s = process.cpu_s(os.getpid())
+    while process.cpu_s(os.getpid()) == before_s:
+        sum(range(1_000))
+    assert process.cpu_s(2**30) == 0
 
 
 async def test_an_answer_that_came_while_the_service_itself_stood_still_counts(
