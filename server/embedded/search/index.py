@@ -60,10 +60,11 @@ def expressions(query: str) -> list[str]:
 
 
 class SearchIndex:
-    """A connection to the index file; for use by one thread."""
+    """A connection to the index file; for use by one thread. `anew`: the file could not be read, and there is an empty one instead."""
 
     def __init__(self, path: Path) -> None:
         """Open the file. Raises sqlite3.Error, OSError."""
+        self.anew = False
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path):
             try:
@@ -73,6 +74,7 @@ class SearchIndex:
                     raise
                 _delete(path)
                 self._db = _open(path)
+                self.anew = True
 
     def close(self) -> None:
         """Close the connection."""

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 RESCAN_S = 60.0  # delay until a new document in the folder is found
 INDEX_FILE = "search.sqlite3"
+MADE_ANEW = "the search index is damaged, and is made anew: search again in a moment"
 
 
 class LocalProvider:
@@ -53,13 +54,16 @@ class LocalProvider:
             return await self._asking.run(partial(self._search, query, most))
         except (sqlite3.Error, OSError) as error:
             if isinstance(error, sqlite3.Error) and is_damaged(error):
-                raise ProviderError("the search index is damaged, and is made anew: search again in a moment") from None
+                raise ProviderError(MADE_ANEW) from None
             raise ProviderError(f"the search index cannot be read: {error}") from None
 
     def _search(self, query: str, most: int) -> Found:
         """Runs in a thread, with a connection of its own: opening one takes little, and it is always one to today's file."""
         index = SearchIndex(self._path)
         try:
+            if index.anew:
+                self._again.set()
+                raise ProviderError(MADE_ANEW)
             return index.search(query, most)
         except sqlite3.Error as error:
             if is_damaged(error):
