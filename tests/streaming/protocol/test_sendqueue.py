@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.protocol.channel import Channel
-from streaming.protocol.messages import Message, TaskProgress, TaskResult, TtsDone, TtsParams, TurnReply
+from streaming.protocol.messages import (
+    Message,
+    ObserveEvent,
+    SeenEvent,
+    TaskProgress,
+    TaskResult,
+    TtsDone,
+    TtsParams,
+    TurnReply,
+)
 from streaming.protocol.sendqueue import QueuedAudio, QueuedText, SendQueue
 
 MERGED_BYTES = 20
@@ -56,6 +65,16 @@ def test_what_is_about_audio_keeps_its_place_behind_it() -> None:
     of[1].send_window.grant(1)
     assert queue.sendable(of)
     assert kinds(drain(queue, of)) == [(1, b"1234"), "tts.done"]
+
+
+def test_what_was_seen_is_written_as_it_was_said() -> None:
+    """A client reads it as an ObserveEvent, and nobody has to read it before."""
+    queue = SendQueue(MERGED_BYTES)
+    queue.put(SeenEvent(channel=5, direction="client", text='{"type":"ping","id":"\\u00e9"}'), 5)
+    (event,) = drain(queue, {})
+    assert ObserveEvent.model_validate(event) == ObserveEvent(
+        channel=5, direction="client", message={"type": "ping", "id": "é"}
+    )
 
 
 def test_channels_take_turns_and_do_not_wait_for_each_other() -> None:
