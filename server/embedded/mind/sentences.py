@@ -9,14 +9,14 @@ import re
 
 # where a sentence may end: in white space, or behind a full stop that needs none
 _PAUSE = re.compile(r"""\s+|[。！？]+["'”’」』）]*""")
+_MORE = "。！？\"'”’」』）"  # belong to such a full stop, also if they come behind it
 _MARKS, _CLOSERS = ".!?…", "\"'”’)]"
 _WHOLE = re.compile(r"""[.!?…。！？]["'”’」』)\]]*\s*$""")
 # a full stop that does not end a sentence
 _SHORT = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e|approx|No|[A-Z])\.$")
 _NUMBER = re.compile(r"\d{1,3}\.")
-_WORD_CHARS = (
-    16  # so much of a word is looked at where it ends: longer than all of the above with some quotes behind them
-)
+# So much of a word is looked at where it ends: longer than all of the above with some quotes behind them.
+_WORD_CHARS = 16
 _THINKS, _THOUGHT = "<think>", "</think>"
 
 
@@ -28,18 +28,23 @@ class SentenceCutter:
         self._open: list[str] = []  # the incomplete sentence
         self._word = ""  # the end of its last word, if no white space has come yet
         self._is_first_word = True  # of the sentence
+        self._is_stopped = False  # by a full stop that needs no white space, to which more may belong
 
     def feed(self, text: str) -> str:
         """The sentences completed by this text, with white space; empty if there are none."""
         text = self._thoughts.left_out_of(text)
-        end = start = 0
-        for pause in _PAUSE.finditer(text):
+        if not text:
+            return ""
+        end = start = len(text) - len(text.lstrip(_MORE)) if self._is_stopped else 0
+        self._is_stopped = start == len(text)
+        for pause in _PAUSE.finditer(text, start):
             self._read(text, start, pause.start())
             start = pause.end()
             if ends := self._ends(pause):
                 end = ends
             self._is_first_word = ends > 0 or (self._is_first_word and not self._word)
             self._word = ""
+            self._is_stopped = pause.end() == len(text) and not pause[0][0].isspace()
         self._read(text, start, len(text))
         self._open.append(text[:end] if end else text)
         if not end:

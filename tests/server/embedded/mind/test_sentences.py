@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.embedded.mind.sentences import SentenceCutter
@@ -25,6 +25,7 @@ def test_a_sentence_comes_as_soon_as_the_next_can_begin() -> None:
     assert cut("It is ten. Shall I? Yes") == ["It is ten. ", "Shall I? ", "Yes"]
 
 
+@example(["。", '"'])
 @given(
     st.lists(
         st.sampled_from(["Mr", "e.g", "J", "12", "no", ".", ".", "!", '"', " ", " ", "\n", "。", "<think>", "</think>"])
