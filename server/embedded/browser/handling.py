@@ -32,9 +32,8 @@ HIDDEN = "the page does not let that element be used"
 NOT_CLICKED = "the page did something else before the click, and it is not known whether that was clicked"
 GONE = "the element is gone: the page has changed since it was found"
 MOVES, COVERED = "does not stand still", "is covered by something else"
-_LINE = re.compile(
-    r"^\s*(?:-|\d+ \u00d7) ?(.*)$", re.MULTILINE
-)  # with "2 \u00d7", the lines up to the next one were written twice
+# With "2 \u00d7", the lines up to the next one were written twice.
+_LINE = re.compile(r"^\s*(?:-|\d+ \u00d7) ?(.*)$", re.MULTILINE)
 _ATTEMPT = re.compile(r"(?:attempting|retrying) \S+ action")
 _MATTERS = {
     "element is not visible": "is hidden",

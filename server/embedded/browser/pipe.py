@@ -40,14 +40,10 @@ if TYPE_CHECKING:
 LOG, COMMANDS, EVENTS = 2, 3, 4  # descriptors of Chromium's --remote-debugging-pipe
 PIECE_BYTES = 1024 * 1024
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # a picture of noise is half of that
-MAX_EVENT_BYTES = (
-    16 * 1024
-)  # Playwright keeps what it tells of frames, workers, dialogs and documents, up to 10,000 of a kind
-CUTS = (
-    (4_096, 64),
-    (512, 16),
-    (64, 4),
-)  # characters of a string, and how many of a list, until an event is within its limit
+# Playwright keeps what it tells of frames, workers, dialogs and documents, up to 10,000 of a kind.
+MAX_EVENT_BYTES = 16 * 1024
+# Characters of a string, and how many of a list, until an event is within its limit.
+CUTS = ((4_096, 64), (512, 16), (64, 4))
 TAIL_BYTES = 200
 MAX_PROCESS_BYTES = 1024 * 1024 * 1024  # of a page, or of those that share a process; usual ones have 50 to 300 MB
 MAX_ALL_BYTES = 2 * MAX_PROCESS_BYTES  # of all processes of all users; a browser has some 60 MB beside its pages

@@ -248,12 +248,12 @@ async def is_free(element: Locator, timeout_ms: float) -> bool:
     return bool(await _read(element, "free", timeout_ms=timeout_ms))
 
 
-async def tell_presses(element: Locator, timeout_ms: float, *, snared: bool) -> bool:
-    """Have the page tell `Signals.pressed` in the element's frame; False if it cannot. Raises Playwright's TimeoutError.
+async def tell_presses(element: Locator, timeout_ms: float, *, snared: bool) -> None:
+    """Have the page tell `Signals.pressed` in the element's frame, if it can. Raises Playwright's TimeoutError.
 
     `snared`: Playwright does not look where the press is.
     """
-    return bool(await _read(element, "presses", argument="snared" if snared else "", timeout_ms=timeout_ms))
+    await _read(element, "presses", argument="snared" if snared else "", timeout_ms=timeout_ms)
 
 
 async def read_value(field: Locator, timeout_ms: float) -> str:
