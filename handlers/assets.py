@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from handlers.base import GZIP_FROM_BYTES, BaseHandler
 from handlers.negotiation import accepts_gzip
-from server.workers import in_codec_thread
+from server.process.workers import in_codec_thread
 
 if TYPE_CHECKING:
     from typing import Self

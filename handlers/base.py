@@ -18,7 +18,7 @@ from handlers.problem import as_api_error, problem_json
 from server.errors import ApiError, without_frames
 from server.net.http.headers import by_name
 from server.operations.openai_errors import error_json, is_openai, status_of
-from server.workers import in_codec_thread
+from server.process.workers import in_codec_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -14,8 +14,8 @@ from handlers.base import BaseHandler
 from server.errors import ApiError
 from server.net.query import query_texts
 from server.operations import Access
+from server.process.workers import in_codec_thread
 from server.routes import Route
-from server.workers import in_codec_thread
 
 if TYPE_CHECKING:
     from os import stat_result

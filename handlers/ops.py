@@ -14,9 +14,9 @@ from handlers.operation import OperationHandler
 from server.operations import ops
 from server.operations import sessions as realtime
 from server.operations.ops import LiveAnswer, ReadyAnswer
+from server.process.workers import in_codec_thread
 from server.routes import operation_routes
 from server.telemetry.metrics import OPENMETRICS
-from server.workers import in_codec_thread
 
 if TYPE_CHECKING:
     from typing import Any

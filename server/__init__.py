@@ -1,19 +1,19 @@
 """Everything with a lifetime: the gateway's frame, and a package for each of its concerns.
 
-The frame: config (settings) · mistyped (names that are none) · loop (uvloop or asyncio) · lifecycle (start to stop) · composition (settings to parts) · gateway (what
-handlers get) · app, routes (HTTP) · errors (the catalogue) · drain · overload (load shedding) · children (child processes) ·
-services (the table of the nine) · roles (user, operator, admin) · lean (imports without ballast) ·
-hot_path (what may be compiled) · interrupts (Ctrl-C during imports) · files (bounded reading) · streams (missing standard streams) · workers (threads for codecs) · version.
+The frame: config (settings) · mistyped (names that are none) · lifecycle (start to stop) · composition (settings to parts) · gateway (what handlers get) ·
+app, routes (HTTP) · errors (the catalogue) · drain · overload (load shedding) · services (the table of the nine) · roles (user, operator, admin) ·
+hot_path (what may be compiled) · files (bounded reading) · version.
 
 The packages: identity (callers) · operations (what clients may ask for) · sessions (live sessions) · shared (what replicas share) ·
-upstream (gRPC clients) · net (HTTP and WebSocket bytes) · audio (files) · telemetry · heap (the process's memory) · documents · cli · embedded (reference services).
+upstream (gRPC clients) · net (HTTP and WebSocket bytes) · audio (files) · telemetry · heap (the process's memory) · process (its loop, threads and children) · documents ·
+cli · embedded (reference services).
 """
 
 import os
 
-from server.interrupts import ended_silently
-from server.lean import import_without
-from server.streams import open_missing
+from server.process.interrupts import ended_silently
+from server.process.lean import import_without
+from server.process.streams import open_missing
 
 # gRPC's core logs to standard error in a form of its own. It reads this variable when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

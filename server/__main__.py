@@ -11,8 +11,8 @@ python -m server doctor                  check this machine and the settings, an
 
 from __future__ import annotations
 
-from server.interrupts import ended_silently
-from server.lean import import_without, uncollected
+from server.process.interrupts import ended_silently
+from server.process.lean import import_without, uncollected
 
 with ended_silently(), uncollected():
     # It makes lines in colour, which our log does not need: 0.9 MB with its libraries.
@@ -27,7 +27,6 @@ with ended_silently(), uncollected():
     import traceback
     from typing import TYPE_CHECKING
 
-    from server.children import ChildError
     from server.cli.banner import banner
     from server.cli.environment import (
         client_settings,
@@ -41,7 +40,8 @@ with ended_silently(), uncollected():
     from server.cli.reload import WATCHED, run_reloading, start_watching, watch_files
     from server.config import ConfigError
     from server.identity.users import UsersError
-    from server.loop import run
+    from server.process.children import ChildError
+    from server.process.loop import run
     from server.roles import ROLES, USER
     from server.telemetry import log
     from server.upstream import EndpointError

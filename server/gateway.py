@@ -10,8 +10,8 @@ from server.audio.upload import UploadTurns
 from server.audio.upload_room import UploadRoom
 from server.net.loop_turns import LoopTurns
 from server.net.tick import TickEnd
+from server.process.workers import LiveCodecs
 from server.telemetry.scrapes import Scrapes
-from server.workers import LiveCodecs
 from streaming.wakes import Wakes
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ import structlog
 from tornado.autoreload import add_reload_hook
 
 from server.app import make_app, start_server
-from server.children import BundledRedis, EmbeddedProcess
 from server.composition import (
     breaker_policy,
     embedded_addresses,
@@ -41,6 +40,7 @@ from server.net.http.server import check_free, listening_sockets
 from server.net.websocket.rounds import read_rounds
 from server.operations.quota import allowance, check_limits
 from server.overload import Overload, resident_bytes
+from server.process.children import BundledRedis, EmbeddedProcess
 from server.sessions.desk import GatewayDesk
 from server.sessions.fenced import FencedGroup
 from server.sessions.news import SessionNews

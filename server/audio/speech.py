@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server.audio.formats import AUDIO_FORMATS, BYTES_PER_SAMPLE
-from server.workers import in_codec_thread
+from server.process.workers import in_codec_thread
 from streaming.ports import SynthesisAudio, SynthesisStarted
 
 if TYPE_CHECKING:

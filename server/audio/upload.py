@@ -25,7 +25,7 @@ from server.audio.decoder_wire import HEADER, PCM, UNREADABLE
 from server.audio.errors import AudioTooLongError, UnreadableAudioError
 from server.errors import ApiError
 from server.overload import RETRY_AFTER_S
-from server.workers import in_codec_thread
+from server.process.workers import in_codec_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.text import Text
 
 from server import hot_path
-from server.children import redis_binary
 from server.cli.environment import laptop_defaults, mistyped_names
 from server.config import ConfigError, Settings, load_settings
 from server.embedded.browser.launching import INSTALL as INSTALL_CHROMIUM
@@ -29,6 +28,7 @@ from server.embedded.service import MissingPartError
 from server.identity.development_key import has_own_key, key_file
 from server.identity.users import UsersError, read
 from server.operations.quota import check_limits
+from server.process.children import redis_binary
 from server.roles import OPERATOR
 from server.services import SERVICES
 

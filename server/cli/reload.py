@@ -7,7 +7,7 @@ If it ends normally (Ctrl-C, SIGTERM), so does the wrapper.
 
 from __future__ import annotations
 
-from server.interrupts import ended_silently
+from server.process.interrupts import ended_silently
 
 with ended_silently():
     import os

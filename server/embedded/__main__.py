@@ -8,7 +8,7 @@ standard input: options that must not stand in the environment.
 
 from __future__ import annotations
 
-from server.interrupts import ended_silently
+from server.process.interrupts import ended_silently
 
 with ended_silently():
     import argparse

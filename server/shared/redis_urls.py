@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
-from server.lean import without
+from server.process.lean import without
 
 # For metrics of redis-py's own, which are off: the SDK takes 2.4 MB. Our traces import it when they are configured.
 with without("opentelemetry"):

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from server import loop as server_loop
 from server.__main__ import main
+from server.process import loop as server_loop
 
 iterations: list[tuple[float, float]] = []
 

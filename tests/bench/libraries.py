@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 
-from server.lean import import_without
+from server.process.lean import import_without
 
 CHANNELS = 9
 OTHERS = (

@@ -126,7 +126,7 @@ def test_a_first_message_brings_its_token() -> None:
 
 # Who reads JSON in any other way, and why its size is not a stranger's choice.
 OTHERS = {
-    "server/children.py": "children of this process",
+    "server/process/children.py": "children of this process",
     "server/cli/replay_openai.py": "a gateway that is tested",
     "server/cli/replay_script.py": "a recording, before it is played",
     "server/config.py": "settings",

@@ -13,12 +13,12 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine, p
 from tornado.web import Application
 from tornado.websocket import WebSocketHandler
 
-from server.loop import run
 from server.net.loop_turns import LoopTurns
 from server.net.websocket.events import Closed
 from server.net.websocket.fall_back import checked
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
+from server.process.loop import run
 
 LARGE = 64 * 1024 * 1024
 

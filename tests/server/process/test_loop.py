@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 from tornado.ioloop import IOLoop, PeriodicCallback
 
-from server.loop import new_event_loop, run
+from server.process.loop import new_event_loop, run
 
 
 def test_a_lack_of_descriptors_is_one_line_on_asyncio_s_own_loop(

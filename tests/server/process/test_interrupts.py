@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.interrupts import ended_silently
+from server.process.interrupts import ended_silently
 from tests.conftest import HANG_S
 from tests.support.gateway import environment
 
@@ -36,7 +36,7 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
     ("pressed_at", "command"),
     [
         ("structlog", "server talk --text hello"),
-        ("server.children", "server talk --text hello"),
+        ("server.process.children", "server talk --text hello"),
         ("tornado.autoreload", "server.cli.reload"),
         ("server.embedded.host", "server.embedded"),
     ],

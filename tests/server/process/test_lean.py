@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.lean import import_without, uncollected
+from server.process.lean import import_without, uncollected
 from tests.conftest import HANG_S
 from tests.support.gateway import GatewayProcess, environment
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.errors import ApiError
-from server.workers import LiveCodecs
+from server.process.workers import LiveCodecs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from server import children
-from server.children import START_TIMEOUT_S, EmbeddedProcess
+from server.process import children
+from server.process.children import START_TIMEOUT_S, EmbeddedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
