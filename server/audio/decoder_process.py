@@ -8,6 +8,7 @@ on its standard input, a Unix socket, two descriptors come along: the socket to 
 from __future__ import annotations
 
 import gc
+import math
 import os
 import resource
 import select
@@ -20,7 +21,7 @@ from contextlib import suppress
 from server.audio import demux  # noqa: F401 - loads FFmpeg, before the forks
 from server.audio.decode import FileDecoder
 from server.audio.decoder_wire import END, HEADER, PCM, STARTED, UNREADABLE
-from server.audio.errors import AudioTooLongError, UnreadableAudioError
+from server.audio.errors import UnreadableAudioError
 
 # Ordinary files take 75 MiB, most of it this program and its stacks, and ten minutes of eight channels at 192 kHz 13 s.
 MAX_MEMORY_BYTES = 128 * 1024 * 1024
@@ -55,7 +56,7 @@ def _decode_and_exit(answer: int, file: int) -> None:
         threading.Thread(target=_end_with, args=(answer,), daemon=True).start()
         with socket.socket(fileno=answer) as to, os.fdopen(file, "rb") as source:
             to.setblocking(True)
-            _decode(to, FileDecoder(source))
+            _decode(to, FileDecoder(source, max_audio_s=math.inf))  # the gateway ends it when it has enough
     except MemoryError:
         pass  # the gateway takes a missing END for a file that cannot be decoded
     except Exception:  # noqa: BLE001 - it may not be raised into `main`
@@ -72,8 +73,6 @@ def _decode(to: socket.socket, decoder: FileDecoder) -> None:
     except UnreadableAudioError as wrong:
         words = str(wrong).encode()
         to.sendall(HEADER.pack(UNREADABLE, 100, len(words)) + words)
-    except AudioTooLongError:
-        pass  # the gateway has counted it too
     else:
         to.sendall(HEADER.pack(END, 100, 0))
 

@@ -181,6 +181,7 @@ class UploadDecoder:
         if kind == PCM:
             self.decoded_bytes += len(content)
             if self.duration_ms > self.max_audio_s * 1000:
+                self.close()
                 raise AudioTooLongError(f"the audio is longer than {self.max_audio_s:g} seconds")
             return content
         self.close()

@@ -104,6 +104,11 @@ async def test_a_long_file_is_cut_off_and_its_decoder_ends() -> None:
     await until_it_has_no_children(forker())
 
 
+async def test_what_is_longer_than_ten_minutes_is_told_as_too_long() -> None:
+    with pytest.raises(AudioTooLongError, match="longer than 600 seconds"):
+        await decoded(io.BytesIO(wav(600.6)))
+
+
 async def test_a_decoder_that_waits_for_the_gateway_ends_when_it_is_closed() -> None:
     decoder = UploadDecoder(io.BytesIO(wav(60.0)))
     assert await decoder.next_piece()
