@@ -214,7 +214,10 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         kind = "server_error" if code == INTERNAL_ERROR else "invalid_request_error"
         word, message = _LAST_WORDS.get(code, ("invalid_frame", reason))
         mistake = MistakeError(word, reason or message, kind=kind)
-        return json.dumps({"event_id": new_id("event"), **error_event(mistake)})
+        words = json.dumps({"event_id": new_id("event"), **error_event(mistake)})
+        if self._live is not None:
+            self._live.said(words)
+        return words
 
 
 routes = (

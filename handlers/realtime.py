@@ -165,7 +165,10 @@ class RealtimeHandler(SocketHandler):
 
     def last_words(self, code: int, reason: str) -> str:
         """The `error` before a close by the socket itself: invalid frames, too many messages, our own failures."""
-        return farewell_of(code, reason)
+        words = farewell_of(code, reason)
+        if self._attachment is not None:
+            self._attachment.said(words)
+        return words
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Send what waits and an `error` with the reason, then close. Cut the connection if that takes too long."""

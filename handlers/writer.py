@@ -40,6 +40,9 @@ class BatchSource(Protocol):
     async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
         """Save the batch; returns what may then be sent."""
 
+    def said(self, text: str) -> None:
+        """A message that was in no batch was written: the last one."""
+
 
 class SocketWriter:
     """Writes to the handler's socket as fast as the client reads.
@@ -191,6 +194,8 @@ class SocketWriter:
         self._over = True
         if message:
             self._handler.write_message(message).add_done_callback(_looked_at)
+            if self._source is not None:
+                self._source.said(message)
         self._handler.close(code, reason)
 
 

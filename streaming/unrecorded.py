@@ -87,6 +87,10 @@ class UnrecordedResident(ABC):
         """The batch, unchanged."""
         return batch
 
+    def said(self, text: str) -> None:
+        """Show the taps what was in no batch: the last words of the socket itself."""
+        self._note_sent([text])
+
     def _note_received(self, data: str | bytes | LongText) -> None:
         """Count a message, and show it to the taps."""
         self.traffic.received(data)

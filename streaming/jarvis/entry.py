@@ -253,8 +253,19 @@ class Attachment:
         """Wait until the record holds the batch; returns what to send: nothing if another replica has the session."""
         live = self.live
         if live.journal is None or await live.journal.written():
+            if live.resume_notices.unsent:
+                self._show([*live.resume_notices.unsent])
             return live.resume_notices.ahead_of(batch)
         return []
+
+    def said(self, text: str) -> None:
+        """The `error` before the close was written, behind all batches."""
+        self._show([text])
+
+    def _show(self, texts: list[str | bytes]) -> None:
+        """Show those who watch what was in no batch of the session."""
+        for tap in self.live.taps:
+            tap.sent(texts, asyncio.get_running_loop().time())
 
     @property
     def traffic(self) -> Traffic:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streaming.ports import Seen, Side
     from streaming.protocol.server import ServerConnection
 
-OBSERVE = '{"type":"observe.'  # not shown to further observers: two that watch each other would never end
+OBSERVE = '{"type":"observe.'  # what an observer is told is not shown to further ones: two that watch each other would never end
 
 
 class WatchedSession(watch.Tapped, Protocol):
@@ -42,7 +42,8 @@ class ChannelWatch(watch.Watch):
     def read(self, side: Side, data: str | bytes) -> list[Seen]:
         if isinstance(data, bytes):
             return self._seen_frame(side, data)
-        message = None if data.startswith(OBSERVE) else watch.json_object(side, data)
+        mirrors = side == "server" and data.startswith(OBSERVE)
+        message = None if mirrors else watch.json_object(side, data)
         if message is None:
             return []
         self._learn(side, message)

@@ -125,7 +125,8 @@ class Scribe:
             return RecordingEntry(at_ms, direction, {"type": UNREADABLE, "characters": len(text)})
         if kind == "channel.open" and message.get("kind") == "observe" and isinstance(message.get("channel"), int):
             self._observing.add(message["channel"])
-        return None if kind.startswith("observe.") else RecordingEntry(at_ms, direction, hidden(message))
+        told = direction == "in" and kind.startswith("observe.")
+        return None if told else RecordingEntry(at_ms, direction, hidden(message))
 
 
 # --- reading ---

@@ -105,3 +105,6 @@ class Sideband:
     async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
         """The batch, unchanged."""
         return batch
+
+    def said(self, text: str) -> None:
+        """Does nothing: nobody watches a second socket."""

@@ -21,6 +21,7 @@ class Batches:
         self.waiting = list(batches)
         self.may_save = asyncio.Event()
         self.looks = 0
+        self.last_words = ""
 
     def data_to_send(self) -> list[str | bytes]:
         self.looks += 1
@@ -32,6 +33,9 @@ class Batches:
     async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
         await self.may_save.wait()
         return batch
+
+    def said(self, text: str) -> None:
+        self.last_words = text
 
 
 class Writing(Echo):
@@ -60,6 +64,7 @@ async def test_batches_leave_in_order_and_the_end_comes_last() -> None:
         source.may_save.set()
         assert [(await client.frame())[1] for _ in range(3)] == [b"3", b"4", b"farewell"]
         assert (await client.frame())[0] == CLOSE
+        assert source.last_words == "farewell"
 
 
 async def test_any_number_of_wakes_is_one_look_in_a_tick() -> None:

@@ -13,7 +13,7 @@ import pytest
 from streaming.jarvis.observing import ChannelWatch
 from streaming.ports import CallContext, Missed, Seen, SeenAudio, SeenFrame, SeenMessage
 from streaming.watch import MAX_WAITING_BYTES, held_bytes
-from tests.support.house import USER, FakeSocket, House, housed
+from tests.support.house import USER, FakeSocket, FakeStore, House, housed
 
 if TYPE_CHECKING:
     from streaming.jarvis.live import LiveSession
@@ -144,6 +144,41 @@ def test_those_who_watch_each_other_see_no_end_of_mirrors() -> None:
         assert await taken(watch, 9) == [SeenMessage("server", '{"type":"pong","t":1}')]
 
     housed(test)
+
+
+def test_what_a_client_itself_says_of_observing_is_seen() -> None:
+    """It is a mistake, and the answer alone would be a riddle."""
+
+    async def test(house: House, _world: World) -> None:
+        socket = await house.enter()
+        watch = ChannelWatch(live(socket), audio=False)
+        assert socket.line is not None
+        socket.line.feed(['{"type":"observe.event","channel":1}'])
+        seen = [json.loads(each.text) for each in await taken(watch, 2) if isinstance(each, SeenMessage)]
+        assert [(each["type"], each.get("code")) for each in seen] == [
+            ("observe.event", None),
+            ("error", "UNKNOWN_TYPE"),
+        ]
+
+    housed(test)
+
+
+def test_where_a_session_can_be_resumed_is_seen_too() -> None:
+    """The notice goes ahead of a batch, and is in none."""
+
+    async def test(house: House, _world: World) -> None:
+        socket = await house.enter()
+        watch = ChannelWatch(live(socket), audio=False)
+        assert house.store is not None
+        house.store.state = "read-only"
+        socket.say(type="call", id="c1", op="echo", params={})
+        await socket.until("session.resumable")
+        seen = [json.loads(each.text) for each, _ in watch.take(99) if isinstance(each, SeenMessage)]
+        assert [each["type"] for each in seen].count("session.resumable") == 1
+        assert {each["resume_token"] for each in seen if "resume_token" in each} == {"(hidden)"}
+        await watch.aclose()
+
+    housed(test, store=FakeStore())
 
 
 def test_only_ones_own_sessions_are_there_unless_one_is_admin() -> None:

@@ -91,6 +91,7 @@ def test_what_is_seen_of_another_session_is_left_out() -> None:
     assert scribe.entry(1, "in", json.dumps(event)) is None
     assert scribe.entry(1, "in", frame.encode(3, b"\0\0")) is None
     assert scribe.entry(1, "in", FRAME) is not None
+    assert scribe.entry(2, "out", json.dumps(event)) is not None  # what the client itself says is its own session's
 
 
 @pytest.mark.parametrize("data", ["{", "[]", "{}", '{"type":3}', '{"type":"a","a":NaN}', b"\1", b"\2" * 16])
