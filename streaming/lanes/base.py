@@ -30,8 +30,11 @@ class Lane(ABC):
     async def run(self) -> None:
         """Do the work. Returning closes the channel with ok. Raises ServiceError."""
 
-    def forget(self) -> None:  # noqa: B027 - most lanes have nothing that refers back to them
-        """It is over: drop what refers back to it, because the collector hardly ever runs."""
+    def forget(self) -> None:  # noqa: B027 - some lanes have nothing to end
+        """It is over: end what it has opened, as one that was cancelled at once has never run.
+
+        And drop what refers back to it, because the collector hardly ever runs.
+        """
 
     # --- on another replica ---
 

@@ -40,6 +40,9 @@ class SttLane(Lane):
         finally:
             self._microphone.cancel()
 
+    def forget(self) -> None:
+        self._microphone.forget()
+
     def _without_echo(self, event: RecognitionEvent, own_voice: OwnVoice) -> RecognitionEvent:
         match event:
             case SpeechStarted(at_ms=at_ms):

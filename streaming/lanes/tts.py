@@ -53,6 +53,9 @@ class TtsLane(Lane):
         self._questions.replied(self._utterance.text)
         self._questions.heard_out()
 
+    def forget(self) -> None:
+        self._stream.cancel()
+
     def text(self, piece: str) -> None:
         """Take the next piece of text."""
         if len(self._utterance.text) + len(piece) > MAX_TEXT_CHARS:

@@ -69,11 +69,10 @@ class TurnLane(Lane):
         self._language = source.language if source else reply.language
         self._far_end = far_end(asked_for=source.echo_cancellation) if source is not None else None
         self._microphone: MicrophoneInput | None = None
-        self._attention: Attention | None = None  # for a wake word
         if source is not None:
-            self._attention = Attention(self._in_conversation, self._sounding) if source.wake_word else None
+            attention = Attention(self._in_conversation, self._sounding) if source.wake_word else None
             self._microphone = MicrophoneInput(
-                self._services.stt, source, self._context, self._outlet, self._far_end, self._attention
+                self._services.stt, source, self._context, self._outlet, self._far_end, attention
             )
         self._text = text
         self._speech_ended: Stopwatch | None = None
@@ -134,8 +133,8 @@ class TurnLane(Lane):
     def forget(self) -> None:
         self._stage.forget()
         self._over = None
-        if self._attention is not None:
-            self._attention.forget()
+        if self._microphone is not None:
+            self._microphone.forget()
 
     def _in_conversation(self) -> bool:
         return self._somebody_speaks or self.answering or self.asking

@@ -63,6 +63,7 @@ class MicrophoneInput:
         self._kept = KeptAudio(open_stream, self._on_taken, self._needed_ms, commits_only=not source.endpointing)
         self._listening = Listening(self._kept, self._on_lost)
         self._told_elsewhere = ToldElsewhere([])
+        self._attention = attention
         self._gate = WakeGate(attention, self._kept.send_audio) if attention is not None else None
         hear = self._gate.feed if self._gate is not None else self._kept.send_audio
         self._echo = EchoFilter(far_end, hear, expected=source.echo_cancellation) if far_end is not None else None
@@ -142,6 +143,13 @@ class MicrophoneInput:
     def cancel(self) -> None:
         """Stop listening."""
         self._kept.cancel()
+
+    def forget(self) -> None:
+        """Stop, also if nobody has begun to listen."""
+        self._kept.cancel()
+        self._listening.let_go()
+        if self._attention is not None:
+            self._attention.forget()
 
     def _needed_ms(self) -> float:
         return self._trail.from_ms - self._trail.base_ms

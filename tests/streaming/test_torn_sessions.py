@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,6 +87,23 @@ def test_channel(kind: str, ended: bool) -> None:
         socket = await house.enter()
         socket.say(type="channel.open", channel=1, kind=kind, params=params | ({"text": "hi"} if ended else {}))
         await (socket.until("channel.closed", channel=1) if ended else socket.until(begun))
+
+    assert garbage_of(lambda: housed(test)) == set()
+
+
+def test_channels_that_are_cancelled_before_they_have_run() -> None:
+    """Both messages come in one read: what a lane has opened by then is ended, though it never runs."""
+
+    async def test(house: House, world: World) -> None:
+        socket = await house.enter()
+        kinds = {1: ("tts", {"text": LONG}), 3: ("stt", {}), 5: ("turn", {"reply": "audio"}), 7: ("tts", {})}
+        for channel, (kind, params) in kinds.items():
+            opening = {"type": "channel.open", "channel": channel, "kind": kind, "params": params}
+            assert socket.line is not None
+            socket.line.feed([json.dumps(opening), json.dumps({"type": "channel.cancel", "channel": channel})])
+            await socket.until("channel.closed", channel=channel)
+        assert [each.cancelled for each in world.syntheses] == [True, True]
+        assert [each.cancelled for each in world.recognitions] == [True, True]
 
     assert garbage_of(lambda: housed(test)) == set()
 
