@@ -60,13 +60,13 @@ class Answers:
         told = await self.reply(heard, intent)
         return "" if told is None and stops and self._stage.stop() else told
 
-    async def reply(self, heard: Heard, intent: Intent) -> str | None:
-        """The same, for words that answer a question."""
+    async def reply(self, heard: Heard, intent: Intent, *, alone: bool = False) -> str | None:
+        """The same, for words that answer a question. `alone`: what they say more gets no turn."""
         about = self.meant
         given = answer(intent, about, heard.begun, by_voice=self._by_voice)
         if given is Answer.NONE:
             return self._too_late() if self._takes_back(intent) else None
-        more = goes_on(intent)  # a turn of its own, after which an open question is asked again
+        more = goes_on(intent) and not alone  # a turn of its own, after which an open question is asked again
         told = None
         if given is Answer.REFUSES:
             declined = refused(intent, about, by_voice=self._by_voice)

@@ -9,6 +9,7 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from streaming.agent.answering import goes_on
 from streaming.agent.answers import Answers
 from streaming.agent.eager import EarlyPlan
 from streaming.agent.heard import MAX_WAITING, Heard
@@ -117,18 +118,26 @@ class TurnLane(Lane):
         await self._finish_saved_turn()
         heard = Heard(text, self._stopwatch(), begun=self._answers.moment())
         intent = told = None
-        if self._answers.expected and not self._turn_begun:
-            intent = await self._recognised(heard)
-            told = await self._answers.reply(heard, intent) if intent is not None and not self._turn_begun else None
-        if told is not None or not self._turn_begun:
-            if told is None:  # what answers a question is no turn of its own
-                await self._count_turn()
+        refused: list[ServiceError] = []
+        if self._answers.expected and not self._turn_begun and (intent := await self._recognised(heard)) is not None:
+            # Before "no, what time is it" declines: who asked then has to say so, as nothing else is answered.
+            refused = await self._count_turn() if goes_on(intent) else []
+            told = None if self._turn_begun else await self._answers.reply(heard, intent, alone=bool(refused))
+        if told is None and not (self._turn_begun or (intent is not None and goes_on(intent))):
+            refused = await self._count_turn()  # what only answers a question is no turn of its own
+        if told is not None or not (refused or self._turn_begun):
             await self._take_turn(heard, intent, told)
+        if refused:
+            raise refused.pop()  # its traceback refers to this frame
 
-    async def _count_turn(self) -> None:
-        quota = self._setup.provided.quota
-        if quota is not None and not self._spoken:
-            await quota.take_turn(self._context)
+    async def _count_turn(self) -> list[ServiceError]:
+        """Count it against the user's limit; returns the refusal, if it is one."""
+        try:
+            if self._provided.quota is not None and not self._spoken:
+                await self._provided.quota.take_turn(self._context)
+        except ServiceError as refused:
+            return [refused.with_traceback(None)]
+        return []
 
     def forget(self) -> None:
         self._stage.forget()

@@ -108,11 +108,17 @@ def test_a_task_tells_how_it_goes_and_ends() -> None:
 
 
 class Exhausted:
-    async def take(self, _action: Action, _context: CallContext) -> None:
+    """A user's limit that is used up. `asked`: what for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def take(self, action: Action, _context: CallContext) -> None:
+        self.asked.append(action.executor)
         raise ServiceError("RATE_LIMITED", "come back in 5 s")
 
     async def take_turn(self, context: CallContext) -> None:
-        await self.take(Action("agent", "plan", {}), context)
+        await self.take(Action("turn", "", {}), context)
 
 
 def test_a_task_beyond_the_user_s_quota_is_refused_and_not_taken_for_run() -> None:
