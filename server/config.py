@@ -108,7 +108,7 @@ class Settings(BaseSettings):
         description="redis, rediss, unix, redis+sentinel, redis+cluster; set but empty: in-process state, one replica only",
     )
     rate_limit_requests: int = Field(
-        100, ge=1, description="operations a window and caller: REST, `call`, `execute`, turns of text, steps"
+        100, ge=1, description="operations a window and caller: REST, `call`, `execute`, `tts`, turns of text, steps"
     )
     rate_limit_window: int = Field(60, ge=1, le=86400, description="length of the window in seconds")
     rate_limit_roles: Numbers = Field({}, description="requests a window by role: admin=1000,operator=300")

@@ -30,13 +30,16 @@ def check_limits(settings: Settings) -> None:
 
 
 async def count(
-    gateway: Gateway, operation: Operation, user_id: str, roles: Collection[str], client_ip: str
+    gateway: Gateway, operation: Operation, user_id: str, roles: Collection[str], client_ip: str, once: str = ""
 ) -> Decision | None:
-    """Count one run of an operation, or refuse it; None if the operation is not limited. Without a user id, the address is counted."""
+    """Count one run of an operation, or refuse it; None if the operation is not limited. Without a user id, the address is counted.
+
+    `once`: see RateLimiter.
+    """
     if not operation.cost:
         return None
     key, limit = _counted_as(gateway, operation, user_id, roles, client_ip)
-    return await gateway.limiter.check(key, limit, gateway.settings.rate_limit_window)
+    return await gateway.limiter.check(key, limit, gateway.settings.rate_limit_window, once)
 
 
 def known_refusal(gateway: Gateway, operation: Operation, identity: Identity) -> Decision | None:

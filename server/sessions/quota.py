@@ -1,6 +1,6 @@
-"""What live sessions run counts like the operations that REST has for it: executors' actions, and turns of text.
+"""What live sessions run counts like the operations that REST has for it: executors' actions, turns of text, and texts to be spoken.
 
-A spoken turn is not counted: it takes the time of its words.
+A spoken turn is not counted, nor is what it says: it takes the time of its words.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _OF_EXECUTORS = {"browser": "executor.browser.action", "os": "executor.os.command", "search": "executor.search"}
 _TURN = BY_NAME["agent.plan"]  # which is what a turn makes of its words
+_SPEECH = BY_NAME["voice.tts"]
 
 
 class SessionQuota:
@@ -32,12 +33,16 @@ class SessionQuota:
         if operation is not None:  # the executor itself refuses what it does not know
             await self._count(operation, context)
 
-    async def take_turn(self, context: CallContext) -> None:
+    async def take_turn(self, context: CallContext, once: str) -> None:
         """Count a turn whose words were given as text. Raises ServiceError RATE_LIMITED."""
-        await self._count(_TURN, context)
+        await self._count(_TURN, context, once)
 
-    async def _count(self, operation: Operation, context: CallContext) -> None:
+    async def take_speech(self, context: CallContext, once: str) -> None:
+        """Count an utterance of a `tts` channel. Raises ServiceError RATE_LIMITED."""
+        await self._count(_SPEECH, context, once)
+
+    async def _count(self, operation: Operation, context: CallContext, once: str = "") -> None:
         try:
-            require_room(await count(self._gateway, operation, context.user_id, context.roles, ""))
+            require_room(await count(self._gateway, operation, context.user_id, context.roles, "", once))
         except ApiError as refused:
             raise to_service_error(refused) from None

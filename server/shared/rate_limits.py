@@ -27,7 +27,7 @@ FORGET_AT_ONCE = 1_000  # less than a millisecond
 PREFIX = "jarvis:limit:"
 
 # One decision. A sorted set has one member per admitted request, scored by Redis' clock in microseconds; refused requests are
-# not stored. ARGV: limit, window in µs, a unique member. Returns admitted (1 or 0), the number of requests in the window, when
+# not stored, and one that is there already is not counted again. ARGV: limit, window in µs, the request's member. Returns admitted (1 or 0), the number of requests in the window, when
 # that number next changes (for a refused request: when there is room again), and the current time, both in µs.
 SCRIPT = """
 local time = redis.call('TIME')
@@ -37,10 +37,11 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - wind
 local used = redis.call('ZCARD', KEYS[1])
 local admitted, leaving = 0, 0
 if used < limit then
-  redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[3])
+  used = used + redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', now), ARGV[3])
   redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
   admitted = 1
-  used = used + 1
+elseif redis.call('ZSCORE', KEYS[1], ARGV[3]) then
+  admitted = 1
 else
   leaving = used - limit
 end
@@ -174,13 +175,16 @@ class RateLimiter:
         self._serial = count()
         self._alone_until = float("-inf")  # until then the local window may hold requests that Redis does not know
 
-    async def check(self, key: str, limit: int, window_s: float) -> Decision:
-        """Count one request of `key`, or refuse it. Never raises; answers within some 50 ms whatever Redis does."""
+    async def check(self, key: str, limit: int, window_s: float, once: str = "") -> Decision:
+        """Count one request of `key`, or refuse it. Never raises; answers within some 50 ms whatever Redis does.
+
+        `once`: its name, for work that may go on at another replica: there it is not counted again. Empty: it is a new one.
+        """
         decision = self.known_refusal(key, limit, window_s)
         if decision is not None:
             return decision
         if self._link is not None and self._link.up:
-            decision = await self._ask_redis(self._link, key, limit, window_s)
+            decision = await self._ask_redis(self._link, key, limit, window_s, once)
         if decision is None:
             decision = self._decide_here(key, limit, window_s, self._clock())
         self._on_decision("allowed" if decision.allowed else "refused", decision.backend)
@@ -224,10 +228,11 @@ class RateLimiter:
         reset_at = time.time() + (here.reset_at - now)
         return Decision(here.allowed, limit, here.remaining, reset_at, here.retry_after_s, "local")
 
-    async def _ask_redis(self, link: RedisLink, key: str, limit: int, window_s: float) -> Decision | None:
+    async def _ask_redis(self, link: RedisLink, key: str, limit: int, window_s: float, once: str) -> Decision | None:
         # Taken before Redis decides, so that noted requests never expire later there than here.
         asked_at = self._clock()
-        question = (1, PREFIX + key, limit, round(window_s * 1_000_000), f"{self._name}{next(self._serial):x}")
+        member = once or f"{self._name}{next(self._serial):x}"
+        question = (1, PREFIX + key, limit, round(window_s * 1_000_000), member)
         try:
             answer = await self._evaluate(link, question)
         except (RedisDownError, RedisRefusedError):

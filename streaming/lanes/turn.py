@@ -76,6 +76,7 @@ class TurnLane(Lane):
                 self._services.stt, source, self._context, self._outlet, self._far_end, attention
             )
         self._text = text
+        self._counted_as = uuid.uuid4().hex if text is not None else ""
         self._speech_ended: Stopwatch | None = None
         self._endpointing = source is None or source.endpointing
         self._guess: EarlyPlan | None = None  # on the current utterance
@@ -134,7 +135,7 @@ class TurnLane(Lane):
         """Count it against the user's limit; returns the refusal, if it is one."""
         try:
             if self._provided.quota is not None and not self._spoken:
-                await self._provided.quota.take_turn(self._context)
+                await self._provided.quota.take_turn(self._context, self._counted_as)
         except ServiceError as refused:
             return [refused.with_traceback(None)]
         return []
@@ -361,6 +362,7 @@ class TurnLane(Lane):
             ],
             "waiting": [[heard.text, heard.stopwatch.save()] for heard in self._waiting],
             "begun": self._turn_begun,
+            "counted_as": self._counted_as,
         }
 
     def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:
@@ -369,7 +371,7 @@ class TurnLane(Lane):
             self._microphone.restore(saved)
         if saved["turn"] is not None:
             self._saved = saved["turn"], position.sent_pts_ms
-        self._turn_begun = saved["begun"]
+        self._turn_begun, self._counted_as = saved["begun"], saved.get("counted_as", self._counted_as)
         for each in saved.get("above", [])[:MAX_WAITING]:  # an older replica has not saved them
             heard = Heard(each["text"], Stopwatch.restore(each["stopwatch"], self._clock), saved=each)
             self._above.append(heard)

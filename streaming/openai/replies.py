@@ -303,7 +303,7 @@ class Replies:
             self._host.on_quiet()
             return
         reply = self._format_of(response)
-        self._run(speaking, lambda setup: TtsLane(setup, reply, text))
+        self._run(speaking, lambda setup: TtsLane(setup, reply, text, counts=False))
 
     def _create_beside(
         self, settings: dict[str, Any], metadata: dict[str, str] | None, given: list[Entry] | None, instructions: str

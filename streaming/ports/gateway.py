@@ -79,13 +79,19 @@ class Permissions(Protocol):
 
 
 class Quota(Protocol):
-    """The limit of a user's operations: one count, whichever way they are asked for."""
+    """The limit of a user's operations: one count, whichever way they are asked for.
+
+    `once`: a name that the work keeps when it goes on at another replica, where it is not counted again.
+    """
 
     async def take(self, action: Action, context: CallContext) -> None:
         """Count one run of an executor's action. Raises ServiceError RATE_LIMITED."""
 
-    async def take_turn(self, context: CallContext) -> None:
+    async def take_turn(self, context: CallContext, once: str) -> None:
         """Count a turn whose words were given as text. Raises ServiceError RATE_LIMITED."""
+
+    async def take_speech(self, context: CallContext, once: str) -> None:
+        """Count a text that is spoken, of a `tts` channel. Raises ServiceError RATE_LIMITED."""
 
 
 class Meter(Protocol):

@@ -174,18 +174,20 @@ async def test_calls_and_requests_count_against_one_limit(tmp_path: Path) -> Non
 
 
 async def test_actions_of_channels_and_turns_count_against_that_limit_too(tmp_path: Path) -> None:
-    async with running(tmp_path, rate_limit_requests=5) as gw:
+    async with running(tmp_path, rate_limit_requests=6) as gw:
         quota = SessionQuota(gw.gateway)
         for action in (Action("os", "ls", {}), Action("browser", "navigate", {}), Action("memory", "store", {})):
             await quota.take(action, CONTEXT)
-        await quota.take_turn(CONTEXT)
+        await quota.take_turn(CONTEXT, "a")
+        await quota.take_speech(CONTEXT, "b")
         assert (await gw.fetch("GET", "/api/v1/agent/intents", user=CONTEXT.user_id)).code == 200
         for action in (Action("os", "ls", {}), Action("search", "search", {}), Action("memory", "delete", {})):
             with pytest.raises(ServiceError, match="RATE_LIMITED") as refused:
                 await quota.take(action, CONTEXT)
             assert refused.value.retry_after_ms
-        with pytest.raises(ServiceError, match="RATE_LIMITED"):
-            await quota.take_turn(CONTEXT)
+        for take in (quota.take_turn, quota.take_speech):
+            with pytest.raises(ServiceError, match="RATE_LIMITED"):
+                await take(CONTEXT, "c")
         await quota.take(Action("nobody", "nothing", {}), CONTEXT)
 
 

@@ -98,6 +98,19 @@ async def test_a_lowered_limit_waits_for_enough_to_leave(redis_url: str) -> None
         assert refused.reset_at > resets[0]  # the fourth of five has to leave, not only the first
 
 
+async def test_what_goes_on_at_another_replica_is_counted_once(redis_url: str) -> None:
+    """By its name, and also if the window is full by then."""
+    async with running_link(redis_url) as link, running_link(redis_url) as other:
+        here, there = RateLimiter(link), RateLimiter(other)
+        assert (await here.check("u", 2, WINDOW_S, "a turn")).remaining == 1
+        again = await there.check("u", 2, WINDOW_S, "a turn")
+        assert (again.allowed, again.remaining) == (True, 1)
+        assert (await there.check("u", 2, WINDOW_S)).allowed
+        again = await there.check("u", 2, WINDOW_S, "a turn")
+        assert (again.allowed, again.remaining) == (True, 0)
+        assert not (await there.check("u", 2, WINDOW_S, "another turn")).allowed
+
+
 async def test_many_connections_on_several_replicas_never_admit_one_too_many(redis_url: str) -> None:
     async with AsyncExitStack() as stack:
         links = [await stack.enter_async_context(running_link(redis_url)) for _ in range(8)]

@@ -117,8 +117,11 @@ class Exhausted:
         self.asked.append(action.executor)
         raise ServiceError("RATE_LIMITED", "come back in 5 s")
 
-    async def take_turn(self, context: CallContext) -> None:
+    async def take_turn(self, context: CallContext, _once: str) -> None:
         await self.take(Action("turn", "", {}), context)
+
+    async def take_speech(self, context: CallContext, _once: str) -> None:
+        await self.take(Action("speech", "", {}), context)
 
 
 def test_a_task_beyond_the_user_s_quota_is_refused_and_not_taken_for_run() -> None:

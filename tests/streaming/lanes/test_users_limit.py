@@ -1,25 +1,31 @@
-"""A user's limit is asked before anything is done."""
+"""A user's limit is asked before anything is done, and once for what goes on at another replica."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from streaming.agent.format import ReplyFormat
 from streaming.domain import TaskEnded, TaskNeedsConfirmation, TurnDone, TurnReply
+from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
 from streaming.ports import Intent, IntentGuess, ServiceError
+from streaming.protocol.limits import Limits
+from streaming.protocol.messages import TtsParams, TurnParams
 from tests.streaming.lanes.test_lanes import Exhausted
 from tests.support import virtual_time
+from tests.support.house import FakeStore, House
 from tests.support.outlet import RecordingOutlet, frame_for
+from tests.support.roamer import Roamer
 from tests.support.talk import risky
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from streaming.outlet import LaneSetup
-    from tests.support.world import World
+    from streaming.ports import CallContext
 
 SILENT = ReplyFormat(audio=False)
 NO_MORE = "no what time is it"
@@ -72,5 +78,86 @@ def test_words_beyond_the_limit_that_answer_nothing_are_refused_and_the_question
                 await TurnLane(setup, None, SILENT, "what time is it").run()
             assert (quota.asked, outlet.events, asking.of(TaskEnded)) == (["turn"], [], [])
             turn.cancel()
+
+    virtual_time.run(body())
+
+
+def test_a_text_to_be_spoken_beyond_the_limit_is_refused_and_nothing_of_it_is_said() -> None:
+    async def body() -> None:
+        world, outlet = World(), RecordingOutlet()
+        setup, quota = exhausted(world, outlet)
+        lane = TtsLane(setup, ReplyFormat(), "Shall I do it?")
+        with pytest.raises(ServiceError, match="RATE_LIMITED"):
+            await lane.run()
+        lane.forget()
+        assert quota.asked == ["speech"]
+        assert (outlet.events, world.syntheses[0].texts, world.syntheses[0].cancelled) == ([], [], True)
+        assert not setup.questions.meant(None, hears=False).reply_asks  # a yes is for no question that was not asked
+
+    virtual_time.run(body())
+
+
+class Names:
+    """Counts runs by name. `slow_s`: time for each."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    async def take_turn(self, _context: CallContext, once: str) -> None:
+        self.names.append(once)
+        await asyncio.sleep(0.05)
+
+    take_speech = take_turn
+
+
+@pytest.mark.parametrize("params", [TtsParams(text="one"), TurnParams(text="hello", reply="text")], ids=["tts", "turn"])
+@pytest.mark.parametrize("after_s", [0.02, 0.1])
+def test_what_moves_before_it_has_begun_is_counted_by_the_same_name(params: Any, after_s: float) -> None:
+    async def body() -> None:
+        world, store, quota, roamer = World(slow_s={"intent": 0.5}), FakeStore(), Names(), Roamer()
+        async with asyncio.TaskGroup() as group:
+            houses = [House(world, group, Limits(), store) for _ in range(2)]
+            counting: Any = quota
+            for house in houses:
+                house.sessions._provided = replace(house.sessions._provided, quota=counting)
+            await roamer.connect(houses[0])
+            while roamer.client.epoch is None:
+                await asyncio.sleep(0.01)
+            for _ in range(2):
+                roamer.open(params)
+            await roamer.until("channel.opened", 2)
+            await asyncio.sleep(after_s)
+            await roamer.crash()
+            await roamer.connect(houses[1])
+            await roamer.until("channel.closed", 2)
+            for house in houses:
+                await house.sessions.close()
+        assert len(quota.names) >= 2
+        assert len({*quota.names}) == 2
+        if after_s < 0.05:
+            assert len(quota.names) == 4
+
+    virtual_time.run(body())
+
+
+def test_speech_that_has_begun_goes_on_at_another_replica_though_the_limit_is_used_up_by_then() -> None:
+    async def body() -> None:
+        world, store, roamer = World(), FakeStore(), Roamer()
+        async with asyncio.TaskGroup() as group:
+            houses = [House(world, group, Limits(), store) for _ in range(2)]
+            exhausted: Any = Exhausted()
+            houses[1].sessions._provided = replace(houses[1].sessions._provided, quota=exhausted)
+            await roamer.connect(houses[0])
+            while roamer.client.epoch is None:
+                await asyncio.sleep(0.01)
+            roamer.open(TtsParams(text="one two three"))
+            roamer.open(TtsParams())
+            await roamer.until("tts.started")
+            await roamer.crash()
+            await roamer.connect(houses[1])
+            assert (await roamer.until("channel.closed"))["status"] == "'ok'"
+            assert exhausted.asked == []
+            for house in houses:
+                await house.sessions.close()
 
     virtual_time.run(body())

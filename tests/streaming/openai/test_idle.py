@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from streaming.ports import SpeechStarted
+from tests.streaming.lanes.test_lanes import Exhausted
 from tests.support.openai_client import FRAME, Client, scripted
 
 if TYPE_CHECKING:
@@ -43,6 +45,21 @@ def test_silence_behind_a_reply_is_answered_again_and_again() -> None:
             assert (done["response"]["status"], words(done)) == ("completed", QUESTION)
         assert len(client.of("response.output_audio.delta")) > 2
         assert client.of(TRIGGERED)[0]["audio_end_ms"] in {0, 100}
+
+    scripted(test)
+
+
+def test_what_the_gateway_says_by_itself_counts_against_no_limit() -> None:
+    async def test(client: Client, _world: World) -> None:
+        wait_for_silence(client)
+        client.type("hello")
+        await client.until("response.done")
+        assert client.live is not None
+        exhausted: Any = Exhausted()
+        client.live.lanes._provided = replace(client.live.lanes._provided, quota=exhausted)
+        done = await client.until("response.done")
+        assert (done["response"]["status"], words(done)) == ("completed", QUESTION)
+        assert exhausted.asked == []
 
     scripted(test)
 
