@@ -33,7 +33,7 @@ NOT_CLICKED = "the page did something else before the click, and it is not known
 GONE = "the element is gone: the page has changed since it was found"
 MOVES, COVERED = "does not stand still", "is covered by something else"
 # With "2 \u00d7", the lines up to the next one were written twice.
-_LINE = re.compile(r"^\s*(?:-|\d+ \u00d7) ?(.*)$", re.MULTILINE)
+_LINE = re.compile(r"^[ \t]*(?:-|\d+ \u00d7) ?(.*)$", re.MULTILINE)
 _ATTEMPT = re.compile(r"(?:attempting|retrying) \S+ action")
 _MATTERS = {
     "element is not visible": "is hidden",

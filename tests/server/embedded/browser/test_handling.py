@@ -190,6 +190,7 @@ def test_what_was_the_matter_is_in_the_log() -> None:
     assert matter(LOG + "    2 \u00d7 waiting for it\n      - element is not enabled\n    - retrying") == "is disabled"
     assert matter(LOG) == "is there, but the page took too long to let it be used"
     assert matter(LOG.partition("    - locator")[0]) == "is not there"
+    assert matter(LOG + "\n" * 200_000) == matter(LOG)  # read once: ten thousand took seven seconds
 
 
 async def test_a_field_that_does_not_take_a_text_is_told_with_what_it_holds(tmp_path: Path) -> None:
