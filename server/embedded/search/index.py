@@ -176,9 +176,14 @@ class SearchIndex:
         self._db.execute("COMMIT")
 
 
-def is_damaged(error: sqlite3.Error) -> bool:
-    """True if it says something about what is in the file, and not that the file is locked, not readable, or the disk full."""
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+def is_damaged(error: Exception) -> bool:
+    """True if it says something about what is in the file, and not that the file is locked, not readable, or the disk full.
+
+    FTS5 also says so by SQLITE_ERROR, which our own SQL does not get otherwise, and Python, of a text that is no UTF-8, without any code.
+    """
+    if isinstance(error, sqlite3.OperationalError):
+        return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR
+    return isinstance(error, sqlite3.DatabaseError)
 
 
 def delete(path: Path) -> None:

@@ -53,7 +53,7 @@ class LocalProvider:
         try:
             return await self._asking.run(partial(self._search, query, most))
         except (sqlite3.Error, OSError) as error:
-            if isinstance(error, sqlite3.Error) and is_damaged(error):
+            if is_damaged(error):
                 raise ProviderError(MADE_ANEW) from None
             raise ProviderError(f"the search index cannot be read: {error}") from None
 
@@ -94,7 +94,7 @@ class LocalProvider:
             self._update()
         except (sqlite3.Error, OSError) as error:
             log.warning("the search index was not brought up to date: %s", error)
-            if isinstance(error, sqlite3.Error) and is_damaged(error):
+            if is_damaged(error):
                 with suppress(OSError):
                     delete(self._path)
             return False

@@ -125,7 +125,16 @@ async def test_so_does_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [entry["title"] for entry in outcome.values["results"]] == ["a"]
 
 
-@pytest.mark.parametrize("damage", ["DELETE FROM passages_data", "DELETE FROM passages_data WHERE id > 10", ""])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM passages_data",
+        "DELETE FROM passages_data WHERE id > 10",
+        "UPDATE passages_config SET v = 9 WHERE k = 'version'",
+        "UPDATE passages_content SET c1 = CAST(x'7a616e7a696261722020ff' AS TEXT)",  # no UTF-8
+        "",
+    ],
+)
 async def test_a_damaged_index_is_made_anew_while_the_service_runs(tmp_path: Path, damage: str) -> None:
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "a.md").write_text("zanzibar")
