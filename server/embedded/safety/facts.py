@@ -22,6 +22,8 @@ MAX_COMMAND_CHARS = (MAX_ARGUMENTS + 1) * MAX_ARGUMENT_CHARS  # all arguments th
 # Cedar keeps Python, and with it all services of this process, waiting while it judges: 130 ms for 18,000 words, 4 ms for so many. No
 # command takes as many names, and no selector as many words.
 MAX_NAMES = 1_000
+# Of an element's selector and the text on it: the browser takes a thousand of each. Seen as a person sees them, they may be 18 times as long.
+MAX_TARGET_CHARS = 2_048
 
 _LATER = re.compile(r"\s*\$\{[\w-]+(?:\.[\w-]+)*\}")  # a reference to an earlier step's result
 _SEPARATORS = re.compile(r"[/\\=\s]+")
@@ -39,7 +41,9 @@ def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_
         raise TooLongError(f"parameters of more than {most} characters cannot be judged")
     lowered = [text.lower() for text in strings]
     names = {part for text in strings for part in _SEPARATORS.split(text) if part} if executor == "os" else set()
-    target = as_seen(_target(action, parameters))
+    target = _target(action, parameters)
+    if len(target) > MAX_TARGET_CHARS:
+        raise TooLongError(f"the name of an element of more than {MAX_TARGET_CHARS} characters cannot be judged")
     words = words_of(target)
     if max(len(names), len(words)) > MAX_NAMES:
         raise TooLongError(f"parameters with more than {MAX_NAMES} names cannot be judged")
@@ -49,7 +53,7 @@ def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_
         "text": "".join(f"\n/{text}" for text in lowered) + "\n",
         "names": sorted({name.lower() for name in names}),
         "secret": any(map(is_secret_name, names)),
-        "target": target.lower(),
+        "target": as_seen(target).lower(),
         "words": sorted(words),
         "destroys": bool(words & DESTROYING),
         "effective": bool(words & EFFECTIVE),
