@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import Counter, deque
+from collections import deque
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ import structlog
 from server.audio.decode import MAX_AUDIO_S, milliseconds
 from server.audio.decoder_wire import HEADER, PCM, UNREADABLE
 from server.audio.errors import AudioTooLongError, UnreadableAudioError
+from server.audio.upload_room import Places
 from server.errors import ApiError
 from server.overload import RETRY_AFTER_S
 from server.process.workers import in_codec_thread
@@ -34,20 +35,16 @@ log = structlog.get_logger(__name__)
 
 MAX_AT_ONCE = 32  # files; each has a process, of 128 MiB at most
 MAX_OF_A_USER = 4
-FOR_OTHERS = MAX_AT_ONCE // 2  # of these only for users who have none
 ROOT = Path(__file__).resolve().parents[2]
 # What the decoders get of the environment: no secrets, because they read what strangers send.
 INHERITED = ("PATH", "PYTHON", "LD_LIBRARY", "DYLD_", "LANG", "LC_", "TMPDIR", "VIRTUAL_ENV")
 
 
 class UploadTurns:
-    """Who may decode now. Files wait for their user's own, and by turns for those of others; nobody is refused.
-
-    A place may be kept for minutes. So the last ones are for users who have none: a few users must not keep all others out.
-    """
+    """Who may decode now, for minutes perhaps. Files wait for their user's own, and by turns for those of others; nobody is refused."""
 
     def __init__(self) -> None:
-        self._running: Counter[str] = Counter()  # by user
+        self._places = Places(MAX_AT_ONCE, MAX_OF_A_USER)
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by user; who was let in last is the last
 
     @asynccontextmanager
@@ -72,16 +69,12 @@ class UploadTurns:
                 self._leave(user_id)
             raise
 
-    def _may(self, user_id: str) -> bool:
-        has, free = self._running[user_id], MAX_AT_ONCE - self._running.total()
-        return has < MAX_OF_A_USER and free > (FOR_OTHERS if has else 0)
-
     def _let_in(self) -> None:
-        while (user_id := next(filter(self._may, self._waiting), None)) is not None:
+        while (user_id := next(filter(self._places.has_room, self._waiting), None)) is not None:
             turn = self._waiting[user_id][0]
             self._forget(user_id, turn)
             if not turn.cancelled():
-                self._running[user_id] += 1
+                self._places.take(user_id)
                 turn.set_result(None)
 
     def _forget(self, user_id: str, turn: asyncio.Future[None]) -> None:
@@ -93,9 +86,7 @@ class UploadTurns:
             self._waiting[user_id] = turns
 
     def _leave(self, user_id: str) -> None:
-        self._running[user_id] -= 1
-        if not self._running[user_id]:
-            del self._running[user_id]
+        self._places.give_back(user_id)
         self._let_in()
 
 

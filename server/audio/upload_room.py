@@ -9,30 +9,45 @@ from server.overload import RETRY_AFTER_S
 
 MAX_UPLOADS = 256  # each takes up to 1 MiB of memory, or a file on disk, and two descriptors
 MAX_OF_A_USER = 64  # as many clients of one account may send at once, and be served one after another
-FOR_OTHERS = MAX_UPLOADS // 2  # of these only for users who have none: a few users must not keep all others out
+
+
+class Places:
+    """Who has how many places. Half of them are only for users who have none: a few users must not keep all others out."""
+
+    def __init__(self, most: int, of_a_user: int) -> None:
+        self._most, self._of_a_user = most, of_a_user
+        self.taken: Counter[str] = Counter()  # by user
+
+    def has_room(self, user_id: str) -> bool:
+        """True if there is a place for one more of this user."""
+        has = self.taken[user_id]
+        return has < self._of_a_user and self.taken.total() < (self._most // 2 if has else self._most)
+
+    def take(self, user_id: str) -> None:
+        """Take a place, until it is given back."""
+        self.taken[user_id] += 1
+
+    def give_back(self, user_id: str) -> None:
+        """Give a place back."""
+        self.taken[user_id] -= 1
+        if not self.taken[user_id]:
+            del self.taken[user_id]
 
 
 class UploadRoom:
-    """Counts uploads by user."""
+    """Lets uploads in."""
 
     def __init__(self) -> None:
-        self._uploads: Counter[str] = Counter()
+        self.places = Places(MAX_UPLOADS, MAX_OF_A_USER)
 
     def enter(self, user_id: str) -> None:
         """Take one more upload, until `leave`. Raises ApiError OVERLOADED."""
-        has = self._uploads[user_id]
-        if has >= MAX_OF_A_USER:
-            raise _full(f"you have {has} uploads here already")
-        if self._uploads.total() >= (FOR_OTHERS if has else MAX_UPLOADS):
-            raise _full("there are too many uploads")
-        self._uploads[user_id] += 1
+        if not self.places.has_room(user_id):
+            has = self.places.taken[user_id]
+            words = f"you have {has} uploads here already" if has >= MAX_OF_A_USER else "there are too many uploads"
+            raise ApiError("OVERLOADED", words, headers={"Retry-After": str(RETRY_AFTER_S)})
+        self.places.take(user_id)
 
     def leave(self, user_id: str) -> None:
         """The upload has been answered, or its client has left."""
-        self._uploads[user_id] -= 1
-        if not self._uploads[user_id]:
-            del self._uploads[user_id]
-
-
-def _full(words: str) -> ApiError:
-    return ApiError("OVERLOADED", words, headers={"Retry-After": str(RETRY_AFTER_S)})
+        self.places.give_back(user_id)

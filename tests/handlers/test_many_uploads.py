@@ -37,12 +37,12 @@ async def transcribe(gw: Rest, path: str, user: str = "ada") -> HTTPResponse:
 
 async def begin(gw: Rest, path: str, user: str = "ada") -> asyncio.StreamWriter:
     """An upload whose end does not come."""
-    before = gw.gateway.upload_room._uploads.total()
+    before = gw.gateway.upload_room.places.taken.total()
     body = whole(path)
     _, writer = await asyncio.open_connection("127.0.0.1", gw.port)
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nAuthorization: Bearer {gw.token(user=user)}\r\n"
     writer.write(f"{head}Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n".encode() + body[:-1])
-    while gw.gateway.upload_room._uploads.total() == before:
+    while gw.gateway.upload_room.places.taken.total() == before:
         await asyncio.sleep(0.001)
     return writer
 
@@ -59,24 +59,23 @@ async def test_a_user_has_so_many_uploads_here(tmp_path: Path, path: str, monkey
         assert is_refused(await transcribe(gw, path))
         assert (await transcribe(gw, path, "eve")).code == 200
         first.close()
-        while gw.gateway.upload_room._uploads["ada"] == 2:
+        while gw.gateway.upload_room.places.taken["ada"] == 2:
             await asyncio.sleep(0.001)
         assert (await transcribe(gw, path)).code == 200
         second.close()
         while gw.gateway.requests_running:
             await asyncio.sleep(0.001)
-        assert not gw.gateway.upload_room._uploads
+        assert not gw.gateway.upload_room.places.taken
 
 
 async def test_all_users_have_so_many_and_half_of_the_room_is_for_those_who_have_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upload_room, "MAX_UPLOADS", 3)
-    monkeypatch.setattr(upload_room, "FOR_OTHERS", 2)
+    monkeypatch.setattr(upload_room, "MAX_UPLOADS", 5)
     async with running(tmp_path) as gw:
         writers = [await begin(gw, STT), await begin(gw, STT)]
         assert is_refused(await transcribe(gw, STT))
-        writers.append(await begin(gw, STT, "bob"))
+        writers += [await begin(gw, STT, user) for user in ("bob", "cy", "dan")]
         assert is_refused(await transcribe(gw, STT, "eve"))
         for writer in writers:
             writer.close()

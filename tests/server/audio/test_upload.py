@@ -18,7 +18,7 @@ from server.audio import upload
 from server.audio.decode import PCM_RATE_HZ, FileDecoder
 from server.audio.decoder_wire import HEADER, PCM, STARTED
 from server.audio.errors import AudioTooLongError, UnreadableAudioError
-from server.audio.upload import FOR_OTHERS, MAX_AT_ONCE, MAX_OF_A_USER, UploadDecoder, UploadTurns
+from server.audio.upload import MAX_AT_ONCE, MAX_OF_A_USER, UploadDecoder, UploadTurns
 from tests.server.audio.test_decode import wav
 from tests.support.bombs import flac_at, mp4_bomb
 
@@ -159,7 +159,7 @@ async def test_a_users_files_wait_for_that_users_own() -> None:
         assert running == ["busy"] * MAX_OF_A_USER + ["other"]
         go_on.set()
     assert len(running) == MAX_AT_ONCE + 2
-    assert not turns._running
+    assert not turns._places.taken
     assert not turns._waiting
 
 
@@ -197,15 +197,15 @@ async def test_a_few_users_do_not_keep_all_others_out() -> None:
         files = Files(group)
         few = [f"busy{number}" for number in range(8)]
         sent = files.send(*few * MAX_OF_A_USER)
-        assert len(await files.users()) == MAX_AT_ONCE - FOR_OTHERS
-        others = [f"other{number}" for number in range(FOR_OTHERS + 1)]
+        assert len(await files.users()) == MAX_AT_ONCE // 2
+        others = [f"other{number}" for number in range(MAX_AT_ONCE // 2 + 1)]
         sent += files.send(*others)
         assert set(await files.users()) == {*few, *others[:-1]}
         await files.end("busy0")
         assert (await files.users())[-1] == others[-1]
         for task in sent:
             task.cancel()
-    assert not files.turns._running
+    assert not files.turns._places.taken
     assert not files.turns._waiting
 
 
@@ -223,5 +223,5 @@ async def test_users_who_wait_are_let_in_by_turns() -> None:
         assert await files.users() == ["ada", "eve", "ada", "ada"]
         for task in sent:
             task.cancel()
-    assert not files.turns._running
+    assert not files.turns._places.taken
     assert not files.turns._waiting
