@@ -181,6 +181,7 @@ class Chat:
                     raise MindError("UNAVAILABLE", "the language model broke off") from None
                 return
             begun = True
+            await asyncio.sleep(0)  # thousands of chunks may be there already, and reading these suspends nothing
             if not chunk.choices:  # the last chunk may have the usage only
                 continue
             finish = chunk.choices[0].finish_reason
@@ -192,7 +193,6 @@ class Chat:
             chars += len(words) + sum(answer.add(call) for call in delta.tool_calls or ())
             if chars > MAX_ANSWER_CHARS:
                 raise MindError("INTERNAL", "the language model's answer does not end")
-            await asyncio.sleep(0)  # thousands of deltas may be there already, and reading these suspends nothing
             yield words
 
 
