@@ -45,8 +45,10 @@ async def test_codecs_that_no_descriptor_is_left_for_are_tried_again(
 ) -> None:
     """Two hundred sockets of a flood may be there before the first that needs codecs."""
     faults: Iterator[Exception] = iter([fault])
+    tries: list[str] = []
 
-    def load(_name: str) -> None:
+    def load(name: str) -> None:
+        tries.append(name)
         for each in faults:
             raise each
 
@@ -56,3 +58,4 @@ async def test_codecs_that_no_descriptor_is_left_for_are_tried_again(
         await codecs.ready()
     assert (refused.value.code, refused.value.status) == ("OVERLOADED", 503)
     await codecs.ready()
+    assert len(tries) == 2
