@@ -34,9 +34,8 @@ VERSION = 1
 LONGEST_MS = 3_600_000  # the console opens nothing longer
 MAX_DEPTH = 64  # nesting of a message, as deep as clients accept
 MOST_LINES = 1_000_000  # an hour of talking both ways has a third of it
-UNREADABLE = (
-    "(unreadable)"  # type of an entry that is no valid message or frame, or has more values than a client's may
-)
+# Type of an entry that is no valid message or frame, or has more values than a client's may.
+UNREADABLE = "(unreadable)"
 SECRETS = TOOL_SECRETS | {"token", "resume_token", "access_token", "refresh_token", "ticket", "password"}
 
 Direction = Literal["out", "in", "local"]

@@ -132,9 +132,8 @@ class LaneServices:
     sheds_progress: Callable[[], bool] = lambda: False  # True if the load is too high to report progress
 
 
-PHONE_USERS = (
-    "phone:"  # the id of a telephone's caller begins so, and no token's may: it would have the caller's memory
-)
+# The id of a telephone's caller begins so, and no token's may: it would have the caller's memory.
+PHONE_USERS = "phone:"
 
 
 @dataclass(frozen=True, slots=True)
