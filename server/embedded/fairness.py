@@ -90,15 +90,6 @@ class FairTurns:
             timer.cancel()
             end()
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Wait for the turn of the task's user, and keep it to the end of the block."""
-        await self.take(1.0)
-        try:
-            yield
-        finally:
-            self.give_back()
-
     async def take(self, cost: float, *, urgent: bool = False) -> None:
         """Wait for a place, to be given back."""
         user = current_user()

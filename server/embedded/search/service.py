@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -61,6 +62,7 @@ class SearchService(ExecutorService):
 
     async def stop(self) -> None:
         """End the provider."""
+        self._turns.close()
         if self._provider is not None:
             await self._provider.stop()
 
@@ -75,8 +77,7 @@ class SearchService(ExecutorService):
         assert self._provider is not None, "calls are refused until start() is done"
         await task.tell(f"searching with {self._provider.name}", percent=0)
         try:
-            async with self._turns.turn():
-                found = await self._provider.search(parameters.query, parameters.max_results)
+            found = await self._turns.run(partial(self._provider.search, parameters.query, parameters.max_results))
         except ProviderError as error:
             raise UnavailableError(str(error)) from None
         results = [asdict(entry) for entry in found.results]

@@ -121,7 +121,7 @@ class DdgsProvider:
 
     def __init__(self) -> None:
         self._library: Any = None
-        self._threads = FairThreads(AT_ONCE, "ddgs")  # also after a cancel, which ends none
+        self._threads = FairThreads(AT_ONCE, "ddgs")
 
     async def start(self) -> None:
         """Check that ddgs is installed. Raises MissingPartError."""

@@ -65,6 +65,35 @@ async def test_one_user_s_slow_searches_hold_up_no_other(
     await service.stop()
 
 
+async def test_nor_do_those_that_their_user_has_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, go: threading.Event
+) -> None:
+    """A cancel ends no thread, and no connection to a search engine: who gave up and asked again had all of them."""
+    begun: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def search(_index: SearchIndex, query: str, _most: int) -> Found:
+        loop.call_soon_threadsafe(begun.put_nowait, query)
+        if query == "slow":
+            go.wait()
+        return Found([WebResult(query, "", "", 1.0)])
+
+    monkeypatch.setattr(SearchIndex, "search", search)
+    service = SearchService(config(tmp_path, SEARCH_DOCUMENTS_DIR=str(tmp_path)))
+    await service.start()
+    async with asyncio.TaskGroup() as group:
+        given_up = group.create_task(ask(service, "ann", "slow"), name="given up")
+        assert await begun.get() == "slow"
+        given_up.cancel()
+        again = group.create_task(ask(service, "ann", "slow"), name="again")
+        other = group.create_task(ask(service, "bob", "quick"), name="bob")
+        assert await begun.get() == "quick"
+        assert (await other).values["results"][0]["title"] == "quick"
+        assert not again.done()
+        go.set()
+    await service.stop()
+
+
 async def test_nor_do_those_of_search_engines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, go: threading.Event
 ) -> None:
