@@ -23,7 +23,7 @@ import structlog
 from server.audio.decode import MAX_AUDIO_S, milliseconds
 from server.audio.decoder_wire import HEADER, PCM, UNREADABLE
 from server.audio.errors import AudioTooLongError, UnreadableAudioError
-from server.audio.upload_room import Places
+from server.audio.upload_room import UserPlaces
 from server.errors import ApiError
 from server.overload import RETRY_AFTER_S
 from server.process.workers import in_codec_thread
@@ -44,7 +44,7 @@ class UploadTurns:
     """Who may decode now, for minutes perhaps. Files wait for their user's own, and by turns for those of others; nobody is refused."""
 
     def __init__(self) -> None:
-        self._places = Places(MAX_AT_ONCE, MAX_OF_A_USER)
+        self._places = UserPlaces(MAX_AT_ONCE, MAX_OF_A_USER)
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by user; who was let in last is the last
 
     @asynccontextmanager

@@ -11,7 +11,7 @@ MAX_UPLOADS = 256  # each takes up to 1 MiB of memory, or a file on disk, and tw
 MAX_OF_A_USER = 64  # as many clients of one account may send at once, and be served one after another
 
 
-class Places:
+class UserPlaces:
     """Who has how many places. Half of them are only for users who have none: a few users must not keep all others out."""
 
     def __init__(self, most: int, of_a_user: int) -> None:
@@ -38,7 +38,7 @@ class UploadRoom:
     """Lets uploads in."""
 
     def __init__(self) -> None:
-        self.places = Places(MAX_UPLOADS, MAX_OF_A_USER)
+        self.places = UserPlaces(MAX_UPLOADS, MAX_OF_A_USER)
 
     def enter(self, user_id: str) -> None:
         """Take one more upload, until `leave`. Raises ApiError OVERLOADED."""
