@@ -210,6 +210,9 @@ def test_turns_become_as_long_as_they_should_be() -> None:
         assert not share.learn(share.most * costs_s)
     assert max(most) == MOST_MESSAGES
     assert all(each * costs_s < 2 * TURN_S for each in most)
+    share.most = MOST_MESSAGES
+    assert not share.learn(share.most * 0.05 * TURN_S)  # they cost more now
+    assert share.most == 20
     assert share.learn(1.01 * LONG_TURN_S)
     assert share.most == 1
 
