@@ -246,7 +246,7 @@ class Lifecycle:
         limits = session_limits(self._settings)
         sessions = Sessions(limits, provided, desk, self._clients, residents, store, recorder, gateway.wakes)
         if epoch is not None:
-            epoch.on_news += [sessions.write_anew, gateway.confirmations.write_anew]
+            epoch.on_news += [sessions.write_anew, gateway.confirmations.write_anew, gateway.state.write_anew]
         gateway.jarvis, gateway.session_tasks = sessions, self._clients
         gateway.openai = RealtimeSessions(
             provided,

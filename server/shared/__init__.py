@@ -6,6 +6,8 @@ redis_subscription       messages of a channel             redis_errors     why 
 rate_limits              sliding windows                   confirmations    risky actions that wait for their user
 session_records          sessions that other replicas can resume
 store_epoch              whether Redis still holds what was written to it
+state_interface          `State`, as everybody else sees it
+recent                   what Redis confirmed just now, and may lose yet
 observation              watching a session that lives on another replica
 views                    what observers see of the sessions here, read once for all of them
 """

@@ -147,10 +147,15 @@ class LocalState:
 
     shared = False
 
-    def __init__(self, clock: Callable[[], float] = time.time, max_entries: int = MAX_ENTRIES) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        max_entries: int = MAX_ENTRIES,
+        max_chars: int = MAX_CHARS,
+    ) -> None:
         self._clock = clock
-        self._values: Expiring[str] = Expiring(max_entries)
-        self._roomy = Shared(max_entries)
+        self._values: Expiring[str] = Expiring(max_entries, max_chars)
+        self._roomy = Shared(max_entries, max_chars)
         self._revoked: Expiring[None] = Expiring()
         self._known_revoked: set[str] = set()
         self._listeners: list[Listener] = []
@@ -203,6 +208,10 @@ class LocalState:
         if len(self._known_revoked) > 2 * len(self._revoked) + 64:
             self._known_revoked = {key for key, _, _ in self._revoked.items(self._clock())}
 
+    def revocations(self) -> list[tuple[str, float]]:
+        """All that are known here, and until when each counts."""
+        return [(token_id, until) for token_id, until, _ in self._revoked.items(self._clock())]
+
     def revoked(self, *token_ids: str) -> bool:
         return not self._known_revoked.isdisjoint(token_ids)
 
@@ -230,6 +239,9 @@ class LocalState:
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def write_anew(self) -> None:
+        """Nothing gets lost here."""
 
     async def ping(self) -> float | None:
         return None

@@ -10,12 +10,16 @@ import contextlib
 import json
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from server.shared.in_process_state import MAX_ENTRIES, LocalState
+from server.shared.in_process_state import ANSWERS, MAX_ENTRIES, LocalState
+from server.shared.recent import Recent
 from server.shared.redis_errors import RedisDownError, RedisFullError, RedisRefusedError
+from server.shared.state_interface import State
+from streaming.flag import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -36,6 +40,8 @@ LISTEN_RETRY_S = 0.2
 PATIENCE_S = 1.0  # for a ticket, whose owner would otherwise have to start again
 SILENCE_S = 5.0  # after this long without news, ping the connection; two silences in a row end it
 RETELL_S = 1.0
+COPIES, COPIES_CHARS = 20_000, 8 * 1024 * 1024
+COPY_S = 600.0  # longer than the longest task; who asks again does so within minutes
 SCAN_COUNT = 1000  # revocations loaded per step, so that Redis can serve others in between
 
 AWAY = (RedisDownError, RedisFullError)  # a full Redis is as good as lost
@@ -58,71 +64,6 @@ local sum = redis.call('INCRBY', KEYS[1], ARGV[1])
 if sum == tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return sum
 """
-
-
-class State(Protocol):
-    """State shared by all replicas that reach the same Redis. Keys consist of ids and never contain a client's raw text."""
-
-    shared: bool
-    """True if a Redis is configured."""
-
-    async def complete(self) -> bool:
-        """False while Redis is lost or full, and shortly after: values that other replicas have stored may be only there."""
-
-    async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False, owner: str = "") -> bool:
-        """Store a value. False if `only_new` and the key exists.
-
-        `owner`: the user whose it is. The memory of a process is shared fairly between them; Redis' keys do not depend on it.
-        """
-
-    async def get(self, key: str) -> str | None:
-        """The value, or None if it is missing or has expired."""
-
-    async def take(self, key: str) -> str | None:
-        """Remove and return a value; a second caller gets None. For keys that are stored once: see `remove`."""
-
-    async def remove(self, key: str, value: str) -> None:
-        """Compare and delete: remove the value if it is still this one, however late that is.
-
-        For keys that are stored again by others, who must not lose what they stored: a command may reach Redis when its sender has
-        given up waiting, and is sent once more then.
-        """
-
-    async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
-        """Compare and set: store `new` if the value is `old`; False if it is not."""
-
-    async def add(self, key: str, number: int, ttl_s: float) -> int:
-        """Add to a sum that begins with 0 and is forgotten `ttl_s` after its first addition; returns it.
-
-        0 without Redis, where memory is bounded in another way: see `put`.
-        """
-
-    async def revoke(self, token_id: str, until: float) -> None:
-        """Revoke a token or family. `until`: Unix seconds after which it can be forgotten.
-
-        Listeners on every replica are told `revoked` with token_id and until.
-        """
-
-    def revoked(self, *token_ids: str) -> bool:
-        """True if any of them is known here to be revoked. No round trip; news from another replica may still be under way."""
-
-    def revocation(self, *token_ids: str) -> Awaitable[bool]:
-        """The same, asked of Redis in the round trip that this tick of the event loop shares. Never raises.
-
-        Listeners of this process are told of a revocation that is found in this way.
-        """
-
-    async def forget(self, key: str) -> None:
-        """Remove a value."""
-
-    async def publish(self, kind: str, **news: Any) -> None:
-        """Tell all replicas, this one included."""
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener(kind, news)` for whatever any replica publishes. Returns a function that unsubscribes."""
-
-    async def ping(self) -> float | None:
-        """Round trip to Redis in ms; None if it is lost."""
 
 
 class _Revocation:
@@ -152,6 +93,8 @@ class RedisState:
     def __init__(self, link: RedisLink) -> None:
         self._link = link
         self._local = LocalState()
+        # What must not happen twice and Redis has too, for whoever asks here again.
+        self._copies = LocalState(max_entries=COPIES, max_chars=COPIES_CHARS)
         # Revoked, and until when: not announced yet, and not in Redis' set yet. A full Redis announces, and refuses to store.
         self._unheard: dict[str, float] = {}
         self._untold: dict[str, float] = {}
@@ -160,8 +103,10 @@ class RedisState:
         self._unwritten: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._untaken: set[str] = set()
         self._unremoved: dict[str, str] = {}
+        self._recent = Recent(time.monotonic)
+        self._anew = Flag()
         self._name = secrets.token_hex(8)  # of this replica, to recognise its own news when they come back
-        link.on_back += [self._tell_revoked, self.load_revoked, self._tell_values]
+        link.on_back += [self._recall, self._tell_revoked, self.load_revoked, self._tell_values]
 
     async def complete(self) -> bool:
         with contextlib.suppress(RedisDownError, RedisRefusedError):
@@ -175,25 +120,54 @@ class RedisState:
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False, owner: str = "") -> bool:
         if only_new:
             await self._tell(key)
-            if await self._local.get(key) is not None:
-                return False  # stored while Redis was lost
+            if await self._kept(key) is not None:
+                return False  # stored here, and Redis may be lost, or may have lost it
         condition = ("NX",) if only_new else ()
         command = ("SET", PREFIX + key, value, "PX", _ms(ttl_s), *condition)
-        with contextlib.suppress(*AWAY):
+        try:
             stored = await self._link.call(*command, patient=True) is not None
+        except RedisDownError:
+            pass
+        except RedisFullError:
+            if only_new and await self._has(key):
+                return False
+        else:
             if not only_new:  # what was stored here meanwhile is older
                 self._unwritten.pop(key, None)
                 self._untaken.discard(key)
                 await self._local.take(key)
+            if stored and await self._copy(key, value, ttl_s, condition, owner):
+                self._recent.note(key, partial(self._write_later, key, time.time() + ttl_s, condition))
             return stored
         if not await self._local.put(key, value, ttl_s, only_new=only_new, owner=owner):
             return False
+        await self._copy(key, value, ttl_s, condition, owner)
         # Redis may have an older one, which does not count if it was taken
-        self._unwritten[key] = time.time() + ttl_s, () if key in self._untaken else condition
+        self._write_later(key, time.time() + ttl_s, () if key in self._untaken else condition)
         self._untaken.discard(key)
+        return True
+
+    def _write_later(self, key: str, ends: float, condition: tuple[str, ...]) -> None:
+        self._unwritten[key] = ends, condition
         if len(self._unwritten) > MAX_ENTRIES:
             del self._unwritten[next(iter(self._unwritten))]
-        return True
+
+    async def _has(self, key: str) -> bool:
+        """Whether Redis has the key. A full one still answers what only reads."""
+        with contextlib.suppress(*AWAY):
+            return bool(await self._link.call("EXISTS", PREFIX + key, patient=True))
+        return False
+
+    async def _kept(self, key: str) -> str | None:
+        here = await self._local.get(key)
+        return here if here is not None else await self._copies.get(key)
+
+    async def _copy(self, key: str, value: str, ttl_s: float, condition: tuple[str, ...], owner: str) -> bool:
+        """Keep a copy of a claim, or of what a request was answered: it does not run twice here, whatever becomes of Redis."""
+        if not condition and not key.startswith(ANSWERS):
+            await self._copies.take(key)
+            return False
+        return await self._copies.put(key, value, min(ttl_s, COPY_S), owner=owner)
 
     async def get(self, key: str) -> str | None:
         """The value, from this process too: values stored while Redis was lost, or was full, are only there."""
@@ -203,11 +177,12 @@ class RedisState:
                 found = await self._link.call("GET", PREFIX + key, patient=True)
                 if found is not None:
                     return str(found, "utf-8")
-        return await self._local.get(key)
+        return await self._kept(key)
 
     async def take(self, key: str) -> str | None:
         """Take from this process first, which has what was stored while Redis was lost. For Redis, wait out a short outage."""
         here = await self._local.take(key)
+        await self._copies.take(key)
         self._unwritten.pop(key, None)
 
         async def ask() -> Any:
@@ -217,15 +192,18 @@ class RedisState:
             found = await (self._link.patiently(ask, PATIENCE_S) if here is None else ask())
             taken_before = key in self._untaken
             self._untaken.discard(key)
+            self._recent.note(key, partial(self._untaken.add, key))
             return here if here is not None or found is None or taken_before else str(found, "utf-8")
         if len(self._untaken) < MAX_ENTRIES:
             self._untaken.add(key)
         return here
 
     async def remove(self, key: str, value: str) -> None:
-        if await self._local.get(key) == value:
+        if await self._kept(key) == value:
             await self._local.take(key)
+            await self._copies.take(key)
             self._unwritten.pop(key, None)
+            self._recent.drop(key)
         if len(self._unremoved) < MAX_ENTRIES or key in self._unremoved:
             self._unremoved[key] = value
         await self._tell(key)
@@ -233,9 +211,22 @@ class RedisState:
     async def tell_late(self) -> None:
         """Tell Redis what it could not take, as soon as it can: nobody says when a full one has room. Runs until cancelled."""
         while True:
-            await asyncio.sleep(RETELL_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETELL_S):
+                    await self._anew.wait()
+            if self._anew.is_set():
+                self._anew.clear()
+                await self._recall()
+                with contextlib.suppress(RedisRefusedError):
+                    await self.load_revoked()
             await self._tell_revoked()
             await self._tell_values()
+
+    def write_anew(self) -> None:
+        self._anew.set()
+
+    async def _recall(self) -> None:
+        self._recent.tell_again()
 
     async def _tell_values(self) -> None:
         """Tell Redis what it takes now."""
@@ -258,7 +249,7 @@ class RedisState:
             if self._unremoved.get(key) == removed:
                 del self._unremoved[key]
         noted = self._unwritten.get(key)
-        value = await self._local.get(key) if noted is not None else None
+        value = await self._kept(key) if noted is not None else None
         if noted is not None and value is not None:
             ends, condition = noted
             left_s = max(0.001, ends - time.time())
@@ -291,6 +282,7 @@ class RedisState:
             missing[token_id] = until
             if len(missing) > MAX_ENTRIES:
                 del missing[next(iter(missing))]
+        self._recent.note(f"revoked:{token_id}", partial(self._unheard.__setitem__, token_id, until))
         self._local.tell("revoked", {"token_id": token_id, "until": until})
         await self._tell_revoked()
 
@@ -332,21 +324,27 @@ class RedisState:
             self._local.tell("revoked", {"token_id": token_id, "until": until})
 
     async def load_revoked(self) -> None:
-        """Load revocations made while we did not listen."""
+        """Load revocations made while we did not listen, and store those that Redis has lost: who starts later asks only Redis."""
         now, cursor = time.time(), b"0"
+        lost = dict(self._local.revocations())
         with contextlib.suppress(*AWAY):
             while True:
                 cursor, found = await self._link.call("ZSCAN", REVOKED, cursor, "COUNT", SCAN_COUNT, patient=True)
                 for token_id, until in zip(found[::2], found[1::2], strict=True):
+                    lost.pop(str(token_id, "utf-8"), None)
                     if float(until) > now:
                         self.learn_revoked(str(token_id, "utf-8"), float(until))
                 if int(cursor) == 0:
-                    return
+                    break
+            pairs = [part for token_id, until in lost.items() for part in (until, token_id)]
+            for start in range(0, len(pairs), 2 * SCAN_COUNT):
+                await self._link.call("ZADD", REVOKED, *pairs[start : start + 2 * SCAN_COUNT], patient=True)
 
     async def forget(self, key: str) -> None:
         with contextlib.suppress(*AWAY):
             await self._link.call("UNLINK", PREFIX + key, patient=True)
         await self._local.forget(key)
+        await self._copies.forget(key)
 
     # --- news ---
 
