@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from server.operations.operation import Access, NoParameters, Operation, ResponseModel
+from server.shared.redis_errors import RedisRefusedError
 from server.version import __version__
 from streaming.rfc3339 import rfc3339
 
@@ -90,7 +91,11 @@ async def _state_check(gateway: Gateway) -> CheckAnswer:
     """Redis. Without it, limits and sessions are this process's own, so the gateway is only degraded."""
     if not gateway.state.shared:
         return CheckAnswer(status="up", required=False, reason="not configured: in-process state, one replica only")
-    latency_ms = await gateway.state.ping()
+    try:
+        latency_ms = await gateway.state.ping()
+    except RedisRefusedError:
+        reason = "Redis takes no writes, perhaps because it is full: in-process state is used"
+        return CheckAnswer(status="degraded", required=False, reason=reason)
     if latency_ms is None:
         return CheckAnswer(status="degraded", required=False, reason="Redis does not answer: in-process state is used")
     return CheckAnswer(status="up", required=False, latency_ms=latency_ms)

@@ -400,7 +400,7 @@ class RedisState:
     async def ping(self) -> float | None:
         began = time.perf_counter()
         try:
-            await self._link.call("PING")
+            await self._link.call("SET", PROBE, "1", "PX", 1000)
         except RedisDownError:
             return None
         return (time.perf_counter() - began) * 1000

@@ -75,4 +75,4 @@ class State(Protocol):
         """Redis may have lost its newest data, or all: it is told again what was done here just before, and all revocations."""
 
     async def ping(self) -> float | None:
-        """Round trip to Redis in ms; None if it is lost."""
+        """Round trip of a write to Redis in ms; None if it is lost. Raises RedisRefusedError if it takes none, as a full one does."""

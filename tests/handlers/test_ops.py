@@ -10,13 +10,16 @@ import pytest
 import handlers.ops
 import server.operations.ops
 from server.gateway import SessionRow, SessionStats
+from server.shared.state import RedisState
 from server.version import __version__
+from tests.server.redis_support import running_link
 from tests.support.rest import document, problem, running
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from server.telemetry.metrics import Metrics
+    from tests.conftest import RedisServer
 
 
 async def test_root_tells_programs_where_everything_is_and_sends_browsers_to_the_console(tmp_path: Path) -> None:
@@ -29,6 +32,17 @@ async def test_root_tells_programs_where_everything_is_and_sends_browsers_to_the
             "GET", "/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}, roles=None
         )
         assert (browser.code, browser.headers["Location"]) == (302, "/console/")
+
+
+async def test_a_full_redis_is_not_up(tmp_path: Path, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path) as gw, running_link(own_redis.url) as link:
+        monkeypatch.setattr(gw.gateway, "state", RedisState(link))
+        for limit, status in ((0, "up"), (1, "degraded"), (0, "up")):
+            await link.call("CONFIG", "SET", "maxmemory", limit, patient=True)
+            for path in ("/ready", "/health"):
+                told = document(await gw.fetch("GET", path, roles=None))
+                check = told["checks"]["redis"] if path == "/ready" else told["redis"]
+                assert (check["status"], "full" in (check["reason"] or "")) == (status, limit == 1)
 
 
 @pytest.mark.parametrize("origins", [(), ("https://app.example",)])
