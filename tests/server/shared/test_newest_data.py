@@ -14,6 +14,7 @@ import pytest
 from server.errors import ApiError
 from server.shared import recent, state
 from server.shared.idempotency import IdempotencyKey, IdempotencyStore, StoredAnswer
+from server.shared.in_process_state import ANSWERS
 from server.shared.recent import Recent
 from server.shared.state import RedisState
 from server.shared.store_epoch import StoreEpoch
@@ -186,3 +187,15 @@ async def test_a_copy_is_kept_no_longer_than_somebody_asks_again(
         assert await shared.put("k", "v", 60, only_new=True)
         assert await shared._copies.get("k") is None
         assert not await shared.put("k", "v", 60, only_new=True)
+
+
+async def test_copies_have_so_much_room(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis still has what is over."""
+    monkeypatch.setattr(state, "COPIES_CHARS", 100)
+    async with running_link(redis_url) as link:
+        shared = RedisState(link)
+        names = [f"{ANSWERS}{n}" for n in range(3)]
+        for name in names:
+            assert await shared.put(name, "x" * 50, 60, owner="ada")
+        assert [await shared._copies.get(name) is not None for name in names] == [False, True, True]
+        assert not await shared.put(names[0], "again", 60, only_new=True)
