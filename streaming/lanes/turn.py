@@ -422,6 +422,11 @@ class TurnLane(Lane):
         return self._stage.turn is not None or self._under_way > 0
 
     @property
+    def hearing(self) -> bool:
+        """True while somebody speaks whose words are not recognised yet."""
+        return self._somebody_speaks
+
+    @property
     def asking(self) -> bool:
         """True while the turn waits for the user's yes or no."""
         return self._stage.question is not None

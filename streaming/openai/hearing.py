@@ -83,6 +83,11 @@ class Hearing(UnrecordedOutlet):
 
     # --- what the client sends ---
 
+    @property
+    def in_speech(self) -> bool:
+        """True while the user speaks, as turn detection has it."""
+        return self._current is not None
+
     def fed(self, n_bytes: int, duration_ms: float) -> None:
         """A piece of audio goes in. Raises MistakeError if the recogniser is too far behind."""
         if self._waiting_bytes + n_bytes > MAX_WAITING_BYTES:

@@ -115,8 +115,8 @@ class RealtimeSession(UnrecordedResident):
 
     @property
     def busy(self) -> bool:
-        """True while a reply is being given."""
-        return not self._over and self.replies.busy
+        """True while the user is heard, or a reply is being given."""
+        return not self._over and (self.microphones.hearing or self.replies.busy)
 
     @property
     def must_finish(self) -> bool:

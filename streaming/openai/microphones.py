@@ -45,6 +45,11 @@ class Microphones:
 
     def append(self, audio: bytes) -> None:
         """Append audio in the session's input format. Raises MistakeError."""
+    @property
+    def hearing(self) -> bool:
+        """True while an utterance is heard whose words are not known yet."""
+        return self._hearing is not None and (self._hearing.in_speech or self._hearing.pending)
+
         n_bytes, ear, hearing = len(audio), self._ear, self._hearing
         if ear is None or hearing is None or n_bytes > PIECE_MS * self._bytes_per_ms or n_bytes % self._per_sample:
             for _ in self.appending(audio):

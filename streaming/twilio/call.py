@@ -126,12 +126,12 @@ class PhoneCall(UnrecordedResident):
 
     @property
     def busy(self) -> bool:
-        """True while words or keys are not answered yet."""
-        return self._lane.answering
+        """True while the caller speaks or presses keys, and until that is answered."""
+        return self._lane.hearing or self._lane.answering or self._keypad.pressed
 
     @property
     def must_finish(self) -> bool:
-        """True while a turn is under way, as a call cannot move to another replica."""
+        """The same: a call cannot move to another replica, and its caller would have to dial and say it again."""
         return self.busy
 
     @property

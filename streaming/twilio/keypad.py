@@ -21,6 +21,11 @@ class Keypad:
         self._keys = ""
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def pressed(self) -> bool:
+        """True while more keys may follow."""
+        return self._timer is not None
+
     def press(self, key: str) -> None:
         """A key was pressed."""
         self.stop()

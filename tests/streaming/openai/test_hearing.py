@@ -127,3 +127,22 @@ def test_the_reply_that_comes_back_is_not_answered(heard: str, transcript: str) 
         assert len(client.of("response.created")) == (2 if transcript else 1)
 
     scripted(test)
+
+
+def test_a_session_stays_at_a_drain_until_who_speaks_is_answered() -> None:
+    async def test(client: Client, _world: World) -> None:
+        live = client.live
+        assert live is not None
+        client.send("input_audio_buffer.append", audio=FRAME)
+        await client.soon()
+        assert not live.must_finish
+        for event in (SpeechStarted(0), SpeechStopped(300)):
+            client.hear(event)
+            await client.soon()
+            assert live.must_finish
+        client.hear(FinalTranscript("hello", 0.9, 0, 300))
+        await client.until("response.done")
+        await client.soon()
+        assert not live.must_finish
+
+    scripted(test)

@@ -260,6 +260,22 @@ def test_a_call_is_busy_while_keys_are_answered_and_not_after_a_yes() -> None:
     scripted(test)
 
 
+def test_a_call_is_busy_while_its_caller_speaks_or_presses_keys() -> None:
+    async def test(telephone: Telephone, world: World) -> None:
+        call = telephone.call
+        assert call is not None
+        world.recognitions[-1].push(SpeechStarted(100))
+        await telephone.until(lambda: call.must_finish)
+        world.recognitions[-1].push(SpeechStopped(500), FinalTranscript("", 0.9, 100, 500))  # a cough
+        await telephone.until(lambda: not call.busy)
+        telephone.send("dtmf", dtmf={"digit": "7"})
+        assert call.must_finish
+        await telephone.until(lambda: bool(spoken(world)))
+        await telephone.until(lambda: not call.busy)
+
+    scripted(test)
+
+
 def test_callers_are_users_of_their_own() -> None:
     assert caller_of(START).user_id == "phone:+15550100"
     assert caller_of(Start("MZ1", "CA1")).user_id == "phone:CA1"
