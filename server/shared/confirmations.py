@@ -21,7 +21,7 @@ from server.telemetry.audit import AuditLog
 from streaming.agent.actions import hash_of
 from streaming.agent.questions import explanation, sentence_for
 from streaming.flag import Flag
-from streaming.ports import Action, CallContext, Confirmation, ServiceError
+from streaming.ports import PHONE_USERS, Action, CallContext, Confirmation, ServiceError
 from streaming.rfc3339 import rfc3339
 from streaming.task_group import to_its_end
 
@@ -125,6 +125,10 @@ class ConfirmationStore:
     async def _record(self, confirmation_id: str, question: Question) -> None:
         left_s = question.expires_at - time.time() + TAKEN_LATE_S
         await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), left_s, owner=question.user_id)
+
+    def answerable(self, verdict: Verdict, context: CallContext) -> bool:
+        """False for what a caller can approve by no click and by no typed text."""
+        return self._destructive_by_voice or verdict.risk != "high" or not context.user_id.startswith(PHONE_USERS)
 
     def _by_voice(self, question: Question) -> bool:
         """Whether a spoken yes is enough. Speech can be misheard or come from somebody else, so high risk needs a click or typed text."""

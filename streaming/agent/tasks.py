@@ -80,6 +80,8 @@ class TaskRun:
                     raise
                 return self._failed(exhausted)
         verdict = await judge()
+        if verdict.verdict == "confirm" and not self._setup.provided.confirmations.answerable(verdict, self._context):
+            return self._outcome("denied", message="it cannot be approved by telephone")
         refused = await refusal(verdict, partial(self._confirmed, verdict))
         if refused is not None:
             return self._outcome("declined", message=UNANSWERED) if self._unanswered else self._failed(refused)

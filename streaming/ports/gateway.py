@@ -52,6 +52,9 @@ class Confirmations(Protocol):
     ) -> Confirmation:
         """Ask for approval. `description`: the plan's words for the action."""
 
+    def answerable(self, verdict: Verdict, context: CallContext) -> bool:
+        """False if the user has no way to approve that: there is no use in asking."""
+
     async def decision(self, confirmation_id: str) -> bool | None:
         """Wait for the answer; None if it expired."""
 

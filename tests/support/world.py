@@ -11,6 +11,7 @@ from streaming.agent.actions import hash_of
 from streaming.agent.questions import explanation, sentence_for
 from streaming.open_questions import OpenQuestions
 from streaming.ports import (
+    PHONE_USERS,
     ActionInfo,
     Confirmation,
     ConversationTurn,
@@ -277,6 +278,9 @@ class World:
         asked = Confirmation(confirmation_id, "2030-01-01T00:00:00Z", hash_of(action), by_voice, sentence, explained)
         self.confirmations[confirmation_id] = asked
         return asked
+
+    def answerable(self, verdict: Verdict, context: CallContext) -> bool:
+        return verdict.risk != "high" or not context.user_id.startswith(PHONE_USERS)
 
     async def decision(self, confirmation_id: str) -> bool | None:
         """Wait for the answer; None if it expires first."""

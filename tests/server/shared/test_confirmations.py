@@ -15,7 +15,7 @@ from server.shared.redis_link import RedisLink
 from server.shared.state import LocalState, RedisState
 from server.telemetry.audit import AuditLog
 from streaming.agent.actions import hash_of
-from streaming.ports import Action, CallContext, ServiceError, Verdict
+from streaming.ports import PHONE_USERS, Action, CallContext, ServiceError, Verdict
 from tests.support import virtual_time
 
 if TYPE_CHECKING:
@@ -394,3 +394,12 @@ def test_a_hash_is_of_what_is_done_not_of_how_it_was_written() -> None:
         Action("os", "mv", {**one.parameters, "n": True}),
     ]
     assert len({hash_of(each) for each in [one, *others]}) == 1 + len(others)
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_what_a_caller_cannot_approve_is_not_to_be_asked(allowed: bool) -> None:
+    store = ConfirmationStore(LocalState(), destructive_by_voice=allowed)
+    caller = CallContext(f"{PHONE_USERS}+15550100", ("user",))
+    low = Verdict("confirm", "low", ())
+    answerable = [store.answerable(verdict, who) for who in (ADA, caller) for verdict in (VERDICT, low)]
+    assert answerable == [True, True, allowed, True]

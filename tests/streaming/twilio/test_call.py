@@ -245,7 +245,7 @@ def test_as_a_resident() -> None:
 def test_a_call_is_busy_while_keys_are_answered_and_not_after_a_yes() -> None:
     async def test(telephone: Telephone, world: World) -> None:
         assert telephone.call is not None
-        risky(world)
+        risky(world, "medium")
         world.intents["no"] = Intent("no", 1.0)
         for digit in "7#":
             telephone.send("dtmf", dtmf={"digit": digit})
@@ -256,6 +256,19 @@ def test_a_call_is_busy_while_keys_are_answered_and_not_after_a_yes() -> None:
         telephone.say("no")
         await telephone.until(world.questions["q1"].done)
         await telephone.until(lambda: not telephone.call.busy)  # type: ignore[union-attr]
+
+    scripted(test)
+
+
+def test_what_a_caller_cannot_approve_is_not_asked() -> None:
+    async def test(telephone: Telephone, world: World) -> None:
+        risky(world, "high")
+        telephone.say("wipe it")
+        await telephone.until(lambda: bool(spoken(world)))
+        assert [(one.status, one.message) for one in world.outcomes] == [
+            ("denied", "it cannot be approved by telephone")
+        ]
+        assert (world.questions, world.executed) == ({}, [])
 
     scripted(test)
 
