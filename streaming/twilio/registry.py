@@ -19,7 +19,8 @@ ROLES = ("user",)  # no caller may use executors that need more
 _LETTERS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")  # as on a keypad
 _WITHHELD = ("anonymous", "restricted", "blocked", "unknown", "unavailable", "private")
 # In place of a number that is withheld, Twilio's `From` has such a word, or its digits: +266696687 is "anonymous".
-WITHHELD = frozenset({"", *_WITHHELD, *(word.translate(_LETTERS) for word in _WITHHELD)})
+# The last two are what programs write for a value that they do not have.
+WITHHELD = frozenset({"", *_WITHHELD, *(word.translate(_LETTERS) for word in _WITHHELD), "null", "undefined"})
 
 
 def caller_of(start: Start) -> Identity:
@@ -28,9 +29,15 @@ def caller_of(start: Start) -> Identity:
     Without one, or with a number that is withheld, each call is a user of its own: strangers must not share a memory.
     """
     name = start.parameters.get("caller", "").strip()
-    if name.lower().removeprefix("+") in WITHHELD:
+    if _is_nobody(name):
         name = start.call_sid
     return Identity(PHONE_USERS + name, name, ROLES)
+
+
+def _is_nobody(name: str) -> bool:
+    """True for a name that many callers share: one of WITHHELD, that of a SIP address too, and `{{From}}` that nothing has filled in."""
+    address = name.lower().removeprefix("sips:").removeprefix("sip:")
+    return "{{" in name or address.partition("@")[0].removeprefix("+") in WITHHELD
 
 
 class Calls:

@@ -293,9 +293,26 @@ def test_callers_are_users_of_their_own() -> None:
     assert caller_of(START).user_id == "phone:+15550100"
     assert caller_of(Start("MZ1", "CA1")).user_id == "phone:CA1"
     assert caller_of(START).roles == ("user",)
+    assert caller_of(Start("MZ1", "CA1", {"caller": "sip:ada@example.org"})).user_id == "phone:sip:ada@example.org"
 
 
-@pytest.mark.parametrize("withheld", ["anonymous", "Restricted", "+266696687", "266696687", "+7378742833", " ", "+"])
+@pytest.mark.parametrize(
+    "withheld",
+    [
+        "anonymous",
+        "Restricted",
+        "+266696687",
+        "266696687",
+        "+7378742833",
+        " ",
+        "+",
+        "sip:anonymous@anonymous.invalid",
+        "sips:+266696687@example.org",
+        "{{From}}",
+        "undefined",
+        "null",
+    ],
+)
 def test_strangers_without_a_number_share_no_memory(withheld: str) -> None:
     assert caller_of(Start("MZ1", "CA1", {"caller": withheld})).user_id == "phone:CA1"
 
