@@ -144,7 +144,7 @@ class Conversation:
 
     def newest_words(self) -> str:
         """The user's newest words, for a request to reply once more; empty if there are none."""
-        users = [entry for entry in self.entries.values() if entry.role == "user" and entry.text]
+        users = [entry for entry in self.entries.values() if entry.role == "user" and entry.text.strip()]
         return users[-1].text if users else ""
 
     def unremembered(self, asked: list[Entry], *, alone: bool) -> list[Entry]:

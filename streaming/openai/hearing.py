@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from streaming.openai.conversation import Entry, new_id
-from streaming.openai.mistakes import MistakeError
+from streaming.openai.mistakes import MistakeError, failed_with
 from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped
 from streaming.unrecorded import UnrecordedOutlet
 
@@ -190,7 +190,7 @@ class Hearing(UnrecordedOutlet):
                         "type": "conversation.item.input_audio_transcription.failed",
                         "item_id": entry.item["id"],
                         "content_index": 0,
-                        "error": {"type": "server_error", "code": code.lower(), "message": message},
+                        "error": failed_with(code, message),
                     }
                 )
             self._host.on_words(entry, automatic=automatic)

@@ -18,6 +18,18 @@ _TOO_LONG = {
 _UNITS = {"string": "characters", "array": "elements", "object": "properties"}
 
 
+_KINDS = {
+    "INVALID_ARGUMENT": "invalid_request_error",
+    "RATE_LIMITED": "rate_limit_error",
+}  # others are not the client's
+
+
+def failed_with(code: str, message: str) -> dict[str, str]:
+    """The `error` of what failed with a code of the gateway or of a service."""
+    word = "rate_limit_exceeded" if code == "RATE_LIMITED" else code.lower()
+    return {"type": _KINDS.get(code, "server_error"), "code": word, "message": message}
+
+
 class MistakeError(Exception):
     """Answered with an `error` event; the socket stays open. `param`: path of the field, empty if it is about none."""
 

@@ -128,7 +128,7 @@ class Replies:
             )
         settings = config.response_settings(self._host.settings, asked, self._host.voices)
         given = None if asked.get("input") is None else self._input(asked["input"], event.sounds)
-        instructions, metadata = asked.get("instructions") or "", asked.get("metadata")
+        instructions, metadata = (asked.get("instructions") or "").strip(), asked.get("metadata")
         place = asked.get("conversation")
         if place not in (None, "auto", "none", self._conversation_id):
             raise wrong("response.conversation", "Supported values are 'auto', 'none' and this conversation's id.")
@@ -207,7 +207,7 @@ class Replies:
         """Start a turn with the user's newest words, else with the instructions; a conversation begins with a greeting."""
         if response.done:
             return  # cancelled in the meantime
-        words = [entry for entry in asked if entry.role == "user" and entry.text and not instructions_first]
+        words = [entry for entry in asked if entry.role == "user" and entry.text.strip() and not instructions_first]
         last = words[-1] if words else None
         stopped = None if session_id else self._functions.take()
         text = last.text if last is not None else stopped.text if stopped is not None else instructions

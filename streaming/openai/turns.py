@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming import domain
+from streaming.openai.mistakes import failed_with
 from streaming.sound.codecs import pcm_duration_ms
 from streaming.sound.pcm import BYTES_PER_SAMPLE
 from streaming.unrecorded import UnrecordedOutlet
@@ -294,8 +295,7 @@ class Speaking(UnrecordedOutlet):
             status: ResponseStatus = "incomplete" if self._incomplete else "completed"
             self._end(status, "max_output_tokens" if self._incomplete else "")
             return
-        trouble = self._trouble
-        self._end("failed", error={"type": "server_error", "code": trouble.code.lower(), "message": trouble.message})
+        self._end("failed", error=failed_with(self._trouble.code, self._trouble.message))
 
     def _end(self, status: ResponseStatus, reason: str = "", error: dict[str, str] | None = None) -> None:
         response, self.response = self.response, None
@@ -315,10 +315,7 @@ class Speaking(UnrecordedOutlet):
         """The lane ended, perhaps with an error that it could not report."""
         self.over, self.lane = True, None  # the lane refers to us: leave no cycle
         if self.response is not None:
-            error = {"type": "server_error", "code": code.lower() or "internal", "message": message or "the turn ended"}
-            if code == "RATE_LIMITED":
-                error |= {"type": "rate_limit_error", "code": "rate_limit_exceeded"}
-            self._end("failed", error=error)
+            self._end("failed", error=failed_with(code or "INTERNAL", message or "the turn ended"))
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:  # noqa: ARG002 - the API has no times
         """Send one frame of audio; `room` has ensured that there is a response."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.ports import FinalTranscript, SeenMessage, SpeechStarted, SpeechStopped
+from streaming.ports import FinalTranscript, SeenMessage, ServiceError, SpeechStarted, SpeechStopped
 from streaming.residents import Departure
 from tests.support.openai_client import FRAME, LONG, Client, scripted, spoken
 
@@ -305,6 +305,28 @@ def test_a_service_that_is_down_fails_the_response_not_the_session() -> None:
         asked = len(world.recognitions)
         client.send("input_audio_buffer.append", audio=FRAME)
         assert len(world.recognitions) == asked + 1
+
+    scripted(test)
+
+
+def test_what_a_service_refuses_to_take_is_the_clients_mistake() -> None:
+    async def test(client: Client, world: World) -> None:
+        world.failing["intent"] = ServiceError("INVALID_ARGUMENT", "the text is too long", service="intent")
+        client.type("so long", output_modalities=["text"])
+        failed = (await client.until("response.done"))["response"]["status_details"]["error"]
+        assert (failed["type"], failed["code"]) == ("invalid_request_error", "invalid_argument")
+
+    scripted(test)
+
+
+def test_blank_words_and_blank_instructions_are_none() -> None:
+    async def test(client: Client, world: World) -> None:
+        client.type(" \n", instructions=" ")
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+        assert world.asked[0] == "intent hello"
+        client.send("response.create", response={"conversation": "none", "instructions": " ", "input": []})
+        failed = (await client.until("response.done"))["response"]["status_details"]["error"]
+        assert (failed["type"], failed["code"]) == ("invalid_request_error", "nothing_to_answer")
 
     scripted(test)
 
