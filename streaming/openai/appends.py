@@ -7,6 +7,8 @@ from binascii import Error as NotBase64Error
 
 from pybase64 import b64decode
 
+from streaming.openai.pace import SOUND_CHARS
+
 _TYPE = r'("type": ?"input_audio_buffer\.append")'
 _ID = r'"event_id": ?"([\w.-]{1,128})"'
 _BEFORE = re.compile(rf'\{{(?:{_ID}, ?)?(?:{_TYPE}, ?)?(?:{_ID}, ?)?"audio": ?"', re.ASCII)
@@ -22,15 +24,18 @@ _USUAL = (  # as Python's and JavaScript's clients write it, without an id
 
 
 def appended(data: str) -> tuple[bytes, str] | None:
-    """The audio and the client's `event_id` (empty: none). None: the event may still be valid, or be another, so parse it."""
+    """The audio and the client's `event_id` (empty: none). None: the event may still be valid, or be another, so parse it.
+
+    One so short that it counts as an event is left to be parsed and counted.
+    """
     for head, tail in _USUAL:
-        if data.startswith(head) and data.endswith(tail) and len(data) >= len(head) + len(tail):
+        if data.startswith(head) and data.endswith(tail) and len(data) >= SOUND_CHARS:
             audio = _decoded(data[len(head) : -len(tail)])
             if audio is not None:
                 return audio, ""
             break  # there may be an id between
     before = _BEFORE.match(data)
-    if before is None:
+    if before is None or len(data) < SOUND_CHARS:
         return None
     start = before.end()
     end = data.find('"', start)  # base64 contains no quote, nor anything else that JSON would escape

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from streaming.openai.appends import appended
 from streaming.openai.client_events import read
 from streaming.openai.mistakes import MistakeError
+from streaming.openai.pace import SOUND_CHARS
 from tests.support.openai_client import FRAME, Client, scripted
 
 if TYPE_CHECKING:
     from tests.support.world import World
 
 KIND = "input_audio_buffer.append"
+LONG_ENOUGH = "A" * SOUND_CHARS  # to count as sound and as no event
 SPACED, TIGHT = (", ", ": "), (",", ":")
 
 
@@ -43,12 +45,12 @@ PIECES = st.lists(
             '"event_id":"a"',
             '"event_id": "b\\u0041"',
             '"event_id": ""',
-            '"audio": "AAAA"',
-            '"audio":"AAAA"',
-            '"audio":"AA=="',
-            '"audio": "AA="',
-            '"audio": "A\\/AA"',
-            '"audio": "AA\u00e4A"',
+            f'"audio": "{LONG_ENOUGH}"',
+            f'"audio":"{LONG_ENOUGH}"',
+            f'"audio":"{LONG_ENOUGH}AA=="',
+            f'"audio": "{LONG_ENOUGH}AA="',
+            f'"audio": "{LONG_ENOUGH}A\\/AA"',
+            f'"audio": "{LONG_ENOUGH}AA\u00e4A"',
             '"audio": ""',
             '"audio": null',
             '"more": 1',
@@ -71,7 +73,7 @@ def test_it_never_reads_more_than_the_parser(pieces: list[str], between: str, fr
 
 @pytest.mark.parametrize("audio", ["AAA", "A*==", "AA==AA", "AAAA\n"])
 def test_what_is_not_base64_is_left_to_the_parser(audio: str) -> None:
-    text = json.dumps({"type": KIND, "audio": audio})
+    text = json.dumps({"type": KIND, "audio": LONG_ENOUGH + audio})
     assert appended(text) is None
     with pytest.raises(MistakeError):
         read(text).audio()
@@ -80,7 +82,7 @@ def test_what_is_not_base64_is_left_to_the_parser(audio: str) -> None:
 def test_mistakes_on_the_short_way_have_their_event_id() -> None:
     async def test(client: Client, _world: World) -> None:
         client.send(KIND, audio=FRAME)
-        client.send(KIND, audio=b64encode(b"odd").decode(), event_id="mine")
+        client.send(KIND, audio=b64encode(bytes(201)).decode(), event_id="mine")
         error = await client.error()
         assert (error["code"], error["param"], error["event_id"]) == ("invalid_value", "audio", "mine")
         client.send("input_audio_buffer.commit")
@@ -99,7 +101,7 @@ def test_only_audio_is_taken_on_the_short_way_and_only_in_its_turn() -> None:
         others: list[str | bytes] = [
             '{"type": "input_audio_buffer.commit"}',
             audio.encode(),
-            json.dumps({"type": KIND, "audio": "A"}),
+            json.dumps({"type": KIND, "audio": LONG_ENOUGH + "A"}),
         ]
         assert not any(live.hear(other) for other in others)
         long = json.dumps({"type": KIND, "audio": b64encode(bytes(200_000)).decode()})

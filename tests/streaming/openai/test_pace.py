@@ -136,3 +136,16 @@ def test_a_flood_ends_the_session_and_sound_is_none(event: dict[str, object]) ->
         assert codes.count("rate_limit_exceeded") == REFUSALS + 1
 
     scripted(test)
+
+
+@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
+def test_appends_of_next_to_nothing_count(separators: tuple[str, str]) -> None:
+    async def test(client: Client, _world: World) -> None:
+        assert client.live is not None
+        text = json.dumps({"type": APPEND, "audio": b64encode(bytes(2)).decode()}, separators=separators)
+        for _ in range(int(BURST) + 2):
+            if not client.live.hear(text):
+                client.live.receive(text)
+        assert (await client.error())["code"] == "rate_limit_exceeded"
+
+    scripted(test)
