@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from streaming.openai.host import Host
     from streaming.ports import Word
 
-MAX_WAITING_BYTES = 32 * 1024 * 1024  # of audio not yet taken by the recogniser: more than ten minutes of 24 kHz PCM
+# Audio queued at the recogniser, which cuts off who sends 4 MiB of 16 kHz PCM ahead: these are 3 MiB of it from µ-law, and 16 s of
+# 24 kHz PCM. Later events wait until it has taken some.
+AHEAD_BYTES = 768 * 1024
 MIN_COMMIT_MS = 100  # as in OpenAI's API
 
 
@@ -59,6 +62,8 @@ def commit_item(host: Host, item_id: str) -> Entry:
 class Hearing(UnrecordedOutlet):
     """`base_ms`: audio taken by earlier lanes of the session; times count from the start of the session."""
 
+    ahead_bytes = AHEAD_BYTES
+
     def __init__(self, host: Host, base_ms: float, *, detects: bool, transcribes: bool) -> None:
         self._host = host
         self._base_ms = base_ms
@@ -73,8 +78,15 @@ class Hearing(UnrecordedOutlet):
         self.fed_ms = 0.0
         self._uncommitted_ms = 0.0
         self._waiting_bytes = 0
+        self._took = asyncio.Event()  # the recogniser has taken some, or has ended
+        self.ended = False
         self.was_taken = False  # the recogniser took audio
         self.closed = False  # True: ignore further speech
+
+    @property
+    def in_speech(self) -> bool:
+        """True while the user speaks, as turn detection has it."""
+        return self._current is not None
 
     @property
     def pending(self) -> bool:
@@ -83,20 +95,18 @@ class Hearing(UnrecordedOutlet):
 
     # --- what the client sends ---
 
-    @property
-    def in_speech(self) -> bool:
-        """True while the user speaks, as turn detection has it."""
-        return self._current is not None
-
-    def fed(self, n_bytes: int, duration_ms: float) -> None:
-        """A piece of audio goes in. Raises MistakeError if the recogniser is too far behind."""
-        if self._waiting_bytes + n_bytes > MAX_WAITING_BYTES:
-            raise MistakeError(
-                "input_audio_buffer_full", "audio comes faster than it is heard", "audio", kind="rate_limit_error"
-            )
+    def fed(self, n_bytes: int, duration_ms: float) -> bool:
+        """A piece of audio goes in. True: wait for `ready` before the next one."""
         self._waiting_bytes += n_bytes
         self.fed_ms += duration_ms
         self._uncommitted_ms += duration_ms
+        return self._waiting_bytes > self.ahead_bytes
+
+    async def ready(self) -> None:
+        """Wait until the recogniser has taken most of the audio, or has ended."""
+        while self._waiting_bytes > self.ahead_bytes and not self.ended:
+            self._took.clear()
+            await self._took.wait()
 
     def check_commit(self) -> None:
         """Raises MistakeError if there is nothing to commit."""
@@ -181,7 +191,8 @@ class Hearing(UnrecordedOutlet):
 
     def broke(self, code: str, message: str) -> None:
         """The recogniser failed: no more transcripts will come."""
-        self.closed = True
+        self.closed = self.ended = True
+        self._took.set()
         for entry, automatic, _audio_ms in self._awaiting:
             entry.awaited, entry.answered = False, True
             if self._is_told(entry):
@@ -200,3 +211,4 @@ class Hearing(UnrecordedOutlet):
         """The recogniser took that many bytes."""
         self._waiting_bytes -= n_bytes
         self.was_taken = True
+        self._took.set()

@@ -88,11 +88,13 @@ class EventInbox:
             self._task.cancel()
 
 
-async def in_steps(steps: Generator[None, None, T]) -> T:
-    """Run them to their end. Others have a turn between two steps."""
+async def in_steps(steps: Generator[None, None, T], ready: Callable[[], Awaitable[None]] | None = None) -> T:
+    """Run them to their end. Others have a turn between two steps; `ready` is waited for."""
     while True:
         try:
             next(steps)
         except StopIteration as over:
             return cast("T", over.value)
         await asyncio.sleep(0)
+        if ready is not None:
+            await ready()

@@ -96,7 +96,8 @@ class RealtimeSession(UnrecordedResident):
         self._listening = ListeningClock(self._loop.time, present=True)
         self.lanes = Session(self.session_id, identity, provided, group, self._loop.time, self._listening.now)
         self.settings = config.new_session(self.session_id, model, identity.expires_at, transcription=transcription)
-        self.microphones = Microphones(self)
+        self._inbox = EventInbox(self._receive_long, self.receive_now, group)
+        self.microphones = Microphones(self, self._inbox.hold)
         self.recorded = RecordedSound(self)
         self.remembered = Remembered(self)
         self.tool_lists = ToolLists(self)
@@ -104,7 +105,6 @@ class RealtimeSession(UnrecordedResident):
         self._idle = IdleWatch(self, self._loop)
         self._pace = EventPace(self.append_kind, self._loop.time())
         self._arrived_at: float | None = None
-        self._inbox = EventInbox(self._receive_long, self.receive_now, group)
         self._expiry = TokenTimer(self._loop, None, self._on_expired)
 
     # --- for the gateway: see Resident ---
@@ -312,7 +312,7 @@ class RealtimeSession(UnrecordedResident):
             mistaken.event_id, mistaken.is_sound = event.event_id, event.kind == self.append_kind
             self.count(event.kind, data)
             if mistaken.is_sound:
-                await in_steps(self.appending(event, event.audio()))
+                await in_steps(self.appending(event, event.audio()), self.microphones.ready)
             elif sounds and event.kind not in TAKE_SOUND:
                 raise wrong("type", f"'{event.kind}' takes no sound")
             elif not is_in_items(sounds, event.fields):

@@ -12,7 +12,7 @@ from streaming.sound.codecs import pcm_duration_ms
 from streaming.sound.pcm import BYTES_PER_SAMPLE, AudioFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator
 
     from streaming.lanes.base import Lane
     from streaming.openai.host import Host
@@ -26,8 +26,10 @@ MICROPHONE = 1_000_000  # channel numbers of microphones start here, those of tu
 class Microphones:
     """At most one lane takes audio; earlier ones finish what was committed to them."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, hold: Callable[[Callable[[], Awaitable[None]]], None]) -> None:
+        """`hold` lets no later event be read before its argument has been waited for."""
         self._host = host
+        self._hold = hold
         self._hearing: Hearing | None = None
         self._channel = MICROPHONE
         self._past_ms = 0.0
@@ -43,19 +45,20 @@ class Microphones:
         """Milliseconds of audio written to the buffer since the session began."""
         return self._past_ms + (self._hearing.fed_ms if self._hearing is not None else 0.0)
 
-    def append(self, audio: bytes) -> None:
-        """Append audio in the session's input format. Raises MistakeError."""
     @property
     def hearing(self) -> bool:
         """True while an utterance is heard whose words are not known yet."""
         return self._hearing is not None and (self._hearing.in_speech or self._hearing.pending)
 
+    def append(self, audio: bytes) -> None:
+        """Append audio in the session's input format. Raises MistakeError."""
         n_bytes, ear, hearing = len(audio), self._ear, self._hearing
         if ear is None or hearing is None or n_bytes > PIECE_MS * self._bytes_per_ms or n_bytes % self._per_sample:
             for _ in self.appending(audio):
                 pass
         else:  # the hot path
-            hearing.fed(n_bytes, n_bytes / self._bytes_per_ms)
+            if hearing.fed(n_bytes, n_bytes / self._bytes_per_ms):
+                self._hold(self.ready)
             ear(audio, 0)
 
     def appending(self, audio: bytes | bytearray) -> Generator[None, None, None]:
@@ -70,9 +73,15 @@ class Microphones:
         for start in range(0, len(audio), piece_bytes):
             hearing, lane = self._listening()
             piece = bytes(audio[start : start + piece_bytes])
-            hearing.fed(len(piece), pcm_duration_ms(len(piece) * BYTES_PER_SAMPLE // per_sample, rate_hz))
+            if hearing.fed(len(piece), pcm_duration_ms(len(piece) * BYTES_PER_SAMPLE // per_sample, rate_hz)):
+                self._hold(self.ready)
             lane.audio(piece)
             yield
+
+    async def ready(self) -> None:
+        """Wait until the recogniser has taken most of the audio."""
+        if self._hearing is not None:
+            await self._hearing.ready()
 
     def _listening(self) -> tuple[Hearing, Lane]:
         """The open microphone; a new one if there is none."""

@@ -29,6 +29,8 @@ AHEAD_BYTES = 128 * 1024  # audio queued at the recogniser; more waits until it 
 class PartHearing(Hearing):
     """Recognition of one item's sound: one final per part."""
 
+    ahead_bytes = AHEAD_BYTES
+
     def __init__(self, host: Host, entry: Entry, bytes_per_ms: float, *, transcribes: bool) -> None:
         super().__init__(host, 0.0, detects=False, transcribes=transcribes)
         self._entry = entry
@@ -36,7 +38,6 @@ class PartHearing(Hearing):
         self._parts = deque(entry.sounds)
         self._awaiting.append((entry, False, 0.0))
         self.over = asyncio.Event()  # set when every part has its words, or recognition has failed
-        self._took = asyncio.Event()
 
     def _on_final(self, event: FinalTranscript) -> None:
         if not self._parts:
@@ -53,21 +54,9 @@ class PartHearing(Hearing):
             entry.awaited, entry.answered = False, entry.answered or not entry.text
             self._host.on_words(entry, automatic=False)
 
-    def taken(self, n_bytes: int) -> None:
-        """The recogniser took that many bytes."""
-        super().taken(n_bytes)
-        self._took.set()
-
-    async def room(self, n_bytes: int) -> None:
-        """Wait until the recogniser has taken most of the earlier audio."""
-        while self._waiting_bytes + n_bytes > AHEAD_BYTES and not self.over.is_set():
-            self._took.clear()
-            await self._took.wait()
-
-    def ended(self, end: LaneEnd) -> None:
+    def lane_ended(self, end: LaneEnd) -> None:
         """The lane has ended."""
         self.over.set()
-        self._took.set()
         self.broke(end.code or "closed", end.message or "the recogniser was stopped")
         self._host.wake()
 
@@ -123,11 +112,11 @@ class RecordedSound:
     async def _recognise(self, entry: Entry, source: MicrophoneFormat, hearing: PartHearing, piece_bytes: int) -> None:
         self._channel += 1
         channel = self._channel
-        self._host.lanes.open(channel, lambda setup: SttLane(setup, source), hearing, hearing.ended)
+        self._host.lanes.open(channel, lambda setup: SttLane(setup, source), hearing, hearing.lane_ended)
         for sound in entry.sounds.values():
             for start in range(0, len(sound), piece_bytes):
                 piece = bytes(sound[start : start + piece_bytes])
-                await hearing.room(len(piece))
+                await hearing.ready()
                 lane = self._host.lanes.lane(channel)
                 if lane is None:
                     break

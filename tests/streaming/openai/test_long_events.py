@@ -7,10 +7,11 @@ from base64 import b64encode
 
 import pytest
 
+from server.upstream.stt_stream import MAX_QUEUED_BYTES
 from streaming.openai.inbox import LONG_CHARS, MAX_WAITING_BYTES
 from streaming.openai.microphones import PIECE_MS
-from streaming.ports import FinalTranscript
-from tests.support.openai_client import FRAME, Client, session
+from streaming.ports import FinalTranscript, ServiceError
+from tests.support.openai_client import FRAME, Client, scripted, session
 from tests.support.world import World
 
 LONG = b64encode(bytes(2 * 1024 * 1024)).decode()
@@ -138,3 +139,40 @@ def test_too_much_behind_a_long_event_is_refused(event: str, width: int) -> None
             await client.live.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("piece_ms", [100, 60_000])
+def test_a_long_recording_waits_for_a_recogniser_that_is_slower(piece_ms: int) -> None:
+    async def test(client: Client, world: World) -> None:
+        piece = b64encode(bytes(48 * piece_ms)).decode()
+        world.takes = False
+        for _ in range(180_000 // piece_ms):
+            client.send("input_audio_buffer.append", audio=piece)
+        client.send("input_audio_buffer.commit")
+        await client.soon()
+        slow = world.recognitions[-1]
+        taken_bytes = 0
+        while not slow.commits or taken_bytes < len(slow.heard):
+            await client.soon()
+            assert len(slow.heard) - taken_bytes < MAX_QUEUED_BYTES
+            new_bytes, taken_bytes = len(slow.heard) - taken_bytes, len(slow.heard)
+            slow.on_taken(new_bytes)
+        assert len(slow.heard) > 179 * 32_000  # the resampler keeps some back
+        assert client.of("error") == []
+        assert world.recognitions[-1] is slow
+
+    scripted(test)
+
+
+def test_events_behind_a_recording_do_not_wait_for_a_recogniser_that_has_failed() -> None:
+    async def test(client: Client, world: World) -> None:
+        world.takes = False
+        client.send("input_audio_buffer.append", audio=b64encode(bytes(48 * 30_000)).decode())
+        client.send("session.update", session={"type": "realtime", "instructions": "Be brief."})
+        await client.soon()
+        assert not client.of("session.updated")
+        world.takes = True
+        client.hear(ServiceError("INVALID_ARGUMENT", "no", service="stt"))
+        await client.until("session.updated")
+
+    scripted(test)
