@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15protos/executor.proto\x12\x12jarvis.executor.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x97\x01\n\x0e\x45xecuteRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\ntimeout_ms\x18\x06 \x01(\r\"w\n\x0c\x45xecuteEvent\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.jarvis.executor.v1.ProgressH\x00\x12,\n\x06result\x18\x02 \x01(\x0b\x32\x1a.jarvis.executor.v1.ResultH\x00\x42\x07\n\x05\x65vent\"[\n\x08Progress\x12\x14\n\x07percent\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\tB\n\n\x08_percent\"R\n\x06Result\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\'\n\x06result\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x14\n\x12ListActionsRequest\"F\n\x13ListActionsResponse\x12/\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x1e.jarvis.executor.v1.ActionInfo\"\\\n\nActionInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Structb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15protos/executor.proto\x12\x12jarvis.executor.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xad\x01\n\x0e\x45xecuteRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\ntimeout_ms\x18\x06 \x01(\r\x12\x14\n\x0c\x61sked_ms_ago\x18\x07 \x01(\r\"w\n\x0c\x45xecuteEvent\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.jarvis.executor.v1.ProgressH\x00\x12,\n\x06result\x18\x02 \x01(\x0b\x32\x1a.jarvis.executor.v1.ResultH\x00\x42\x07\n\x05\x65vent\"[\n\x08Progress\x12\x14\n\x07percent\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\tB\n\n\x08_percent\"R\n\x06Result\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\'\n\x06result\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x14\n\x12ListActionsRequest\"F\n\x13ListActionsResponse\x12/\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x1e.jarvis.executor.v1.ActionInfo\"\\\n\nActionInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Structb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,17 +33,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.executor_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EXECUTEREQUEST']._serialized_start=76
-  _globals['_EXECUTEREQUEST']._serialized_end=227
-  _globals['_EXECUTEEVENT']._serialized_start=229
-  _globals['_EXECUTEEVENT']._serialized_end=348
-  _globals['_PROGRESS']._serialized_start=350
-  _globals['_PROGRESS']._serialized_end=441
-  _globals['_RESULT']._serialized_start=443
-  _globals['_RESULT']._serialized_end=525
-  _globals['_LISTACTIONSREQUEST']._serialized_start=527
-  _globals['_LISTACTIONSREQUEST']._serialized_end=547
-  _globals['_LISTACTIONSRESPONSE']._serialized_start=549
-  _globals['_LISTACTIONSRESPONSE']._serialized_end=619
-  _globals['_ACTIONINFO']._serialized_start=621
-  _globals['_ACTIONINFO']._serialized_end=713
+  _globals['_EXECUTEREQUEST']._serialized_end=249
+  _globals['_EXECUTEEVENT']._serialized_start=251
+  _globals['_EXECUTEEVENT']._serialized_end=370
+  _globals['_PROGRESS']._serialized_start=372
+  _globals['_PROGRESS']._serialized_end=463
+  _globals['_RESULT']._serialized_start=465
+  _globals['_RESULT']._serialized_end=547
+  _globals['_LISTACTIONSREQUEST']._serialized_start=549
+  _globals['_LISTACTIONSREQUEST']._serialized_end=569
+  _globals['_LISTACTIONSRESPONSE']._serialized_start=571
+  _globals['_LISTACTIONSRESPONSE']._serialized_end=641
+  _globals['_ACTIONINFO']._serialized_start=643
+  _globals['_ACTIONINFO']._serialized_end=735
 # @@protoc_insertion_point(module_scope)

@@ -29,6 +29,7 @@ class ExecuteRequest(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    ASKED_MS_AGO_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     action: _builtins.str
     session_id: _builtins.str
@@ -36,6 +37,8 @@ class ExecuteRequest(_message.Message):
     user_id: _builtins.str
     timeout_ms: _builtins.int
     """0: the action's default"""
+    asked_ms_ago: _builtins.int
+    """when the user was asked whether this may run, and said yes; 0: nobody was asked"""
     @_builtins.property
     def parameters(self) -> _struct_pb2.Struct: ...
     def __init__(
@@ -47,10 +50,11 @@ class ExecuteRequest(_message.Message):
         session_id: _builtins.str = ...,
         user_id: _builtins.str = ...,
         timeout_ms: _builtins.int = ...,
+        asked_ms_ago: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "parameters", b"parameters", "session_id", b"session_id", "task_id", b"task_id", "timeout_ms", b"timeout_ms", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "asked_ms_ago", b"asked_ms_ago", "parameters", b"parameters", "session_id", b"session_id", "task_id", b"task_id", "timeout_ms", b"timeout_ms", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

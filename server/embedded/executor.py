@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -102,6 +103,8 @@ class Task:
     def __init__(self, request: executor_pb2.ExecuteRequest, context: Context) -> None:
         self.user_id = request.user_id
         self.session_id = request.session_id
+        # On `time.monotonic`; None: nobody was asked
+        self.asked_at = time.monotonic() - request.asked_ms_ago / 1000 if request.asked_ms_ago else None
         self._context = context
         self._writing = asyncio.Lock()  # gRPC takes one message at a time, but a command has two output streams
 

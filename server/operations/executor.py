@@ -281,7 +281,9 @@ async def confirm(gateway: Gateway, caller: Caller, request: ConfirmRequest) -> 
 
 
 async def _run_approved(gateway: Gateway, caller: Caller, confirmation_id: str, question: Question) -> ConfirmAnswer:
-    caller = replace(caller, context=replace(caller.context, session_id=question.session_id))
+    asked_ms_ago = gateway.confirmations.asked_ms_ago(question)
+    context = replace(caller.context, session_id=question.session_id, asked_ms_ago=asked_ms_ago)
+    caller = replace(caller, context=context)
     task_id, done = await run_task(gateway, caller, question.action, question.timeout_ms)
     return ConfirmAnswer(
         confirmation_id=confirmation_id,

@@ -134,6 +134,10 @@ class ConfirmationStore:
         """Whether a spoken yes is enough. Speech can be misheard or come from somebody else, so high risk needs a click or typed text."""
         return self._destructive_by_voice or question.risk != "high"
 
+    def asked_ms_ago(self, question: Question) -> int:
+        """When its user was asked; at least 1, also if another replica's clock is ahead."""
+        return max(1, int((time.time() - question.expires_at + self._life_s) * 1000))
+
     # --- waiting ---
 
     async def decision(self, confirmation_id: str) -> bool | None:

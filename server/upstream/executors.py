@@ -83,6 +83,7 @@ class ExecutorClient:
             session_id=context.session_id,
             user_id=context.user_id,
             timeout_ms=timeout_ms,
+            asked_ms_ago=context.asked_ms_ago,
         )
 
     async def _events(

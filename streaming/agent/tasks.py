@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +54,7 @@ class TaskRun:
         self.task_id = uuid.uuid4().hex
         self.started = False  # True: the task may have had effects
         self._question: Confirmation | None = None
+        self._asked_at = 0.0  # on the loop's clock
         self._unanswered = False  # True: the question expired
 
     @property
@@ -95,12 +98,18 @@ class TaskRun:
         self.started = True
         services = self._setup.provided.services
         try:
-            done = await carry_out(services, self.task_id, self._action, self._context, self._tell_progress)
+            done = await carry_out(services, self.task_id, self._action, self._as_asked(), self._tell_progress)
         except ServiceError as broken:
             self._note_end(done=False)
             return self._failed(broken)
         self._note_end(done=done.status == "ok")
         return self._outcome(done.status, done.result, done.message)
+
+    def _as_asked(self) -> CallContext:
+        if self._question is None:
+            return self._context
+        waited_s = asyncio.get_running_loop().time() - self._asked_at
+        return replace(self._context, asked_ms_ago=max(1, int(waited_s * 1000)))
 
     def _permitted(self) -> bool:
         return self._setup.provided.permissions.may_execute(self._action.executor, self._context.roles)
@@ -120,6 +129,7 @@ class TaskRun:
 
     async def _confirmed(self, verdict: Verdict) -> bool:
         confirmations = self._setup.provided.confirmations
+        self._asked_at = asyncio.get_running_loop().time()
         question = self._question = await confirmations.create(self._action, verdict, self._context, self._description)
         self._tell(
             TaskNeedsConfirmation(

@@ -103,6 +103,7 @@ class NewestRoles(Sequence[str]):
 class CallContext:
     """The caller, session and trace, sent as gRPC metadata. `timeout_ms` shortens the service's own deadline.
 
+    `asked_ms_ago`: for a task that was approved, when its user was asked; 0: nobody was. What it was about may have changed since.
     A session works for hours, and its token is renewed: ask for `roles` where something is about to run, and keep no copy.
     """
 
@@ -112,3 +113,4 @@ class CallContext:
     request_id: str = ""
     traceparent: str = ""
     timeout_ms: int | None = None
+    asked_ms_ago: int = 0

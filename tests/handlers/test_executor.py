@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from server.shared.confirmations import CONFIRMATION_S
 from streaming.ports import ServiceError, TaskProgress, TaskResult, Verdict
 from tests.support.rest import Rest, document, problem, running
 
@@ -148,7 +149,9 @@ async def test_an_approved_action_runs_once(tmp_path: Path) -> None:
         path = f"/api/v1/executor/confirmations/{confirmation_id}"
         first = await gw.fetch("POST", path, {"approve": True}, roles=OPERATOR)
         again = await gw.fetch("POST", path, {"approve": True}, roles=OPERATOR)
-        assert [call[1:3] for call in gw.script.executed] == [("rm", {"args": ["x"]})]
+        ((_, action, parameters, context),) = gw.script.executed
+        assert (action, parameters) == ("rm", {"args": ["x"]})
+        assert 1 <= context.asked_ms_ago <= CONFIRMATION_S * 1000
     told = document(first)
     assert (first.code, told["approved"], told["status"], told["result"]) == (200, True, "ok", {"did": "it"})
     assert problem(again) == (404, "NOT_FOUND")

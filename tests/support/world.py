@@ -160,6 +160,7 @@ class World:
     silent: bool = False  # the recogniser never ends a stream by itself
     syntheses: list[ScriptedSynthesis] = field(default_factory=list)
     executed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    asked_ms_ago: list[int] = field(default_factory=list)  # of the tasks in `executed`
     stopped: list[str] = field(default_factory=list)
     turns: dict[str, tuple[str, str]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -240,6 +241,7 @@ class World:
         self, task_id: str, action: str, parameters: dict[str, Any], context: CallContext
     ) -> AsyncGenerator[TaskEvent, None]:
         self.executed.append((action, parameters))
+        self.asked_ms_ago.append(context.asked_ms_ago)
         try:
             if action in self.gates:
                 await self.gates[action].wait()

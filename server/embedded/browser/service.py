@@ -19,7 +19,7 @@ from server.embedded.browser.actions import (
     Work,
     net_error_words,
 )
-from server.embedded.browser.arrival import BUSY, ERROR_PAGE, FailedError, attended, is_open, origin, told
+from server.embedded.browser.arrival import BUSY, ERROR_PAGE, FailedError, attended, is_open, refuse_unshown, told
 from server.embedded.browser.handling import HIDDEN, matter
 from server.embedded.browser.launching import find_chromium, first_line
 from server.embedded.browser.pages import Chromium
@@ -100,7 +100,7 @@ class BrowserService(ExecutorService):
                 await tabs.stop_loading()
                 raise
             if "url" in outcome.values:
-                tabs.told_origin = origin(outcome.values["url"])
+                tabs.tell(outcome.values["url"])
             if tabs.dialogs:  # also those since the task before
                 outcome = _well_formed(replace(outcome, values={**outcome.values, "dialogs": list(tabs.dialogs)}))
                 tabs.dialogs.clear()
@@ -127,6 +127,8 @@ async def _step(tabs: Tabs, name: str, parameters: Parameters, task: Task, no_pa
     page = await (tabs.page() if name == "navigate" else told(tabs))
     if name not in WITHOUT_PAGE and not await is_open(page):
         raise FailedError(no_page)
+    if name != "navigate":
+        refuse_unshown(tabs, task.asked_at)
     await task.tell("the browser is ready", percent=20)
     return await STEPS[name](Work(tabs, page, task), parameters)
 

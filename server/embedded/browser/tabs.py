@@ -50,7 +50,8 @@ class Tabs:
         self.dialogs: deque[str] = deque(maxlen=MAX_DIALOGS)  # texts of the last alerts since the last task
         self.opened = False  # a page was, since `watch`
         self.refused = False  # a download was, since `watch`
-        self.told_origin = ""  # of the page that the user was last told of
+        self.told_url = ""  # of the page that the user was last told of
+        self.told_since = time.monotonic()  # no other one since then
         self.crashed = False  # a page has, since the last task began
         self.crowded = False  # a page was closed for the sake of newer ones, since this was last cleared
         self._pages: list[Page] = []  # all that are open
@@ -129,6 +130,11 @@ class Tabs:
             for one in targets
             if one["type"] == "page" and one["browserContextId"] in known.values() and one["targetId"] not in known
         ]
+
+    def tell(self, url: str) -> None:
+        """The user is told that this is the page now."""
+        if url != self.told_url:
+            self.told_url, self.told_since = url, time.monotonic()
 
     async def watch(self, page: Page) -> Signals:
         """What comes of an action on the page that begins now?"""

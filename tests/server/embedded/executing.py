@@ -71,9 +71,15 @@ def request(
     user: str = "ann",
     session: str = "s1",
     timeout_ms: int = 0,
+    asked_ms_ago: int = 0,
 ) -> executor_pb2.ExecuteRequest:
     asked = executor_pb2.ExecuteRequest(
-        task_id="t1", action=action, user_id=user, session_id=session, timeout_ms=timeout_ms
+        task_id="t1",
+        action=action,
+        user_id=user,
+        session_id=session,
+        timeout_ms=timeout_ms,
+        asked_ms_ago=asked_ms_ago,
     )
     asked.parameters.update(parameters or {})
     return asked

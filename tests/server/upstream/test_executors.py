@@ -86,8 +86,9 @@ async def test_the_executor_knows_its_time_and_the_call_ends_a_little_later(
     monkeypatch.setattr("server.upstream.executors.DEADLINE_GRACE_S", 20)
     async with FakeServices("os") as fakes, fakes.upstream(deadline_ms=30_000) as upstream:
         fakes.os.answer("Execute", result())
-        await run(upstream, replace(CALLER, timeout_ms=asked_ms))
+        await run(upstream, replace(CALLER, timeout_ms=asked_ms, asked_ms_ago=3_000))
         assert fakes.os.calls[0].requests[0].timeout_ms == told_ms
+        assert fakes.os.calls[0].requests[0].asked_ms_ago == 3_000
         assert fakes.os.calls[0].time_remaining_s == pytest.approx(limit_s, abs=5)
 
 
