@@ -167,10 +167,15 @@ async def refuse_unasked(element: Locator, asked: str, timeout_ms: float, meant:
     names = await read_names(element, timeout_ms)
     if await is_frame(element, timeout_ms):  # its middle is clicked, whatever is there
         names += await read_names(element.content_frame.locator(":root"), timeout_ms)
+    refuse_named(names, asked, f"{meant} ", ": click it by its whole name")
+
+
+def refuse_named(names: Sequence[str], asked: str, before: str, behind: str) -> None:
+    """The same for what is read first to last. Raises FailedError with these words around the name."""
     for name in names:
         risky = risky_words(name)
         if risky <= risky_words(asked):
             if risky:  # what is read first on it was asked for
                 return
             continue
-        raise FailedError(f'{meant} "{name[:MAX_NAME_CHARS]}", which was not asked for: click it by its whole name')
+        raise FailedError(f'{before}"{name[:MAX_NAME_CHARS]}", which was not asked for{behind}')

@@ -36,6 +36,11 @@ _ENGINE = """(() => {
   const LABELLED = '[aria-label], [aria-labelledby], [alt], [title], input, svg title';
   const above = (node) => Reflect.get(Element.prototype, 'assignedSlot', node) ?? Reflect.get(Node.prototype, 'parentElement', node)
     ?? Node.prototype.getRootNode.call(node).host;
+  // What is told of an element that has no word on it: its own title, or that of what it is in
+  const titled = (node) => {
+    for (; node; node = above(node)) if (Element.prototype.getAttribute.call(node, 'title')) return Element.prototype.getAttribute.call(node, 'title');
+    return '';
+  };
   // Texts that styles put before and behind an element
   const styled = (node) => ['::before', '::after'].flatMap((which) => [...getComputedStyle(node, which).content
     .replace(/attr\\(\\s*([\\w-]+)[^)]*\\)/g, (_, name) => JSON.stringify(Element.prototype.getAttribute.call(node, name) ?? ''))
@@ -96,6 +101,7 @@ _ENGINE = """(() => {
         if (Element.prototype.matches.call(node, CONTROLS)) { control = node; break; }
       }
       const { nodes, text } = on(control);
+      const worded = /\\p{L}{2}|\\p{Lo}/u.test(text);  // an "x" is an icon
       const names = [text.slice(0, 10 * URL_CHARS)];
       const labelled = nodes.filter((node) => Element.prototype.matches.call(node, LABELLED));
       for (const node of [control, root, ...labelled.slice(0, LINKS)]) {
@@ -104,10 +110,16 @@ _ENGINE = """(() => {
         const pressed = node instanceof HTMLInputElement && /^(button|submit|reset|image|checkbox|radio|file)$/.test(node.type);
         if (pressed) labels.push(...[...node.labels].map(seen));
         const own = { button: 'button', submit: 'submit', reset: 'reset', image: said('alt') || 'submit' }[pressed && node.type] ?? '';
-        names.push(...[own && (node.value || own), said('aria-label'), labels.join(' '), said('alt'), /\\p{L}/u.test(text) ? '' : said('title'),
+        names.push(...[own && (node.value || own), said('aria-label'), labels.join(' '), said('alt'), worded ? '' : node === control ? titled(node) : said('title'),
           node instanceof SVGTitleElement ? seen(node) : ''].map((name) => name.slice(0, 2 * LEAD)));
       }
       return JSON.stringify([...new Set(names.map((name) => name.replace(/\\s+/g, ' ').trim()))].filter(Boolean));
+    },
+    // What a key may choose next in a list, of which the page says that it acts on that at once
+    choices: (root) => {
+      const acts = (node) => node && ['onchange', 'oninput'].some((name) => Element.prototype.hasAttribute.call(node, name));
+      const others = acts(root) || acts(root.form) ? [...root.options].filter((one) => !one.selected && !one.disabled) : [];
+      return JSON.stringify(others.slice(0, MANY).map((one) => one.label.replace(/\\s+/g, ' ').slice(0, LEAD)));
     },
     framed: (root) => root instanceof HTMLIFrameElement ? 'yes' : '',
     // Playwright has listened first, and lets through only what is on its element
@@ -270,6 +282,12 @@ async def read_names(element: Locator, timeout_ms: float) -> list[str]:
     """What is on the element, or on the button or link that it is in; what is written there comes first. Raises Playwright's TimeoutError."""
     names: list[str] = json.loads(await _read(element, "names", timeout_ms=timeout_ms))
     return names
+
+
+async def read_choices(select: Locator, timeout_ms: float) -> list[str]:
+    """What a key may choose in a list that acts on that at once; empty for other lists. Raises Playwright's TimeoutError."""
+    choices: list[str] = json.loads(await _read(select, "choices", timeout_ms=timeout_ms))
+    return choices
 
 
 async def hold(element: Locator, timeout_ms: float) -> Locator:

@@ -20,6 +20,9 @@ root.firstChild.focus();</script>"""
 FRAME = f"""<iframe id=f srcdoc='{FOCUSED.replace("document", "top.document").replace("'", "&#39;")}'></iframe>
 <script>f.onload = () => f.contentDocument.getElementById('at').focus()</script>"""
 
+WORDS = '"Delete account", which was not asked for'
+NEXT, CHOICE = f"the key would activate {WORDS}: click it by its whole name", f"the key may choose {WORDS}"
+
 
 def form(field: str, button: str = "Delete account", *, kind: str = "submit") -> str:
     return f'<form onsubmit="{DONE}; return false">{field}<button type={kind}>{button}</button><button>Save</button></form>'
@@ -58,6 +61,41 @@ async def test_a_key_activates_nothing_that_was_not_asked_for(tmp_path: Path) ->
             assert run.message.startswith('the key would activate "De'), run.message
             assert run.message.endswith('account", which was not asked for: click it by its whole name')
             assert run.values["title"] == "Here", (html, key)
+
+
+def radios(*labels: str) -> str:
+    return "".join(
+        f'<label><input type=radio name=r {"autofocus checked" if not at else ""} onchange="{DONE}">{label}</label>'
+        for at, label in enumerate(labels)
+    )
+
+
+def choices(handler: str, second: str = "Delete account") -> str:
+    return f"<form {handler}><select autofocus><option>Keep<option>{second}</select></form>"
+
+
+async def test_an_arrow_chooses_nothing_that_was_not_asked_for(tmp_path: Path) -> None:
+    """An arrow clicks the next radio button, and a list may send its form as soon as something else is chosen."""
+    at_once = f'onchange="{DONE}"'
+    async with surfing(tmp_path) as surfer:
+        for html, key, message in (
+            (radios("Keep", "Delete account", "Go on"), "ArrowDown", NEXT),
+            (radios("Keep", "Go on", "Delete account"), "ArrowUp", NEXT),
+            (radios("Keep", "Go on", "Ask", "Delete account"), "ArrowRight", NEXT),
+            (radios("Keep", "Go on", "Delete account", "Ask"), "ArrowDown", ""),
+            (radios("Keep", "Go on"), "ArrowLeft", ""),
+            (choices(at_once), "ArrowDown", CHOICE),
+            (choices(at_once), "End", CHOICE),
+            (choices(at_once), "d", CHOICE),
+            (choices(at_once).replace("<form", "<p").replace("<select", f"<select {at_once}"), "ArrowDown", CHOICE),
+            (choices(at_once, "Go on"), "ArrowDown", ""),
+            (choices(""), "ArrowDown", None),  # it only chooses
+            (choices(at_once), "Tab", None),
+        ):
+            await surfer.open(f"page?html={quote('<meta charset=utf-8><title>Here</title>' + html)}")
+            run = await surfer.do("press", {"key": key})
+            assert run.message == (message or ""), (html, key)
+            assert run.values["title"] == ("Done" if message == "" else "Here"), (html, key)
 
 
 PRESSED = [

@@ -70,6 +70,8 @@ PARTS = """<meta charset=utf-8><title>Shop</title><body onclick="document.title 
 <my-button id=slotted>Delete account and log out</my-button><my-button id=part><b slot=other>Delete</b></my-button><my-own id=own></my-own>
 <label id=label for=del>Continue</label><button id=del>Delete account</button><style>
 #before::before { content: 'Delete ' 'all' } #after::after { content: attr(data-of) } #icon::before { content: '\\e900' }</style>
+<p title="Delete everything"><button id=within>x</button></p><button id=titled title="Delete it">X</button>
+<p title="Delete everything"><button id=named>Go on</button></p><my-slot id=slot title="Delete all"></my-slot>
 <button id=before></button><button id=after data-of="Delete">x</button><button id=icon title="Delete the row"></button>
 <input id=box type=checkbox><label for=box>Delete all data</label><label id=around>Delete all <input id=inner type=checkbox></label>
 <map name=map><area shape=rect coords=0,0,50,50 alt=Delete href=#gone></map><img id=image usemap=#map width=50 height=50 src=x>
@@ -80,6 +82,7 @@ function define(name, html) {
   customElements.define(name, class extends HTMLElement { connectedCallback() { this.attachShadow({ mode: 'open' }).innerHTML = html; } });
 }
 define('my-button', '<style>.delete { color: red }</style><button><slot></slot><slot name=other></slot><i hidden>delete</i></button>');
+define('my-slot', '<button><i>+</i></button>');
 define('my-own', '<p><button aria-label="Delete it">x</button></p>');
 </script>"""
 
@@ -99,6 +102,9 @@ async def test_what_is_on_an_element_is_also_what_styles_slots_labels_maps_and_f
         "box",
         "around",
         "inner",
+        "within",
+        "titled",
+        "slot i",
     )
     async with surfing(tmp_path) as surfer:
         await surfer.open(f"page?html={quote(PARTS)}")
@@ -107,7 +113,7 @@ async def test_what_is_on_an_element_is_also_what_styles_slots_labels_maps_and_f
             assert "which was not asked for" in run.message, which
             assert "elete" in run.message, which
         assert (await surfer.do("click", {"text": "log out"})).values["title"] == "Shop"
-        for which in ("fine", "fine button", "too"):
+        for which in ("fine", "fine button", "too", "named"):
             run = await surfer.do("click", {"selector": f"#{which}"})
             assert (run.message, run.values["title"]) == ("", "Clicked"), which
         assert (await surfer.do("click", {"text": "Delete account and log out"})).status == "ok"
