@@ -32,6 +32,7 @@ from server.embedded.browser.reading import (
     MAX_URL_CHARS,
     has_root,
     hold,
+    is_prevented,
     leads_to_download,
     read_links,
     read_text,
@@ -220,6 +221,8 @@ async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
             download = await leads_to_download(element, ELEMENT_TIMEOUT_MS)
             signals = await work.tabs.watch(work.page)
             await click(work.tabs, work.page, element, signals)
+            if download and await element.count():  # many pages make their own of it, as a question for the format
+                download = not await is_prevented(element, ELEMENT_TIMEOUT_MS)
         return signals, download
 
     with moves(work.page) as moved:

@@ -68,7 +68,7 @@ _ENGINE = """(() => {
   // Playwright climbs from an element by these, and would turn in a circle between a form and a field of such a name
   const isSnare = (form) => ['parentNode', 'parentElement', 'nodeType', 'hasAttribute', 'assignedSlot', 'shadowRoot']
     .some((name) => form[name] !== Reflect.get(HTMLFormElement.prototype, name, form));
-  let pressing;
+  let pressing, clicking, clicked;
   const read = {
     title: () => document.title,
     text: (root) => seen(root instanceof Document ? root.body ?? root.documentElement : root),
@@ -124,12 +124,17 @@ _ENGINE = """(() => {
     framed: (root) => root instanceof HTMLIFrameElement ? 'yes' : '',
     // Playwright has listened first, and lets through only what is on its element
     presses: (root, snared) => {
+      removeEventListener('click', clicking, true);
+      clicked = null;
+      clicking = (event) => { if (event.isTrusted) clicked = event; };
+      addEventListener('click', clicking, true);
       removeEventListener('pointerdown', pressing, true);
       pressing = (event) => { if (event.isTrusted && (!snared || event.composedPath().includes(root))) globalThis.PRESSED(''); };
       if (typeof globalThis.PRESSED !== 'function') return '';
       addEventListener('pointerdown', pressing, true);
       return 'yes';
     },
+    prevented: () => clicked?.defaultPrevented ? 'yes' : '',
     scroll: (root, to) => {
       const at = { top: 0, bottom: document.documentElement?.scrollHeight ?? 0 }[to] ?? scrollY + Number(to);
       scrollTo({ top: at, behavior: 'instant' });  // at once, also where the page asks for a smooth way
@@ -312,6 +317,11 @@ async def is_wide(frame: Frame) -> bool:
 async def leads_to_download(element: Locator, timeout_ms: float) -> bool:
     """True if the element is in a link that names its address a download. Raises Playwright's TimeoutError."""
     return bool(await _read(element, "download", timeout_ms=timeout_ms))
+
+
+async def is_prevented(element: Locator, timeout_ms: float) -> bool:
+    """True if the page kept the last click, which `tell_presses` came before, from doing what a link does. Raises Playwright's TimeoutError."""
+    return bool(await _read(element, "prevented", timeout_ms=timeout_ms))
 
 
 async def scroll(page: Page, to: str | int) -> int:

@@ -83,6 +83,25 @@ async def test_a_link_to_a_download_is_not_done_though_its_server_is_slow(tmp_pa
         assert (run.status, run.message, run.values["title"]) == ("failed", DOWNLOAD, "Shop")
 
 
+@pytest.mark.parametrize(
+    "handler", ["event.preventDefault(); alert('as what?')", "document.title += '!'; return false"]
+)
+async def test_a_link_that_the_page_keeps_from_downloading_is_clicked(tmp_path: Path, handler: str) -> None:
+    """It was told to be a download, three seconds later: many pages ask for the format first."""
+    async with surfing(tmp_path) as surfer:
+        await opened(surfer, f'<a id=go href="/download" download onclick="{handler}">go</a>')
+        run = await surfer.do(*CLICK)
+        assert (run.status, run.message) == ("ok", "")
+        assert "download" not in surfer.site.asked
+
+
+async def test_a_download_that_begins_behind_a_dialog_is_told(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        await opened(surfer, "<a id=go href=/download download onclick=\"alert('now')\">go</a>")
+        run = await surfer.do(*CLICK)
+        assert (run.message, run.values["dialogs"], "download" in surfer.site.asked) == (DOWNLOAD, ["now"], True)
+
+
 FRAMED = {
     "a link": "<a id=go target=inner href=/gate>go</a>",
     "a form": "<form target=inner action=/gate><button id=go>go</button></form>",
