@@ -32,6 +32,7 @@ HIDDEN = "the page does not let that element be used"
 NOT_CLICKED = "the page did something else before the click, and it is not known whether that was clicked"
 GONE = "the element is gone: the page has changed since it was found"
 MOVES, COVERED = "does not stand still", "is covered by something else"
+NOT_THERE = "is not there"
 # With "2 \u00d7", the lines up to the next one were written twice.
 _LINE = re.compile(r"^[ \t]*(?:-|\d+ \u00d7) ?(.*)$", re.MULTILINE)
 _ATTEMPT = re.compile(r"(?:attempting|retrying) \S+ action")
@@ -142,7 +143,7 @@ def matter(message: str) -> str:
         return MOVES if said == COVERED and "element is not stable" in lines else said
     if any(_ATTEMPT.fullmatch(line) or line.startswith("locator resolved to ") for line in lines):
         return "is there, but the page took too long to let it be used"
-    return "is not there"
+    return NOT_THERE
 
 
 def _said(line: str) -> str:

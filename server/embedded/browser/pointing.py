@@ -102,6 +102,12 @@ async def _seen(page: Page) -> list[Frame]:
     return [frame for frame, is_seen in zip(frames, seen, strict=True) if is_seen]
 
 
+async def shows_others(page: Page) -> bool:
+    """True if a frame of another site is seen on the page: what is in it is never found."""
+    frames = [frame for frame in page.frames[1 : MAX_FRAMES + 1] if not _is_own(frame)]
+    return any(await asyncio.gather(*(_answer(_is_seen(frame)) for frame in frames)))
+
+
 def _is_own(frame: Frame) -> bool:
     """True if what is in it, and around it, comes from the page's origin, or from the page itself."""
     outer = frame.parent_frame

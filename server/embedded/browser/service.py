@@ -20,10 +20,11 @@ from server.embedded.browser.actions import (
     net_error_words,
 )
 from server.embedded.browser.arrival import BUSY, ERROR_PAGE, FailedError, attended, is_open, refuse_unshown, told
-from server.embedded.browser.handling import HIDDEN, matter
+from server.embedded.browser.handling import HIDDEN, NOT_THERE, matter
 from server.embedded.browser.launching import find_chromium, first_line
 from server.embedded.browser.pages import Chromium
 from server.embedded.browser.pipe import MAX_PROCESS_BYTES
+from server.embedded.browser.pointing import shows_others
 from server.embedded.browser.reading import read_where
 from server.embedded.browser.tabs import MAX_TABS
 from server.embedded.executor import Action, ExecutorService, Parameters, Task, TaskOutcome
@@ -41,6 +42,7 @@ _TOO_LARGE = f"took more than {MAX_PROCESS_BYTES // 1024**2} MiB of memory"
 CRASHED = f"the page has ended: it crashed, or {_TOO_LARGE}"
 ENDED = f"the browser ended, or its page crashed or {_TOO_LARGE}; the next task starts it again"
 NO_PAGE = "no page is open"
+ELSEWHERE = ", or in a frame of another site, where nothing can be used: open its address to use it"
 CROWDED = f"the page was closed, because more than {MAX_TABS} windows were open"
 _SCRIPT_ERROR = re.compile(
     r"(Type|Range|Reference)Error: "
@@ -117,7 +119,7 @@ class BrowserService(ExecutorService):
             return TaskOutcome(await _where(tabs), ok=False, message=str(failed))
         except PlaywrightTimeout as late:
             where = await _where(tabs)
-            return TaskOutcome(where, ok=False, message=missing_words(parameters, str(late)) if where else BUSY)
+            return TaskOutcome(where, ok=False, message=await _missing(tabs, parameters, str(late)) if where else BUSY)
         except PlaywrightError as error:
             return TaskOutcome(await _where(tabs), ok=False, message=_words(tabs, error, parameters))
         return TaskOutcome(values)
@@ -179,6 +181,12 @@ def missing_words(parameters: Parameters, message: str) -> str:
     """The message for an element that did not appear or could not be used. `message`: Playwright's."""
     named = getattr(parameters, "selector", None) or getattr(parameters, "text", None) or "the element"
     return f"{str(named)[:80]} {matter(message)}"
+
+
+async def _missing(tabs: Tabs, parameters: Parameters, message: str) -> str:
+    words = missing_words(parameters, message)
+    others = words.endswith(NOT_THERE) and tabs.current is not None and await shows_others(tabs.current)
+    return words + ELSEWHERE if others else words
 
 
 async def _where(tabs: Tabs) -> dict[str, Any]:
