@@ -69,7 +69,6 @@ SCRIPT_S = 0.1  # for a script to open a page or a window, after what it has bee
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
 NO_WINDOW = "the window that was opened shows no page"
 NOT_SHOWN = "the page shows nothing yet: it waits for something that it loads"
-NOT_OPENED = "the page that it leads to could not be opened"
 DOWNLOAD = "the address is a download, which is not taken"
 ERROR_PAGE_S = 1.0  # for it to appear
 
@@ -263,10 +262,7 @@ async def _settled(work: Work, signals: Signals, *, download: bool = False) -> d
         if page != work.page and not await is_open(page):  # the window that the download was for
             await tabs.previous()
         raise FailedError(DOWNLOAD)
-    where = await arrived(tabs, page)
-    if page.url.startswith(ERROR_PAGE):
-        raise FailedError(NOT_OPENED)
-    return where
+    return await arrived(tabs, page)
 
 
 async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
@@ -392,6 +388,7 @@ _NET_ERRORS = {
     "ERR_CERT": "the certificate of the page is not valid",
     "ERR_SSL": "the page speaks no TLS that can be trusted",
     "ERR_TOO_MANY_REDIRECTS": "the page sends from one address to the next without an end",
+    "ERR_UNSAFE_REDIRECT": "the page sends to an address that no page may send to",
     "ERR_EMPTY_RESPONSE": "the server answered nothing",
     "ERR_CONNECTION_RESET": "the server broke the connection off",
     "ERR_CONNECTION_CLOSED": "the server broke the connection off",

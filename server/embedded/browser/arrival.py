@@ -39,6 +39,7 @@ BROKEN_OFF = "the server broke its answer off, or it cannot be decoded"
 BUSY = "the page does not answer: a script of it runs without an end"
 UNTOLD = "nothing was done: since the page was last told, it has gone to"
 UNSHOWN = "nothing was done: you were asked when another page was open than"
+NOT_OPENED = "the page that it leads to could not be opened"
 ENDLESS = "the page opens itself again without an end"
 
 
@@ -129,6 +130,8 @@ async def arrived(tabs: Tabs, page: Page, answer: Response | None = None) -> dic
     shown = await read_still(tabs, page, lambda: read_where(page))
     if _broken_off(answer) and not await is_filled(page):
         raise FailedError(BROKEN_OFF)
+    if page.url.startswith(ERROR_PAGE):
+        raise FailedError(NOT_OPENED)
     return shown
 
 

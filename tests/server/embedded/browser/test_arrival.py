@@ -8,8 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from server.embedded.browser import arrival
-from server.embedded.browser.actions import NOT_OPENED
-from server.embedded.browser.arrival import BROKEN_OFF, ENDLESS
+from server.embedded.browser.arrival import BROKEN_OFF, ENDLESS, NOT_OPENED
 from tests.server.embedded.website import surfing
 from tests.support.gateway import free_port
 
@@ -51,6 +50,17 @@ async def test_a_click_on_what_is_broken_off_shows_what_came(tmp_path: Path, mon
     async with surfing(tmp_path) as surfer:
         await surfer.open(f"page?html={quote('<a href=/broken?way=short>on</a>')}")
         assert (await surfer.do("click", {"text": "on"})).values["title"] == "Half"
+
+
+async def test_a_page_that_leads_to_one_that_cannot_be_opened_is_a_failure(tmp_path: Path) -> None:
+    """Chromium's own error page was told as the one that was opened."""
+    async with surfing(tmp_path) as surfer:
+        html = f"<script>location = 'http://127.0.0.1:{free_port()}/'</script><script src=/hang></script>"
+        run = await surfer.do("navigate", {"url": f"{surfer.site.url}/page?html={quote(html)}"})
+        assert (run.status, run.message, run.values) == ("failed", NOT_OPENED, {})
+        run = await surfer.do("navigate", {"url": f"{surfer.site.url}/redirect?to=file:///etc/passwd"})
+        assert run.message == "the page sends to an address that no page may send to"
+        assert (await surfer.open("form")).values["title"] == "Form"
 
 
 @pytest.mark.parametrize("link", ["<a href=/nothing>on</a>", "<a href=/nothing target=_blank>on</a>"])
