@@ -16,7 +16,7 @@ from server.net.client_address import client_address
 from server.net.strict_json import loads
 from server.operations import Access, Caller, caller_of, require_access
 from server.operations.operation import Streaming
-from server.operations.quota import count, require_room
+from server.operations.quota import count, known_refusal, require_room
 from server.operations.validation import from_text, invalid, validated
 from server.telemetry.traceparent import trace_id
 from streaming.ports import CallContext, Identity
@@ -67,12 +67,15 @@ class OperationHandler(BaseHandler):
     async def admit(self, operation: Operation) -> Identity:
         """Check token, rate limit and role, in this order, so that guessing tokens uses up the guesser's own limit. Raises ApiError.
 
-        A revocation at another replica is checked in the same round trip as the limit.
+        A revocation at another replica is checked in the same round trip as the limit. A refusal that is known needs none.
         """
         self.client_ip = self._address()
         identity, refused = await self._identify(operation)
-        revocation = None if identity is ANONYMOUS else self.gateway.authenticator.revocation(identity)
-        decision = await count(self.gateway, operation, identity.user_id, identity.roles, self.client_ip)
+        asker = (self.gateway, operation, identity.user_id, identity.roles, self.client_ip)
+        decision, revocation = known_refusal(*asker), None
+        if decision is None:
+            revocation = None if identity is ANONYMOUS else self.gateway.authenticator.revocation(identity)
+            decision = await count(*asker)
         if decision is not None:
             self._tell_limit(decision, self.gateway.settings.rate_limit_window)
         require_room(decision)

@@ -43,9 +43,10 @@ async def invoke(gateway: Gateway, identity: Identity, context: CallContext, nam
         channel = _CHANNELS.get(operation.streaming)
         instead = f"open a channel of kind {channel} instead" if channel else "it is for HTTP only"
         raise ApiError("UNKNOWN_OPERATION", f"{name} cannot be called here: {instead}")
-    require_room(known_refusal(gateway, operation, identity))  # before anything is asked of Redis
+    asker = (gateway, operation, identity.user_id, identity.roles, "")
+    require_room(known_refusal(*asker))  # before anything is asked of Redis
     revocation = gateway.authenticator.revocation(identity)  # in the limit's round trip: news of a sign-out may be late
-    require_room(await count(gateway, operation, identity.user_id, identity.roles, ""))
+    require_room(await count(*asker))
     await revocation
     require_access(operation, identity)
     request = validated(operation, params)

@@ -42,11 +42,13 @@ async def count(
     return await gateway.limiter.check(key, limit, gateway.settings.rate_limit_window, once)
 
 
-def known_refusal(gateway: Gateway, operation: Operation, identity: Identity) -> Decision | None:
+def known_refusal(
+    gateway: Gateway, operation: Operation, user_id: str, roles: Collection[str], client_ip: str
+) -> Decision | None:
     """What `count` would say, if that is known to be a refusal: at once, and without asking Redis."""
     if not operation.cost:
         return None
-    key, limit = _counted_as(gateway, operation, identity.user_id, identity.roles, "")
+    key, limit = _counted_as(gateway, operation, user_id, roles, client_ip)
     return gateway.limiter.known_refusal(key, limit, gateway.settings.rate_limit_window)
 
 

@@ -12,6 +12,7 @@ from server.shared.once import call_once
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
+    from server.operations import Operation
     from streaming.ports import CallContext, Identity, ServiceError
 
 
@@ -27,14 +28,17 @@ class GatewayDesk:
         operation = BY_NAME.get(op)
         if operation is None or not operation.idempotency_key:
             return await run()
-        return await call_once(self._gateway.once, context, op, params, run)
+        return await call_once(self._gateway.once, context, op, params, run, self._refusal(operation, identity))
 
     def refusal(self, op: str, identity: Identity) -> ServiceError | None:
         """That of the rate limit. A task may have run, so what it came to is looked for first."""
         operation = BY_NAME.get(op)
         if operation is None or operation.idempotency_key:
             return None
-        decision = known_refusal(self._gateway, operation, identity)
+        return self._refusal(operation, identity)
+
+    def _refusal(self, operation: Operation, identity: Identity) -> ServiceError | None:
+        decision = known_refusal(self._gateway, operation, identity.user_id, identity.roles, "")
         return to_service_error(refusal_of(decision)) if decision is not None else None
 
     async def _call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:

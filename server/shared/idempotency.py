@@ -96,6 +96,9 @@ class IdempotencyStore:
             raise ApiError("ALREADY_ANSWERED")
         return StoredAnswer(held["status"], held["content_type"], held["body"])
 
+    async def knows(self, key: IdempotencyKey) -> bool:
+        return await self._state.get(key.name) is not None
+
     async def _claimed(self, key: IdempotencyKey, claim: str) -> bool:
         """True if nobody else has the key. A caller that is cancelled meanwhile runs nothing, and so leaves it free."""
         claimed = False

@@ -58,6 +58,9 @@ class RunOnceStore:
             else:
                 return None if kept is None else json.loads(kept.body)
 
+    async def knows(self, key: RunKey) -> bool:
+        return await self._store.knows(_stored_at(key))
+
     async def keep(self, key: RunKey, answer: dict[str, Any]) -> None:
         body = json.dumps(answer)
         if len(body) > MAX_KEPT_BYTES:
@@ -100,9 +103,17 @@ def _still_runs() -> ServiceError:
 
 
 async def call_once(
-    once: RunOnceStore, context: CallContext, op: str, params: dict[str, Any], run: Callable[[], Awaitable[Any]]
+    once: RunOnceStore,
+    context: CallContext,
+    op: str,
+    params: dict[str, Any],
+    run: Callable[[], Awaitable[Any]],
+    refusal: ServiceError | None = None,
 ) -> Any:
-    """Call `run`, or return the result of the same call made before. Raises ServiceError, which is kept as a result too."""
+    """Call `run`, or return the result of the same call made before. Raises ServiceError, which is kept as a result too.
+
+    `refusal`: as of `run_once`.
+    """
     key = RunKey(context.user_id, context.session_id, context.request_id, op, params, tuple(context.roles))
 
     async def work() -> dict[str, Any]:
@@ -111,7 +122,7 @@ async def call_once(
         except ServiceError as error:
             raise error.settling("id") from None
 
-    answer, again = await run_once(once, key, work, _answer_after)
+    answer, again = await run_once(once, key, work, _answer_after, refusal)
     return _again(answer) if again else answer["data"]
 
 

@@ -121,10 +121,10 @@ class LocalWindow:
             caller.full_until = limit, until
 
     def full_until(self, key: str, limit: int, now: float) -> float | None:
-        """Until when Redis would refuse a request; None: ask it. A caller who tells another limit, by other roles, has to be asked for."""
+        """Until when Redis would refuse a request; None: ask it. A caller with a higher limit, by other roles, has to be asked for."""
         caller = self._callers.get(key)
         full, until = caller.full_until if caller is not None else (0, 0.0)
-        return until if full == limit and now < until else None
+        return until if limit <= full and now < until else None
 
     def _inside(self, key: str, window_s: float, now: float) -> array[float]:
         """The admission times inside the window; the caller may append to them."""

@@ -44,7 +44,9 @@ class ExecuteLane(Lane):
             answer = await work()
         else:
             key = replace(self._key, roles=tuple(self._context.roles))
-            answer, again = await run_once(self._once, key, work, partial(_answer_after, task))
+            quota = self._provided.quota
+            refusal = quota.refusal(self._action, self._context) if quota is not None else None
+            answer, again = await run_once(self._once, key, work, partial(_answer_after, task), refusal)
             if again:
                 self._tell_again(answer)
         if answer["status"] in _CODES:

@@ -90,6 +90,9 @@ class Quota(Protocol):
     async def take(self, action: Action, context: CallContext) -> None:
         """Count one run of an executor's action. Raises ServiceError RATE_LIMITED."""
 
+    def refusal(self, action: Action, context: CallContext) -> ServiceError | None:
+        """What `take` would raise, if that is known without asking anybody."""
+
     async def take_turn(self, context: CallContext, once: str) -> None:
         """Count a turn whose words were given as text. Raises ServiceError RATE_LIMITED."""
 

@@ -21,6 +21,9 @@ class Claims(Protocol[KeyT_contra, AnswerT]):
     async def claim(self, key: KeyT_contra) -> AnswerT | None:
         """None for the first request: run it, then `keep` or `release`. Otherwise the kept result. Cancelled, it leaves the key free."""
 
+    async def knows(self, key: KeyT_contra) -> bool:
+        """True if the key is claimed or has a result: a look, which leaves it as it is."""
+
     def keep(self, key: KeyT_contra, answer: AnswerT) -> Coroutine[None, None, None]:
         """Keep the result."""
 
@@ -56,11 +59,15 @@ async def run_once(
     key: KeyT,
     work: Callable[[], Awaitable[AnswerT]],
     answer_after: Callable[[BaseException], AnswerT | None],
+    refusal: Exception | None = None,
 ) -> tuple[AnswerT, bool]:
     """The result of `work`, or the kept result of the same key; and whether it was kept.
 
-    If `work` raises, `answer_after` returns what to keep; None if nothing can have run, which releases the key.
+    If `work` raises, `answer_after` returns what to keep; None if nothing can have run, which releases the key. `refusal`: why `work`
+    would be refused now. It is raised, unless the key is known: a claim and its release would cost more than the refusal.
     """
+    if refusal is not None and not await claims.knows(key):
+        raise refusal
     kept = await claims.claim(key)
     if kept is not None:
         return kept, True

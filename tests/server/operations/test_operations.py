@@ -209,6 +209,32 @@ async def test_a_call_over_the_limit_is_refused_at_once(tmp_path: Path) -> None:
             await desk.call("executor.search", {"query": "tea"}, ADA, CONTEXT)
 
 
+async def test_of_a_request_over_the_limit_redis_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path, rate_limit_requests=1) as gw:
+        assert (await gw.fetch("GET", "/api/v1/agent/intents")).code == 200
+        asked: list[Identity] = []
+        monkeypatch.setattr(gw.gateway.authenticator, "revocation", asked.append)
+        assert (await gw.fetch("GET", "/api/v1/agent/intents")).code == 429
+        assert asked == []
+
+
+async def test_nor_does_a_refused_task_claim_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path, rate_limit_requests=1) as gw:
+        desk, quota = GatewayDesk(gw.gateway), SessionQuota(gw.gateway)
+        listing = Action("os", "ls", {})
+        assert quota.refusal(listing, CONTEXT) is None
+        await desk.call("agent.intent", {"text": "hi"}, ADA, CONTEXT)
+        claimed: list[object] = []
+        monkeypatch.setattr(gw.gateway.once, "claim", claimed.append)
+        with pytest.raises(ServiceError, match="RATE_LIMITED"):
+            await desk.call("executor.search", {"query": "tea"}, ADA, CONTEXT)
+        refused = quota.refusal(listing, CONTEXT)
+        assert refused is not None
+        assert (refused.code, refused.retry_after_ms) == ("RATE_LIMITED", 60_000)
+        assert quota.refusal(Action("nobody", "nothing", {}), CONTEXT) is None
+        assert claimed == []
+
+
 async def test_limits_of_roles_and_operations_hold_for_calls(tmp_path: Path) -> None:
     limits = {"rate_limit_requests": 1, "rate_limit_roles": {"admin": 2}, "rate_limit_routes": {"agent.intents": 1}}
     root = Identity("root", "root", ("admin",))

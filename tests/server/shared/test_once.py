@@ -323,3 +323,60 @@ async def test_a_call_that_failed_here_is_answered_again_as_it_was_at_first() ->
     with pytest.raises(ServiceError, match="INTERNAL"):
         await call_once(once, ADA, "executor.search", {}, operation)
     assert operation.runs == 1
+
+
+# --- over the rate limit ---
+
+REFUSED = ServiceError("RATE_LIMITED", "come back in 5 s")
+
+
+class Unchanged(LocalState):
+    """Says what is asked of it beside reading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def put(self, *args: Any, **options: Any) -> bool:
+        self.asked.append("put")
+        return await super().put(*args, **options)
+
+    async def remove(self, *args: Any) -> None:
+        self.asked.append("remove")
+        await super().remove(*args)
+
+    async def publish(self, *args: Any, **options: Any) -> None:
+        self.asked.append("publish")
+        await super().publish(*args, **options)
+
+
+class Full:
+    """A rate limit that is used up, and known to be."""
+
+    def refusal(self, _action: Action, _context: CallContext) -> ServiceError:
+        return REFUSED
+
+    async def take(self, _action: Action, _context: CallContext) -> None:
+        raise REFUSED
+
+    async def take_turn(self, _context: CallContext) -> None:
+        raise REFUSED
+
+
+async def test_what_is_refused_changes_nothing_in_the_store() -> None:
+    state = Unchanged()
+    once, operation = run_once_store(state), Operation("done")
+    with pytest.raises(ServiceError, match="RATE_LIMITED"):
+        await call_once(once, ADA, "executor.search", {}, operation, REFUSED)
+    setup = frame_for(World(), RecordingOutlet())
+    setup = replace(setup, provided=replace(setup.provided, once=once, quota=Full()))
+    with pytest.raises(ServiceError, match="RATE_LIMITED"):
+        await ExecuteLane(setup, LISTING, 500, "c1").run()
+    assert (state.asked, operation.runs) == ([], 0)
+
+
+async def test_what_has_run_is_told_again_over_the_limit_too() -> None:
+    once, operation = run_once_store(), Operation("done")
+    assert await call_once(once, ADA, "executor.search", {}, operation) == "done"
+    assert await call_once(once, ADA, "executor.search", {}, operation, REFUSED) == "done"
+    assert operation.runs == 1

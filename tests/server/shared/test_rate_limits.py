@@ -72,12 +72,23 @@ async def test_redis_is_not_asked_again_while_a_refusal_holds(redis_url: str) ->
         assert known.retry_after_s == again.retry_after_s
         assert counting.sizes == []
         assert counted == [("allowed", "redis"), *[("refused", "redis")] * 3]
-        assert limiter.known_refusal("u", 2, WINDOW_S) is None  # a token with other roles
+        assert limiter.known_refusal("u", 2, WINDOW_S) is None  # a token with other roles, which may do more
         assert (await limiter.check("u", 2, WINDOW_S)).allowed
         assert (await limiter.check("v", 1, WINDOW_S)).allowed
         now += WINDOW_S
         await limiter.check("u", 1, WINDOW_S)
         assert counting.sizes == [1, 1, 1]
+
+
+async def test_nor_about_a_lower_limit_of_the_same_user(redis_url: str) -> None:
+    async with running_link(redis_url) as link:
+        limiter = RateLimiter(link)
+        for _ in range(3):
+            await limiter.check("u", 2, WINDOW_S)
+        counting = CountingWire(link)
+        for limit in (1, 2, 1, 2):  # two tokens of different roles, in turn
+            assert not (await limiter.check("u", limit, WINDOW_S)).allowed
+        assert counting.sizes == []
 
 
 async def test_room_returns_when_the_decision_said(redis_url: str) -> None:

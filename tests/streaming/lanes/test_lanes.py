@@ -113,6 +113,9 @@ class Exhausted:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
+    def refusal(self, _action: Action, _context: CallContext) -> ServiceError | None:
+        return None
+
     async def take(self, action: Action, _context: CallContext) -> None:
         self.asked.append(action.executor)
         raise ServiceError("RATE_LIMITED", "come back in 5 s")
