@@ -108,12 +108,16 @@ class RedisLink:
         self._next = _Batch()  # gathers the commands of this tick
         self._running: _Batch | None = None
         self._closed = False
-        self._amiss_at = float("-inf")  # on the loop's clock: when it was last found to be full, or was lost
+        self._amiss_at = float("-inf")  # on the loop's clock: when it was last found or told to be full, or was lost
 
     @property
     def settled(self) -> bool:
         """True if it is up, and has been long enough that no replica still keeps for itself what a lost or full one did not take."""
         return self.up and asyncio.get_running_loop().time() - self._amiss_at > SETTLED_S
+
+    def note_amiss(self) -> None:
+        """It does not take everything just now, here or at another replica."""
+        self._amiss_at = asyncio.get_running_loop().time()
 
     @property
     def up(self) -> bool:
@@ -206,7 +210,7 @@ class RedisLink:
         unfit = next((reply for reply in replies if _of_the_server(reply)), None)
         answers = [_ours(reply) for reply in replies]
         if any(isinstance(answer, RedisFullError) for answer in answers):
-            self._amiss_at = asyncio.get_running_loop().time()
+            self.note_amiss()
         batch.settle(answers)
         self._running = None
         if self._overdue:
@@ -287,7 +291,7 @@ class RedisLink:
         self._lost.clear()
         self._answering.set()
         self._connected = True
-        self._amiss_at = asyncio.get_running_loop().time()
+        self.note_amiss()
         log.info("redis is back")
         await self._tell_back()
 

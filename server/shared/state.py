@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 PREFIX = "jarvis:"
 NEWS = f"{PREFIX}news"
 PROBE = f"{PREFIX}probe"
+KEPT = "kept here"  # the news that a replica has values which Redis did not take
 REVOKED = f"{PREFIX}revoked"  # sorted set: token or family id, scored by the Unix time at which it can be forgotten
 LISTEN_RETRY_S = 0.2
 PATIENCE_S = 1.0  # for a ticket, whose owner would otherwise have to start again
@@ -145,6 +146,8 @@ class RedisState:
         # Redis may have an older one, which does not count if it was taken
         self._write_later(key, time.time() + ttl_s, () if key in self._untaken else condition)
         self._untaken.discard(key)
+        with contextlib.suppress(RedisDownError, RedisRefusedError):
+            await self._announce(KEPT, {})  # whoever is asked for it next may not have found Redis full
         return True
 
     def _write_later(self, key: str, ends: float, condition: tuple[str, ...]) -> None:
@@ -221,6 +224,8 @@ class RedisState:
                     await self.load_revoked()
             await self._tell_revoked()
             await self._tell_values()
+            if self._unwritten:
+                self._announce(KEPT, {})
 
     def write_anew(self) -> None:
         self._anew.set()
@@ -394,6 +399,8 @@ class RedisState:
         kind, news = told["kind"], told["news"]
         if kind == "revoked":
             self.learn_revoked(news["token_id"], news["until"])
+        elif kind == KEPT:
+            self._link.note_amiss()
         else:
             self._local.tell(kind, news)
 

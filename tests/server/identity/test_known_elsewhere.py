@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from server.identity.auth import Authenticator
 from server.shared import redis_link
 from server.shared.redis_errors import RedisDownError
-from server.shared.state import RedisState
+from server.shared.state import NEWS, RedisState
 from streaming.ports import Identity
 from tests.server.redis_support import running_link, until_up
 from tests.server.signing import reason, refusal, settings
@@ -68,3 +69,20 @@ async def test_while_redis_is_full(own_redis: RedisServer, users: Users, monkeyp
         await is_told_to_ask_elsewhere(there)  # others may not have told yet what they have
         monkeypatch.setattr(redis_link, "SETTLED_S", 0)
         assert await reason(there.redeem_ticket("x")) == "ticket"
+
+
+async def test_where_nobody_has_seen_that_redis_was_full(own_redis: RedisServer, users: Users) -> None:
+    async with running_link(own_redis.url) as link, running_link(own_redis.url) as other, asyncio.TaskGroup() as group:
+        told = RedisState(other)
+        here, there = at(link, users), Authenticator(settings(), told, users)
+        listening = group.create_task(told.listen(), name="listens")
+        while dict(zip(*[iter(await link.call("PUBSUB", "NUMSUB", NEWS))] * 2, strict=True)) != {NEWS.encode(): 1}:
+            await asyncio.sleep(0.01)
+        await link.call("CONFIG", "SET", "maxmemory", "1", patient=True)
+        issued, _ = await here.issue_ticket(ADA)
+        await link.call("CONFIG", "SET", "maxmemory", "0", patient=True)
+        while other.settled:
+            await asyncio.sleep(0.01)  # the news is under way
+        await is_told_to_ask_elsewhere(there)
+        assert await here.redeem_ticket(issued) == ADA
+        listening.cancel()
