@@ -254,19 +254,38 @@ async def test_a_client_of_events_that_leaves_cancels_its_task(tmp_path: Path) -
         assert gw.script.cancelled.is_set()
 
 
+@pytest.mark.fast_reader("Tornado takes it for one that has left")
+async def test_a_client_that_closes_only_its_sending_side_gets_its_answer(tmp_path: Path) -> None:
+    """It is asked by 100 Continue whether it is there."""
+    async with running(tmp_path) as gw:
+        gate = gw.script.task_gate = asyncio.Event()
+        reader, writer = await at_work(gw, "")
+        writer.write_eof()
+        assert [await reader.readline() for _ in range(4)] == [b"HTTP/1.1 100 Continue\r\n", b"\r\n"] * 2
+        gate.set()
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert not gw.script.cancelled.is_set()
+        writer.close()
+
+
 async def leave(gw: Rest, headers: str) -> asyncio.StreamWriter:
     """Send a request, and return once its task runs."""
+    return (await at_work(gw, headers))[1]
+
+
+async def at_work(gw: Rest, headers: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client whose task runs."""
     body = b'{"action": "go"}'
     token = gw.token("operator")
     head = (
         f"POST {BROWSER} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{headers}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    _reader, writer = await asyncio.open_connection("127.0.0.1", gw.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gw.port)
     writer.write(head.encode() + body)
     while not gw.script.executed:
         await asyncio.sleep(0.001)
-    return writer
+    return reader, writer
 
 
 async def idle(gw: Rest) -> None:

@@ -99,13 +99,10 @@ class Connection(asyncio.Protocol):
             self._connections.later(self._take_turn)
 
     def eof_received(self) -> bool:
-        """The client closed its sending side. It still gets the answers to its complete requests, as it may still be reading.
-
-        Most such clients have left, though. A handler that set a close callback is told, as in Go's net/http.
-        """
+        """The client closed its sending side. It still gets the answers to its complete requests, as it may still be reading."""
         self._half_closed = True
         if self._serving is not None and self._serving is not self._reading:
-            self._serving.client_left()
+            self._serving.half_closed()
         self._rest()
         return not self._ending
 
@@ -304,8 +301,9 @@ class Connection(asyncio.Protocol):
 
     def _rest(self) -> None:
         """If nothing is left to do, wait for the client, or close if it sends no more."""
-        if self._half_closed and self._reading and not (self._unparsed or self._parsing or self._ending):
-            self._drop_cut_request()
+        cut = self._half_closed and self._reading is not None and self._reading is self._serving
+        if cut and not (self._unparsed or self._parsing):
+            self.end(lingers=False)  # the end of its body will not come: its handler is told
         if self._serving or self._waiting or self._reading or self._unparsed or self._parsing or self._waits:
             return
         if self._ending or self.lost:
@@ -314,14 +312,6 @@ class Connection(asyncio.Protocol):
             self.end(lingers=False)
         else:
             self._wait_for_client()
-
-    def _drop_cut_request(self) -> None:
-        """The end of the body that is being read will not come. Requests before it are still answered."""
-        if self._waiting:
-            self._waiting.pop()
-            self._reading = None
-        else:
-            self.end(lingers=False)  # it is being served: its handler is told
 
     def _wait_for_client(self) -> None:
         """Nothing is left to do: give the client time for its next request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -17,7 +18,6 @@ from server.net.http.headers import Headers, announces_body, by_name
 from server.net.http.interfaces import Refuse, UnreadableHead, tell_refused
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable
 
     from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 SWITCHING_PROTOCOLS = 101
 BODILESS = frozenset({204, 304})
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+ASK_S = 0.25  # after this long a client that sends no more is asked whether it is there; each time after twice as long
 
 
 class Link(Protocol):
@@ -79,6 +80,7 @@ class Exchange(HTTPConnection):
     _began = 0.0
     _refusal: ApiError | None = None  # for a request that failed before its turn
     _close_callback: Callable[[], None] | None = None
+    _asking: asyncio.TimerHandle | None = None
     _head_written = False
     _left_bytes: int | None = None  # left of the answer's Content-Length
     _chunks_out = False
@@ -190,21 +192,45 @@ class Exchange(HTTPConnection):
         seconds = monotonic() - self._began
         return UnreadableHead(start_line.method, start_line.path, self._headers, seconds)
 
-    def client_left(self) -> None:
-        """The client closed its sending side. It may still be reading, so the answer can still be written."""
+    def half_closed(self) -> None:
+        """The client closed its sending side. Most such clients have left; others, as `nc -N`, wait for their answer.
+
+        100 Continue tells which, as any client may get one at any time (RFC 9110, section 15.2): if it has left, its kernel
+        resets the connection, and writing the next one fails. HTTP/1.0 has no such answers, and whoever closes in the middle of an
+        answer leaves: they are not asked.
+        """
+        if self._head_written or self._start_line is None or self._start_line.version != "HTTP/1.1":
+            self._client_left()
+        else:
+            self._ask_after(ASK_S)
+
+    def _ask_after(self, wait_s: float) -> None:
+        self._asking = asyncio.get_running_loop().call_later(wait_s, self._ask, wait_s)
+
+    def _ask(self, waited_s: float) -> None:
+        if not self._head_written:
+            self._ask_after(2 * waited_s)  # before the write, which may find that it has left
+            self._link.write(_CONTINUE)
+
+    def _ask_no_more(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def _client_left(self) -> None:
         callback, self._close_callback = self._close_callback, None
         if callback is not None:
             callback()
 
     def lost(self) -> None:
         """The connection is closed."""
+        self._ask_no_more()
         delegate, self._delegate = self._delegate, None
         self._waiting_body.clear()
         if delegate is not None and not self.whole:
             self._close_callback = None
             delegate.on_connection_close()
         else:
-            self.client_left()
+            self._client_left()
 
     # --- the answer: tornado.httputil.HTTPConnection ---
 
@@ -295,6 +321,7 @@ class Exchange(HTTPConnection):
         if self._chunks_out:
             self._link.write(b"0\r\n\r\n")
         self.finished = True
+        self._ask_no_more()
         self._delegate = self._close_callback = None  # they refer to us
         self._link.answered(self)
 

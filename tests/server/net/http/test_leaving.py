@@ -131,6 +131,8 @@ async def test_requests_before_one_that_is_cut_get_their_answers_and_the_connect
         while gw.server.connections.open:
             await asyncio.sleep(0.001)
         assert gw.gateway.requests_running == 0
+        of_cut = [("POST", "/api/v1/agent/intent", "499")] if cut in {UPLOAD, CHUNKED} else []
+        assert [row for row in counted(gw) if row[0] == "POST"] == of_cut
 
 
 async def test_a_client_that_leaves_in_its_upload_is_a_line(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
