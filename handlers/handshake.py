@@ -103,15 +103,21 @@ class HandshakeHandler(WebSocketHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer a refused handshake in the error form."""
-        raised = kwargs.get("exc_info")
+        refusal = self.refused(status_code, kwargs.get("exc_info"))
+        self.set_status(refusal.status)
+        self.set_header("Content-Type", "application/problem+json")
+        self.finish(problem_json(refusal, self.request.path, self.request_id))
+
+    def refused(self, status_code: int, raised: tuple[Any, Any, Any] | None) -> ApiError:
+        """The refusal to answer with; sets its headers."""
         refusal = as_api_error(raised[1] if raised else HTTPError(status_code))
         self._error_code = refusal.code
         self.clear()
-        self.set_status(refusal.status)
+        if refusal.code == "METHOD_NOT_ALLOWED":  # perhaps by Tornado, for a method that it does not know
+            self.set_header("Allow", "GET")
         for name, value in refusal.headers.items():
             self.set_header(name, value)
-        self.set_header("Content-Type", "application/problem+json")
-        self.finish(problem_json(refusal, self.request.path, self.request_id))
+        return refusal
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log what failed, without the address: its query may have a ticket or another secret. Tornado's own would show it.

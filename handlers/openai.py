@@ -6,10 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tornado.web import HTTPError
-
 from handlers.admission import requested_recording
-from handlers.problem import as_api_error
 from handlers.socket import ForeignSocketHandler
 from server.errors import ApiError
 from server.identity.auth import CLIENT_SECRET, TokenError
@@ -165,13 +162,8 @@ class OpenAiSocketHandler(ForeignSocketHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer a refused handshake in OpenAI's error form."""
-        raised = kwargs.get("exc_info")
-        refusal = as_api_error(raised[1] if raised else HTTPError(status_code))
-        self._error_code = refusal.code
-        self.clear()
+        refusal = self.refused(status_code, kwargs.get("exc_info"))
         self.set_status(status_of(refusal))
-        for name, value in refusal.headers.items():
-            self.set_header(name, value)
         self.finish(error_json(refusal))
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:

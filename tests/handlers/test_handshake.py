@@ -40,6 +40,19 @@ async def test_a_handshake_waits_for_the_codecs(tmp_path: Path, path: str) -> No
     assert refused.value.code == 503
 
 
+@pytest.mark.parametrize("method", ["POST", "TRACE", "PROPFIND"])
+@pytest.mark.parametrize("path", ["/ws/kitchen", "/v1/realtime", "/v1/live/sessions", "/v1/live/sessions/s/attach"])
+async def test_whichever_other_method_it_has_it_is_told_which_is_allowed(
+    tmp_path: Path, path: str, method: str
+) -> None:
+    """Tornado itself refuses those that it does not know."""
+    async with running(tmp_path) as rest, asyncio.TaskGroup() as tasks:
+        rest.gateway.session_tasks = tasks
+        answer = await rest.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
+    assert b"\r\nAllow: GET\r\n" in answer
+
+
 NO_TEXT = (
     "?model=%ff",
     "?intent=%ff",
