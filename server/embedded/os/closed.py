@@ -21,6 +21,8 @@ from server.embedded.os.disk import Writes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from server.embedded.os.nothing_done import Kept, Nothing
+
 FileId = tuple[int, int]  # device and inode
 
 # Files that are searched for one command: for the other name of a hard link, and for what is closed below the folders that are listed
@@ -41,7 +43,9 @@ class Search:
     def __init__(self, most: int | None = None) -> None:
         self._left = MAX_WALKED if most is None else most
         self._stopped = False
-        self.writes = Writes()  # what the command is about to write, once it is checked
+        # once the command is checked: what it is about to write, and how it is seen that it has done nothing
+        self.writes = Writes()
+        self.nothing: Kept | Nothing | None = None
         self.places: list[str] | None = None  # closed ones, once they are known
         self.linked: frozenset[FileId] | None = None  # the files in closed folders, once they are known
 

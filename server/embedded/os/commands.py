@@ -15,12 +15,14 @@ from server.embedded.os.disk import Writes
 from server.embedded.os.hiding import hiding
 from server.embedded.os.lasting_names import MAX_LEVELS, Name, NowhereError, followed, is_plain, levels, why_it_stays
 from server.embedded.os.made_names import MAX_MADE, missing
+from server.embedded.os.nothing_done import keeping, making, marking
 from server.embedded.secret_names import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from server.embedded.os.closed import ClosedPaths
+    from server.embedded.os.nothing_done import Kept, Nothing
 
 MAX_ARGUMENTS = 16
 MAX_ARGUMENT_CHARS = 1_024
@@ -61,6 +63,7 @@ class OsCommand:
     makes: bool = False  # makes the paths that do not exist
     makes_none: str | None = None  # pattern of the flag with which it does not
     keeps: str | None = None  # pattern of the flag without which the command may remove or overwrite files
+    finds_nothing: int = 0  # exit code of a command that has looked, and has nothing to show
 
     @property
     def named(self) -> bool:
@@ -111,6 +114,7 @@ COMMANDS: Mapping[str, OsCommand] = {
         most=9,
         words=1,
         opens=True,
+        finds_nothing=1,
     ),
     "find": OsCommand(
         "Find files by name",
@@ -211,6 +215,7 @@ def _checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths, s
         search.writes = _writes(command, options, names, goals, root)
         if (made := search.writes.made) > MAX_MADE:
             raise RefusedArgumentError(f"args: {name} makes at most {MAX_MADE} files and folders, not {made}")
+    search.nothing = _nothing(name, options, names, goals, search.writes.made)
     if command.moves or command.removes:
         _check_what_stays(names, goals, root, closed, search)
     if not names and name in RECURSIVE:  # they list the current folder then
@@ -226,7 +231,7 @@ def _goal(names: list[Name], root: Path) -> Name:
 
 def _writes(command: OsCommand, options: list[str], names: list[Name], goals: list[Name], root: Path) -> Writes:
     """What a command that makes files or folders is about to write."""
-    if command.makes_none is not None and any(re.fullmatch(command.makes_none, option) for option in options):
+    if _makes_none(command, options):
         return Writes()
     if not command.copies:
         paths = [one.path for one in names]
@@ -237,6 +242,23 @@ def _writes(command: OsCommand, options: list[str], names: list[Name], goals: li
         return Writes(made, places=(goal.path,))
     found = source.stat()
     return Writes(made, Copy(root / goal.told, stat.S_IMODE(found.st_mode), found.st_size), (goal.path,))
+
+
+def _nothing(name: str, options: list[str], names: list[Name], goals: list[Name], made: int) -> Kept | Nothing | None:
+    """How it is seen that the command has done nothing; None if it says so itself."""
+    command = COMMANDS[name]
+    if goals:
+        if command.destroys(options):
+            return None
+        goal = goals[0] if names[1].path.is_dir() else names[1]
+        return keeping(name, names[0].path, str(Path(goal.given)), moves=command.moves)
+    if _makes_none(command, options):
+        return marking(name, names[0].given, [one.path for one in names])
+    return making(name, names[0].given, made) if command.makes else None
+
+
+def _makes_none(command: OsCommand, options: list[str]) -> bool:
+    return command.makes_none is not None and any(re.fullmatch(command.makes_none, option) for option in options)
 
 
 def _check_what_stays(names: list[Name], goals: list[Name], root: Path, closed: ClosedPaths, search: Search) -> None:

@@ -42,13 +42,14 @@ from server.embedded.os.copies import new_file
 from server.embedded.os.disk import SHARE_BYTES, DiskRoom, share_words
 from server.embedded.os.hourly_shares import HourlyShares
 from server.embedded.os.made_names import SHARE
+from server.embedded.os.nothing_done import Kept
 from server.embedded.os.places import Places
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from server.embedded.os.disk import Writes
+    from server.embedded.os.nothing_done import Nothing
 
 DEFAULT_ROOT = "files"
 CLOSED_OPTION = "OS_CLOSED_PATHS"  # set by the gateway when it starts the embedded services
@@ -145,35 +146,37 @@ class OsService(ExecutorService):
         """Run a command."""
         assert isinstance(parameters, CommandParameters)
         async with self._turns.turn(TURN_S):
-            ended = await self._ended(name, parameters.args, task)
-        return TaskOutcome(asdict(ended), ok=ended.exit_code == 0 or ended.truncated, message=why(name, ended))
+            return await self._outcome(name, parameters.args, task)
 
-    async def _ended(self, name: str, args: list[str], task: Task) -> os_process.Ended:
-        """How the command ended. Raises TaskError."""
+    async def _outcome(self, name: str, args: list[str], task: Task) -> TaskOutcome:
+        """What the command came to. Raises TaskError."""
         try:
-            arguments, writes = await self._checked(name, args)
+            arguments, search = await self._checked(name, args)
         except RefusedArgumentError as refused:
             raise WrongParametersError(str(refused)) from None
         try:
             async with (self._on_files if COMMANDS[name].named else self._others).place(name):
-                return await self._run_command(name, arguments, writes, task)
+                return await self._run_command(name, arguments, search, task)
         except ValueError:
             raise WrongParametersError(f"args: {name} cannot be started with them") from None
         except OSError as error:
             raise _not_started(name, error) from None
 
-    async def _run_command(self, name: str, arguments: Sequence[str], writes: Writes, task: Task) -> os_process.Ended:
+    async def _run_command(self, name: str, arguments: Sequence[str], search: Search, task: Task) -> TaskOutcome:
         """Run it, with room on the disk. Raises FullError, ValueError, OSError."""
+        writes, nothing = search.writes, search.nothing
         most = writes.copied_bytes if COMMANDS[name].kind == "change" else None
         with self._disk.promised(writes):
             async with new_file(writes.copy) as new:
                 told = new.told(arguments)
                 ended = await os_process.run(self._executables[name], name, told, self._root, task.tell, most)
                 new.whole = ended.exit_code == 0
-        return ended
+        if isinstance(nothing, Kept):
+            nothing = nothing.nothing if nothing.done_nothing(copied_anew=new.made) else None
+        return outcome(name, ended, nothing)
 
-    async def _checked(self, name: str, args: list[str]) -> tuple[list[str], Writes]:
-        """What to run the command with, and what it writes then. Checks that take long have places of their own.
+    async def _checked(self, name: str, args: list[str]) -> tuple[list[str], Search]:
+        """What to run the command with, and what was found out about it. Checks that take long have places of their own.
 
         Raises RefusedArgumentError, FullError.
         """
@@ -191,7 +194,7 @@ class OsService(ExecutorService):
             raise FullError(f"a user may make {SHARE} files and folders within an hour")
         if not self._copied.take(current_user(), search.writes.copied_bytes):
             raise FullError(share_words())
-        return arguments, search.writes
+        return arguments, search
 
 
 def _not_started(name: str, error: OSError) -> TaskError:
@@ -202,6 +205,17 @@ def _not_started(name: str, error: OSError) -> TaskError:
     if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
         return FullError(words)
     return UnavailableError(words)
+
+
+def outcome(name: str, ended: os_process.Ended, nothing: Nothing | None) -> TaskOutcome:
+    """What a command came to. `nothing`: what it would have said, had it said that it has done nothing."""
+    if (
+        nothing is not None and ended.exit_code in (0, 1) and not ended.stderr
+    ):  # some releases end with 1, without a word
+        return TaskOutcome(asdict(ended), ok=not nothing.failed, message=nothing.words)
+    found_nothing = ended.exit_code == COMMANDS[name].finds_nothing and not ended.stderr
+    ok = ended.exit_code == 0 or ended.truncated or found_nothing
+    return TaskOutcome(asdict(ended), ok=ok, message="" if found_nothing else why(name, ended))
 
 
 def why(name: str, ended: os_process.Ended) -> str:

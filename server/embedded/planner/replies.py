@@ -117,11 +117,17 @@ def _reason(outcome: StepOutcome) -> str:
 
 
 def _failure(intent: str, outcomes: list[StepOutcome], facts: Facts) -> str:
-    """The template for the first step that failed; empty if none did."""
+    """The template for the first step that failed, or for a command that has done nothing; empty if there is neither."""
     bad = next((outcome for outcome in outcomes if outcome.status != "ok"), None)
+    facts["reason"] = _reason(bad or outcomes[-1])
+    if intent == "run_command" and (of_a_path := _OF_A_PATH.fullmatch(facts["reason"])):  # or it has done nothing
+        path = of_a_path["path"]
+        why = _WHY[of_a_path["why"].lower()]
+        within = why == "no_such_path" and of_a_path["command"] in {"mkdir", "touch"} and "/" in path
+        facts["path"] = path.rpartition("/")[0] if within else path
+        return why
     if bad is None:
         return ""
-    facts["reason"] = _reason(bad)
     if intent == "forget" and bad.status == "skipped" and outcomes[0].status == "ok":
         return "forget_note_nothing"
     if intent in {"recall", "forget"} and bad.status == "failed" and _NO_SUCH_KEY.search(bad.message):
@@ -130,12 +136,6 @@ def _failure(intent: str, outcomes: list[StepOutcome], facts: Facts) -> str:
         return _result_not_opened(bad, outcomes[0].result, facts)
     if intent in {"list_files", "read_file"} and facts.get("path") and _NO_SUCH_FILE.search(facts["reason"]):
         return "no_such_path"
-    if intent == "run_command" and (of_a_path := _OF_A_PATH.fullmatch(facts["reason"])):
-        path = of_a_path["path"]
-        why = _WHY[of_a_path["why"].lower()]
-        within = why == "no_such_path" and of_a_path["command"] in {"mkdir", "touch"} and "/" in path
-        facts["path"] = path.rpartition("/")[0] if within else path
-        return why
     if bad.status == "unknown":
         return "unfinished"
     if bad.status == "declined" and _UNANSWERED.search(bad.message):

@@ -240,6 +240,7 @@ _SILENT = {
     "mv": "run_mv",
     "cp": "run_cp",
     "find": "run_find_nothing",
+    "grep": "run_grep_nothing",
 }
 
 

@@ -62,6 +62,17 @@ SAID: list[tuple[str, list[Told], str]] = [
         "There is a demo here already.",
     ),
     (
+        "move a.txt to b.txt",
+        [("failed", {}, "mv: nothing is moved to ‘b.txt’: File exists")],
+        "There is a b.txt here already.",
+    ),
+    (
+        "create notes.txt",
+        [("ok", {"stdout": ""}, "touch: nothing new is made at ‘notes.txt’: File exists")],
+        "There is a notes.txt here already.",
+    ),
+    ("find the word tea in a.txt", [("ok", {"stdout": "", "exit_code": 1}, "")], "There is no such line in it."),
+    (
         "create a folder called a/b",
         [("failed", {}, "mkdir: cannot create directory ‘a/b’: No such file or directory")],
         "I find no a here.",
