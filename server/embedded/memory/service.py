@@ -19,18 +19,17 @@ import grpc
 import grpc.aio
 
 from protos import memory_pb2, memory_pb2_grpc
-from server.embedded.callers import own_context
-from server.embedded.fairness import FairThreads
+from server.embedded.memory.database import LOCKED_AGAIN_S, Database
 from server.embedded.memory.index import WordsDamagedError
-from server.embedded.memory.sqlite_failures import BUSY_S, is_locked, not_opened, refusal
-from server.embedded.memory.store import MAX_USER_BYTES, MemoryStore, NoRoomError
+from server.embedded.memory.sqlite_failures import BUSY_S, is_locked, is_malformed, not_opened, refusal
+from server.embedded.memory.store import MAX_USER_BYTES, NoRoomError
 from server.embedded.memory.words import MAX_KEY_CHARS, key_form
 from server.embedded.service import EmbeddedConfig, EmbeddedService
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterable
 
-    from server.embedded.memory.store import FoundItem
+    from server.embedded.memory.store import FoundItem, MemoryStore
 
 MAX_VALUE_BYTES = 64 * 1024
 MAX_DEPTH = 64  # nested arrays and objects; deeper ones break readers
@@ -52,9 +51,6 @@ NOTHING_NEW, NOTHING_LESS, NOTHING = (
     "nothing can be looked up",
 )
 WORDS_DAMAGED = "the index of words is damaged, and could not be made anew yet"
-LOCKED_AGAIN_S = 0.05  # between two tries of what another program's lock holds up
-INDEX_AGAIN_S = 30.0  # until an index that could not be made is tried again
-INDEXED_S = 1.0  # what a call waits for a new index; then it works with what is there
 TOLD_AT_ONCE = 10  # results of a search that are read before others' calls: the longest take some milliseconds
 DAMAGED = "what was stored cannot be read: the disk has changed it. Store it anew, or delete it"
 NO_SUCH_KEY = "no such key"  # also the answer for another user's key
@@ -193,18 +189,15 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
 
     def __init__(self, config: EmbeddedConfig, clock: Callable[[], float] = time.time) -> None:
         super().__init__(config)
-        self._clock = clock
-        self._thread = FairThreads(1, "memory")
-        self._store: MemoryStore | None = None
-        self._indexing: asyncio.Task[None] | None = None
+        self._path = config.directory / "memory.sqlite3"
+        self._database = Database(self._path, clock, self.name)
 
     async def start(self) -> None:
         """Open the database. Raises MissingPartError if the file cannot be used; it is left unchanged then. NotYetError: it is healthy."""
-        path = self.config.directory / "memory.sqlite3"
         try:
-            self._store = await self._thread.run(lambda: MemoryStore(path, self._clock))
+            await self._database.open()
         except (sqlite3.Error, OSError) as error:
-            raise not_opened(path, error) from None
+            raise not_opened(self._path, error) from None
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register the servicer."""
@@ -212,26 +205,15 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
 
     async def stop(self) -> None:
         """Close the database."""
-        if self._indexing is not None:
-            self._indexing.cancel()
-        store = self._store
-        if store is not None:
-            await self._thread.run(store.close)
-        self._thread.close()
-
-    async def _run(self, work: Callable[[MemoryStore], T]) -> T:
-        """Run it in the thread."""
-        store = self._store
-        assert store is not None, "calls are refused until start() is done"
-        return await self._thread.run(partial(work, store))
+        await self._database.close()
 
     async def _ask(self, context: Context, work: Callable[[MemoryStore], T], undone: str = NOTHING) -> T:
         """Run it in the thread, or tell why it failed. `undone`: what cannot be done then."""
-        return await self._try(context, lambda: self._run(work), undone)
+        return await self._try(context, lambda: self._database.run(work), undone)
 
     async def _try(self, context: Context, attempt: Callable[[], Awaitable[T]], undone: str = NOTHING) -> T:
         """Do it, or tell why it failed. What another program has locked is tried again for a while, between others' calls."""
-        until, indexed = time.monotonic() + BUSY_S, False
+        until, mended = time.monotonic() + BUSY_S, False
         while True:
             try:
                 return await attempt()
@@ -240,46 +222,23 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
             except DamagedError:
                 await context.abort(grpc.StatusCode.DATA_LOSS, DAMAGED)
             except WordsDamagedError as damaged:
-                if indexed:
+                if mended:
                     await context.abort(grpc.StatusCode.UNAVAILABLE, WORDS_DAMAGED)
-                log.warning("the index of words is damaged, and is made anew: %s", damaged)
-                indexed = True
-                await self._index_anew()
+                mended = True
+                await self._database.index_anew(str(damaged))
             except sqlite3.Error as error:
+                if is_malformed(error) and not mended:
+                    mended = True
+                    await self._database.mend_anew(str(error))
+                    continue
                 if not is_locked(error) or time.monotonic() > until:
                     await context.abort(*refusal(error, undone))
                 await asyncio.sleep(LOCKED_AGAIN_S)
 
-    async def _index_anew(self) -> None:
-        """Begin a new index of words, if none is being made, and wait a while for it."""
-        if self._indexing is None or self._indexing.done():
-            loop, context = asyncio.get_running_loop(), own_context(self.name)
-            self._indexing = loop.create_task(self._make_index(), name="memory's index", context=context)
-        await asyncio.wait({self._indexing}, timeout=INDEXED_S)
-
-    async def _make_index(self) -> None:
-        """In steps, so that nobody waits for all of it."""
-        begin: Callable[[MemoryStore], int | None] = MemoryStore.replace_words
-        step = begin
-        while True:
-            try:
-                last = await self._run(step)
-            except (sqlite3.Error, WordsDamagedError) as error:
-                locked = isinstance(error, sqlite3.Error) and is_locked(error)
-                if not locked:
-                    log.warning("the index of words could not be made anew: %s", error)
-                if isinstance(error, WordsDamagedError):
-                    step = begin
-                await asyncio.sleep(LOCKED_AGAIN_S if locked else INDEX_AGAIN_S)
-                continue
-            if last is None:
-                return
-            step = partial(MemoryStore.index_some, behind=last)
-
     async def _purge(self, user_id: str) -> None:
         """Delete all of the user's items that have expired, in steps: a search compares a limited number, and should find live ones."""
         with suppress(sqlite3.Error):  # without writes, it searches what is there
-            while await self._run(lambda store: store.purge(user_id)):
+            while await self._database.run(lambda store: store.purge(user_id)):
                 pass
 
     async def Store(self, request: memory_pb2.StoreRequest, context: Context) -> memory_pb2.StoreResponse:  # noqa: N802 - gRPC's name
@@ -311,8 +270,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
     async def Search(self, request: memory_pb2.SearchRequest, context: Context) -> memory_pb2.SearchResponse:  # noqa: N802 - gRPC's name
         """Search the items; best matches first."""
         await _refuse_wrong(context, lambda: _check_query(request))
-        if self._indexing is not None:
-            await asyncio.wait({self._indexing}, timeout=INDEXED_S)
+        await self._database.indexed()
         hits = await self._try(context, lambda: self._search(request))
         told: list[memory_pb2.Hit] = []
         for start in range(0, len(hits), TOLD_AT_ONCE):
@@ -325,8 +283,8 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         """Each step is a turn of the thread, so that nobody waits for all of another user's search."""
         await self._purge(request.user_id)
         tags, limit = list(dict.fromkeys(request.tags)), _limit(request.limit)
-        steps = await self._run(lambda store: store.search(request.user_id, request.query, tags, limit))
-        while (hits := await self._run(lambda _store: _found(steps))) is None:
+        steps = await self._database.run(lambda store: store.search(request.user_id, request.query, tags, limit))
+        while (hits := await self._database.run(lambda _store: _found(steps))) is None:
             pass
         return hits
 

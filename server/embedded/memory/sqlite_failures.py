@@ -30,6 +30,13 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_INTERNAL)
 
 
+def failure(words: str, code: int) -> sqlite3.DatabaseError:
+    """One of our own, of SQLite's kinds."""
+    error = sqlite3.DatabaseError(words)
+    error.sqlite_errorcode = code
+    return error
+
+
 def is_locked(error: sqlite3.Error) -> bool:
     """Another program has locked the database."""
     return _code(error) & _PRIMARY_CODE in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -38,6 +45,11 @@ def is_locked(error: sqlite3.Error) -> bool:
 def is_full(error: sqlite3.Error) -> bool:
     """There is no room for what was to be written, or writing failed as over a quota."""
     return _code(error) & _PRIMARY_CODE == sqlite3.SQLITE_FULL or _code(error) in WRITE_FAILED
+
+
+def is_malformed(error: sqlite3.Error) -> bool:
+    """Pages of the database are not what had been written."""
+    return _code(error) & _PRIMARY_CODE == sqlite3.SQLITE_CORRUPT
 
 
 def is_damage(error: sqlite3.Error) -> bool:

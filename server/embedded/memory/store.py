@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from server.embedded.memory.index import WordIndex
 from server.embedded.memory.reserve import Reserve
 from server.embedded.memory.sqlite_failures import is_full
+from server.embedded.memory.tables import TABLES
 from server.embedded.memory.words import indexed, key_form, query_words
 
 if TYPE_CHECKING:
@@ -24,18 +25,6 @@ if TYPE_CHECKING:
     from protos import memory_pb2
 
 T = TypeVar("T")
-TABLES = """
-CREATE TABLE IF NOT EXISTS items (
-  id INTEGER PRIMARY KEY, user_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, session_id TEXT NOT NULL,
-  tags TEXT NOT NULL, metadata TEXT NOT NULL, created_at REAL NOT NULL, expires_at REAL, UNIQUE (user_id, key));
-CREATE INDEX IF NOT EXISTS items_expire ON items (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX IF NOT EXISTS items_newest ON items (user_id, created_at, expires_at);
-CREATE TABLE IF NOT EXISTS turns (
-  user_id TEXT NOT NULL, session_id TEXT NOT NULL, turn_id TEXT NOT NULL, number INTEGER NOT NULL, role TEXT NOT NULL,
-  text TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (user_id, session_id, turn_id));
-CREATE INDEX IF NOT EXISTS turns_order ON turns (user_id, session_id, number);
-CREATE INDEX IF NOT EXISTS turns_of ON turns (user_id);
-"""
 # Of the items of one user, and as much again of the conversations: nearly a thousand of the longest. What is indexed takes more of
 # the disk than it counts here.
 MAX_USER_BYTES = 64_000_000

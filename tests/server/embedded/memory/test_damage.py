@@ -161,7 +161,7 @@ async def test_nobody_waits_for_all_of_a_new_index_and_no_item_is_left_out(
 ) -> None:
     """Items are stored and deleted meanwhile; a database that another program has locked is waited for."""
     monkeypatch.setattr("server.embedded.memory.store.INDEXED_AT_ONCE_BYTES", 1)
-    monkeypatch.setattr("server.embedded.memory.service.INDEXED_S", 0)
+    monkeypatch.setattr("server.embedded.memory.database.MENDED_S", 0)
     async with memory(tmp_path) as stub:
         for number in range(9):
             await stub.Store(item('"blue"', key=f"k{number}"))

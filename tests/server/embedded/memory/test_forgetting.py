@@ -50,7 +50,7 @@ class FullStore(MemoryStore):
 
 @pytest.fixture
 def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[FullStore]:
-    monkeypatch.setattr("server.embedded.memory.service.MemoryStore", FullStore)
+    monkeypatch.setattr("server.embedded.memory.database.MemoryStore", FullStore)
     monkeypatch.setattr(FullStore, "path", tmp_path, raising=False)
     monkeypatch.setattr(FullStore, "others", False)
     return FullStore

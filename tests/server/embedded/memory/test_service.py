@@ -344,7 +344,7 @@ async def test_what_is_kept_can_be_read_when_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: type[MemoryStore], told: str
 ) -> None:
     """Each refused write is no fault of the service either: faults would close it to readers too."""
-    monkeypatch.setattr("server.embedded.memory.service.MemoryStore", store)
+    monkeypatch.setattr("server.embedded.memory.database.MemoryStore", store)
     async with memory(tmp_path) as stub:
         await stub.Store(item())
         for _ in range(10):

@@ -54,7 +54,7 @@ async def test_a_locked_database_is_opened_when_it_is_free(tmp_path: Path, monke
 
 
 async def test_a_service_that_is_still_tried_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.embedded.memory.service.MemoryStore", refusing(failed("SQLITE_FULL")))
+    monkeypatch.setattr("server.embedded.memory.database.MemoryStore", refusing(failed("SQLITE_FULL")))
     host = EmbeddedServices({"memory": "127.0.0.1:0"}, EmbeddedConfig(tmp_path))
     await host.bind()
     assert "the disk is full" in (await host.start())["memory"]
@@ -94,7 +94,7 @@ def refusing(error: Exception) -> Any:
 async def test_only_a_damaged_file_is_to_be_moved_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, later: bool, advised: bool
 ) -> None:
-    monkeypatch.setattr("server.embedded.memory.service.MemoryStore", refusing(error))
+    monkeypatch.setattr("server.embedded.memory.database.MemoryStore", refusing(error))
     service = MemoryService(EmbeddedConfig(tmp_path))
     with pytest.raises(MissingPartError, match="cannot be used") as refused:
         await service.start()
