@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import sys
 from collections import deque
 from pathlib import Path
 from subprocess import PIPE
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from server.embedded.service import MissingPartError
 from server.embedded.stt import wire
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 30.0
-# How long a decode may take before it is asked whether the process hangs. Alone on a core, Whisper tiny.en takes less than a second for
+# How long a decode may take where nobody knows whether the process works. Alone on a core, Whisper tiny.en takes less than a second for
 # any sound, and PocketSphinx a third of the sound's length; a busy machine and larger models take many times that.
 HANG_S, HANG_PER_S_OF_SOUND = 5.0, 2.0
-AT_WORK = 0.02  # of a core: who has had that much meanwhile does not hang, but is slow
-MOST_TIMES = 5  # then it works without an end
+MOST_TIMES = 5  # as long, where it is known to work: then it works without an end
+# Its user hears nothing meanwhile, so it is looked at so often. Once is not enough: this machine may have stood still.
+LOOK_S = 2.5
+IDLE_LOOKS = 2
+AT_WORK = 0.02  # of a core: who has had that much between two looks does not hang, but is slow
 CLOSER_SOUND_S = 30.0  # a closer look always decodes Whisper's whole window
 BYTES_PER_S = 32_000
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,13 +47,25 @@ def longest_s(jobs: list[Job]) -> float:
     )
 
 
-def cpu_s(pid: int) -> float:
-    """The CPU that a process has used; 0 where Linux's /proc does not tell, or the process is gone."""
+class Work(NamedTuple):
+    """What a process has done so far. `disk_reads`: of memory that was not there, as while it waits for a full machine to swap."""
+
+    cpu_s: float
+    disk_reads: int
+
+    def goes_on(self, before: Work) -> bool:
+        """True if it was at work since the look before."""
+        return self.cpu_s - before.cpu_s >= AT_WORK * LOOK_S or self.disk_reads > before.disk_reads
+
+
+def work_of(pid: int) -> Work | None:
+    """What a process has done; None where Linux's /proc does not tell, or the process is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # user and system: proc(5)
+        return None
+    ticks = int(fields[11]) + int(fields[12])  # user and system: proc(5)
+    return Work(ticks / os.sysconf("SC_CLK_TCK"), int(fields[9]))
 
 
 class _Pipes(asyncio.SubprocessProtocol):
@@ -133,18 +149,29 @@ class DecoderProcess:
         reply = self._pipes.expect()
         pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
         pipe.write(wire.pack_jobs(jobs))
-        limit_s, used_s = longest_s(jobs), cpu_s(self.pid)
-        for _ in range(MOST_TIMES):
-            # not asyncio.timeout: if this process stood still, a reply that came meanwhile still counts
-            await asyncio.wait({reply}, timeout=limit_s)
-            before_s, used_s = used_s, cpu_s(self.pid)
-            if reply.done() or used_s - before_s < AT_WORK * limit_s:
-                break
-        if not reply.done():
-            log.error("a speech decoder process hangs and is killed: no answer within %.0f s", limit_s)
+        if not await self._answered(reply, longest_s(jobs)):
+            log.error("a speech decoder process hangs and is killed")
             self.kill()
             raise DecoderDiedError
         return wire.unpack_transcripts(reply.result())
+
+    async def _answered(self, reply: asyncio.Future[dict[str, Any]], limit_s: float) -> bool:
+        """Wait for the reply as long as the process works; False if it hangs."""
+        before, idle, looks = work_of(self.pid), 0, max(IDLE_LOOKS, math.ceil(limit_s / LOOK_S))
+        for _ in range(MOST_TIMES * looks):
+            # not asyncio.timeout: if this process stood still, a reply that came meanwhile still counts
+            await asyncio.wait({reply}, timeout=LOOK_S)
+            if reply.done():
+                return True
+            now = work_of(self.pid)
+            if now is None or before is None:
+                idle, most = idle + 1, looks
+            else:
+                idle, most = 0 if now.goes_on(before) else idle + 1, IDLE_LOOKS
+            if idle >= most:
+                break
+            before = now
+        return False
 
     def kill(self) -> None:
         """End it at once."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,13 +14,13 @@ import pytest
 from server.embedded.stt import process
 from server.embedded.stt.engine import whisper
 from server.embedded.stt.pool import DecoderPool
-from server.embedded.stt.process import MOST_TIMES, DecoderDiedError, longest_s
+from server.embedded.stt.process import IDLE_LOOKS, LOOK_S, DecoderDiedError, Work, longest_s
 from server.embedded.stt.transcript import Job
 from tests.server.embedded.speech import folded, recording, silence
 from tests.server.embedded.stt.test_pool import settled, with_decoders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SPOKEN = Job(recording("flite-kal-stop") + silence(600), final=True)
 
@@ -49,11 +50,14 @@ def pool(io_loop: object, clock: Clock) -> Iterator[DecoderPool]:
 
 
 async def let_hang(pool: DecoderPool, clock: Clock, pid: int) -> None:
-    """Move the time to the limit of a stopped process, once it has a job, and wait until it is gone."""
+    """Look at a stopped process twice, once it has a job, and wait until it is gone. No user waits for longer than that."""
     while not any(one.pid == pid and one.busy for one in pool.processes):
         await asyncio.sleep(0)
     await settled()
-    clock.now_s += longest_s([SPOKEN]) + 0.1
+    for _ in range(IDLE_LOOKS):
+        assert any(one.pid == pid for one in pool.processes)
+        clock.now_s += LOOK_S + 0.1
+        await settled()
     while any(one.pid == pid for one in pool.processes):
         await asyncio.sleep(0)
 
@@ -97,21 +101,31 @@ async def test_an_utterance_at_which_two_processes_hang_fails_and_the_next_one_d
     assert folded((await pool.decode(SPOKEN)).text) == "stop"
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda look: Work(0.06 * look, 0),
+        lambda look: Work(0, look),
+        lambda look: Work(look // 2, 0),
+        lambda _look: None,
+    ],
+    ids=["slow", "swapped", "stands still", "unknown"],
+)
 async def test_a_process_that_is_only_slow_is_waited_for(
-    pool: DecoderPool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    pool: DecoderPool, clock: Clock, monkeypatch: pytest.MonkeyPatch, work: Callable[[int], Work | None]
 ) -> None:
-    """As on a machine that is busy with others, or with a larger model."""
+    """As on a machine that is busy with others, or swaps, or stands still now and then; or with a larger model."""
     pid = pool.processes[0].pid
-    used = iter(range(0, 1_000, 10))
-    monkeypatch.setattr(process, "cpu_s", lambda _pid: next(used))
+    numbers = count()
+    monkeypatch.setattr(process, "work_of", lambda _pid: work(next(numbers)))
     os.kill(pid, signal.SIGSTOP)
     async with asyncio.TaskGroup() as group:
         decoding = group.create_task(pool.decode(SPOKEN), name="utterance")
         while not any(one.pid == pid and one.busy for one in pool.processes):
             await asyncio.sleep(0)
-        for _ in range(MOST_TIMES - 1):
+        for _ in range(int(longest_s([SPOKEN]) / LOOK_S)):
             await settled()
-            clock.now_s += longest_s([SPOKEN]) + 0.1
+            clock.now_s += LOOK_S + 0.1
         await settled()
         os.kill(pid, signal.SIGCONT)
     assert folded(decoding.result().text) == "stop"
@@ -119,10 +133,11 @@ async def test_a_process_that_is_only_slow_is_waited_for(
 
 
 async def test_what_a_process_has_used_is_known() -> None:
-    before_s = process.cpu_s(os.getpid())
-    while process.cpu_s(os.getpid()) == before_s:
+    before = process.work_of(os.getpid())
+    assert before is not None
+    while not (now := process.work_of(os.getpid())) or not now.goes_on(before):
         sum(range(1_000))
-    assert process.cpu_s(2**30) == 0
+    assert process.work_of(2**30) is None
 
 
 async def test_an_answer_that_came_while_the_service_itself_stood_still_counts(
