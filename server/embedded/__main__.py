@@ -1,7 +1,8 @@
 """Run embedded services: `python -m server.embedded stt=127.0.0.1:50051 memory=127.0.0.1:0 …` (none named: all nine).
 
 Writes JSON lines to standard output: `{"bound": {name: address}}` when the ports are open, and `{"ready": true, "down":
-{name: reason}}` when each service has started or failed. Ends on SIGTERM and Ctrl-C, and with `--with-parent` as soon as
+{name: reason}}` when each service has started or failed. With `--with-parent` a line every few seconds follows, which tells that it does
+not hang. Ends on SIGTERM and Ctrl-C, and with `--with-parent` as soon as
 standard input closes, so that nothing is left behind however the gateway dies. `--secrets` reads a JSON object from the first line of
 standard input: options that must not stand in the environment.
 """
@@ -22,6 +23,7 @@ with ended_silently():
 
     from server.embedded.host import EmbeddedServices
     from server.embedded.service import EmbeddedConfig
+    from server.process.children import LINE_EVERY_S
     from server.services import SERVICES
     from server.telemetry import log
 
@@ -62,7 +64,12 @@ async def _until_asked_to_stop(*, with_parent: bool) -> None:
         loop.add_signal_handler(number, stop.set)
     if with_parent:
         loop.add_reader(sys.stdin.fileno(), stop.set)  # nothing more is written to it, so readable means closed
-    await stop.wait()
+    while not stop.is_set():
+        try:
+            async with asyncio.timeout(LINE_EVERY_S if with_parent else None):
+                await stop.wait()
+        except TimeoutError:
+            _say({})
 
 
 def _say(message: dict[str, object]) -> None:

@@ -31,6 +31,11 @@ log = structlog.get_logger(__name__)
 START_TIMEOUT_S = 60.0  # a first start builds language models and a search index
 STOP_TIMEOUT_S = 5.0
 RESTART_DELAYS_S = (0.2, 1.0, 5.0)  # delays after a crash; the last one repeats
+# The services write a line every few seconds. Without one in so many looks in a row they hang, as in a native library, and all of them
+# with it. Once is not enough: this machine may have stood still.
+LINE_EVERY_S = 5.0
+LOOK_S = 20.0
+SILENT_LOOKS = 3
 REDIS_START_S = 5.0
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -40,7 +45,7 @@ class ChildError(Exception):
 
 
 class EmbeddedProcess:
-    """`python -m server.embedded`: started, watched, and restarted at the same addresses until it runs again when it dies."""
+    """`python -m server.embedded`: started, watched, and restarted at the same addresses until it runs again when it dies or hangs."""
 
     def __init__(
         self,
@@ -105,10 +110,10 @@ class EmbeddedProcess:
         return message
 
     async def watch(self) -> None:
-        """Restart it whenever it dies or does not start. Runs until stopped or cancelled."""
+        """Restart it whenever it dies, hangs or does not start. Runs until stopped or cancelled."""
         crashes = 0
         while not self._stopping and self._process is not None:
-            code = await self._process.wait()
+            code = await _end_of(self._process)
             if not self._stopping:
                 log.error("embedded services died and are started again", exit_code=code)
                 await asyncio.sleep(RESTART_DELAYS_S[min(crashes, len(RESTART_DELAYS_S) - 1)])
@@ -118,8 +123,8 @@ class EmbeddedProcess:
     async def _start_again(self) -> None:
         try:
             await self.start()
-        except (ChildError, OSError):  # OSError: no more processes or descriptors for now
-            log.exception("embedded services did not start again")
+        except (ChildError, OSError) as why:  # OSError: no more processes or descriptors for now
+            log.error("embedded services did not start again", why=str(why))  # noqa: TRY400 - it is tried again, and nothing is wrong here
 
     async def stop(self) -> None:
         """End it, and do not start it again."""
@@ -142,6 +147,25 @@ class EmbeddedProcess:
     def end_now(self) -> None:
         """End it and wait, without the event loop."""
         _end_now(self._process)
+
+
+async def _end_of(process: Process) -> int:
+    """Wait until the services end, and kill them if they hang; returns their exit code."""
+    assert process.stdout is not None
+    silent = 0
+    while silent < SILENT_LOOKS:
+        try:
+            async with asyncio.timeout(LOOK_S):
+                if not await process.stdout.readline():
+                    return await process.wait()
+        except TimeoutError:
+            silent += 1
+        else:
+            silent = 0
+    log.error("embedded services hang and are killed", silent_s=round(SILENT_LOOKS * LOOK_S))
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    return await process.wait()
 
 
 def _end_now(process: Process | None) -> None:

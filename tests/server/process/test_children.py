@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.process import children
-from server.process.children import START_TIMEOUT_S, EmbeddedProcess
+from server.process.children import LOOK_S, SILENT_LOOKS, START_TIMEOUT_S, EmbeddedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +51,12 @@ async def until(true: Callable[[], bool], watching: asyncio.Task[None]) -> None:
         await asyncio.sleep(0)
 
 
+async def settled() -> None:
+    """Let the loop run all that is due."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 def killed(services: EmbeddedProcess) -> int:
     assert services._process is not None
     os.kill(services._process.pid, signal.SIGKILL)
@@ -85,4 +91,55 @@ async def test_so_is_one_for_which_there_is_no_process(tmp_path: Path, monkeypat
                 lambda: any(line["event"] == "embedded services did not start again" for line in logged), watching
             )
         await until(lambda: services.down == {"start": "4"}, watching)
+        await services.stop()
+
+
+async def test_services_that_hang_are_killed_and_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run, but none of them does anything: the line that they write every few seconds does not come."""
+    (tmp_path / "services").write_text(SERVICES.replace("exec cat > /dev/null", "exec cat"), encoding="utf-8")
+    loop = asyncio.get_running_loop()
+    now_s = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now_s)
+    services = EmbeddedProcess({}, tmp_path, os.environ, {})
+
+    async def lines(number: int) -> None:
+        assert services._process is not None
+        assert services._process.stdin is not None
+        for _ in range(number):
+            services._process.stdin.write(b"{}\n")  # `cat` writes it
+            await until(lambda: bool(heard), watching)
+            heard.clear()
+
+    heard: list[bytes] = []
+    read = asyncio.StreamReader.readline
+
+    async def heard_line(reader: asyncio.StreamReader) -> bytes:
+        line = await read(reader)
+        heard.append(line)
+        return line
+
+    async with asyncio.TaskGroup() as group:
+        await services.start()
+        monkeypatch.setattr(asyncio.StreamReader, "readline", heard_line)
+        watching = group.create_task(services.watch(), name="watch")
+        first = services._process
+        for _ in range(SILENT_LOOKS):
+            await lines(1)
+            now_s += LOOK_S - 1
+        for _ in range(SILENT_LOOKS - 1):
+            now_s += LOOK_S + 1
+            await settled()
+        assert services._process is first
+        await lines(1)
+        with capture_logs() as logged:
+            for _ in range(SILENT_LOOKS):
+                now_s += LOOK_S + 1
+                await settled()
+            await until(lambda: services._process is not first, watching)
+        assert [line["event"] for line in logged] == [
+            "embedded services hang and are killed",
+            "embedded services died and are started again",
+        ]
+        now_s += START_TIMEOUT_S + 1
+        await until(lambda: services.down == {"start": "3"}, watching)
         await services.stop()
