@@ -104,6 +104,16 @@ class SearchIndex:
         """The number of indexed documents."""
         return int(self._db.execute("SELECT count(*) FROM documents").fetchone()[0])
 
+    def check(self) -> None:
+        """Look through all of it, beside who searches. Raises sqlite3.Error: also DatabaseError for what no search would stumble over."""
+        (told,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+        if told != "ok":
+            raise sqlite3.DatabaseError(told)
+        self._db.execute("INSERT INTO passages (passages) VALUES ('integrity-check')")
+        without = "SELECT id FROM documents EXCEPT SELECT rowid / 1000 FROM passages LIMIT 1"
+        if self._db.execute(without).fetchone() is not None:
+            raise sqlite3.DatabaseError("it lacks passages of a document")
+
     def update(self, documents: Iterable[Document], stopping: Event) -> None:
         """Index new and changed documents, and remove deleted ones. `stopping` ends it early and keeps what is done."""
         known = dict(self._db.execute("SELECT key, stamp FROM documents"))

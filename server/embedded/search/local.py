@@ -35,6 +35,7 @@ class LocalProvider:
         self._asking = FairThreads(self.at_once, "search")
         self._building = threading.Thread(target=self._build, name="search index", daemon=True)
         self._stopping = threading.Event()
+        self._checked = False
         self._again = threading.Event()  # the index is to be brought up to date, or nothing any more
         self.left_out = 0
 
@@ -97,6 +98,7 @@ class LocalProvider:
             if is_damaged(error):
                 with suppress(OSError):
                     delete(self._path)
+                    self._again.set()
             return False
         except Exception:  # the next time may be better, and without this thread there is none
             log.exception("the search index was not brought up to date")
@@ -106,6 +108,9 @@ class LocalProvider:
     def _update(self) -> None:
         index, left_out = SearchIndex(self._path), LeftOut()
         try:
+            if not self._checked:  # once: damage is what an earlier run's disk has done
+                index.check()
+                self._checked = True
             documents = machine() if self._documents is None else folder(self._documents.resolve(), left_out)
             index.update(documents, self._stopping)
         finally:

@@ -157,6 +157,37 @@ async def test_so_does_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "damage",
     [
+        "UPDATE passages_content SET c1 = 'other'",
+        "UPDATE passages_data SET block = x'00' WHERE id = 10",
+        "DELETE FROM passages",
+        "PRAGMA writable_schema = ON; UPDATE sqlite_master SET rootpage = 2 WHERE name = 'sqlite_autoindex_documents_1'",
+    ],
+)
+async def test_a_damaged_index_of_an_earlier_run_is_made_anew_without_a_search(tmp_path: Path, damage: str) -> None:
+    """Searches would find less in it, and no fault."""
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "a.md").write_text("zanzibar")
+
+    async def found() -> None:
+        service = SearchService(config(tmp_path / "kept", SEARCH_DOCUMENTS_DIR=str(tmp_path / "documents")))
+        await service.start()
+        while not (await ask(service, "ann", "zanzibar")).values["results"]:
+            await asyncio.sleep(0.01)
+        await service.stop()
+
+    await found()
+    index = SearchIndex(tmp_path / "kept" / "search.sqlite3")
+    index._db.executescript(damage)
+    index.close()
+    await found()
+    index = SearchIndex(tmp_path / "kept" / "search.sqlite3")
+    index.check()
+    index.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
         "DELETE FROM passages_data",
         "DELETE FROM passages_data WHERE id > 10",
         "UPDATE passages_config SET v = 9 WHERE k = 'version'",
