@@ -48,24 +48,34 @@ def longest_s(jobs: list[Job]) -> float:
 
 
 class Work(NamedTuple):
-    """What a process has done so far. `disk_reads`: of memory that was not there, as while it waits for a full machine to swap."""
+    """What a process has done so far. `disk_reads`: of memory that was not there, as while it waits for a full machine to swap.
+
+    `waits`: for nothing but its turn on a core, which others may keep it from.
+    """
 
     cpu_s: float
     disk_reads: int
+    waits: bool
 
     def goes_on(self, before: Work) -> bool:
         """True if it was at work since the look before."""
-        return self.cpu_s - before.cpu_s >= AT_WORK * LOOK_S or self.disk_reads > before.disk_reads
+        worked = self.cpu_s - before.cpu_s >= AT_WORK * LOOK_S
+        return worked or self.waits or self.disk_reads > before.disk_reads
 
 
 def work_of(pid: int) -> Work | None:
     """What a process has done; None where Linux's /proc does not tell, or the process is gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        fields = _fields(Path(f"/proc/{pid}"))
+        states = {_fields(thread)[0] for thread in Path(f"/proc/{pid}/task").iterdir()}
     except OSError:
         return None
     ticks = int(fields[11]) + int(fields[12])  # user and system: proc(5)
-    return Work(ticks / os.sysconf("SC_CLK_TCK"), int(fields[9]))
+    return Work(ticks / os.sysconf("SC_CLK_TCK"), int(fields[9]), waits=b"R" in states)
+
+
+def _fields(of: Path) -> list[bytes]:
+    return (of / "stat").read_bytes().rpartition(b")")[2].split()
 
 
 class _Pipes(asyncio.SubprocessProtocol):

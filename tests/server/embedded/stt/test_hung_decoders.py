@@ -104,12 +104,13 @@ async def test_an_utterance_at_which_two_processes_hang_fails_and_the_next_one_d
 @pytest.mark.parametrize(
     "work",
     [
-        lambda look: Work(0.06 * look, 0),
-        lambda look: Work(0, look),
-        lambda look: Work(look // 2, 0),
+        lambda look: Work(0.06 * look, 0, waits=False),
+        lambda look: Work(0, look, waits=False),
+        lambda look: Work(look // 2, 0, waits=False),
+        lambda _look: Work(0, 0, waits=True),
         lambda _look: None,
     ],
-    ids=["slow", "swapped", "stands still", "unknown"],
+    ids=["slow", "swapped", "stands still", "kept waiting", "unknown"],
 )
 async def test_a_process_that_is_only_slow_is_waited_for(
     pool: DecoderPool, clock: Clock, monkeypatch: pytest.MonkeyPatch, work: Callable[[int], Work | None]
@@ -135,7 +136,8 @@ async def test_a_process_that_is_only_slow_is_waited_for(
 async def test_what_a_process_has_used_is_known() -> None:
     before = process.work_of(os.getpid())
     assert before is not None
-    while not (now := process.work_of(os.getpid())) or not now.goes_on(before):
+    assert before.waits  # whoever reads this runs
+    while not (now := process.work_of(os.getpid())) or not now._replace(waits=False).goes_on(before):
         sum(range(1_000))
     assert process.work_of(2**30) is None
 
