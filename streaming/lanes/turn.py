@@ -81,7 +81,7 @@ class TurnLane(Lane):
         self._endpointing = source is None or source.endpointing
         self._guess: EarlyPlan | None = None  # on the current utterance
         self._over: Delivery | None = None  # the reply into which the current utterance began
-        self._somebody_speaks = False
+        self.hearing = False  # somebody speaks whose words are not recognised yet
         self._begun: Moment | None = None  # when the current utterance began
         self._own_voice = OwnVoice(setup.sounding, setup.listening_clock)
         self._under_way = 0  # number of utterances not answered yet
@@ -147,7 +147,7 @@ class TurnLane(Lane):
             self._microphone.forget()
 
     def _in_conversation(self) -> bool:
-        return self._somebody_speaks or self.answering or self.asking
+        return self.hearing or self.answering or self.asking
 
     def _sounding(self) -> bool:
         return self._setup.sounding.sounded_at(self._listening_clock())
@@ -175,7 +175,7 @@ class TurnLane(Lane):
         ended_s_ago = self._microphone.ended_s_ago
         match event:
             case SpeechStarted(at_ms=at_ms):
-                self._somebody_speaks = True
+                self.hearing = True
                 self._over, self._begun = self._stage.replying, self._answers.moment(ended_s_ago(at_ms))
                 self._own_voice.speech_began(ended_s_ago(at_ms), self._over, echo=self._microphone.echo)
                 if self._stage.delivery is not None and not self._own_voice.came_back:
@@ -230,7 +230,7 @@ class TurnLane(Lane):
             self._guess = None
 
     def _on_final(self, event: FinalTranscript, ended_s_ago: float) -> None:
-        self._somebody_speaks = False
+        self.hearing = False
         begun, self._begun = (self._begun or self._answers.moment()).heard(event.confidence), None
         stopwatch, self._speech_ended = self._speech_ended or self._stopwatch(), None
         stopwatch.mark("final")
@@ -321,7 +321,7 @@ class TurnLane(Lane):
             stopwatch,
             on_question=lambda question: self._stage.on_question(turn_id, question),
             floor=self._stage.floor,
-            somebody_speaks=lambda: self._somebody_speaks,
+            somebody_speaks=lambda: self.hearing,
             far_end=self._far_end,
             brief=self._brief,
         )
@@ -420,11 +420,6 @@ class TurnLane(Lane):
     def answering(self) -> bool:
         """True while a turn is under way, or words wait for theirs."""
         return self._stage.turn is not None or self._under_way > 0
-
-    @property
-    def hearing(self) -> bool:
-        """True while somebody speaks whose words are not recognised yet."""
-        return self._somebody_speaks
 
     @property
     def asking(self) -> bool:

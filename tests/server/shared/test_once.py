@@ -359,7 +359,10 @@ class Full:
     async def take(self, _action: Action, _context: CallContext) -> None:
         raise REFUSED
 
-    async def take_turn(self, _context: CallContext) -> None:
+    async def take_turn(self, _context: CallContext, _once: str) -> None:
+        raise REFUSED
+
+    async def take_speech(self, _context: CallContext, _once: str) -> None:
         raise REFUSED
 
 
