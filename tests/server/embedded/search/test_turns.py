@@ -163,23 +163,28 @@ async def test_so_does_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "PRAGMA writable_schema = ON; UPDATE sqlite_master SET rootpage = 2 WHERE name = 'sqlite_autoindex_documents_1'",
     ],
 )
-async def test_a_damaged_index_of_an_earlier_run_is_made_anew_without_a_search(tmp_path: Path, damage: str) -> None:
+async def test_a_damaged_index_of_an_earlier_run_is_made_anew_without_a_search(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Searches would find less in it, and no fault."""
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "a.md").write_text("zanzibar")
 
-    async def found() -> None:
+    async def found(told: str) -> str:
         service = SearchService(config(tmp_path / "kept", SEARCH_DOCUMENTS_DIR=str(tmp_path / "documents")))
         await service.start()
-        while not (await ask(service, "ann", "zanzibar")).values["results"]:
+        while told not in caplog.text:
+            await asyncio.sleep(0.01)
+        while not (results := (await ask(service, "ann", "zanzibar")).values["results"]):
             await asyncio.sleep(0.01)
         await service.stop()
+        return str(results[0]["title"])
 
-    await found()
+    assert await found("") == "a"
     index = SearchIndex(tmp_path / "kept" / "search.sqlite3")
     index._db.executescript(damage)
     index.close()
-    await found()
+    assert await found("the search index was not brought up to date") == "a"
     index = SearchIndex(tmp_path / "kept" / "search.sqlite3")
     index.check()
     index.close()
