@@ -73,7 +73,7 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         assert self._identity is not None, "prepare() has let it in"
         live = self.gateway.openai.duplex(self.path_args[0], self._identity)
         if live is None:
-            self.end(NORMAL, "", "the session has ended")
+            self.end(NORMAL, "the session has ended")
             return
         self._sideband = Sideband(live, self)
         self.gateway.residents.beside[self._identity.user_id] += 1
@@ -83,11 +83,11 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         self._hear_no_more = self.gateway.state.subscribe(self._on_news)
 
     def _on_expired(self) -> None:
-        self.end(POLICY_VIOLATION, "", "the token has expired")
+        self.end(POLICY_VIOLATION, "the token has expired")
 
     def _on_news(self, kind: str, news: dict[str, Any]) -> None:
         if kind == "revoked" and self._identity is not None and news["token_id"] in self._identity.signed_out_by:
-            self.end(POLICY_VIOLATION, "", "the token was signed out")
+            self.end(POLICY_VIOLATION, "the token was signed out")
 
     def on_messages(self, messages: list[str | bytes]) -> None:
         """Handle all messages of one read."""

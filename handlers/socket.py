@@ -151,8 +151,8 @@ class ForeignSocketHandler(SocketHandler):
         """The close code: ours, else the client's."""
         return self._ending or self.close_code or ABNORMAL
 
-    def end(self, code: int, farewell: str, reason: str) -> None:
-        """Send what waits and the farewell, then close. Cut the connection if that takes too long."""
+    def end(self, code: int, reason: str) -> None:
+        """Send what waits, then close. Cut the connection if that takes too long."""
         if self._ending is None:
             self._ending = code
-            self.finish_within(farewell, code, reason[:MAX_REASON_CHARS])
+            self.finish_within("", code, reason[:MAX_REASON_CHARS])

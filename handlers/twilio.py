@@ -65,7 +65,7 @@ class TwilioHandler(ForeignSocketHandler):
             if self._ending is not None:
                 return
             if not self._pace.takes(message, arrived_at):
-                self.end(POLICY_VIOLATION, "", "too many messages")
+                self.end(POLICY_VIOLATION, "too many messages")
                 return
             if self._call is not None:
                 self._call.receive(message)
@@ -78,10 +78,10 @@ class TwilioHandler(ForeignSocketHandler):
             if isinstance(start, Start):
                 self._begin(start)
         except UnreadableMessageError as flaw:
-            self.end(POLICY_VIOLATION, "", str(flaw))
+            self.end(POLICY_VIOLATION, str(flaw))
         except RefusedError as refused:
             self.gateway.metrics.auth_failure(refused.reason)
-            self.end(POLICY_VIOLATION, "", refused.message)
+            self.end(POLICY_VIOLATION, refused.message)
 
     def _begin(self, start: Start) -> None:
         self._cancel_timer()

@@ -271,7 +271,7 @@ class Duplex(RealtimeSession):
     def _leave(self, code: int, message: str) -> None:
         socket = self.socket
         if socket is not None:
-            socket.end(code, "", message)
+            socket.end(code, message)
         self.closed()
 
     def end(self, code: int, word: str, message: str) -> None:

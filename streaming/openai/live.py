@@ -55,8 +55,8 @@ class RealtimeSocket(Protocol):
     def wake(self) -> None:
         """There may be something to send."""
 
-    def end(self, code: int, farewell: str, reason: str) -> None:
-        """Send what waits, then this event, then close."""
+    def end(self, code: int, reason: str) -> None:
+        """Send what waits, then close."""
 
 
 class RealtimeSession(UnrecordedResident):
@@ -159,7 +159,7 @@ class RealtimeSession(UnrecordedResident):
         socket = self.socket
         if socket is not None:
             self.event_queue.say(error_event(last_mistake(code, word, message)))
-            socket.end(code, "", message)
+            socket.end(code, message)
             self.closed()
 
     def detach(self) -> None:
@@ -175,7 +175,7 @@ class RealtimeSession(UnrecordedResident):
     def attach(self, socket: RealtimeSocket, identity: Identity, last_event_id: str) -> None:
         """Continue on this socket, after the last event that the client received. See `can_go_on`."""
         if (former := self.socket) is not None:
-            former.end(POLICY_VIOLATION, "", "the session goes on through another socket")
+            former.end(POLICY_VIOLATION, "the session goes on through another socket")
         self._listening.come()
         self.socket = socket
         self.identity = identity

@@ -25,7 +25,7 @@ class SidebandSocket(Protocol):
     def wake(self) -> None:
         """There may be something to send."""
 
-    def end(self, code: int, farewell: str, reason: str) -> None:
+    def end(self, code: int, reason: str) -> None:
         """Send what waits, then close."""
 
 
@@ -65,7 +65,7 @@ class Sideband:
 
     def ended(self) -> None:
         """Close the socket, because the session has ended."""
-        self._socket.end(NORMAL, "", "")
+        self._socket.end(NORMAL, "")
 
     def _reflect(self, audio: bytes) -> None:
         """Copy the user's audio if it is 24 kHz PCM, as the API does. Audio in other formats is not copied."""
@@ -79,7 +79,7 @@ class Sideband:
     def _put(self, text: str) -> None:
         if self._bytes > MAX_WAITING_BYTES:
             self.detach()
-            self._socket.end(POLICY_VIOLATION, "", "events were not read in time")
+            self._socket.end(POLICY_VIOLATION, "events were not read in time")
             return
         self._waiting.append(text)
         self._bytes += len(text)

@@ -39,7 +39,7 @@ class PhoneSocket(Protocol):
     def wake(self) -> None:
         """There may be something to send."""
 
-    def end(self, code: int, farewell: str, reason: str) -> None:
+    def end(self, code: int, reason: str) -> None:
         """Send what waits, then close. Twilio then goes on with the TwiML after `<Connect>`."""
 
 
@@ -158,7 +158,7 @@ class PhoneCall(UnrecordedResident):
         socket, self._socket = self._socket, None
         self._keypad.stop()
         if socket is not None:
-            socket.end(code, "", reason)
+            socket.end(code, reason)
 
     async def close(self) -> None:
         """The socket is gone: stop the lane and end the taps."""

@@ -55,7 +55,7 @@ class Client:
                     self.disorder.append(f"{flaw}: {event}")
             self.events += events
 
-    def end(self, code: int, farewell: str, reason: str) -> None:
+    def end(self, code: int, reason: str) -> None:
         self._take()
         self.ended = code
 

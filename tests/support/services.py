@@ -156,9 +156,8 @@ class FakeService(grpc.GenericRpcHandler):
     async def start(self, address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None) -> None:
         """Listen; on the same port as before, if it was stopped."""
         address = self.address or address
-        self._server = grpc.aio.server(
-            options=[("grpc.so_reuseport", 0), ("grpc.http2.bdp_probe", 0)]
-        )  # 64 KiB windows
+        # 64 KiB windows
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.http2.bdp_probe", 0)])
         self._server.add_generic_rpc_handlers((self,))
         health_pb2_grpc.add_HealthServicer_to_server(self.checks, self._server)
         if credentials is not None:

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LONGEST_S = (
-    24 * 3600.0
-)  # that a test may last; whatever ends later, such as a timer that is set again and again, never ends
+# That a test may last; whatever ends later, such as a timer that is set again and again, never ends
+LONGEST_S = 24 * 3600.0
 
 
 class _JumpingSelector(selectors.DefaultSelector):

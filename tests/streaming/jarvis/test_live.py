@@ -298,9 +298,8 @@ def test_a_resume_that_cannot_be_says_why() -> None:
         first.line.closed(for_good=False)
         wrong = await house.enter(resume=Resume("wrong", 0))
         assert wrong.of("session.ready")[0]["resume_error"] == "NOT_FOUND"
-        again = await house.enter(
-            resume=Resume(token, 0)
-        )  # the client has left the socket before, and said nothing there
+        # The client has left the socket before, and said nothing there
+        again = await house.enter(resume=Resume(token, 0))
         assert again.of("session.resumed")
         assert again.line is not None
         again.line.closed(for_good=False)

@@ -415,7 +415,7 @@ class Beside:
     def wake(self) -> None:
         pass
 
-    def end(self, code: int, farewell: str, reason: str) -> None:
+    def end(self, code: int, reason: str) -> None:
         self.ended = code
 
 

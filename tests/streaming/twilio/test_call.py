@@ -71,7 +71,7 @@ class Telephone:
             elif self.marks:
                 self.send("mark", mark=message["mark"])
 
-    def end(self, code: int, farewell: str, reason: str) -> None:
+    def end(self, code: int, reason: str) -> None:
         self._take()
         self.ended = code, reason
 
