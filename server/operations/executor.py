@@ -301,9 +301,8 @@ _REFUSALS = (
     "CONFIRMATION_REQUIRED",
 )
 
-_task = partial(
-    Operation, method="POST", refusals=_REFUSALS, streaming=Streaming.PROGRESS, idempotency_key=True
-)  # whatever runs an action
+# Whatever runs an action
+_task = partial(Operation, method="POST", refusals=_REFUSALS, streaming=Streaming.PROGRESS, idempotency_key=True)
 _list = partial(Operation, method="GET", access=Access.OPERATOR)
 
 OPERATIONS = (

@@ -27,9 +27,8 @@ SECRET_WORDS = ("token", "password", "secret", "authorization", "ticket", "cooki
 SPOKEN = frozenset({"text", "transcript", "utterance", "audio", "pcm"})
 NAMES_OF_SECRETS = frozenset({"token_id", "token_type"})  # these name a token but grant nothing
 BLANK = "[redacted]"
-CALLER = frozenset(
-    {"request_id", "session", "user"}
-)  # of a record of the standard library; what else it carries is left out
+# Of a record of the standard library; what else it carries is left out
+CALLER = frozenset({"request_id", "session", "user"})
 _LEVEL_NAMES = {number: name.lower() for name, number in logging.getLevelNamesMapping().items()}
 
 # What third-party messages may quote: JWTs, credentials of a header, the query of a URL, secrets in a form, pydantic's input.

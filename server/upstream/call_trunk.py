@@ -166,9 +166,8 @@ class CarriedCall:
 class CallTrunk(Trunk):
     """One gRPC call with many unary calls."""
 
-    _in_vain_since = (
-        -math.inf
-    )  # on the loop's clock: when the first call was made that has not been answered since anything was heard
+    # On the loop's clock: when the first call was made that has not been answered since anything was heard
+    _in_vain_since = -math.inf
 
     def _take_other(self, item: calls_pb2.StreamResponse) -> None:
         if item.draining:

@@ -23,9 +23,8 @@ MAX_AUDIO_BYTES = 64 * 1024
 # Credit is returned in halves of the client's window (64 KiB), so that it is not counted for every frame.
 TOLD_BYTES = 3_200
 OWED_BYTES: Final = 19_200  # 600 ms at 16 kHz; a service that reports progress would have done so for this much audio
-MAX_QUEUED_BYTES: Final = (
-    4 * 1024 * 1024
-)  # two minutes; a caller that sends this much regardless of `on_taken` is cut off
+# Two minutes; a caller that sends this much regardless of `on_taken` is cut off
+MAX_QUEUED_BYTES: Final = 4 * 1024 * 1024
 _COMMIT = b""  # marks a commit in the queue; empty frames are never queued
 
 

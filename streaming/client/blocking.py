@@ -64,9 +64,8 @@ class JarvisClient:
         self._thread: threading.Thread | None = None
         self._left = threading.Event()  # whoever waited for the connection was interrupted
         self._connecting: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
-        self._lock = (
-            threading.Lock()
-        )  # held while a call is handed to the loop, so that the loop does not end meanwhile
+        # Held while a call is handed to the loop, so that the loop does not end meanwhile
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         """Connect. Raises GatewayError on failure."""

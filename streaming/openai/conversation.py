@@ -35,9 +35,8 @@ class Entry:
     words: list[Word] = field(default_factory=list)  # the words with their times
     sent_ms: float = 0.0  # duration of its audio sent to the client
     cut: str | None = None  # the words that remain after the client truncated the item; empty if it was deleted
-    sounds: dict[int, bytes | bytearray] = field(
-        default_factory=dict
-    )  # sound of the item that was not recognised yet, by part
+    # Sound of the item that was not recognised yet, by part
+    sounds: dict[int, bytes | bytearray] = field(default_factory=dict)
 
     @property
     def role(self) -> str:

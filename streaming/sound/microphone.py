@@ -168,9 +168,8 @@ class MicrophoneInput:
     def _on_taken(self, n_bytes: int) -> None:
         """PCM was sent: return credit for the same share of the payload, which may have another rate or be compressed."""
         self._pcm_out += n_bytes
-        due = (
-            self._payload_in * self._pcm_out // self._pcm_in - self._payload_back
-        )  # a frame that is held is soon decoded
+        # A frame that is held is soon decoded
+        due = self._payload_in * self._pcm_out // self._pcm_in - self._payload_back
         if due > 0:
             self._payload_back += due
             self._outlet.taken(due)

@@ -69,9 +69,8 @@ async def test_its_voice_pipeline(gateway: GatewayProcess, streamed: bool) -> No
         source = voice.StreamedAudioInput()
         for start in range(0, len(samples), FRAME_BYTES):
             await source.add_audio(samples[start : start + FRAME_BYTES])
-        await source.add_audio(
-            None
-        )  # it commits what it has not heard yet, and expects a certain error if that is nothing
+        # It commits what it has not heard yet, and expects a certain error if that is nothing
+        await source.add_audio(None)
     else:
         source = voice.AudioInput(buffer=samples)
     n_samples = 0

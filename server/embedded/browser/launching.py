@@ -192,9 +192,8 @@ class Launcher:
             self._driver = asyncio.get_running_loop().create_task(
                 self._started(), name="start Playwright", context=own_context("browser")
             )
-            self._driver.add_done_callback(
-                lambda ended: ended.cancelled() or ended.exception()
-            )  # perhaps nobody reads it
+            # Perhaps nobody reads it
+            self._driver.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return await asyncio.shield(self._driver)
 
     async def _started(self) -> Driver:

@@ -93,9 +93,8 @@ class Chromium:
             finding = self._finding[key] = asyncio.get_running_loop().create_task(
                 self._found(key), name="find a browser page", context=own_context("browser")
             )
-            finding.add_done_callback(
-                lambda ended: self._finding.pop(key) and ended.exception()
-            )  # perhaps nobody reads it
+            # Perhaps nobody reads it
+            finding.add_done_callback(lambda ended: self._finding.pop(key) and ended.exception())
         return await asyncio.shield(finding)
 
     async def _found(self, key: tuple[str, str]) -> Tabs:

@@ -44,9 +44,8 @@ ENDED = f"the browser ended, or its page crashed or {_TOO_LARGE}; the next task 
 NO_PAGE = "no page is open"
 ELSEWHERE = ", or in a frame of another site, where nothing can be used: open its address to use it"
 CROWDED = f"the page was closed, because more than {MAX_TABS} windows were open"
-_SCRIPT_ERROR = re.compile(
-    r"(Type|Range|Reference)Error: "
-)  # of Playwright's scripts: a form's fields took names that these need
+# Of Playwright's scripts: a form's fields took names that these need
+_SCRIPT_ERROR = re.compile(r"(Type|Range|Reference)Error: ")
 WHERE_TIMEOUT_S = 1.0  # for the title of a page that has just failed
 
 

@@ -29,9 +29,8 @@ _CHANGE = re.compile(
     r"|(?:it|that|the name) (?:should|must|has to) be(?: called)?|(?:it|that) to be (?:called|named)|with the name|i (?:meant|mean|said)|(?:i'd|i would) (?:rather|prefer to) (?:have|use|take))\s+(?!off\b|out\b|up\b|a day\b)(?=\S)",
     re.IGNORECASE,
 )
-_AFTER_NO = re.compile(
-    rf"(?:{_WISH})*(?:call|name|make|use|take)\s+(?=\S)", re.IGNORECASE
-)  # "no, use demo": by itself, no change
+# "no, use demo": by itself, no change
+_AFTER_NO = re.compile(rf"(?:{_WISH})*(?:call|name|make|use|take)\s+(?=\S)", re.IGNORECASE)
 _OF_SEVERAL = re.compile(
     r"(?:please )?(?:(?P<both>both)(?: (?:please|of (?:them|these|those)|the two))*|all (?:of (?:them|these|those)|three|the three)(?: please)?)",
     re.IGNORECASE,

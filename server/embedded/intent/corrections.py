@@ -35,9 +35,8 @@ _CUE = re.compile(
 _IT_IS = re.compile(r"(?:that )?(?:it's|it is|he's|he is|she's|she is|they're|they are)(?= )")
 _JOINING = re.compile(r"(?:oh|well|but)(?= )")  # beside cues: "oh no", "no, well, rather"
 _NO_CUE_AFTER = frozenset({"do", "did", "what", "when", "which", "you", "if"})  # "what do I mean by"
-_SAID_TWICE = frozenset(
-    {"no", "yes", "wait", "sorry", "maybe", "actually", "oh", "never"}
-)  # "yes, no, maybe" is a list
+# "yes, no, maybe" is a list
+_SAID_TWICE = frozenset({"no", "yes", "wait", "sorry", "maybe", "actually", "oh", "never"})
 _NO_REPAIR = frozenset({"it", "that", "this", "thanks", "thank", "please", "really", "sir", "madam"})  # "I mean it"
 
 _NUMBERS = re.compile(

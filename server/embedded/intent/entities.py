@@ -50,10 +50,11 @@ _NO_NAME = re.compile(
 _TOP_LEVEL = "com|org|net|edu|gov|io|dev|ai|app|co|uk|de|fr|eu|us|ca|au|nl|ch|at|it|es"
 _DOMAIN_SAID = re.compile(rf"\b(?!(?:the|a|an|of|in|and)\b)([a-z0-9-]+) dot ({_TOP_LEVEL})\b", re.IGNORECASE)
 _FLAG = re.compile(r"(?:(?<!\s)\s++|(?<!\S))(minus|dash|hyphen)\s++(?=\w)", re.IGNORECASE)
+# To what is asked for
 _POINTING = re.compile(
     r"(?:(?:for|about|up) )?(?:it|that|this|them|something|things|stuff|(?:in |on )?the (?:web|internet)|online)(?: for me)?",
     re.IGNORECASE,
-)  # to what is asked for
+)
 _ABOUT_NOTHING = re.compile(
     r"(?:it|that|this|there|up|more|you|yours?|i|me|my|mine|he|she|they|we|going|wrong|happening)(?: .*)?\Z|(?:the|a|an)\Z",
     re.IGNORECASE,

@@ -66,9 +66,8 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 SEVERAL = "several"  # requests in one sentence, as texts
 WHOLE = frozenset({"calculate", "convert", "open_result", "yes", "no", "stop"})  # never divided into several requests
-ASIDE = frozenset(
-    {"yes", "no", "stop", "explain", "repeat", "greeting", "thanks", "goodbye", "how_are_you"}
-)  # none of several
+# None of several
+ASIDE = frozenset({"yes", "no", "stop", "explain", "repeat", "greeting", "thanks", "goodbye", "how_are_you"})
 ANSWERS = frozenset({"yes", "no", "stop"})  # to a question
 ASKS_BACK = frozenset({"explain", "repeat"})  # what a question means, or how it went
 GREETINGS = frozenset({"greeting", "how_are_you"})  # behind a yes, these are said to somebody else: "yes, hello?"

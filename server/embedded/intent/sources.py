@@ -97,9 +97,8 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = tuple(
 )  # fmt: skip
 
 
-_TOLD = re.compile(
-    r"(?:my|our|his|her|their|the|today's) .*\b(?:is|are|was|were)\b"
-)  # "my flight to London is on Monday"
+# "my flight to London is on Monday"
+_TOLD = re.compile(r"(?:my|our|his|her|their|the|today's) .*\b(?:is|are|was|were)\b")
 
 
 def unsourced(key: str) -> str:

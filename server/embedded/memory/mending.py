@@ -123,9 +123,8 @@ def _copy(db: sqlite3.Connection, path: Path) -> tuple[dict[str, int], dict[str,
     with words.transaction():
         words.empty()
         words.now_whole()
-    db.execute(
-        "PRAGMA locking_mode = EXCLUSIVE"
-    )  # of what is attached, too: another program would go on with the damaged one
+    # Of what is attached, too: another program would go on with the damaged one
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
     db.execute("ATTACH ? AS damaged", (str(path),))
     (busy, *_) = db.execute("PRAGMA damaged.wal_checkpoint(TRUNCATE)").fetchone()
     if busy:

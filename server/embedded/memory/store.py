@@ -123,9 +123,8 @@ class MemoryStore:
             self._words = WordIndex(self._db)
             self._make_words()
             self._count_stored()
-            self._db.execute(
-                "PRAGMA busy_timeout = 0"
-            )  # from here on who waits for a lock lets others' calls come between
+            # From here on who waits for a lock lets others' calls come between
+            self._db.execute("PRAGMA busy_timeout = 0")
         except sqlite3.Error:
             self._db.close()
             raise

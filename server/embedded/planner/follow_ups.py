@@ -63,9 +63,10 @@ _AND = re.compile(
 _LEAD = re.compile(r"(?:in|for|of|to|on|at|until|till) (?=\S)", re.IGNORECASE)
 _ALSO = re.compile(rf"{ALSO}+(?:i (?:meant|mean|said) )?", re.IGNORECASE)
 _AND_ALSO = re.compile(r"(?:and|or|what about|how about) ", re.IGNORECASE)
+# "in Lima?"
 _MERE_PHRASE = re.compile(
     r"(?:(?:in|on|at|for|until|till|to|from) \S+(?: \S+){0,2}|today|tomorrow|yesterday)", re.IGNORECASE
-)  # "in Lima?"
+)
 _NOBODY = re.compile(r"(?:you|me|him|her|them|us|now|then|so|why|how)\b", re.IGNORECASE)
 _CORRECTED = re.compile(rf"{NO}*i (?:meant|mean|said) (?P<that>.+)", re.IGNORECASE)
 # "no, that it's queen", "sorry, at four": what was told is corrected
@@ -81,20 +82,21 @@ _NO_VALUE = re.compile(
 MAX_RETOLD_WORDS = 5
 TOLD = frozenset({"remember", "remember_fact"})
 _AGAIN = re.compile(r"(?:please )?(?:do (?:it|that|the same) )?(?:again|once more|one more time)", re.IGNORECASE)
-_ONCE_MORE = re.compile(
-    r" (?:again|once more|one more time|now)\Z", re.IGNORECASE
-)  # "create it again", "what's in there now"
+# "create it again", "what's in there now"
+_ONCE_MORE = re.compile(r" (?:again|once more|one more time|now)\Z", re.IGNORECASE)
+# Said of what was not done; it is asked about again
 _AFTER_ALL = re.compile(
     r"(?:(?:ok|okay|well|alright|all right|fine|actually|yes)[,.]? )*(?:please )?do it (?:then|anyway|after all)(?: please)?",
     re.IGNORECASE,
-)  # said of what was not done; it is asked about again
+)
 _RESULT = re.compile(r"(?:\bis|\bare|That is)(?: about)? (?P<number>-?\d+(?:\.\d+)?)\b[^\d]*\Z")
 _THAT = re.compile(r"\b(?:that|it|the result)\b", re.IGNORECASE)
 _THEN = re.compile(r"\b(?:then|that day|that date|that time)\b", re.IGNORECASE)
+# Said of a day
 _HOW_FAR = re.compile(
     r"(?:how many (?P<unit>days|weeks|months|hours) (?:is|are|till|until) (?:that|it)(?: away| off| from (?:now|today))?|how (?:far|long) (?:away|off|until|till|is)? ?(?:is )?(?:that|it)(?: away| off| from now)?)",
     re.IGNORECASE,
-)  # said of a day
+)
 _MONTH = "|".join(month for month in MONTHS if len(month) > len("jan"))
 _MOMENT = re.compile(
     rf"(?:{_MONTH}|may) \d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?|(?:the )?\d{{1,2}}(?:st|nd|rd|th) (?:of )?(?:{_MONTH}|may)(?:,? \d{{4}})?|\d{{1,2}}:\d\d ?[ap]m\b"

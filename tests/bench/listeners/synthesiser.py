@@ -84,9 +84,8 @@ class Mouth(tts_pb2_grpc.TextToSpeechServicer):
 
         async def speak() -> None:
             while True:
-                await asyncio.sleep(
-                    max(SHORTEST_TICK_S, tick_s(len(voices), SPEECH_TICK_S))
-                )  # as the embedded services do
+                # As the embedded services do
+                await asyncio.sleep(max(SHORTEST_TICK_S, tick_s(len(voices), SPEECH_TICK_S)))
                 now = time.monotonic()
                 items = []
                 for number, voice in voices.items():

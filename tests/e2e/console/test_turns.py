@@ -152,9 +152,8 @@ async def test_the_lab_shows_why_a_turn_ended_and_asks_it_another_way(
         await page.click("#again")
         await see(page, "table[aria-label='Run again'] td >> text=same")
         await see(page, "table[aria-label=Difference] tr:has-text('Words') >> text=same")
-        await expect(page.locator("table[aria-label='Decisions in turn B'] >> text=probably")).to_have_count(
-            0
-        )  # by hand
+        # By hand
+        await expect(page.locator("table[aria-label='Decisions in turn B'] >> text=probably")).to_have_count(0)
         await page.fill("#network-delay", "300")
         await see(page, "#network")
         await page.select_option("[aria-label='Turn A']", label="what time is it")

@@ -162,9 +162,8 @@ async def test_while_redis_is_lost_this_process_goes_on_alone_and_tells_later(ow
         await here.revoke("t", time.time() + 60)
         assert await here.revocation("t")
         assert not await here.revocation("other")
-        assert (
-            time.perf_counter() - began < 4 * PATIENT_TIMEOUT_S
-        )  # one of seven questions noticed that it hangs, which costs so long
+        # One of seven questions noticed that it hangs, which costs so long
+        assert time.perf_counter() - began < 4 * PATIENT_TIMEOUT_S
         own_redis.thaw()
         await until_up(here._link)
         await until_up(there._link)

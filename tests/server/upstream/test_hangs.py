@@ -165,9 +165,8 @@ async def test_a_recogniser_that_hangs_before_it_has_greeted_is_noticed() -> Non
 
 
 async def test_a_trunk_that_hangs_is_left_by_all_and_one_stream_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    look(
-        monkeypatch, how_often=1
-    )  # the streams that are answered must not seem to hang, too, because the machine is busy
+    # The streams that are answered must not seem to hang, too, because the machine is busy
+    look(monkeypatch, how_often=1)
     recogniser = Recogniser()
     async with fakes_of(recogniser, trunks=True) as fakes, fakes.upstream() as upstream, asyncio.TaskGroup() as group:
         trunk = await trunk_of(upstream)

@@ -66,10 +66,11 @@ async def test_names_without_an_answer_delay_neither_other_sessions_nor_other_wo
     await asyncio.gather(*waiting, return_exceptions=True)
     late = look_up(names.of("eve"), "b.example")
     assert await names.of("bob").look_up("c.example") == [ip_address("127.0.0.1")]
+    # The threads still wait, so the places are taken
     assert (late.done(), "b.example" in holes.asked) == (
         False,
         False,
-    )  # the threads still wait, so the places are taken
+    )
     holes.answer.set()
     assert await late == [ip_address("127.0.0.1")]
 

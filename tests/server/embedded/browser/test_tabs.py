@@ -125,9 +125,8 @@ async def test_a_window_that_closes_itself_as_it_is_left_is_left(tmp_path: Path)
 async def test_a_page_that_crashed_is_closed_and_told(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         inner = path("<title>Inner</title>text")
-        await surfer.open(
-            path(f"<title>Shop</title><a id=go href='/{inner}' target=_blank>go</a>")
-        )  # in another process
+        # In another process
+        await surfer.open(path(f"<title>Shop</title><a id=go href='/{inner}' target=_blank>go</a>"))
         assert (await surfer.do(*CLICK)).values["title"] == "Inner"
         context = tabs_of(surfer).context
         session = await context.new_cdp_session(context.pages[-1])

@@ -146,9 +146,8 @@ async def test_dates_are_told_in_many_forms(root: Path) -> None:
         stub = os_pb2_grpc.OsExecutorStub(channel)
         for form in ("+%F %T", "+%-d. %^B %Y", "+%s.%3N", "+%::z 100%%99d", "+%EY-%Om"):
             assert (await execute(stub, "date", {"args": [form]})).status == "ok"
-        status, _ = await refused(
-            stub, "date", {"args": ["+" + "%Ey%00d" * 140 + "!"]}
-        )  # two readings of each would be 2^280
+        # Two readings of each would be 2^280
+        status, _ = await refused(stub, "date", {"args": ["+" + "%Ey%00d" * 140 + "!"]})
         assert status == "INVALID_ARGUMENT"
 
 
