@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 TIMES = 6  # each gateway would be asked first some of these times
+MANY = 200  # sessions; which of two gateways has one depends on their ports, and a hash may well give six to one of them
 REFUSED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 HANDSHAKE = (
     "Host: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -70,7 +71,9 @@ async def test_a_socket_that_one_refuses_is_opened_at_another(
 ) -> None:
     async with gateway(REFUSED) as (leaving, refused), gateway(UPGRADED) as (staying, _):
         with proxy(tmp_path, [leaving, staying]) as address:
-            for number in range(TIMES):
+            for number in range(MANY):
+                if refused and number >= TIMES:
+                    break
                 way = path.replace("ada", f"ada-{number}")
                 assert await status(address, f"GET {way} HTTP/1.1\r\n{HANDSHAKE}") == "101"
     assert refused, "one that refuses was asked"
