@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 TIMES = 6  # each gateway would be asked first some of these times
-MANY = 200  # sessions; which of two gateways has one depends on their ports, and a hash may well give six to one of them
+MANY = (
+    200  # sessions; which of two gateways has one depends on their ports, and a hash may well give six to one of them
+)
 REFUSED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 HANDSHAKE = (
     "Host: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

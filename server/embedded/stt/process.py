@@ -66,16 +66,17 @@ class Work(NamedTuple):
 def work_of(pid: int) -> Work | None:
     """What a process has done; None where Linux's /proc does not tell, or the process is gone."""
     try:
-        fields = _fields(Path(f"/proc/{pid}"))
-        states = {_fields(thread)[0] for thread in Path(f"/proc/{pid}/task").iterdir()}
+        fields = fields_of(Path(f"/proc/{pid}"))
+        states = {fields_of(thread)[0] for thread in Path(f"/proc/{pid}/task").iterdir()}
     except OSError:
         return None
     ticks = int(fields[11]) + int(fields[12])  # user and system: proc(5)
     return Work(ticks / os.sysconf("SC_CLK_TCK"), int(fields[9]), waits=b"R" in states)
 
 
-def _fields(of: Path) -> list[bytes]:
-    return (of / "stat").read_bytes().rpartition(b")")[2].split()
+def fields_of(task: Path) -> list[bytes]:
+    """What /proc tells of a process or a thread, from its state on."""
+    return (task / "stat").read_bytes().rpartition(b")")[2].split()
 
 
 class _Pipes(asyncio.SubprocessProtocol):

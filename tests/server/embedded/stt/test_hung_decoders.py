@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +50,13 @@ def pool(io_loop: object, clock: Clock) -> Iterator[DecoderPool]:
     io_loop.run_sync(pool.stop)  # type: ignore[attr-defined] # Tornado's loop
 
 
+async def stop(pid: int) -> None:
+    """Until then it may still wait for a core, on which it would notice."""
+    os.kill(pid, signal.SIGSTOP)
+    while {process.fields_of(thread)[0] for thread in Path(f"/proc/{pid}/task").iterdir()} != {b"T"}:
+        await asyncio.sleep(0)
+
+
 async def let_hang(pool: DecoderPool, clock: Clock, pid: int) -> None:
     """Look at a stopped process twice, once it has a job, and wait until it is gone. No user waits for longer than that."""
     while not any(one.pid == pid and one.busy for one in pool.processes):
@@ -71,7 +79,7 @@ async def test_an_utterance_of_a_process_that_was_stopped_is_decoded_by_another(
     pool: DecoderPool, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     pid = pool.processes[0].pid
-    os.kill(pid, signal.SIGSTOP)
+    await stop(pid)
     with caplog.at_level(logging.ERROR):
         async with asyncio.TaskGroup() as group:
             decoding = group.create_task(pool.decode(SPOKEN), name="utterance")
@@ -87,7 +95,7 @@ async def test_an_utterance_at_which_two_processes_hang_fails_and_the_next_one_d
 ) -> None:
     pids = [one.pid for one in pool.processes]
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        await stop(pid)
 
     async def fails() -> None:
         with pytest.raises(DecoderDiedError):
@@ -119,7 +127,7 @@ async def test_a_process_that_is_only_slow_is_waited_for(
     pid = pool.processes[0].pid
     numbers = count()
     monkeypatch.setattr(process, "work_of", lambda _pid: work(next(numbers)))
-    os.kill(pid, signal.SIGSTOP)
+    await stop(pid)
     async with asyncio.TaskGroup() as group:
         decoding = group.create_task(pool.decode(SPOKEN), name="utterance")
         while not any(one.pid == pid and one.busy for one in pool.processes):
