@@ -20,6 +20,7 @@ with ended_silently():
     import signal
     import sys
     from pathlib import Path
+    from typing import TextIO
 
     from server.embedded.host import EmbeddedServices
     from server.embedded.service import EmbeddedConfig
@@ -57,7 +58,7 @@ def addresses(services: list[str]) -> dict[str, str]:
     return {name: address or default_address(name) for name, _, address in pairs}
 
 
-async def _until_asked_to_stop(*, with_parent: bool) -> None:
+async def _until_asked_to_stop(output: TextIO, *, with_parent: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,26 +70,33 @@ async def _until_asked_to_stop(*, with_parent: bool) -> None:
             async with asyncio.timeout(LINE_EVERY_S if with_parent else None):
                 await stop.wait()
         except TimeoutError:
-            _say({})
+            _say(output, {})
 
 
-def _say(message: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+def _own_output() -> TextIO:
+    """Standard output, which no child of ours inherits: the gateway takes its end for ours. Other things written to it go to standard error."""
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return output
 
 
-async def run(options: argparse.Namespace) -> None:
+def _say(output: TextIO, message: dict[str, object]) -> None:
+    output.write(json.dumps(message) + "\n")
+    output.flush()
+
+
+async def run(options: argparse.Namespace, output: TextIO) -> None:
     """Serve until asked to stop."""
     options.directory.mkdir(parents=True, exist_ok=True)
     told = json.loads(sys.stdin.buffer.readline()) if options.secrets else {}
     config = EmbeddedConfig(directory=options.directory, options=tuple({**os.environ, **told}.items()))
     host = EmbeddedServices(addresses(options.services), config)
     try:
-        _say({"bound": await host.bind()})
-        _say({"ready": True, "down": await host.start()})
-        await _until_asked_to_stop(with_parent=options.with_parent)
+        _say(output, {"bound": await host.bind()})
+        _say(output, {"ready": True, "down": await host.start()})
+        await _until_asked_to_stop(output, with_parent=options.with_parent)
     except BrokenPipeError:  # the gateway was stopped while it waited for us
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end, too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())  # else Python complains at its end, too
     await host.stop()
 
 
@@ -111,7 +119,7 @@ def main() -> None:
     configure_log()
     logging.getLogger(GRPC_SERVER).addFilter(is_worth_a_line)
     # not on uvloop: it sometimes loses the output of a short command (0.22; one `echo` in some hundred)
-    asyncio.run(run(options))
+    asyncio.run(run(options, _own_output()))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from server.embedded.host import EmbeddedServices, service_class
@@ -14,7 +15,6 @@ from server.services import SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import grpc
     import grpc.aio
@@ -63,3 +63,27 @@ def test_a_gateway_that_is_stopped_during_its_start_leaves_no_traceback(tmp_path
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_child_of_the_services_keeps_their_output_open(tmp_path: Path) -> None:
+    """The gateway takes its end for theirs, and eSpeak's process may hang."""
+    command = [
+        sys.executable,
+        "-m",
+        "server.embedded",
+        "--directory",
+        str(tmp_path),
+        "--with-parent",
+        "tts=127.0.0.1:0",
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as services:
+        assert services.stdout is not None
+        while "ready" not in services.stdout.readline():
+            pass
+        output = Path(f"/proc/self/fd/{services.stdout.fileno()}").readlink()
+        tasks = Path(f"/proc/{services.pid}/task").iterdir()
+        children = [child for task in tasks for child in (task / "children").read_text().split()]
+        theirs = [fd.readlink() for child in children for fd in Path(f"/proc/{child}/fd").iterdir()]
+        services.kill()
+    assert children
+    assert output not in theirs
