@@ -42,6 +42,7 @@ PATIENCE_S = 1.0  # for a ticket, whose owner would otherwise have to start agai
 SILENCE_S = 5.0  # after this long without news, ping the connection; two silences in a row end it
 RETELL_S = 1.0
 COPIES, COPIES_CHARS = 20_000, 8 * 1024 * 1024
+TOLD_AT_ONCE = 500  # values, which are on their way to Redis together
 COPY_S = 600.0  # longer than the longest task; who asks again does so within minutes
 SCAN_COUNT = 1000  # revocations loaded per step, so that Redis can serve others in between
 
@@ -235,13 +236,20 @@ class RedisState:
 
     async def _tell_values(self) -> None:
         """Tell Redis what it takes now."""
-        for key in dict.fromkeys([*self._unremoved, *self._unwritten, *self._untaken]):
-            try:
-                await self._tell_now(key)
-            except AWAY:
+        keys = [*dict.fromkeys([*self._unremoved, *self._unwritten, *self._untaken])]
+        for start in range(0, len(keys), TOLD_AT_ONCE):
+            if not all(await asyncio.gather(*map(self._took, keys[start : start + TOLD_AT_ONCE]))):
                 return
-            except RedisRefusedError:
-                continue
+
+    async def _took(self, key: str) -> bool:
+        """False if Redis takes nothing now."""
+        try:
+            await self._tell_now(key)
+        except AWAY:
+            return False
+        except RedisRefusedError:
+            pass
+        return True
 
     async def _tell(self, key: str) -> None:
         """Tell Redis what became of a value while it was lost or full, if anything did. What it does not take stays here."""

@@ -19,6 +19,7 @@ from server.shared.recent import Recent
 from server.shared.state import RedisState
 from server.shared.store_epoch import StoreEpoch
 from tests.server.redis_support import running_link
+from tests.server.shared.test_redis_link import CountingWire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -136,6 +137,21 @@ async def test_what_was_claimed_or_taken_just_before_is_told_again(own_redis: Re
         assert await there.put("withdrawn", "theirs", 60, only_new=True)
         assert await refused_as(IdempotencyStore(there), KEY) == "IDEMPOTENCY_IN_PROGRESS"
         assert await there.revocation("t")
+
+
+async def test_many_are_told_again_together(own_redis: RedisServer) -> None:
+    """One after the other would take as many ways to Redis and back."""
+    async with telling(own_redis.url) as (here, epoch), running_link(own_redis.url) as link:
+        counting = CountingWire(here._link)
+        for number in range(300):
+            assert await here.put(f"claim{number}", "mine", 60, only_new=True)
+        own_redis.flush()
+        counting.sizes.clear()
+        await epoch.beat()
+        while not await link.call("EXISTS", "jarvis:claim299"):
+            await asyncio.sleep(0.01)
+        assert sum(counting.sizes) >= 300
+        assert len(counting.sizes) < 30
 
 
 async def test_an_answer_replaces_the_claim_that_an_older_redis_still_has(own_redis: RedisServer) -> None:
