@@ -9,7 +9,7 @@ import time
 from array import array
 from bisect import bisect_right, insort
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -67,12 +67,12 @@ class Decision:
 class _Admissions:
     """Admission times of one caller's requests, oldest first (8 bytes each), and the longest window that counts them.
 
-    `full_until`: Redis has refused one more than so many, and will until then.
+    `full_until`: by limit, until when Redis refuses what it has refused.
     """
 
     admitted_at: array[float]
     window_s: float
-    full_until: tuple[int, float] = (0, 0.0)
+    full_until: dict[int, float] = field(default_factory=dict)
 
 
 class LocalWindow:
@@ -118,13 +118,13 @@ class LocalWindow:
     def note_full(self, key: str, limit: int, until: float) -> None:
         """Redis has refused a request, after `note`: nothing leaves its window before `until`, and nothing more is admitted."""
         if (caller := self._callers.get(key)) is not None:
-            caller.full_until = limit, until
+            caller.full_until[limit] = until
 
     def full_until(self, key: str, limit: int, now: float) -> float | None:
         """Until when Redis would refuse a request; None: ask it. A caller with a higher limit, by other roles, has to be asked for."""
-        caller = self._callers.get(key)
-        full, until = caller.full_until if caller is not None else (0, 0.0)
-        return until if limit <= full and now < until else None
+        if (caller := self._callers.get(key)) is None:
+            return None
+        return max((until for full, until in caller.full_until.items() if limit <= full and now < until), default=None)
 
     def _inside(self, key: str, window_s: float, now: float) -> array[float]:
         """The admission times inside the window; the caller may append to them."""

@@ -91,6 +91,19 @@ async def test_nor_about_a_lower_limit_of_the_same_user(redis_url: str) -> None:
         assert counting.sizes == []
 
 
+async def test_a_lower_limit_has_room_later(redis_url: str) -> None:
+    async with running_link(redis_url) as link:
+        limiter = RateLimiter(link)
+        for _ in range(2):
+            await limiter.check("u", 2, WINDOW_S)
+            await asyncio.sleep(0.02)  # Redis' clock goes on between the two
+        lower = await limiter.check("u", 1, WINDOW_S)
+        higher = await limiter.check("u", 2, WINDOW_S)
+        again = limiter.known_refusal("u", 1, WINDOW_S)
+        assert again is not None
+        assert higher.retry_after_s < again.retry_after_s <= lower.retry_after_s
+
+
 async def test_room_returns_when_the_decision_said(redis_url: str) -> None:
     async with running_link(redis_url) as link:
         limiter = RateLimiter(link)
