@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from streaming.ports import Seen, Side
     from streaming.residents import Tap
 
-# Of `mcp` tools in OpenAI's dialect: neither observers nor recordings get them, and Redis has them only encrypted.
-TOOL_SECRETS = frozenset({"authorization", "headers", "server_url"})
 MAX_DEPTH = 63  # nesting of a message: it is told one level down, and clients accept 64
 MAX_WAITING_BYTES = 1_048_576  # of one observer, with what Python adds: seconds of a busy session with its audio
 ITEM_BYTES = 256  # of the objects around a message or frame that waits
@@ -140,13 +138,6 @@ def _bytes_of(seen: Seen) -> int:
             return held_bytes(seen.payload)
         case _:
             return ITEM_BYTES
-
-
-def without_tool_secrets(value: Any) -> Any:
-    """The JSON value without the fields of TOOL_SECRETS."""
-    if isinstance(value, dict):
-        return {name: without_tool_secrets(inner) for name, inner in value.items() if name not in TOOL_SECRETS}
-    return [without_tool_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
 def json_object(side: Side, text: str) -> dict[str, Any] | None:

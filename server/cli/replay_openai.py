@@ -23,7 +23,7 @@ from streaming.client import refusal
 from streaming.client.address import socket_url
 from streaming.client.errors import GatewayError
 from streaming.rate import TokenBucket
-from streaming.watch import without_tool_secrets
+from streaming.redaction import without_tool_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

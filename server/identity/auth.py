@@ -23,7 +23,7 @@ from server.identity.users import UsersBusyError
 from server.roles import ROLES
 from server.shared.in_process_state import SECRETS
 from streaming.ports import Identity
-from streaming.watch import without_tool_secrets
+from streaming.redaction import without_tool_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Generator

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming import watch
-from streaming.jarvis.redaction import redacted
 from streaming.ports import SeenAudio, SeenFrame, SeenMessage
 from streaming.protocol import frame as wire_frame
 from streaming.protocol.errors import RemoteProtocolError
+from streaming.redaction import without_secrets
 
 if TYPE_CHECKING:
     from streaming.jarvis.channels import Channels
@@ -47,8 +46,7 @@ class ChannelWatch(watch.Watch):
         if message is None:
             return []
         self._learn(side, message)
-        shown = redacted(message)
-        return [SeenMessage(side, data if shown is message else json.dumps(shown, ensure_ascii=False))]
+        return [SeenMessage(side, without_secrets(data, message))]
 
     def _learn(self, direction: Side, message: dict[str, Any]) -> None:
         """Learn the format of the audio after this message. What the client claims may be wrong, so the connection is asked."""

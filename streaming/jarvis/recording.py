@@ -19,12 +19,11 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from streaming.jarvis.redaction import HIDDEN
 from streaming.protocol import frame as wire_frame
 from streaming.protocol.errors import RemoteProtocolError
+from streaming.redaction import hide
 from streaming.rfc3339 import rfc3339
 from streaming.strict_json import MAX_VALUES, NotJsonError, UnsafeJsonError, parse_object
-from streaming.watch import TOOL_SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +35,6 @@ MAX_DEPTH = 64  # nesting of a message, as deep as clients accept
 MOST_LINES = 1_000_000  # an hour of talking both ways has a third of it
 # Type of an entry that is no valid message or frame, or has more values than a client's may.
 UNREADABLE = "(unreadable)"
-SECRETS = TOOL_SECRETS | {"token", "resume_token", "access_token", "refresh_token", "ticket", "password"}
 
 Direction = Literal["out", "in", "local"]
 
@@ -90,13 +88,6 @@ def _line(fields: dict[str, Any]) -> str:
     return json.dumps(fields, separators=(",", ":"), allow_nan=False) + "\n"
 
 
-def hidden(value: Any) -> Any:
-    """A JSON value with its secrets removed, at any depth."""
-    if isinstance(value, dict):
-        return {name: HIDDEN if name in SECRETS and item else hidden(item) for name, item in value.items()}
-    return [hidden(item) for item in value] if isinstance(value, list) else value
-
-
 class Scribe:
     """Selects what to keep of one session's wire."""
 
@@ -124,8 +115,10 @@ class Scribe:
             return RecordingEntry(at_ms, direction, {"type": UNREADABLE, "characters": len(text)})
         if kind == "channel.open" and message.get("kind") == "observe" and isinstance(message.get("channel"), int):
             self._observing.add(message["channel"])
-        told = direction == "in" and kind.startswith("observe.")
-        return None if told else RecordingEntry(at_ms, direction, hidden(message))
+        if direction == "in" and kind.startswith("observe."):
+            return None
+        hide(message)
+        return RecordingEntry(at_ms, direction, message)
 
 
 # --- reading ---

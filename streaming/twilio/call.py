@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from streaming.agent.format import ReplyFormat
 from streaming.lanes.turn import TurnLane
 from streaming.ports import SeenMessage
+from streaming.redaction import without_secrets
 from streaming.residents import Departure
 from streaming.rfc6455 import GOING_AWAY, INTERNAL_ERROR, NORMAL, POLICY_VIOLATION
 from streaming.session import Session
@@ -183,4 +184,5 @@ class PhoneWatch(Watch):
         return isinstance(data, str) and (self._audio or '"payload"' not in data)
 
     def read(self, side: Side, data: str | bytes) -> list[Seen]:
-        return [SeenMessage(side, data)] if isinstance(data, str) and json_object(side, data) is not None else []
+        message = json_object(side, data) if isinstance(data, str) else None
+        return [] if message is None else [SeenMessage(side, without_secrets(str(data), message))]

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streaming.jarvis.observing import ChannelWatch
+from streaming.jarvis.recording import Scribe
 from streaming.jarvis.translate import as_message
 from streaming.openai.watching import EventWatch
 from streaming.ports import SeenMessage
@@ -95,8 +96,31 @@ def test_secrets_are_found_however_they_are_spelled() -> None:
         (seen,) = EventWatch(watched, audio=audio).read("client", text)
         assert told(seen) == {
             "type": "x",
-            "session": {"tools": [{"headers": "…", "é": 1, "audio": {"server_url": "…"}}]},
+            "session": {"tools": [{"headers": "(hidden)", "é": 1, "audio": {"server_url": "(hidden)"}}]},
         }
+
+
+NESTED = [
+    {"type": "call", "id": "1", "op": "auth.refresh", "params": {"refresh_token": "s3cret"}},
+    {"type": "call", "id": "1", "op": "auth.token", "params": {"username": "ann", "password": "s3cret"}},
+    {"type": "result", "id": "1", "result": {"access_token": "s3cret", "refresh_token": "s3cret"}},
+    {"type": "note", "message": {"type": "observe.event", "message": {"type": "auth.refresh", "token": "s3cret"}}},
+    {"type": "note", "session": {"tools": [{"type": "mcp", "headers": {"X-Key": "s3cret"}}]}},
+]
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize("message", NESTED, ids=lambda message: str(message)[:60])
+def test_nested_secrets_are_hidden_in_every_dialect(message: dict[str, Any], side: Side) -> None:
+    """As in recordings."""
+    seen = shown(json.dumps(message), side)
+    entry = Scribe().entry(0, "out", json.dumps(message))
+    assert entry is not None
+    assert len(seen) == 6
+    for each in seen:
+        assert isinstance(each, SeenMessage)
+        assert "s3cret" not in each.text
+        assert json.loads(each.text) == entry.message
 
 
 def test_what_waits_is_counted_as_the_memory_it_takes() -> None:

@@ -385,7 +385,7 @@ def test_an_observer_sees_events_without_secrets() -> None:
         client.update(tools=[tool])
         await client.until("session.updated")
         first: Any = await anext(seen)
-        assert json.loads(first.text)["session"]["tools"][0]["authorization"] == "…"
+        assert json.loads(first.text)["session"]["tools"][0]["authorization"] == "(hidden)"
         await anext(seen)
         second: Any = await anext(seen)
         assert (second.direction, json.loads(second.text)["type"]) == ("server", "session.updated")
@@ -407,7 +407,7 @@ def test_an_observer_without_audio_gets_none_in_whatever_form_it_comes() -> None
         await client.live.close()
         text = "".join([one.text async for one in seen if isinstance(one, SeenMessage)])
         assert FRAME not in text
-        assert '"audio":"…"' in text
+        assert '"audio":"(hidden)"' in text
 
     scripted(test)
 
