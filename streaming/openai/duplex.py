@@ -61,7 +61,7 @@ class Duplex(RealtimeSession):
         self.muted = False
         self.reflections: list[Callable[[bytes], None]] = []  # of sidebands: they get what the microphone gets
         self._delegations: set[str] = set()
-        self._to_say: deque[str] = deque()
+        self._to_say: deque[tuple[str, bool]] = deque()  # each with: does it count against the user's limit?
         self._context: deque[str] = deque()  # appended by the client, for the model
         self._acknowledging: dict[str, asyncio.TimerHandle] = {}  # delegations that the client has not commented on yet
         self._usage_timer: asyncio.TimerHandle | None = None
@@ -180,7 +180,7 @@ class Duplex(RealtimeSession):
         self._acknowledge(f"session.{kind}.appended", event, start_ms=now_ms, end_ms=now_ms)
         if kind == "commentary":
             self._stop_acknowledging()
-            self._say(content)
+            self._say(content, counts=True)
             return
         if kind == "thinking":
             self._stop_acknowledging()
@@ -201,13 +201,14 @@ class Duplex(RealtimeSession):
 
     # --- speaking ---
 
-    def _say(self, text: str) -> None:
-        self._to_say.append(text)
+    def _say(self, text: str, *, counts: bool) -> None:
+        self._to_say.append((text, counts))
         self._say_next()
 
     def _say_next(self) -> None:
         if self._to_say and not self.replies.busy and not self.replies.turns:
-            self.replies.say_aloud(self._to_say.popleft())
+            text, counts = self._to_say.popleft()
+            self.replies.say_aloud(text, counts=counts)
 
     def on_quiet(self) -> None:
         """Every reply has been heard: speak the next waiting commentary."""
@@ -231,7 +232,7 @@ class Duplex(RealtimeSession):
 
     def _say_acknowledgement(self, delegation_id: str) -> None:
         del self._acknowledging[delegation_id]
-        self._say(ACKNOWLEDGEMENT)
+        self._say(ACKNOWLEDGEMENT, counts=False)
         self.wake()
 
     def _stop_acknowledging(self) -> None:

@@ -68,5 +68,5 @@ class IdleWatch:
         )
         entry = commit_item(host, item_id)
         entry.awaited, entry.answered = False, True  # the item is silence
-        host.replies.say_aloud(STILL_THERE)
+        host.replies.say_aloud(STILL_THERE, counts=False)
         host.wake()

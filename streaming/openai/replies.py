@@ -294,8 +294,11 @@ class Replies:
             self._host.on_quiet()
         self.wake()
 
-    def say_aloud(self, text: str) -> None:
-        """Reply to silence. This reply has no turn, and the agent does not remember it."""
+    def say_aloud(self, text: str, *, counts: bool) -> None:
+        """Speak a text that is no turn, and that the agent does not remember.
+
+        `counts`: against the user's limit, as the client's own words do, and not what the gateway says by itself.
+        """
         response = self._respond(config.response_settings(self._host.settings, {}, self._host.voices))
         speaking = Speaking(self, response, [])
         speaking.tell(domain.TurnReply(new_id("turn"), text))
@@ -303,7 +306,7 @@ class Replies:
             self._host.on_quiet()
             return
         reply = self._format_of(response)
-        self._run(speaking, lambda setup: TtsLane(setup, reply, text, counts=False))
+        self._run(speaking, lambda setup: TtsLane(setup, reply, text, counts=counts))
 
     def _create_beside(
         self, settings: dict[str, Any], metadata: dict[str, str] | None, given: list[Entry] | None, instructions: str
