@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from server.net.http import exchange
 from server.shared.confirmations import CONFIRMATION_S
 from streaming.ports import ServiceError, TaskProgress, TaskResult, Verdict
 from tests.support.rest import Rest, document, problem, running
@@ -268,13 +269,67 @@ async def test_a_client_that_closes_only_its_sending_side_gets_its_answer(tmp_pa
         writer.close()
 
 
+@pytest.mark.fast_reader("Tornado takes it for one that has left")
+async def test_each_task_of_a_client_that_sends_no_more_is_cancelled_once_it_has_left(tmp_path: Path) -> None:
+    """Also one behind the request that was worked for when it closed its sending side."""
+    async with running(tmp_path) as gw:
+        gate = gw.script.task_gate = asyncio.Event()
+        reader, writer = await at_work(gw, "", times=2)
+        writer.write_eof()
+        gw.script.task_gate = asyncio.Event()
+        gate.set()
+        while len(gw.script.executed) < 2:
+            await asyncio.sleep(0.001)
+        await reader.readuntil(b"HTTP/1.1 200 OK\r\n")
+        await reader.readuntil(b"HTTP/1.1 100 Continue\r\n")
+        assert not gw.script.cancelled.is_set()
+        writer.close()
+        await idle(gw)
+        assert gw.script.cancelled.is_set()
+
+
+@pytest.mark.fast_reader("Tornado takes it for one that has left")
+async def test_a_client_of_events_that_closes_only_its_sending_side_gets_them_all(tmp_path: Path) -> None:
+    """It is asked by comments between them."""
+    async with running(tmp_path) as gw:
+        gate = gw.script.task_gate = asyncio.Event()
+        gw.script.task_events = list(PROGRESS)
+        reader, writer = await at_work(gw, "Accept: text/event-stream\r\nConnection: close\r\n")
+        await reader.readuntil(b"event: progress\n")
+        writer.write_eof()
+        for _ in range(2):
+            await reader.readuntil(b"\r\n:\n\n\r\n")
+        gate.set()
+        rest = await reader.read()
+        assert b"event: result\n" in rest
+        assert rest.endswith(b"0\r\n\r\n")
+        assert not gw.script.cancelled.is_set()
+        writer.close()
+
+
+@pytest.mark.fast_reader("Tornado asks nobody")
+async def test_a_client_that_waits_is_asked_again_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it has waited."""
+    monkeypatch.setattr(exchange, "ASK_S", 0.001)
+    monkeypatch.setattr(exchange, "MOST_ASK_S", 0.001)
+    async with running(tmp_path) as gw:
+        gw.script.task_gate = asyncio.Event()
+        reader, writer = await at_work(gw, "")
+        writer.write_eof()
+        for _ in range(20):  # by twice the time each, the last of these would take a quarter of an hour
+            await reader.readuntil(b"HTTP/1.1 100 Continue\r\n")
+        writer.close()
+        await idle(gw)
+        assert gw.script.cancelled.is_set()
+
+
 async def leave(gw: Rest, headers: str) -> asyncio.StreamWriter:
     """Send a request, and return once its task runs."""
     return (await at_work(gw, headers))[1]
 
 
-async def at_work(gw: Rest, headers: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A client whose task runs."""
+async def at_work(gw: Rest, headers: str, times: int = 1) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client whose task runs, the first of so many in a pipeline."""
     body = b'{"action": "go"}'
     token = gw.token("operator")
     head = (
@@ -282,7 +337,7 @@ async def at_work(gw: Rest, headers: str) -> tuple[asyncio.StreamReader, asyncio
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     reader, writer = await asyncio.open_connection("127.0.0.1", gw.port)
-    writer.write(head.encode() + body)
+    writer.write((head.encode() + body) * times)
     while not gw.script.executed:
         await asyncio.sleep(0.001)
     return reader, writer

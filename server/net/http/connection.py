@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
 
     remote_ip = ""
     lost = False
+    half_closed = False  # the client has closed its sending side
 
     def __init__(self, connections: Connections) -> None:
         self.delegate = connections.delegate
@@ -63,7 +64,6 @@ class Connection(asyncio.Protocol):
         self._parsing = self._advancing = self._read_paused = False
         self._waits = False  # for its turn, with requests that came behind another
         self._share = Share()
-        self._half_closed = False  # the client has closed its sending side
         self._ending = self._broken = False
         self._lingered_bytes = 0
         self._taking: asyncio.Future[None]  # already done; `drained` returns it while the client keeps up
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client closed its sending side. It still gets the answers to its complete requests, as it may still be reading."""
-        self._half_closed = True
+        self.half_closed = True
         if self._serving is not None and self._serving is not self._reading:
             self._serving.half_closed()
         self._rest()
@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
             self._unparsed = data[at:] + self._unparsed
         if self._parser.in_head and self._serving is None and self in self._connections.open:
             self._for_head.begin(self)
-        if self._half_closed or not self._parser.in_head:
+        if self.half_closed or not self._parser.in_head:
             self._rest()
 
     def _parse(self, piece: bytes) -> bytes:
@@ -275,7 +275,7 @@ class Connection(asyncio.Protocol):
             return
         elif (self._waiting or self._unparsed) and not self._advancing and not self._parsing:
             self._wait()
-        elif self._waiting or self._unparsed or self._reading or self._read_paused or self._half_closed:
+        elif self._waiting or self._unparsed or self._reading or self._read_paused or self.half_closed:
             self._go_on()
         else:
             self._wait_for_client()
@@ -301,14 +301,14 @@ class Connection(asyncio.Protocol):
 
     def _rest(self) -> None:
         """If nothing is left to do, wait for the client, or close if it sends no more."""
-        cut = self._half_closed and self._reading is not None and self._reading is self._serving
+        cut = self.half_closed and self._reading is not None and self._reading is self._serving
         if cut and not (self._unparsed or self._parsing):
             self.end(lingers=False)  # the end of its body will not come: its handler is told
         if self._serving or self._waiting or self._reading or self._unparsed or self._parsing or self._waits:
             return
         if self._ending or self.lost:
             return
-        if self._half_closed:
+        if self.half_closed:
             self.end(lingers=False)
         else:
             self._wait_for_client()
@@ -326,7 +326,7 @@ class Connection(asyncio.Protocol):
         Bytes after a handshake belong to the WebSocket. They are parsed as a request only after a handshake with a body, which no
         client sends.
         """
-        gone = self.lost or self._ending or self._half_closed
+        gone = self.lost or self._ending or self.half_closed
         if gone or self._waiting or self._transport.get_write_buffer_size():
             self.abort()
             raise StreamClosedError
@@ -380,7 +380,7 @@ class Connection(asyncio.Protocol):
         self._unparsed = b""
         if self._read_paused:
             self._transport.resume_reading()
-        if lingers and not self._half_closed and self._transport.can_write_eof():
+        if lingers and not self.half_closed and self._transport.can_write_eof():
             with suppress(OSError):  # the client has gone, but the loop has not told us yet
                 self._transport.write_eof()
             self._set_timer(LINGER_S, self._lingered)

@@ -28,7 +28,9 @@ log = structlog.get_logger(__name__)
 SWITCHING_PROTOCOLS = 101
 BODILESS = frozenset({204, 304})
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_COMMENT = b":\n\n"  # between Server-Sent Events (HTML Standard, section 9.2.6)
 ASK_S = 0.25  # after this long a client that sends no more is asked whether it is there; each time after twice as long
+MOST_ASK_S = 2.0  # but no longer: two questions may go by until it is known that a client has left
 
 
 class Link(Protocol):
@@ -36,6 +38,7 @@ class Link(Protocol):
 
     remote_ip: str
     lost: bool
+    half_closed: bool
     delegate: HTTPServerConnectionDelegate
     refuse: Refuse
 
@@ -84,6 +87,7 @@ class Exchange(HTTPConnection):
     _head_written = False
     _left_bytes: int | None = None  # left of the answer's Content-Length
     _chunks_out = False
+    _events = False  # the answer is Server-Sent Events
     _switch = b""  # the head of a 101, to be sent by whoever takes the connection
 
     def __init__(self, link: Link, start_line: RequestStartLine | None, headers: Headers, *, keeps_alive: bool) -> None:
@@ -166,6 +170,8 @@ class Exchange(HTTPConnection):
         self._pass_on()
         if self.whole and self._held is None and self._delegate is not None:
             self._delegate.finish()
+            if self._delegate is not None and self._link.half_closed:  # and it is not answered yet
+                self.half_closed()
 
     def _pass_on(self) -> None:
         while self._waiting_body and self._held is None and self._delegate is not None:
@@ -193,24 +199,26 @@ class Exchange(HTTPConnection):
         return UnreadableHead(start_line.method, start_line.path, self._headers, seconds)
 
     def half_closed(self) -> None:
-        """The client closed its sending side. Most such clients have left; others, as `nc -N`, wait for their answer.
+        """The client closed its sending side, perhaps before the turn of this request. Most have left; others, as `nc -N`, wait.
 
         100 Continue tells which, as any client may get one at any time (RFC 9110, section 15.2): if it has left, its kernel
-        resets the connection, and writing the next one fails. HTTP/1.0 has no such answers, and whoever closes in the middle of an
-        answer leaves: they are not asked.
+        resets the connection, and writing the next one fails. Between events, a comment does the same. HTTP/1.0 has no such answers,
+        and whoever closes in the middle of another answer leaves: they are not asked.
         """
-        if self._head_written or self._start_line is None or self._start_line.version != "HTTP/1.1":
-            self._client_left()
-        else:
+        if self._asking is not None:
+            return
+        if self._events or (not self._head_written and self._start_line and self._start_line.version == "HTTP/1.1"):
             self._ask_after(ASK_S)
+        else:
+            self._client_left()
 
     def _ask_after(self, wait_s: float) -> None:
         self._asking = asyncio.get_running_loop().call_later(wait_s, self._ask, wait_s)
 
     def _ask(self, waited_s: float) -> None:
-        if not self._head_written:
-            self._ask_after(2 * waited_s)  # before the write, which may find that it has left
-            self._link.write(_CONTINUE)
+        if self._events or not self._head_written:
+            self._ask_after(min(2 * waited_s, MOST_ASK_S))  # before the write, which may find that it has left
+            self._link.write(self._framed(_COMMENT) if self._events else _CONTINUE)
 
     def _ask_no_more(self) -> None:
         if self._asking is not None:
@@ -285,6 +293,7 @@ class Exchange(HTTPConnection):
         elif version == "HTTP/1.1":
             headers["Transfer-Encoding"] = "chunked"
             self._chunks_out = True
+            self._events = known.get("Content-Type") == "text/event-stream"
         else:
             self.keeps_alive = False  # the answer ends with the connection
         if not self.whole or known.get("Connection", "").lower() == "close":
