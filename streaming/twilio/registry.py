@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from streaming.ports import PHONE_USERS, Identity
@@ -19,8 +20,10 @@ ROLES = ("user",)  # no caller may use executors that need more
 _LETTERS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")  # as on a keypad
 _WITHHELD = ("anonymous", "restricted", "blocked", "unknown", "unavailable", "private")
 # In place of a number that is withheld, Twilio's `From` has such a word, or its digits: +266696687 is "anonymous".
-# The last two are what programs write for a value that they do not have.
-WITHHELD = frozenset({"", *_WITHHELD, *(word.translate(_LETTERS) for word in _WITHHELD), "null", "undefined"})
+# The last ones are what programs write for a value that they do not have.
+WITHHELD = frozenset({"", *_WITHHELD, *(word.translate(_LETTERS) for word in _WITHHELD), "null", "undefined", "none"})
+# Twilio's `From` of a phone, a SIP address or a browser: a scheme, the name, and perhaps a host or parameters.
+_ADDRESS = re.compile(r"(?:[a-z]+:)?\+?([^@:;]*)")
 
 
 def caller_of(start: Start) -> Identity:
@@ -35,9 +38,9 @@ def caller_of(start: Start) -> Identity:
 
 
 def _is_nobody(name: str) -> bool:
-    """True for a name that many callers share: one of WITHHELD, that of a SIP address too, and `{{From}}` that nothing has filled in."""
-    address = name.lower().removeprefix("sips:").removeprefix("sip:")
-    return "{{" in name or address.partition("@")[0].removeprefix("+") in WITHHELD
+    """True for a name that many callers share: one of WITHHELD, also within an address, and `{{From}}` that nothing has filled in."""
+    address = _ADDRESS.match(name.lower())
+    return "{{" in name or (address is not None and address[1].strip() in WITHHELD)
 
 
 class Calls:

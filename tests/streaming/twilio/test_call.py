@@ -293,7 +293,8 @@ def test_callers_are_users_of_their_own() -> None:
     assert caller_of(START).user_id == "phone:+15550100"
     assert caller_of(Start("MZ1", "CA1")).user_id == "phone:CA1"
     assert caller_of(START).roles == ("user",)
-    assert caller_of(Start("MZ1", "CA1", {"caller": "sip:ada@example.org"})).user_id == "phone:sip:ada@example.org"
+    for name in ("sip:ada@example.org", "client:ada", "client:anonymous-7", "whatsapp:+15550100", "ada"):
+        assert caller_of(Start("MZ1", "CA1", {"caller": name})).user_id == f"phone:{name}"
 
 
 @pytest.mark.parametrize(
@@ -311,6 +312,13 @@ def test_callers_are_users_of_their_own() -> None:
         "{{From}}",
         "undefined",
         "null",
+        "None",
+        "client:Anonymous",
+        "tel:anonymous",
+        "whatsapp:+266696687",
+        "sip:anonymous;transport=udp",
+        "sip:anonymous:secret@example.org",
+        "sip:@example.org",
     ],
 )
 def test_strangers_without_a_number_share_no_memory(withheld: str) -> None:
