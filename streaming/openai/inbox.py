@@ -36,9 +36,14 @@ class EventInbox:
         self._held: Callable[[], Awaitable[None]] | None = None  # work that later events wait for
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """True while events are read, or wait for what is done before them."""
+        return self._task is not None
+
     def must_take(self, data: str | bytes | LongText) -> bool:
         """True for an event that is long, or has to wait."""
-        return self._task is not None or len(data) > LONG_CHARS
+        return self.busy or len(data) > LONG_CHARS
 
     def takes(self, data: str | bytes | LongText) -> bool:
         """Queue an event that must be queued; False for any other. Raises MistakeError if too much is queued."""

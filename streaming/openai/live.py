@@ -115,8 +115,8 @@ class RealtimeSession(UnrecordedResident):
 
     @property
     def busy(self) -> bool:
-        """True while the user is heard, or a reply is being given."""
-        return not self._over and (self.microphones.hearing or self.replies.busy)
+        """True while events wait to be read, the user is heard, or a reply is being given."""
+        return not self._over and (self._inbox.busy or self.microphones.hearing or self.replies.busy)
 
     @property
     def must_finish(self) -> bool:

@@ -39,6 +39,24 @@ def test_what_comes_behind_a_long_event_waits_for_it() -> None:
     asyncio.run(run())
 
 
+def test_a_session_is_busy_while_events_wait() -> None:
+    """A gateway that stops waits for the answer to what has come."""
+
+    async def run() -> None:
+        async with session(World(), model="", transcription=False) as client:
+            assert client.live is not None
+            assert not client.live.must_finish
+            client.send("input_audio_buffer.append", audio=LONG)
+            client.send("input_audio_buffer.clear")
+            assert client.live.must_finish
+            await client.until("input_audio_buffer.cleared")
+            await fed(client)
+            assert not client.live.must_finish
+            await client.live.close()
+
+    asyncio.run(run())
+
+
 def test_others_have_their_turns_while_it_is_read() -> None:
     async def run() -> None:
         async with session(World(), model="", transcription=False) as client, asyncio.TaskGroup() as group:
