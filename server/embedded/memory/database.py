@@ -1,4 +1,7 @@
-"""Memory's database in a thread of its own: opened, looked through for damage, and mended while the service runs."""
+"""Memory's database in a thread of its own: opened, looked through for damage, its indexes made anew while the service runs.
+
+Rows that the disk has damaged are never touched: to recover them is work for SQLite's own tools, and for whoever has the backups.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,15 @@ import asyncio
 import logging
 import sqlite3
 import time
-from contextlib import suppress
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
 from server.embedded.callers import own_context
 from server.embedded.fairness import FairThreads
+from server.embedded.memory.check import Found, Part, check
 from server.embedded.memory.index import WordsDamagedError
-from server.embedded.memory.mending import check, mend
-from server.embedded.memory.sqlite_failures import is_locked, is_malformed
+from server.embedded.memory.sqlite_failures import is_locked, is_malformed, recovering
 from server.embedded.memory.store import MemoryStore
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOCKED_AGAIN_S = 0.05  # between two tries of what another program's lock holds up
-AGAIN_S = 30.0  # until an index or a database that could not be mended is tried again
-MENDED_S = 1.0  # what a call waits for a new index or database; then it works with what is there
+AGAIN_S = 30.0  # until an index that could not be made is tried again, or a call's damage is looked for again
+MENDED_S = 1.0  # what a call waits for a new index; then it works with what is there
 log = logging.getLogger(__name__)
 
 
@@ -42,92 +44,81 @@ class Database:
         self._store: MemoryStore | None = None
         self._checking: asyncio.Task[None] | None = None
         self._indexing: asyncio.Task[None] | None = None
-        self._mending: asyncio.Task[None] | None = None
-        self._again_s = 0.0  # when it may be mended again
+        self._again_s = 0.0  # when a call's damage is looked for again
         self._closing = Event()
 
     async def open(self) -> None:
         """Open it, and begin to look through it. Raises sqlite3.Error, OSError."""
-        try:
-            self._store = await self._thread.run(self._opened)
-        except sqlite3.DatabaseError as error:
-            if not is_malformed(error):
-                raise
-            await self._mend(str(error))
-            if self._store is None:
-                raise
-        self._checking = self._task(self._check(), "memory's check")
-
-    def _opened(self) -> MemoryStore:
-        return MemoryStore(self._path, self._clock)
+        self._store = await self._thread.run(lambda: MemoryStore(self._path, self._clock))
+        self._look_through()
 
     async def close(self) -> None:
         """Close it."""
         self._closing.set()
-        for task in (self._checking, self._indexing, self._mending):
+        for task in (self._checking, self._indexing):
             if task is not None:
                 task.cancel()
         if self._store is not None:
-            await self._thread.run(self._close)
+            await self._thread.run(self._store.close)
         self._thread.close()
         self._checks.close()
 
-    def _close(self) -> None:
-        if self._store is not None:
-            self._store.close()
-
     async def run(self, work: Callable[[MemoryStore], T]) -> T:
         """Run it in the thread."""
-        return await self._thread.run(lambda: work(self._current()))
-
-    def _current(self) -> MemoryStore:
         store = self._store
         assert store is not None, "calls are refused until it is open"
-        return store
+        return await self._thread.run(partial(work, store))
 
     def _task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work, name=name, context=own_context(self._service))
 
+    # --- damage ---
+
+    async def look_again(self) -> None:
+        """A call has met damage: begin to look for it, unless that has just been done, and wait a while for what can be mended."""
+        if self._checking is None or (self._checking.done() and time.monotonic() > self._again_s):
+            self._look_through()
+        assert self._checking is not None
+        await asyncio.wait({self._checking}, timeout=MENDED_S)
+
+    def _look_through(self) -> None:
+        self._checking = self._task(self._check(), "memory's check")
+
     async def _check(self) -> None:
-        """Look through all of it once, and mend what is damaged."""
-        try:
-            found = await self._checks.run(lambda: check(self._path, self._closing.is_set))
-        except sqlite3.Error as error:
-            log.warning("memory's database could not be looked through for damage: %s", error)
-            return
-        if found.database:
-            await self.mend_anew(found.database)
-        elif found.words:
+        """Look through all of it once. What is made of the tables is made anew of them; other damage is told."""
+        while True:
+            try:
+                found = await self._found()
+                if found.part is Part.INDEXES:
+                    await self._reindex(found.words)
+                    found = await self._found()
+                break
+            except sqlite3.Error as error:
+                if not is_locked(error):
+                    log.warning("memory's database could not be looked through for damage: %s", error)
+                    return
+            finally:
+                self._again_s = time.monotonic() + AGAIN_S
+            await asyncio.sleep(AGAIN_S)
+        if found.part is Part.WORDS:
             await self.index_anew(found.words)
+        elif found.part is not Part.NOTHING:
+            self._again_s = float("inf")  # told once, and not to be mended here
+            log.error("memory's database %s is damaged (%s). %s", self._path, found.words, recovering(self._path))
 
-    # --- the database ---
+    async def _found(self) -> Found:
+        return await self._checks.run(lambda: check(self._path, self._closing.is_set))
 
-    async def mend_anew(self, why: str) -> None:
-        """Begin to mend it, if that is not done already or has just failed, and wait a while for it."""
-        now = time.monotonic()
-        if self._mending is None or (self._mending.done() and now > self._again_s):
-            self._again_s = now + AGAIN_S
-            self._mending = self._task(self._mend(why), "memory's mending")
-        await asyncio.wait({self._mending}, timeout=MENDED_S)
-
-    async def _mend(self, why: str) -> None:
-        try:
-            told = await self._thread.run(self._mend_now)
-        except (sqlite3.Error, OSError) as error:
-            log.error("memory's database is damaged (%s), and could not be mended: %s", why, error)  # noqa: TRY400 - no traceback helps
-            return
-        log.error("memory's database was damaged (%s): %s", why, told)
-        await self.index_anew("it is to be filled")
-
-    def _mend_now(self) -> str:
-        """In the thread, so that nobody uses it meanwhile."""
-        self._close()
-        aside = self._path.with_name(f"{self._path.name}-damaged-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
-        try:
-            return mend(self._path, aside).told()
-        finally:
-            with suppress(sqlite3.Error):  # as damaged as before: whoever asks is told
-                self._store = self._opened()
+    async def _reindex(self, why: str) -> None:
+        log.warning("the indexes of memory's tables are made anew: %s", why)
+        while True:
+            try:
+                return await self.run(MemoryStore.reindex)
+            except sqlite3.Error as error:
+                if not is_locked(error):
+                    log.warning("the indexes of memory's tables could not be made anew: %s", error)
+                    return None
+            await asyncio.sleep(LOCKED_AGAIN_S)
 
     # --- the index of words ---
 
@@ -143,9 +134,15 @@ class Database:
         if self._indexing is not None:
             await asyncio.wait({self._indexing}, timeout=MENDED_S)
 
+    async def _may_free(self) -> bool:
+        try:
+            return not (await self._found()).pages
+        except sqlite3.Error:  # it is not known
+            return False
+
     async def _make_index(self) -> None:
         """In steps, so that nobody waits for all of it."""
-        begin: Callable[[MemoryStore], int | None] = MemoryStore.replace_words
+        begin: Callable[[MemoryStore], int | None] = partial(MemoryStore.replace_words, free=await self._may_free())
         step = begin
         while True:
             try:
@@ -156,6 +153,8 @@ class Database:
                     log.warning("the index of words could not be made anew: %s", error)
                 if isinstance(error, WordsDamagedError):
                     step = begin
+                elif is_malformed(error) and step is not begin:
+                    return  # not all items can be read; those that could be are found
                 await asyncio.sleep(LOCKED_AGAIN_S if locked else AGAIN_S)
                 continue
             if last is None:

@@ -57,11 +57,14 @@ class WordIndex:
         """All items are in it."""
         self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
-    def replace(self) -> None:
+    def replace(self, *, free: bool) -> None:
         """Make it without any words, however damaged it is; with a transaction of its own. Raises sqlite3.Error.
 
-        What cannot even be dropped is forgotten: its pages stay in the file, and are never used again.
+        What cannot even be dropped, or is not to be freed, is forgotten: its pages stay in the file, and are never used again.
         """
+        if not free:
+            self._forget()
+            return
         try:
             with self.transaction():
                 self.empty()

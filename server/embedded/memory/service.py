@@ -229,7 +229,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
             except sqlite3.Error as error:
                 if is_malformed(error) and not mended:
                     mended = True
-                    await self._database.mend_anew(str(error))
+                    await self._database.look_again()
                     continue
                 if not is_locked(error) or time.monotonic() > until:
                     await context.abort(*refusal(error, undone))

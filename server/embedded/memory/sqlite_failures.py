@@ -30,13 +30,6 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_INTERNAL)
 
 
-def failure(words: str, code: int) -> sqlite3.DatabaseError:
-    """One of our own, of SQLite's kinds."""
-    error = sqlite3.DatabaseError(words)
-    error.sqlite_errorcode = code
-    return error
-
-
 def is_locked(error: sqlite3.Error) -> bool:
     """Another program has locked the database."""
     return _code(error) & _PRIMARY_CODE in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -73,6 +66,11 @@ def refusal(error: sqlite3.Error, so: str) -> tuple[grpc.StatusCode, str]:
     return grpc.StatusCode.UNAVAILABLE, f"the database failed: {type(error).__name__}"
 
 
+def recovering(path: Path) -> str:
+    """What an operator can do about damaged rows."""
+    return f"Stop the services, then recover what can be read: sqlite3 {path} .recover | sqlite3 {path}.recovered"
+
+
 def not_opened(path: Path, error: sqlite3.Error | OSError) -> MissingPartError:
     """Why, and what helps. Nobody is to move a healthy database away."""
     words = f"{path} cannot be used ({error})"
@@ -85,7 +83,9 @@ def not_opened(path: Path, error: sqlite3.Error | OSError) -> MissingPartError:
         return NotYetError(
             f"{words}: the disk is full or takes no writes, and nothing in it is damaged. It is tried again"
         )
+    if is_malformed(error):
+        return MissingPartError(f"{words}. {recovering(path)}. Or move it away to start with an empty one")
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    if code & _PRIMARY_CODE in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+    if code & _PRIMARY_CODE in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
         return MissingPartError(f"{words}: move it away to start with an empty one")
     return MissingPartError(words)

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from server.embedded.memory.index import WordIndex
 from server.embedded.memory.reserve import Reserve
-from server.embedded.memory.sqlite_failures import is_full
-from server.embedded.memory.tables import TABLES
+from server.embedded.memory.sqlite_failures import is_full, is_malformed
 from server.embedded.memory.words import indexed, key_form, query_words
 
 if TYPE_CHECKING:
@@ -25,6 +24,18 @@ if TYPE_CHECKING:
     from protos import memory_pb2
 
 T = TypeVar("T")
+TABLES = """
+CREATE TABLE IF NOT EXISTS items (
+  id INTEGER PRIMARY KEY, user_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, session_id TEXT NOT NULL,
+  tags TEXT NOT NULL, metadata TEXT NOT NULL, created_at REAL NOT NULL, expires_at REAL, UNIQUE (user_id, key));
+CREATE INDEX IF NOT EXISTS items_expire ON items (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS items_newest ON items (user_id, created_at, expires_at);
+CREATE TABLE IF NOT EXISTS turns (
+  user_id TEXT NOT NULL, session_id TEXT NOT NULL, turn_id TEXT NOT NULL, number INTEGER NOT NULL, role TEXT NOT NULL,
+  text TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (user_id, session_id, turn_id));
+CREATE INDEX IF NOT EXISTS turns_order ON turns (user_id, session_id, number);
+CREATE INDEX IF NOT EXISTS turns_of ON turns (user_id);
+"""
 # Of the items of one user, and as much again of the conversations: nearly a thousand of the longest. What is indexed takes more of
 # the disk than it counts here.
 MAX_USER_BYTES = 64_000_000
@@ -134,15 +145,19 @@ class MemoryStore:
         """Build the index from the items if it is outdated. Else nothing is written: another program may have locked the database."""
         if self._words.outdated():
             last: int | None = self.replace_words()
-            while last is not None:
-                last = self.index_some(last)
+            try:
+                while last is not None:
+                    last = self.index_some(last)
+            except sqlite3.DatabaseError as error:
+                if not is_malformed(error):  # else not all items can be read; those that could be are found
+                    raise
 
-    def replace_words(self) -> int:
+    def replace_words(self, *, free: bool = True) -> int:
         """Begin the index anew; returns the id behind which items are to be indexed. Until all are, searches find fewer.
 
-        If it comes to that at no time, the next start begins again. Two services may do this in one folder.
+        `free`: the old one's pages are used again. If it comes to that at no time, the next start begins again. Two services may do this in one folder.
         """
-        self._words.replace()
+        self._words.replace(free=free)
         return 0
 
     def index_some(self, behind: int) -> int | None:
@@ -208,6 +223,14 @@ class MemoryStore:
         """Write what is in the log into the database, and give its room back."""
         with suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def reindex(self) -> None:
+        """Make the tables' own indexes anew. Raises sqlite3.Error: nothing has changed then."""
+        self._db.execute("BEGIN IMMEDIATE")
+        with self._db:
+            self._db.execute("REINDEX items")
+            self._db.execute("REINDEX turns")
+            self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Close the database. Everything that was answered is on disk."""
