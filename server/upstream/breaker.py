@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FAULTS = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN"})
 """Statuses that are the service's fault. All others are mistakes of the caller, plain answers, or load that it reports. So is DATA_LOSS:
-one item is damaged, and the service still has the others."""
+some of what was stored is damaged, and the service still has the rest."""
 
 _BUCKETS = 10  # the window moves in tenths
 _USERS_OF_ALL = 2  # whose faults open the circuit of all

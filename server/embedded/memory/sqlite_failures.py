@@ -54,8 +54,12 @@ def is_damage(error: sqlite3.Error) -> bool:
 def refusal(error: sqlite3.Error, so: str) -> tuple[grpc.StatusCode, str]:
     """Status and words for a call that failed. `so`: what cannot be done therefore.
 
-    A disk that takes no writes is not the service's fault, nor is another program's lock: faults would close the memory to readers, too.
+    A disk that takes no writes is not the service's fault, nor are another program's lock and what a disk has damaged: faults would close
+    the memory to those, too, whose calls it can answer.
     """
+    if is_malformed(error):
+        words = f"the disk has damaged the memory's database, so {so}. Its log says how to recover what can be read"
+        return grpc.StatusCode.DATA_LOSS, words
     if is_locked(error):
         words = f"another program has locked the memory's database for more than {BUSY_S:g} s, so {so} just now"
         return grpc.StatusCode.RESOURCE_EXHAUSTED, words

@@ -96,6 +96,21 @@ def zeroed(directory: Path, table: str) -> None:
         file.write(bytes(512))
 
 
+async def test_damaged_pages_are_no_fault_that_closes_the_memory_to_others(tmp_path: Path) -> None:
+    turn = pb.PutTurnRequest(user_id="ada", session_id="s", turn_id="t", role="user", text="hello")
+    async with memory(tmp_path) as stub:
+        await stub.Store(item())
+        await stub.PutTurn(turn)
+    zeroed(tmp_path, "turns")
+    async with memory(tmp_path) as stub:
+        for call in (stub.PutTurn(turn), stub.Context(pb.ContextRequest(user_id="ada", session_id="s"))):
+            status, words = await refusal(call)
+            assert status.name not in FAULTS
+            assert words.startswith("the disk has damaged the memory's database, so nothing ")
+        await stub.Store(BLUE)
+        assert await found(stub, "blue") == ["colour"]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
