@@ -22,6 +22,7 @@ from server.embedded.browser.arrival import (
     is_open,
     moves,
     read_still,
+    refuse_unshown,
     refuse_untold,
 )
 from server.embedded.browser.departure import StaysError, leaving
@@ -197,6 +198,12 @@ async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
     return {**await attended(work.tabs, arrived(work.tabs, page, answer)), "status": status}
 
 
+def _refuse_another_page(work: Work) -> None:
+    """Refuse a page that has gone to where it was not meant to be used. Raises FailedError."""
+    refuse_untold(work.tabs, work.page)
+    refuse_unshown(work.tabs, work.task.asked_at)
+
+
 async def _found(work: Work, selector: str | None, text: str = "") -> Locator:
     """Wait for the element here rather than in the click, so that a cancelled task never clicks. What is checked is what is used.
 
@@ -207,7 +214,7 @@ async def _found(work: Work, selector: str | None, text: str = "") -> Locator:
     else:
         found = await find_selected(work.page, selector, ELEMENT_TIMEOUT_MS)
     element = await hold(found, ELEMENT_TIMEOUT_MS)
-    refuse_untold(work.tabs, work.page)  # it may have moved meanwhile; once it moves from now on, the element is gone
+    _refuse_another_page(work)  # it may have moved meanwhile; once it moves from now on, the element is gone
     return element
 
 
@@ -275,7 +282,7 @@ async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
 
 async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
     signals = await work.tabs.watch(work.page)
-    refuse_untold(work.tabs, work.page)
+    _refuse_another_page(work)
     await press(work.page, given.key, ELEMENT_TIMEOUT_MS)
     return await _settled(work, signals)
 

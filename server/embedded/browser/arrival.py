@@ -34,11 +34,10 @@ MANY_MOVES = 4  # to other pages, or to itself again: more than a page's redirec
 ASK_AGAIN_MS = 100
 ERROR_PAGE = "chrome-error:"
 MAX_ORIGIN_CHARS = 300  # in a message
-MAX_ADDRESS_CHARS = 300
 BROKEN_OFF = "the server broke its answer off, or it cannot be decoded"
 BUSY = "the page does not answer: a script of it runs without an end"
 UNTOLD = "nothing was done: since the page was last told, it has gone to"
-UNSHOWN = "nothing was done: you were asked when another page was open than"
+UNSHOWN = "nothing was done: another page was open when you were asked"
 NOT_OPENED = "the page that it leads to could not be opened"
 ENDLESS = "the page opens itself again without an end"
 
@@ -66,10 +65,10 @@ def refuse_untold(tabs: Tabs, page: Page) -> None:
 def refuse_unshown(tabs: Tabs, asked_at: float | None) -> None:
     """Refuse what was approved while another page was open, as that one's "Delete" was meant. Raises FailedError.
 
-    By the whole address, because the user's own tasks have changed it. `asked_at`: None if nobody was asked.
+    `asked_at`: None if nobody was asked.
     """
-    if asked_at is not None and asked_at < tabs.told_since:
-        raise FailedError(f"{UNSHOWN} {tabs.told_url[:MAX_ADDRESS_CHARS]}")
+    if asked_at is not None and asked_at < tabs.open_since:
+        raise FailedError(UNSHOWN)
 
 
 def origin(url: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from server.embedded.browser.tabs import Tabs
     from server.embedded.service import EmbeddedConfig
 
+LOOKING = frozenset({"extract_text", "links", "screenshot", "scroll", "wait"})  # the others may lead to another page
 WITHOUT_PAGE = frozenset({"navigate", "back"})  # the others need an open page
 NO = frozenset({"0", "false", "no", "off"})
 _TOO_LARGE = f"took more than {MAX_PROCESS_BYTES // 1024**2} MiB of memory"
@@ -101,7 +103,7 @@ class BrowserService(ExecutorService):
                 await tabs.stop_loading()
                 raise
             if "url" in outcome.values:
-                tabs.tell(outcome.values["url"])
+                tabs.told_url = outcome.values["url"]
             if tabs.dialogs:  # also those since the task before
                 outcome = _well_formed(replace(outcome, values={**outcome.values, "dialogs": list(tabs.dialogs)}))
                 tabs.dialogs.clear()
@@ -113,7 +115,8 @@ class BrowserService(ExecutorService):
         tabs.crowded = False
         try:
             step = _step(tabs, name, parameters, task, no_page=CRASHED if crashed else NO_PAGE)
-            values = await (step if name in WITHOUT_PAGE else attended(tabs, step))
+            with nullcontext() if name in LOOKING else tabs.acting():
+                values = await (step if name in WITHOUT_PAGE else attended(tabs, step))
         except FailedError as failed:
             return TaskOutcome(await _where(tabs), ok=False, message=str(failed))
         except PlaywrightTimeout as late:

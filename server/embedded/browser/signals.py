@@ -8,6 +8,7 @@ that was there before the script, and from no other.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ class Signals:
     """The session of one page. `told` is called after each change, and `window` for each window that opens.
 
     `target`, `context`: Chromium's names of the page and its context, empty until the session is there. `opening`: a window is on its way, since `watch`. `pressed`: the mouse was, since `watch_presses`.
+    `document_since`: when the page's document took the place of the one before. An address that changes within it is no other document.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Signals:
     ) -> None:
         self.opening = False
         self.pressed = False
+        self.document_since = time.monotonic()
         self._coming: set[str] = set()  # frames into which another page is on its way, since `watch`
         # where Playwright's selector engines run, and our listener
         self._world = f"__playwright_utility_world_{page._impl_obj._guid}"  # noqa: SLF001
@@ -61,7 +64,7 @@ class Signals:
             self.context = target["targetInfo"]["browserContextId"]
             session.on("Page.frameRequestedNavigation", self._begun)
             session.on("Page.frameStartedNavigating", self._begun)
-            session.on("Page.frameNavigated", lambda event: self._over(event["frame"]["id"]))
+            session.on("Page.frameNavigated", self._came)
             session.on("Page.frameStoppedLoading", lambda event: self._over(event["frameId"]))
             session.on("Page.frameDetached", lambda event: self._over(event["frameId"]))
             session.on("Page.windowOpen", self._opens)
@@ -89,6 +92,11 @@ class Signals:
         if (event["frameId"] == self.target or event.get("reason") in FOLLOWED) and not within:
             self._coming.add(event["frameId"])
             self._told()
+
+    def _came(self, event: dict[str, Any]) -> None:
+        if "parentId" not in event["frame"]:
+            self.document_since = time.monotonic()
+        self._over(event["frame"]["id"])
 
     def _over(self, frame: str) -> None:
         if frame in self._coming:

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from playwright.async_api import Error as PlaywrightError
@@ -15,7 +15,7 @@ from server.embedded.browser.signals import Signals
 from server.embedded.callers import own_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Download, Page
 
@@ -51,12 +51,14 @@ class Tabs:
         self.opened = False  # a page was, since `watch`
         self.refused = False  # a download was, since `watch`
         self.told_url = ""  # of the page that the user was last told of
-        self.told_since = time.monotonic()  # no other one since then
         self.crashed = False  # a page has, since the last task began
         self.crowded = False  # a page was closed for the sake of newer ones, since this was last cleared
         self._pages: list[Page] = []  # all that are open
         self._front: list[Page] = []  # the one that actions use is the last, after the one that opened it, and so on
         self._watched: Page | None = None  # that an action is done on, whose windows come in front
+        self._since = (
+            time.monotonic()
+        )  # then an action last changed the address, or a page came in front that was behind
         self._lost = ""  # how the page ended that the user was last told of
         self._making = asyncio.Lock()  # held until a new page is known as our own
         self._ending: dict[Page, asyncio.Task[None]] = {}
@@ -131,10 +133,29 @@ class Tabs:
             if one["type"] == "page" and one["browserContextId"] in known.values() and one["targetId"] not in known
         ]
 
-    def tell(self, url: str) -> None:
-        """The user is told that this is the page now."""
-        if url != self.told_url:
-            self.told_url, self.told_since = url, time.monotonic()
+    @property
+    def open_since(self) -> float:
+        """Since when what the user may approve is about the page that is open now.
+
+        Another document ends that, and so does another address to which an action has led, as of applications that are one document.
+        A page that rewrites its address by itself is still the same.
+        """
+        signals = self._signals.get(self.current) if self.current is not None else None
+        return max(self._since, signals.document_since) if signals is not None else self._since
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """What is done on the page meanwhile may lead to another address within its document."""
+        before = self._address
+        try:
+            yield
+        finally:
+            if self._address != before:
+                self._since = time.monotonic()
+
+    @property
+    def _address(self) -> str:
+        return self.current.url if self.current is not None else ""
 
     async def watch(self, page: Page) -> Signals:
         """What comes of an action on the page that begins now?"""
@@ -175,18 +196,22 @@ class Tabs:
         self._end(page)  # it keeps its place in the browser otherwise
 
     def _gone(self, page: Page, how: str = CLOSED_ITSELF) -> None:
-        if page is self.current and how:
-            self._lost = how
+        self._uncover(page, how)
         for pages in (self._front, self._pages):
             if page in pages:
                 pages.remove(page)
         self._signals.pop(page, None)
         self._changed.set()
 
+    def _uncover(self, page: Page, how: str) -> None:
+        """The page ends: if it is in front, the one behind it comes there."""
+        if page is self.current:
+            self._since = time.monotonic()
+            self._lost = how or self._lost
+
     def _end(self, page: Page, how: str = "") -> asyncio.Task[None]:
         """Close a page, also if whoever asked for that is cancelled. `how`: if the user is to be told."""
-        if page is self.current and how:
-            self._lost = how
+        self._uncover(page, how)
         if page in self._front:
             self._front.remove(page)
         ending = self._ending.get(page)

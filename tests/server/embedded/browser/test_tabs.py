@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page
 
 from server.embedded.browser import actions, arrival, departure
-from server.embedded.browser.arrival import UNSHOWN, UNTOLD
+from server.embedded.browser.arrival import UNTOLD
 from server.embedded.browser.tabs import CLOSED_ITSELF, CRASHED
 from tests.server.embedded.executing import request
 from tests.server.embedded.website import surfing, unread_failures
@@ -266,24 +266,3 @@ async def test_an_alert_between_two_tasks_is_told_with_the_next_one(tmp_path: Pa
         run = await surfer.do("press", {"key": "Nonsense"})
         assert (run.status, run.values["dialogs"]) == ("failed", ["late"])
         assert "dialogs" not in (await surfer.do("extract_text")).values
-
-
-async def test_what_was_approved_on_one_page_is_not_done_on_another(tmp_path: Path) -> None:
-    """A click on "Delete" waited for its approval, another task opened another page, and that one's "Delete" was clicked."""
-    click = ("click", {"text": "Delete"})
-    async with surfing(tmp_path) as surfer:
-        shop = path("<title>Shop</title><button onclick='document.title += 1'>Delete</button>")
-        await surfer.open(shop)
-        await surfer.do("wait", {"ms": 100})
-        assert (await surfer.do(*click, asked_ms_ago=1)).values["title"] == "Shop1"
-        await surfer.open(shop)  # the same address
-        tabs_of(surfer).told_since -= 60
-        assert (await surfer.do(*click, asked_ms_ago=50_000)).values["title"] == "Shop1"
-        await surfer.open(f"{shop}&other")
-        run = await surfer.do(*click, asked_ms_ago=50_000)
-        assert (run.status, run.values["title"]) == ("failed", "Shop")
-        assert run.message == f"{UNSHOWN} {surfer.site.url}/{shop}&other"[: len(run.message)]
-        await surfer.do("wait", {"ms": 100})
-        assert (await surfer.do(*click, asked_ms_ago=1)).values["title"] == "Shop1"
-        run = await surfer.do("navigate", {"url": f"{surfer.site.url}/second"}, asked_ms_ago=120_000)
-        assert (run.status, run.values["title"]) == ("ok", "Second")
