@@ -67,6 +67,8 @@ MAX_WAIT_MS = 60_000
 WINDOW_S = 20.0  # for a window that is opened to show a page, which its server sends
 DOWNLOAD_S = 3.0  # for a download named by a link to be refused
 SCRIPT_S = 0.1  # for a script to open a page or a window, after what it has been asked for
+# One key with its modifiers. Of `Tab+Enter`, Tab would lead Enter to what nobody has judged.
+KEY_PATTERN = r"^((Alt|Control|Meta|Shift)(Left|Right)?\+|ControlOrMeta\+)*[A-Za-z0-9]+$"
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
 NO_WINDOW = "the window that was opened shows no page"
 NOT_SHOWN = "the page shows nothing yet: it waits for something that it loads"
@@ -140,9 +142,7 @@ class WaitParameters(Parameters):
 class PressParameters(Parameters):
     """A key to press."""
 
-    key: str = Field(
-        min_length=1, max_length=40, pattern=r"^[A-Za-z0-9]+(\+[A-Za-z0-9]+)*$", description="Enter, Tab, Control+A …"
-    )
+    key: str = Field(min_length=1, max_length=60, pattern=KEY_PATTERN, description="Enter, Tab, Control+A …")
 
 
 class ScrollParameters(Parameters):

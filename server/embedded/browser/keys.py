@@ -74,13 +74,13 @@ async def press(page: Page, key: str, timeout_ms: float) -> None:
 
 
 def _does(key: str) -> tuple[str, bool]:
-    """What it activates, as the engine finds it, and whether it may choose in a list. Of `Enter+a`, both are pressed."""
-    pressed = set(key.split("+"))
-    if pressed & ENTER:
+    """What it activates, as the engine finds it, and whether it may choose in a list. Modifiers change nothing of that."""
+    pressed = key.rpartition("+")[2]
+    if pressed in ENTER:
         return "own submit", False
-    if pressed & SPACE:
+    if pressed in SPACE:
         return "own", False
-    return "radios" if pressed & ARROWS else "", not pressed <= STILL
+    return "radios" if pressed in ARROWS else "", pressed not in STILL
 
 
 async def _refuse_unasked(page: Page, activates: str, timeout_ms: float, *, chooses: bool) -> None:
