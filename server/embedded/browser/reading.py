@@ -36,9 +36,12 @@ _ENGINE = """(() => {
   const LABELLED = '[aria-label], [aria-labelledby], [alt], [title], input, svg title';
   const above = (node) => Reflect.get(Element.prototype, 'assignedSlot', node) ?? Reflect.get(Node.prototype, 'parentElement', node)
     ?? Node.prototype.getRootNode.call(node).host;
-  // What is told of an element that has no word on it: its own title, or that of what it is in
-  const titled = (node) => {
-    for (; node; node = above(node)) if (Element.prototype.getAttribute.call(node, 'title')) return Element.prototype.getAttribute.call(node, 'title');
+  // What is told of an element that has no word on it: its own title, or that of what it is alone in. Of several, as of a toolbar, a title says nothing of each.
+  const titled = (control) => {
+    for (let node = control; node; node = above(node)) {
+      const title = Element.prototype.getAttribute.call(node, 'title');
+      if (title) return node === control || Element.prototype.querySelectorAll.call(node, CONTROLS).length < 2 ? title : '';
+    }
     return '';
   };
   // Texts that styles put before and behind an element

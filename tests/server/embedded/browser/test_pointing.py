@@ -78,6 +78,7 @@ PARTS = """<meta charset=utf-8><title>Shop</title><body onclick="document.title 
 <map name=map><area shape=rect coords=0,0,50,50 alt=Delete href=#gone></map><img id=image usemap=#map width=50 height=50 src=x>
 <iframe id=frame srcdoc="<button style='position: fixed; inset: 0'>Delete all</button>"></iframe>
 <my-button id=fine>Go on<style>.delete { color: red }</style></my-button><label id=too for=name>Name</label><input id=name>
+<nav title="Order pages"><a id=page href=#2>2</a> <a href=#3>3</a></nav><div title="Remove formats"><button id=bold>B</button><button>I</button></div>
 <script>
 function define(name, html) {
   customElements.define(name, class extends HTMLElement { connectedCallback() { this.attachShadow({ mode: 'open' }).innerHTML = html; } });
@@ -114,7 +115,7 @@ async def test_what_is_on_an_element_is_also_what_styles_slots_labels_maps_and_f
             assert "which was not asked for" in run.message, which
             assert "elete" in run.message, which
         assert (await surfer.do("click", {"text": "log out"})).values["title"] == "Shop"
-        for which in ("fine", "fine button", "too", "named"):
+        for which in ("fine", "fine button", "too", "named", "page", "bold"):
             run = await surfer.do("click", {"selector": f"#{which}"})
             assert (run.message, run.values["title"]) == ("", "Clicked"), which
         assert (await surfer.do("click", {"text": "Delete account and log out"})).status == "ok"
