@@ -21,8 +21,8 @@ EFFECTIVE = frozenset({
 })  # fmt: skip
 
 # What is written on buttons in German, French, Spanish, Italian, Portuguese, Dutch and Polish, without accents. Left out is what is
-# another usual word in one of these languages or in English: "commander", "poster", "remover", "wissen", "ordenar" (to sort), and
-# what is "deleted" without its accent, as "supprime".
+# another usual word in one of these languages or in English: "commander", "poster", "remover", "wissen", "ordenar" (to sort),
+# "envie" (a wish), and what is "deleted" without its accent, as "supprime".
 _ABROAD = {
     "delete": """loschen losche loeschen loesche supprimer supprimez eliminar elimine borrar borre eliminare elimina cancellare cancella
         excluir exclua apagar apague verwijderen verwijder usun usunac usuwam skasuj""",
@@ -41,7 +41,7 @@ _ABROAD = {
     "subscribe": "abonnieren abonner abonnez suscribir suscribirse suscribete abbonati iscriviti assine abonneren abonneer subskrybuj",
     "unsubscribe": "abbestellen desabonner desabonnez",
     "submit": "einreichen soumettre soumettez submeter indienen",
-    "send": "senden sende absenden abschicken verschicken envoyer envoyez enviar envia envie inviare invia verzenden verzend versturen wyslij",
+    "send": "senden sende absenden abschicken verschicken envoyer envoyez enviar envia inviare invia verzenden verzend versturen wyslij",
     "publish": "veroffentlichen veroeffentlichen publier publiez publicar pubblicare pubblica publiceren opublikuj publikuj",
     "confirm": """bestatigen bestaetigen bestatige confirmer confirmez valider validez confirmar confirma confermare conferma
         bevestigen bevestig potwierdz potwierdzam zatwierdz""",
@@ -57,6 +57,7 @@ _LEAST_ALIKE = 4  # characters: "bld" is no bid
 _MOST_TOGETHER = 40  # characters; a longer word is none of a button
 
 _NOUNS = frozenset({"purchase", "order", "checkout", "transfer", "bid", "post"})  # "orders" and "posts" are things
+_OTHERWISE = frozenset({"pays"})  # a country, in French: shops ask for it
 _DOUBLED = frozenset({"submit"})  # "submitting"
 _CAMEL = re.compile(r"(?<=[^\W_A-Z])(?=[A-Z])")
 _WORDS = re.compile(r"[^\W_]+")
@@ -91,7 +92,7 @@ def _skeleton(word: str) -> str:
     return word.replace("i", "l").replace("1", "l").replace("0", "o").replace("rn", "m")
 
 
-_FORMS = {form: verb for verb in (DESTROYING | EFFECTIVE) - _NOUNS for form in _forms(verb)}
+_FORMS = {form: verb for verb in (DESTROYING | EFFECTIVE) - _NOUNS for form in _forms(verb) - _OTHERWISE}
 _VERBS = {
     _skeleton(form): verb
     for form, verb in (
