@@ -254,13 +254,14 @@ async def _settled(work: Work, signals: Signals, *, download: bool = False) -> d
     def begun() -> bool:
         return shown() or tabs.refused or signals.leaving or signals.opening
 
-    moved = begun()
+    moved = begun() or signals.replaced
     for _ in range(MANY_MOVES):
         await tabs.until(lambda: shown() or tabs.refused or not signals.leaving, signals)
         # of a window for a download, the download is told first
         if signals.opening and not await tabs.until(shown, signals, WINDOW_S):
             raise FailedError(NO_WINDOW)
-        more_s = DOWNLOAD_S if download else SCRIPT_S
+        # a page of another site opens, though its link names it a download
+        more_s = DOWNLOAD_S if download and not signals.replaced else SCRIPT_S
         if shown() or tabs.refused or not await tabs.until(begun, signals, more_s):
             break
         moved = True

@@ -43,7 +43,7 @@ class Signals:
     ) -> None:
         self.opening = False
         self.pressed = False
-        self.document_since = time.monotonic()
+        self.document_since = self._watched_since = time.monotonic()
         self._coming: set[str] = set()  # frames into which another page is on its way, since `watch`
         # where Playwright's selector engines run, and our listener
         self._world = f"__playwright_utility_world_{page._impl_obj._guid}"  # noqa: SLF001
@@ -81,6 +81,12 @@ class Signals:
         await self.ready()
         self.opening = False
         self._coming.clear()
+        self._watched_since = time.monotonic()
+
+    @property
+    def replaced(self) -> bool:
+        """True if another document has come into this one's place, since `watch`."""
+        return self.document_since > self._watched_since
 
     @property
     def leaving(self) -> bool:

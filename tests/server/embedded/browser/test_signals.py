@@ -95,6 +95,15 @@ async def test_a_link_that_the_page_keeps_from_downloading_is_clicked(tmp_path: 
         assert "download" not in surfer.site.asked
 
 
+async def test_a_page_of_another_site_opens_though_its_link_names_it_a_download(tmp_path: Path) -> None:
+    """It was told that nothing was opened, three seconds later."""
+    async with surfing(tmp_path) as surfer:
+        other = surfer.site.url.replace("127.0.0.1", "localhost")
+        await opened(surfer, f"<a id=go href='{other}/second' download>go</a>")
+        run = await surfer.do(*CLICK)
+        assert (run.status, run.message, run.values["title"]) == ("ok", "", "Second")
+
+
 async def test_a_download_that_begins_behind_a_dialog_is_told(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         await opened(surfer, "<a id=go href=/download download onclick=\"alert('now')\">go</a>")
