@@ -12,9 +12,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from server.embedded.intent.file_names import is_file
-from server.embedded.planner.replies import templates
+from server.embedded.planner.replies import facts_of, paths_of, templates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from server.embedded.intent.recognition import IntentCandidate
 
 # By the act's name, its slots filled in: the request that undoes it.
@@ -31,6 +33,25 @@ _UNDONE = {
     "click": "go back",
     "scroll": "scroll {opposite}",
 }
+_OF_TWO_PATHS = frozenset({"mv", "cp"})
+# What is said when it was done, by the act's name. What cannot be undone is here too: what was done before it is not the last.
+_DONE = {
+    "mkdir": ("run_mkdir", "run_mkdir_several", "run_mkdir_there"),
+    "rmdir": ("run_rmdir", "run_rmdir_several"),
+    "mv": ("run_mv",),
+    "touch": ("run_touch", "run_touch_several"),
+    "cp": ("run_cp",),
+    "remember": ("remember",),
+    "remember_fact": ("remember_fact",),
+    "open_page": ("open_page", "open_page_error"),
+    "open_result": ("open_result", "open_page_error"),
+    "click": ("click",),
+    "scroll": ("scroll", "scroll_edge"),
+    "forget": ("forget", "forget_note"),
+    "go_back": ("go_back",),
+}
+# What is said when nothing was done for it.
+_NOTHING = ("exists_already", "not_empty", "no_such_path", "declined", "declined_unanswered", "denied")
 _OPPOSITE = {"down": "up", "up": "down", "top": "bottom", "bottom": "top"}
 # What "it" and "that" are, and what "there" and "then" are.
 _ITS = {
@@ -87,11 +108,15 @@ _FIELD = re.compile(r"\\{(\w+)\\}")
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """`said`: a request that stands by itself; `reply`: what the agent answered, empty if nothing yet."""
+    """`said`: a request that stands by itself, one of so many `requests` in a sentence.
+
+    `reply`: what the agent answered to the whole sentence, empty if nothing yet.
+    """
 
     said: str
     guess: IntentCandidate
     reply: str = ""
+    requests: int = 1
 
     @property
     def name(self) -> str:
@@ -106,10 +131,29 @@ class Act:
 
     @property
     def undone(self) -> str:
-        """The request that undoes it; empty if none does. What was moved to a folder may be in it now, if there was one."""
-        args = self.guess.entities.get("args") or []
-        moved_into = self.name == "mv" and not all(is_file(arg) for arg in args)
-        return "" if moved_into or not self.done else self._filled(_UNDONE)
+        """The request that undoes it; empty if none does. What was moved to a folder may be in it now, if there was one.
+
+        Of several paths, a command may have made some, and does not say which; `touch -c` has made none.
+        """
+        moved_into = self.name == "mv" and not all(map(is_file, paths_of(self.guess.entities)))
+        made_none = self.name == "touch" and "-c" in self.guess.entities.get("args", [])
+        done = self.done if self.requests == 1 else self.told_done
+        return "" if moved_into or made_none or self._of_many or not done else self._filled(_UNDONE)
+
+    @property
+    def may_change(self) -> bool:
+        """True if it is a request to change something."""
+        return self.name in _DONE
+
+    @property
+    def told_done(self) -> bool:
+        """True if the reply says that this has been done, among what it says to the other requests of the sentence."""
+        return self._is_told(_DONE.get(self.name, ()))
+
+    @property
+    def told_nothing(self) -> bool:
+        """True if the reply says that nothing has been done. A command may have made some of several paths before it failed."""
+        return self._is_told(_NOTHING) and not self._of_many
 
     @property
     def told(self) -> str:
@@ -136,14 +180,38 @@ class Act:
             return ()
         return tuple(form.format(names[ordinal]) for form in _LISTED[self.name])
 
+    @property
+    def _of_many(self) -> bool:
+        return len(paths_of(self.guess.entities)) > (2 if self.name in _OF_TWO_PATHS else 1)
+
+    def _is_told(self, names: Iterable[str]) -> bool:
+        """True if one of these replies, about what this request names, is in the reply."""
+        facts = facts_of(self.guess.entities)
+        facts.setdefault("path", facts.get("target", ""))
+
+        def slot(found: re.Match[str]) -> str:
+            return re.escape(str(facts[found[1]])) if facts.get(found[1]) else ".+?"
+
+        forms = (_FIELD.sub(slot, re.escape(templates()[name])) for name in names)
+        return any(re.search(rf"(?:\A|\s){form}(?:\s|\Z)", self.reply) for form in forms)
+
     def _filled(self, forms: dict[str, str]) -> str:
-        slots: dict[str, Any] = dict(self.guess.entities)
+        paths = paths_of(self.guess.entities)
+        slots: dict[str, Any] = dict(self.guess.entities) | ({"args": paths} if paths else {})
         slots["opposite"] = _OPPOSITE.get(str(slots.get("to", "down")), "up")
-        slots["kind"] = "the file" if is_file(str((slots.get("args") or [""])[-1])) else "the folder"
+        slots["kind"] = "the file" if is_file((paths or [""])[-1]) else "the folder"
         try:
             return forms.get(self.name, "").format_map(slots)
         except LookupError:
             return ""
+
+
+def to_undo(before: Sequence[Act]) -> Act | None:
+    """What "undo that" is about; None if nothing was done. Of several requests in a sentence, the last one that has done something."""
+    together = before[-before[-1].requests :] if before else ()
+    changing = [act for act in reversed(together) if act.may_change] or together[-1:]
+    done = next((act for act in changing if act.told_done), None)
+    return done or next((act for act in changing if not act.told_nothing), None)
 
 
 @cache

@@ -15,9 +15,10 @@ from server.embedded.intent.figures import in_figures
 from server.embedded.intent.moments import MONTHS
 from server.embedded.intent.normalise import REMEMBER, UNASKED
 from server.embedded.intent.recognition import ANSWERS, ASIDE, GUESSED, OPEN, SEVERAL, UNKNOWN, recognise
-from server.embedded.planner.acts import OF_FILES, Act, outcome_of
+from server.embedded.planner.acts import OF_FILES, Act, outcome_of, to_undo
 from server.embedded.planner.recipes import points
 from server.embedded.planner.references import ALSO, NO, one_of_listed, only_refers, sum_instead
+from server.embedded.planner.replies import paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -147,7 +148,7 @@ def acts(turns: Iterable[planner_pb2.Turn]) -> list[Act]:
             guess = _replacing(guess, said, asked, found)
         if guess.intent == SEVERAL:
             requests = [str(request) for request in guess.entities["requests"]]
-            found += [Act(request, recognise(request)[0], reply) for request in requests]
+            found += [Act(request, recognise(request)[0], reply, len(requests)) for request in requests]
         elif "cannot" in guess.entities or (guess.intent not in {UNKNOWN, *ASIDE} and _is_known(guess, found)):
             found.append(Act(whole, guess, reply))
         elif guess.intent not in ASIDE and reply and NOT_UNDERSTOOD not in reply:
@@ -205,7 +206,8 @@ def _in_full(text: str, asked: str, before: Sequence[Act]) -> str:
     if guess.intent == "calculate":
         return "" if {"first", "tree"} & guess.entities.keys() else _of_the_result(said, asked)
     if guess.intent in _POINTING:
-        return _pointed(said, guess, before[-1]) if before else ""
+        about = to_undo(before) if guess.intent == "undo" else before[-1] if before else None
+        return _pointed(said, guess, about) if about else ""
     if _stands_alone(guess, text):
         return ""
     unknown = guess.intent == UNKNOWN or guess.confidence < GUESSED
@@ -287,7 +289,7 @@ def _put(value: str, pattern: re.Pattern[str], text: str) -> str:
 def _pointed(said: str, guess: IntentCandidate, last: Act) -> str:
     """`undo that`, `open it`, `delete it`, `the second one`, `and the date there?`, said of the last act."""
     if guess.intent == "undo":
-        return last.undone
+        return last.undone if _names_the_same(last.undone, last) else ""
     if guess.intent == "open_result":
         listed = last.listed(guess.entities["ordinal"]) if "ordinal" in guess.entities else ()
         if found := next((way for way in listed if _if_clear(way)), ""):
@@ -303,6 +305,13 @@ def _pointed(said: str, guess: IntentCandidate, last: Act) -> str:
         ways.append(_put(last.place, _THERE, said))
     ways += [_ALSO.sub("", way, count=1) for way in ways if _ALSO.match(way)]
     return next((way for way in ways if _if_clear(way) and recognise(way)[0].intent not in ASIDE), "")
+
+
+def _names_the_same(request: str, act: Act) -> bool:
+    """False for a name that is understood as something else in another request: "trips and make a folder called trips"."""
+    guess = recognise(request)[0] if request else None
+    paths = paths_of(act.guess.entities)
+    return guess is not None and guess.intent != SEVERAL and all(path in paths for path in paths_of(guess.entities))
 
 
 def _varied_act(said: str, before: Sequence[Act]) -> str:

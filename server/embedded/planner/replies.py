@@ -88,26 +88,37 @@ def _other_date(facts: Facts, now: datetime) -> str:
     return f"get_date_{asked}" if f"get_date_{asked}" in templates() else ""
 
 
-def _facts(entities: dict[str, Any], now: datetime) -> Facts:
+def paths_of(entities: dict[str, Any]) -> list[str]:
+    """The arguments of a command without its options."""
+    args = entities.get("args")
+    return [str(arg) for arg in args if not str(arg).startswith("-")] if isinstance(args, list) else []
+
+
+def facts_of(entities: dict[str, Any]) -> Facts:
+    """What a reply repeats of the request."""
     facts: Facts = {name: as_told(spoken_value(value), MAX_ENTITY_CHARS) for name, value in entities.items()}
     if "text" in entities:
         facts["text"] = as_told(spoken_value(entities["text"]), MAX_REPEATED_CHARS)
-    facts |= {
+    if paths := paths_of(entities):
+        facts |= {
+            "paths": as_told(spoken_value(paths), MAX_ENTITY_CHARS),
+            "path_count": len(paths),
+            "source": as_told(paths[0], MAX_ENTITY_CHARS),
+            "target": as_told(paths[-1], MAX_ENTITY_CHARS),
+        }
+    if isinstance(entities.get("attribute"), str):
+        facts["are"] = are_of(entities["attribute"])
+    return facts
+
+
+def _facts(entities: dict[str, Any], now: datetime) -> Facts:
+    return facts_of(entities) | {
         "time": spoken_clock(now),
         "date": spoken_date(now.date(), now.date()),
         "month": f"{now:%B}",
         "year": str(now.year),
         "week": str(now.isocalendar().week),
     }
-    args = entities.get("args")
-    if isinstance(args, list) and len(args) > 1:
-        facts |= {
-            "source": as_told(str(args[0]), MAX_ENTITY_CHARS),
-            "target": as_told(str(args[-1]), MAX_ENTITY_CHARS),
-        }
-    if isinstance(entities.get("attribute"), str):
-        facts["are"] = are_of(entities["attribute"])
-    return facts
 
 
 def _reason(outcome: StepOutcome) -> str:

@@ -242,12 +242,23 @@ _SILENT = {
     "find": "run_find_nothing",
     "grep": "run_grep_nothing",
 }
+_OF_MANY = frozenset({"mkdir", "touch", "rmdir"})
+_PARENTS = re.compile(r"(?:\A|\s)-(?:p|-parents)\b")
+
+
+def _silent(facts: Facts) -> str:
+    """What was done, by the command. Of several folders, `mkdir -p` may have made only some, and does not say which."""
+    command = str(facts.get("command"))
+    if command not in _OF_MANY or facts.get("path_count", 1) == 1:
+        return _SILENT.get(command, "run_command_silent")
+    kept = command == "mkdir" and _PARENTS.search(str(facts.get("args", "")))
+    return "run_mkdir_there" if kept else f"{_SILENT[command]}_several"
 
 
 def _command(facts: Facts, result: Result) -> str:
     lines = [line for line in _text_of(result, "stdout").splitlines() if line.strip()]
     if not lines:
-        return _SILENT.get(str(facts.get("command")), "run_command_silent")
+        return _silent(facts)
     special = _COMMANDS.get(str(facts.get("command")))
     variant = special(facts, lines) if special else ""
     if variant:

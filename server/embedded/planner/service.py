@@ -30,7 +30,7 @@ from server.embedded.mind.chat import Chat
 from server.embedded.mind.config import MindConfig, mind_config
 from server.embedded.mind.errors import MindError
 from server.embedded.mind.rounds import converse
-from server.embedded.planner.acts import outcome_of
+from server.embedded.planner.acts import outcome_of, to_undo
 from server.embedded.planner.follow_ups import NOT_UNDERSTOOD, TOLD, acts, last_reply, turns_before, whole_request
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.references import asks_for_count, compares, counted_before
@@ -95,10 +95,11 @@ def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Tu
             done = [act for act in done[:1] if act.name in TOLD]
         return entities | _last_remembered(done)
     if intent == "undo":
-        return entities | ({"asked": done[0].said} if done else {})
+        last = to_undo(done[::-1])
+        return entities | ({"asked": last.said} if last else {})
     if not _WHY.search(text):
-        last = next((turn.text for turn in reversed(recent) if turn.role == "assistant" and turn.text.strip()), "")
-        return entities | ({"said": last} if last and _WHAT.search(text) else {})
+        told = next((turn.text for turn in reversed(recent) if turn.role == "assistant" and turn.text.strip()), "")
+        return entities | ({"said": told} if told and _WHAT.search(text) else {})
     return entities | _reasons(recent, done)
 
 

@@ -253,7 +253,7 @@ def test_words_about_the_last_act_mean_it(turns: Turns, text: str, same: str) ->
         ),
         ([], "why?", "There is no question waiting for your answer."),
         ([], "undo that", "There is nothing to undo."),
-        (FOLDER, "undo that", "I cannot undo that: create a folder called demo."),
+        (FOLDER, "undo that", "There is nothing to undo."),
         (
             [("user", "move the folder h5 to h6"), ("assistant", "I have moved h5 to h6.")],
             "undo that",

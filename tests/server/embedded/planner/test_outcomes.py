@@ -59,17 +59,17 @@ SAID: list[tuple[str, list[Told], str]] = [
     (
         "create a folder called demo",
         [("failed", {}, "mkdir: cannot create directory ‘demo’: File exists")],
-        "There is a demo here already.",
+        "There is already something called demo here.",
     ),
     (
         "move a.txt to b.txt",
         [("failed", {}, "mv: nothing is moved to ‘b.txt’: File exists")],
-        "There is a b.txt here already.",
+        "There is already something called b.txt here.",
     ),
     (
         "create notes.txt",
         [("ok", {"stdout": ""}, "touch: nothing new is made at ‘notes.txt’: File exists")],
-        "There is a notes.txt here already.",
+        "There is already something called notes.txt here.",
     ),
     ("find the word tea in a.txt", [("ok", {"stdout": "", "exit_code": 1}, "")], "There is no such line in it."),
     (
