@@ -56,9 +56,8 @@ class Tabs:
         self._pages: list[Page] = []  # all that are open
         self._front: list[Page] = []  # the one that actions use is the last, after the one that opened it, and so on
         self._watched: Page | None = None  # that an action is done on, whose windows come in front
-        self._since = (
-            time.monotonic()
-        )  # then an action last changed the address, or a page came in front that was behind
+        # Then an action last changed the address, or a page came in front that was behind
+        self._since = time.monotonic()
         self._lost = ""  # how the page ended that the user was last told of
         self._making = asyncio.Lock()  # held until a new page is known as our own
         self._ending: dict[Page, asyncio.Task[None]] = {}
