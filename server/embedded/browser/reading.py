@@ -36,6 +36,7 @@ _ENGINE = """(() => {
   const LABELLED = '[aria-label], [aria-labelledby], [alt], [title], input, svg title';
   const above = (node) => Reflect.get(Element.prototype, 'assignedSlot', node) ?? Reflect.get(Node.prototype, 'parentElement', node)
     ?? Node.prototype.getRootNode.call(node).host;
+  const is = (node, css) => Element.prototype.matches.call(node, css);
   // What is told of an element that has no word on it: its own title, or that of what it is alone in. Of several, as of a toolbar, a title says nothing of each.
   const titled = (control) => {
     for (let node = control; node; node = above(node)) {
@@ -44,6 +45,9 @@ _ENGINE = """(() => {
     }
     return '';
   };
+  // One that is pressed as a whole, though it is no button: it is no larger than one, and no control is in it
+  const isPressed = (node) => is(node, '[onclick]:not(html, body)') && !Element.prototype.querySelector.call(node, CONTROLS)
+    && seen(node).length <= TEXT;
   // Texts that styles put before and behind an element
   const styled = (node) => ['::before', '::after'].flatMap((which) => [...getComputedStyle(node, which).content
     .replace(/attr\\(\\s*([\\w-]+)[^)]*\\)/g, (_, name) => JSON.stringify(Element.prototype.getAttribute.call(node, name) ?? ''))
@@ -101,7 +105,7 @@ _ENGINE = """(() => {
     names: (root) => {
       let control = root;
       for (let node = root; node; node = above(node)) {
-        if (Element.prototype.matches.call(node, CONTROLS)) { control = node; break; }
+        if (is(node, CONTROLS) || isPressed(node)) { control = node; break; }
       }
       const { nodes, text } = on(control);
       const worded = /\\p{L}{2}|\\p{Lo}/u.test(text);  // an "x" is an icon
@@ -111,7 +115,7 @@ _ENGINE = """(() => {
         const said = (name) => Element.prototype.getAttribute.call(node, name) ?? '';
         const labels = said('aria-labelledby').split(' ').map((id) => id && seen(document.getElementById(id)));
         const pressed = node instanceof HTMLInputElement && /^(button|submit|reset|image|checkbox|radio|file)$/.test(node.type);
-        if (pressed) labels.push(...[...node.labels].map(seen));
+        if (pressed || node instanceof HTMLButtonElement) labels.push(...[...node.labels].map(seen));
         const own = { button: 'button', submit: 'submit', reset: 'reset', image: said('alt') || 'submit' }[pressed && node.type] ?? '';
         names.push(...[own && (node.value || own), said('aria-label'), labels.join(' '), said('alt'), worded ? '' : node === control ? titled(node) : said('title'),
           node instanceof SVGTitleElement ? seen(node) : ''].map((name) => name.slice(0, 2 * LEAD)));

@@ -71,14 +71,19 @@ PARTS = """<meta charset=utf-8><title>Shop</title><body onclick="document.title 
 <my-button id=slotted>Delete account and log out</my-button><my-button id=part><b slot=other>Delete</b></my-button><my-own id=own></my-own>
 <label id=label for=del>Continue</label><button id=del>Delete account</button><style>
 #before::before { content: 'Delete ' 'all' } #after::after { content: attr(data-of) } #icon::before { content: '\\e900' }</style>
-<p title="Delete everything"><button id=within>x</button></p><button id=titled title="Delete it">X</button>
+<button id=titled title="Delete it">X</button>
+<button id=by></button><label for=by>Delete by label</label>
+<div onclick="return">Delete all <span id=files>files</span></div><div onclick="return"><i id=mail>Hello</i><button>Delete</button></div>
+<button title="Delete everything"><i id=lit>x</i></button><nav title="Delete or post"><a href=#2 id=page>2</a><input type=checkbox id=tick>
+<button id=refresh aria-label=Refresh>&#8635;</button><i onclick="return" id=next>&gt;</i></nav>
+<p title="Delete everything"><button id=within>x</button></p>
 <p title="Delete everything"><button id=named>Go on</button></p><my-slot id=slot title="Delete all"></my-slot>
 <button id=before></button><button id=after data-of="Delete">x</button><button id=icon title="Delete the row"></button>
 <input id=box type=checkbox><label for=box>Delete all data</label><label id=around>Delete all <input id=inner type=checkbox></label>
 <map name=map><area shape=rect coords=0,0,50,50 alt=Delete href=#gone></map><img id=image usemap=#map width=50 height=50 src=x>
 <iframe id=frame srcdoc="<button style='position: fixed; inset: 0'>Delete all</button>"></iframe>
 <my-button id=fine>Go on<style>.delete { color: red }</style></my-button><label id=too for=name>Name</label><input id=name>
-<nav title="Order pages"><a id=page href=#2>2</a> <a href=#3>3</a></nav><div title="Remove formats"><button id=bold>B</button><button>I</button></div>
+<nav title="Order pages"><a id=pager href=#2>2</a> <a href=#3>3</a></nav><div title="Remove formats"><button id=bold>B</button><button>I</button></div>
 <script>
 function define(name, html) {
   customElements.define(name, class extends HTMLElement { connectedCallback() { this.attachShadow({ mode: 'open' }).innerHTML = html; } });
@@ -104,6 +109,9 @@ async def test_what_is_on_an_element_is_also_what_styles_slots_labels_maps_and_f
         "box",
         "around",
         "inner",
+        "by",
+        "files",
+        "lit",
         "within",
         "titled",
         "slot i",
@@ -115,7 +123,7 @@ async def test_what_is_on_an_element_is_also_what_styles_slots_labels_maps_and_f
             assert "which was not asked for" in run.message, which
             assert "elete" in run.message, which
         assert (await surfer.do("click", {"text": "log out"})).values["title"] == "Shop"
-        for which in ("fine", "fine button", "too", "named", "page", "bold"):
+        for which in ("fine", "fine button", "too", "named", "mail", "page", "tick", "refresh", "next", "pager", "bold"):
             run = await surfer.do("click", {"selector": f"#{which}"})
             assert (run.message, run.values["title"]) == ("", "Clicked"), which
         assert (await surfer.do("click", {"text": "Delete account and log out"})).status == "ok"
