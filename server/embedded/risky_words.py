@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import pairwise
 
 from server.embedded.normal_forms import normal
 
@@ -21,8 +22,9 @@ EFFECTIVE = frozenset({
 })  # fmt: skip
 
 # What is written on buttons in German, French, Spanish, Italian, Portuguese, Dutch and Polish, without accents. Left out is what is
-# another usual word in one of these languages or in English: "commander", "poster", "remover", "wissen", "ordenar" (to sort),
-# "envie" (a wish), and what is "deleted" without its accent, as "supprime".
+# another usual word in one of these languages or in English: "commander", "poster", "remover", "wissen", "ordenar" (to sort), "zahlen"
+# (numbers), "envie" (desire), the things that are ordered: "commande", "pedido", "bestelling", "zamowienie", and what is "deleted"
+# without its accent, as "supprime". Two words that are buttons only together ("jetzt zahlen") stand as one.
 _ABROAD = {
     "delete": """loschen losche loeschen loesche supprimer supprimez eliminar elimine borrar borre eliminare elimina cancellare cancella
         excluir exclua apagar apague verwijderen verwijder usun usunac usuwam skasuj""",
@@ -31,9 +33,10 @@ _ABROAD = {
     "destroy": "zerstoren zerstoeren detruire detruisez destruir distruggere distruggi vernietigen zniszcz",
     "deactivate": "deaktivieren desactiver desactivez desactivar desativar disattivare disattiva deactiveren dezaktywuj",
     "terminate": "kundigen kuendigen resilier resiliez rescindir disdire disdici opzeggen",
-    "buy": "kaufen kaufe acheter achetez comprar compra compre comprare acquistare acquista kopen kup kupuje kupic",
-    "pay": "bezahlen bezahle zahlen zahlungspflichtig payer payez pagar pague pagare paga betalen betaal zaplac zaplacic",
-    "order": "bestellen bestelle commande commandez pedido encomendar bestel bestelling zamow zamawiam zamowienie",
+    "buy": "kaufen kaufe jetztkaufen koopnu acheter achetez comprar compra compralo compre comprare acquistare acquista kopen kup kupuje kupic",
+    "pay": "bezahlen bezahle jetztzahlen zahlungspflichtig payer payez pagar pague pagare paga betalen betaal zaplac zaplacic",
+    "order": """bestellen bestelle commandez encomendar bestel zamow zamawiam
+        jecommande passercommande hacerpedido realizarpedido fazerpedido bestellingplaatsen zlozzamowienie""",
     "donate": "spenden donar donare doar doneren doneer",
     "transfer": "uberweisen ueberweisen transferir trasferire trasferisci overmaken overboeken przelej",
     "withdraw": "abheben auszahlen retirar prelevare preleva wyplac",
@@ -51,7 +54,7 @@ _ABROAD = {
 # What is run together with a verb on buttons and in the names of elements
 _BESIDE = (
     "all it this that me my now the place account everything data file item "
-    "user page message payment btn button link do"
+    "user page message payment btn button link do forever confirm"
 )
 _LEAST_ALIKE = 4  # characters: "bld" is no bid
 _MOST_TOGETHER = 40  # characters; a longer word is none of a button
@@ -61,6 +64,12 @@ _OTHERWISE = frozenset({"pays"})  # a country, in French: shops ask for it
 _DOUBLED = frozenset({"submit"})  # "submitting"
 _CAMEL = re.compile(r"(?<=[^\W_A-Z])(?=[A-Z])")
 _WORDS = re.compile(r"[^\W_]+")
+# Where such a word is no verb: "next post", "order history", "payer's", the class `.post`
+_NO_VERB = re.compile(
+    r"\b(?:(?:next|previous) post|sort order|(?:post|order|purchase|bid) (?:by|history|status|navigation)|remove filters?|lista de la compra)\b"
+    r"|\bpayer['\u2019]s\b|\.(?:post|order)(?![\w-])|#post-\d+",
+    re.IGNORECASE,
+)
 # What is not seen of a text: soft hyphens, joiners, marks of direction and the like (Unicode's Default_Ignorable_Code_Point)
 _UNSEEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff"
@@ -101,6 +110,10 @@ _VERBS = {
         *((form, verb) for verb, forms in _ABROAD.items() for form in forms.split()),
     )
 }
+_PAIRS = frozenset({
+    "jetztzahlen", "koopnu", "jecommande", "passercommande", "hacerpedido", "realizarpedido", "fazerpedido", "bestellingplaatsen",
+    "zlozzamowienie",
+})  # fmt: skip
 _ANY_BESIDE = "|".join(map(_skeleton, _BESIDE.split()))
 _TOGETHER = re.compile(f"(?:{_ANY_BESIDE})*({'|'.join(map(_skeleton, DESTROYING | EFFECTIVE))})(?:{_ANY_BESIDE})*")
 
@@ -135,10 +148,11 @@ def _verb(word: str) -> str | None:
 
 def words_of(text: str) -> set[str]:
     """The words of a selector or of what is written on an element, in lower case; `payButton` has two, and `deletes` is `delete` too."""
-    seen = as_seen(text)
+    seen = _NO_VERB.sub(" ", as_seen(text))
     alike = _alike(seen)
     words = set(_WORDS.findall(_CAMEL.sub(" ", seen).lower()))
     written = set(_WORDS.findall(f"{alike} {_CAMEL.sub(' ', alike)}".lower()))
+    written |= _PAIRS & {one + other for one, other in pairwise(_WORDS.findall(alike.lower()))}
     return words | {verb for verb in map(_verb, written) if verb}
 
 

@@ -123,7 +123,19 @@ async def test_what_is_on_an_element_is_also_what_styles_slots_labels_maps_and_f
             assert "which was not asked for" in run.message, which
             assert "elete" in run.message, which
         assert (await surfer.do("click", {"text": "log out"})).values["title"] == "Shop"
-        for which in ("fine", "fine button", "too", "named", "mail", "page", "tick", "refresh", "next", "pager", "bold"):
+        for which in (
+            "fine",
+            "fine button",
+            "too",
+            "named",
+            "mail",
+            "page",
+            "tick",
+            "refresh",
+            "next",
+            "pager",
+            "bold",
+        ):
             run = await surfer.do("click", {"selector": f"#{which}"})
             assert (run.message, run.values["title"]) == ("", "Clicked"), which
         assert (await surfer.do("click", {"text": "Delete account and log out"})).status == "ok"
