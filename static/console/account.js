@@ -16,7 +16,7 @@ export class Account {
 	token = tried(() => sessionStorage.getItem(TOKEN)) ?? '';
 	refreshToken = tried(() => sessionStorage.getItem(REFRESH)) ?? '';
 	/** Under DEBUG, a user name is enough for the socket. */ debugUser = '';
-	/** A refresh token that is used twice ends the sign-in, so duplicated tabs tell each other the newest. */ tabs = tried(() => new BroadcastChannel('jarvis.tabs'));
+	/** A refresh token used twice ends the sign-in: duplicated tabs share the newest. */ tabs = tried(() => new BroadcastChannel('jarvis.tabs'));
 
 	constructor() {
 		if (this.tabs) this.tabs.onmessage = ({ data }) => this.#hear(...data);

@@ -16,7 +16,7 @@ export class Realtime extends EventTarget {
 	isBusy = false;
 	isClosed = false;
 	#sent = 0;
-	/** The spoken item, and how much of it came and was played. */ #speech = { cameMs: 0, playedMs: 0 };
+	/** The spoken item; how much of it came, was played. */ #speech = { cameMs: 0, playedMs: 0 };
 	#detects = true;
 
 	constructor(trace, token) {

@@ -13,6 +13,7 @@ const LONGEST_MS = 3_600_000;
 const LATEST_MS = 3e9; // a tab may stay open for weeks
 const GAP_MS = 150;
 const OPENAI_HZ = 24_000;
+const SECRET = /^((\w+_)?token|ticket|password|authorization|headers|server_url)$/;
 
 export function save(trace, about) {
 	const lines = [`${JSON.stringify({ type: FORM, version: VERSION, protocol: 'jarvis.v1', started_at: new Date(trace.startedAt).toISOString(), ...about })}\n`];
@@ -25,10 +26,7 @@ export function save(trace, about) {
 }
 
 /** Recordings are passed on. */
-export function withoutSecrets(message) {
-	const { token, resume_token, ...rest } = message;
-	return rest;
-}
+export const withoutSecrets = (message) => JSON.parse(JSON.stringify(message, (name, value) => (SECRET.test(name) ? undefined : value)));
 
 /** Throws an Error whose message is for people. */
 export function load(words, name) {

@@ -1,4 +1,4 @@
-// Turns JSON Schema (2020-12, as in OpenAPI 3.1) into form fields. Pure except for the fields.
+// Turns JSON Schema (2020-12, as in OpenAPI 3.1) into form fields.
 
 import { field, h, select } from './dom.js';
 import { pretty, sentence } from './format.js';

@@ -1,4 +1,4 @@
-// A trace's time as a strip: traffic each way, a band for each turn. A band or a drag selects.
+// A trace's time as a strip: traffic each way, a band for each turn.
 
 import { button, fill, h, sketch } from './dom.js';
 import { ms } from './format.js';

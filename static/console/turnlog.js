@@ -11,7 +11,7 @@ const DECISION = /^(stt\..*|turn\.(eager_end|resumed|end))$/;
 const OF_TURN = /^(turn|task|tts)\.|^error$/;
 const MARKS = { 'turn.intent': 'intent', 'turn.plan': 'plan', 'turn.safety': 'safety', 'turn.reply': 'reply', 'turn.done': 'done', 'turn.interrupted': 'interrupted', 'tts.started': 'tts', 'tts.audio': 'first_byte' };
 
-/** One spoken or typed input, and everything that followed. Times: the trace's, in ms. */
+/** A spoken or typed input, and what followed. Times: the trace's, in ms. */
 export class Turn {
 	id = '';
 	text = '';

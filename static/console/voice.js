@@ -186,7 +186,7 @@ export class Voice extends EventTarget {
 		this.microphone?.sendTo(channel);
 	}
 
-	/** A lost session or a cancelled turn leaves the microphone on; a failed service does not. */
+	/** Lost sessions and cancelled turns leave the microphone on; a failed service does not. */
 	#onClosed(channel, message) {
 		if (this.channel !== channel) return;
 		this.channel = null;

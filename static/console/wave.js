@@ -1,4 +1,4 @@
-// Pictures of sound: waves, and a spectrogram with marks over it, with bands evenly spaced in mel.
+// Pictures of sound: waves, and a spectrogram with marks over it, in mel bands.
 
 import { on, sketch } from './dom.js';
 import { MIX_HZ } from './recording.js';

@@ -331,7 +331,8 @@ test('a long session forgets its oldest messages, not its count', () => {
 });
 
 test('a recording comes back as it was, without what lets people in', async () => {
-  const trace = traceOf([0, 'in', { type: 'session.ready', resume_token: 'secret', session_id: 's' }], ...SPOKEN, [2700, 'out', { type: 'auth.refresh', token: 'secret' }]);
+  const trace = traceOf([0, 'in', { type: 'session.ready', resume_token: 'secret', session_id: 's' }], ...SPOKEN, [2700, 'out', { type: 'auth.refresh', token: 'secret' }],
+    [2800, 'out', { type: 'call', params: { list: [{ refresh_token: 'secret', password: 'secret' }] } }]);
   const words = await save(trace, { session_id: 's' }).text();
   assert.doesNotMatch(words, /secret/);
   const again = load(words, 'file');
