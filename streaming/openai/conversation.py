@@ -45,8 +45,10 @@ class Entry:
 
     @property
     def spoke(self) -> bool:
-        """True if its words were spoken to the agent."""
-        return any(part.get("type") == "input_audio" for part in self.item.get("content") or ())
+        """True if its words were spoken to the agent, all of them: silence beside typed words makes these no speech."""
+        parts = self.item.get("content") or ()
+        typed = any(part.get("type") == "input_text" for part in parts)
+        return not typed and any(part.get("type") == "input_audio" for part in parts)
 
     @property
     def text(self) -> str:

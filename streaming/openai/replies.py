@@ -261,7 +261,8 @@ class Replies:
         speaking = Speaking(self, response, asked, text, approvals=approvals)
         brief = brief_of(self.conversation, response.settings, rounds, delegates=self._host.delegates)
         reply = self._format_of(response)
-        spoken = any(entry.spoke for entry in asked)
+        users = [entry for entry in asked if entry.role == "user"]
+        spoken = bool(users) and all(entry.spoke for entry in users)
 
         def build(setup: LaneSetup) -> TurnLane:
             if session_id:
