@@ -83,6 +83,7 @@ def test_a_key_is_found_however_its_accents_were_typed() -> None:
 # The reason for each other place is that it never has a long text.
 ELSEWHERE = {
     "server/embedded/normal_forms.py": "it is the one place",
+    "server/embedded/risky_words.py": "of one character",
     "server/embedded/tts/hibari.py": "of one character",
     "server/operations/fields.py": "a key, after its length was checked",
 }
