@@ -36,7 +36,7 @@ _ABROAD = {
     "buy": "kaufen kaufe jetztkaufen koopnu acheter achetez comprar compra compralo compre comprare acquistare acquista kopen kup kupuje kupic",
     "pay": "bezahlen bezahle jetztzahlen zahlungspflichtig payer payez pagar pague pagare paga betalen betaal zaplac zaplacic",
     "order": """bestellen bestelle commandez encomendar bestel zamow zamawiam
-        jecommande passercommande hacerpedido realizarpedido fazerpedido bestellingplaatsen zlozzamowienie""",
+        jecommande passercommande hacerpedido realizarpedido tramitarpedido fazerpedido bestellingplaatsen plaatsbestelling zlozzamowienie""",
     "donate": "spenden donar donare doar doneren doneer",
     "transfer": "uberweisen ueberweisen transferir trasferire trasferisci overmaken overboeken przelej",
     "withdraw": "abheben auszahlen retirar prelevare preleva wyplac",
@@ -66,7 +66,8 @@ _CAMEL = re.compile(r"(?<=[^\W_A-Z])(?=[A-Z])")
 _WORDS = re.compile(r"[^\W_]+")
 # Where such a word is no verb: "next post", "order history", "payer's", the class `.post`
 _NO_VERB = re.compile(
-    r"\b(?:(?:next|previous) post|sort order|(?:post|order|purchase|bid) (?:by|history|status|navigation)|remove filters?|lista de la compra)\b"
+    r"\b(?:(?:next|previous) post|sort order|(?:post|order|purchase|bid) (?:history|status|navigation)|remove filters?|lista de la compra"
+    r"|order by (?:date|time|name|title|price|size|rating|relevance|popularity|newest|oldest))\b"
     r"|\bpayer['\u2019]s\b|\.(?:post|order)(?![\w-])|#post-\d+",
     re.IGNORECASE,
 )
@@ -111,8 +112,8 @@ _VERBS = {
     )
 }
 _PAIRS = frozenset({
-    "jetztzahlen", "koopnu", "jecommande", "passercommande", "hacerpedido", "realizarpedido", "fazerpedido", "bestellingplaatsen",
-    "zlozzamowienie",
+    "jetztzahlen", "koopnu", "jecommande", "passercommande", "hacerpedido", "realizarpedido", "tramitarpedido", "fazerpedido",
+    "bestellingplaatsen", "plaatsbestelling", "zlozzamowienie",
 })  # fmt: skip
 _ANY_BESIDE = "|".join(map(_skeleton, _BESIDE.split()))
 _TOGETHER = re.compile(f"(?:{_ANY_BESIDE})*({'|'.join(map(_skeleton, DESTROYING | EFFECTIVE))})(?:{_ANY_BESIDE})*")
