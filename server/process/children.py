@@ -67,6 +67,9 @@ class EmbeddedProcess:
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 await self._spawn()
+        except ChildError:
+            await self._end()  # it may only have closed its output
+            raise
         except TimeoutError:
             await self._end()
             msg = f"the embedded services were not ready after {START_TIMEOUT_S:.0f} s"

@@ -78,6 +78,17 @@ async def test_a_restart_that_hangs_is_tried_again(tmp_path: Path, monkeypatch: 
         await services.stop()
 
 
+async def test_so_is_one_that_closes_its_output_and_goes_on(tmp_path: Path) -> None:
+    """The second start does, and here its time is not over before that is noticed."""
+    services = EmbeddedProcess({}, tmp_path, os.environ, {})
+    async with asyncio.TaskGroup() as group:
+        await services.start()
+        watching = group.create_task(services.watch(), name="watch")
+        killed(services)
+        await until(lambda: services.down == {"start": "3"}, watching)
+        await services.stop()
+
+
 async def test_so_is_one_for_which_there_is_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     services = EmbeddedProcess({}, tmp_path, os.environ, {})
     (tmp_path / "services.starts").write_text("2", encoding="utf-8")
