@@ -44,15 +44,20 @@ def test_a_session_is_busy_while_events_wait() -> None:
 
     async def run() -> None:
         async with session(World(), model="", transcription=False) as client:
-            assert client.live is not None
-            assert not client.live.must_finish
+            live = client.live
+            assert live is not None
+
+            def must_finish() -> bool:
+                return live.must_finish
+
+            assert not must_finish()
             client.send("input_audio_buffer.append", audio=LONG)
             client.send("input_audio_buffer.clear")
-            assert client.live.must_finish
+            assert must_finish()
             await client.until("input_audio_buffer.cleared")
             await fed(client)
-            assert not client.live.must_finish
-            await client.live.close()
+            assert not must_finish()
+            await live.close()
 
     asyncio.run(run())
 
