@@ -41,8 +41,9 @@ class MemoryExecutor:
                 item = StoreItem(
                     given.get("value"), given.get("key", ""), tuple(given.get("tags", ())), given.get("metadata", {})
                 )
+                before = await self._replaced(item, context)
                 key, created_at = await self._memory.store(item, context)
-                return {"key": key, "created_at": created_at}
+                return {"key": key, "created_at": created_at, **before}
             case "retrieve":
                 return asdict(await self._memory.retrieve(given.get("key", ""), context))
             case "search":
@@ -53,6 +54,25 @@ class MemoryExecutor:
                 await self._memory.delete(given.get("key", ""), context)
                 return {}
         raise ServiceError("NOT_FOUND", f"memory has no action {action}", service="memory")
+
+    async def _replaced(self, new: StoreItem, context: CallContext) -> dict[str, Any]:
+        """What is replaced by a new item, so that the user is told of it, and can have it back. Empty if nothing was there.
+
+        `known`: it has the same value. `replaced`: its value; None if the user could not tell it again, as it is no text, is damaged, or
+        was to expire. It is asked for before: a store that is sent again, because its answer was lost, would find its own item.
+        """
+        try:
+            old = await self._memory.retrieve(new.key, context) if new.key else None
+        except ServiceError as error:
+            if error.code == "DATA_LOSS":
+                return {"known": False, "replaced": None}
+            if error.code != "NOT_FOUND":
+                raise
+            old = None
+        if old is None:
+            return {}
+        tellable = isinstance(old.value, str) and not old.expires_at
+        return {"known": old.value == new.value, "replaced": old.value if tellable else None}
 
 
 def _action(name: str, description: str, required: list[str], **properties: Any) -> ActionInfo:

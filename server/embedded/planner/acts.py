@@ -12,12 +12,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from server.embedded.intent.file_names import is_file
+from server.embedded.intent.recognition import IntentCandidate
 from server.embedded.planner.replies import facts_of, paths_of, templates
+from server.embedded.planner.results import are_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from server.embedded.intent.recognition import IntentCandidate
 
 # By the act's name, its slots filled in: the request that undoes it.
 _UNDONE = {
@@ -26,8 +26,6 @@ _UNDONE = {
     "mv": "move the file {args[1]} to {args[0]}",
     "touch": "delete the file {args[0]}",
     "cp": "delete the file {args[1]}",
-    "remember": "forget my {attribute}",
-    "remember_fact": "forget about {fact}",
     "open_page": "go back",
     "open_result": "go back",
     "click": "go back",
@@ -41,17 +39,30 @@ _DONE = {
     "mv": ("run_mv",),
     "touch": ("run_touch", "run_touch_several"),
     "cp": ("run_cp",),
-    "remember": ("remember",),
-    "remember_fact": ("remember_fact",),
+    "remember": ("remember", "remember_instead", "remember_changed"),
+    "remember_fact": ("remember_fact", "remember_fact_among", "remember_fact_instead", "remember_fact_changed"),
     "open_page": ("open_page", "open_page_error"),
     "open_result": ("open_result", "open_page_error"),
     "click": ("click",),
     "scroll": ("scroll", "scroll_edge"),
-    "forget": ("forget", "forget_note"),
+    "forget": ("forget", "forget_note", "forget_note_part"),
     "go_back": ("go_back",),
 }
 # What is said when nothing was done for it.
-_NOTHING = ("exists_already", "not_empty", "no_such_path", "declined", "declined_unanswered", "denied")
+_NOTHING = (
+    "exists_already",
+    "not_empty",
+    "no_such_path",
+    "declined",
+    "declined_unanswered",
+    "denied",
+    "remember_known",
+    "remember_fact_known",
+    "forget_nothing",
+    "forget_note_nothing",
+)
+# Only the reply says what memory had before.
+_OF_MEMORY = frozenset({"remember", "remember_fact", "forget"})
 _OPPOSITE = {"down": "up", "up": "down", "top": "bottom", "bottom": "top"}
 # What "it" and "that" are, and what "there" and "then" are.
 _ITS = {
@@ -135,10 +146,40 @@ class Act:
 
         Of several paths, a command may have made some, and does not say which; `touch -c` has made none.
         """
+        if self.name in _OF_MEMORY:
+            return self.given_back[0] if self.given_back else ""
         moved_into = self.name == "mv" and not all(map(is_file, paths_of(self.guess.entities)))
         made_none = self.name == "touch" and "-c" in self.guess.entities.get("args", [])
         done = self.done if self.requests == 1 else self.told_done
         return "" if moved_into or made_none or self._of_many or not done else self._filled(_UNDONE)
+
+    @property
+    def given_back(self) -> tuple[str, IntentCandidate] | None:
+        """The request that gives back to memory what it had before, and what that means: the words that were there, as they were."""
+        told, found = self._told_of_memory
+        attribute, place = self.guess.entities.get("attribute"), {"in_place_of": self.place_of_note}
+        match told:
+            case "remember":
+                return f"forget my {attribute}", IntentCandidate("forget", 1.0, {"attribute": attribute})
+            case "remember_instead":
+                was = {"attribute": attribute, "value": found["before"]}
+                words = f"remember that my {attribute} {are_of(str(attribute))} {found['before']}"
+                return words, IntentCandidate("remember", 1.0, was)
+            case "remember_fact" | "remember_fact_among":
+                fact = self.guess.entities["fact"]
+                return f"forget about {fact}", IntentCandidate("forget", 1.0, {"topic": fact, **place})
+            case "remember_fact_instead":
+                words = f"remember that {found['before']}"
+                return words, IntentCandidate("remember_fact", 1.0, {"fact": found["before"], **place})
+            case "forget_note":
+                return f"remember that {found['note']}", IntentCandidate("remember_fact", 1.0, {"fact": found["note"]})
+        return None
+
+    @property
+    def place_of_note(self) -> str:
+        """The words by which a note is kept: its own, or those of the first one that it corrects."""
+        kept = self.guess.entities
+        return str(kept.get("in_place_of") or kept.get("fact", ""))
 
     @property
     def may_change(self) -> bool:
@@ -186,14 +227,29 @@ class Act:
 
     def _is_told(self, names: Iterable[str]) -> bool:
         """True if one of these replies, about what this request names, is in the reply."""
+        return any(re.search(rf"(?:\A|\s){self._form(name, '.+?')}(?:\s|\Z)", self.reply) for name in names)
+
+    @property
+    def _told_of_memory(self) -> tuple[str, dict[str, str]]:
+        """The reply that says what became of it, and what it tells; empty if that is unclear, as the user may not have heard all of it.
+
+        Among the replies to other requests, nothing is known to end where a sentence within it does.
+        """
+        unknown, around = (".+", "{}") if self.requests == 1 else (r"(?:(?![.?!]\s).)+", r"(?:.*\s)?{}(?:\s.*)?")
+        for name in _DONE[self.name] if self.name in _OF_MEMORY else ():
+            if found := re.fullmatch(around.format(self._form(name, unknown)), self.reply):
+                return name, found.groupdict()
+        return "", {}
+
+    def _form(self, name: str, unknown: str) -> str:
+        """The pattern of a reply about what this request names. What it does not name is `unknown`."""
         facts = facts_of(self.guess.entities)
         facts.setdefault("path", facts.get("target", ""))
 
         def slot(found: re.Match[str]) -> str:
-            return re.escape(str(facts[found[1]])) if facts.get(found[1]) else ".+?"
+            return re.escape(str(facts[found[1]])) if facts.get(found[1]) else f"(?P<{found[1]}>{unknown})"
 
-        forms = (_FIELD.sub(slot, re.escape(templates()[name])) for name in names)
-        return any(re.search(rf"(?:\A|\s){form}(?:\s|\Z)", self.reply) for form in forms)
+        return _FIELD.sub(slot, re.escape(templates()[name]))
 
     def _filled(self, forms: dict[str, str]) -> str:
         paths = paths_of(self.guess.entities)

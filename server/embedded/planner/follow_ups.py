@@ -289,7 +289,7 @@ def _put(value: str, pattern: re.Pattern[str], text: str) -> str:
 def _pointed(said: str, guess: IntentCandidate, last: Act) -> str:
     """`undo that`, `open it`, `delete it`, `the second one`, `and the date there?`, said of the last act."""
     if guess.intent == "undo":
-        return last.undone if _names_the_same(last.undone, last) else ""
+        return last.undone if last.given_back or _names_the_same(last.undone, last) else ""
     if guess.intent == "open_result":
         listed = last.listed(guess.entities["ordinal"]) if "ordinal" in guess.entities else ()
         if found := next((way for way in listed if _if_clear(way)), ""):
@@ -367,15 +367,16 @@ def _retold(said: str, last: Act) -> str:
 
 
 def _replacing(guess: IntentCandidate, said: str, asked: str, before: Sequence[Act]) -> IntentCandidate:
-    """The note that takes the place of the one it corrects."""
+    """The note that takes the place of the one it corrects; or what memory had before, for "undo that"."""
+    undone = to_undo(before) if recognise(said)[0].intent == "undo" else None
+    if undone is not None and undone.given_back:
+        return undone.given_back[1]
     last = before[-1] if before else None
     corrects = _CORRECTED.fullmatch(said) or _RETOLD.fullmatch(said) or _MAKE.match(said)
     if last is None or not corrects or asked in ASKED or guess.intent != "remember_fact":
         return guess
-    kept = last.guess.entities if last.name == "remember_fact" else recognise(last.told)[0].entities
-    if "fact" not in kept:
-        return guess
-    return replace(guess, entities=guess.entities | {"in_place_of": kept.get("in_place_of", kept["fact"])})
+    kept = last if last.name == "remember_fact" else replace(last, guess=recognise(last.told)[0])
+    return replace(guess, entities=guess.entities | ({"in_place_of": place} if (place := kept.place_of_note) else {}))
 
 
 def _takes_a_phrase(act: Act) -> bool:

@@ -294,18 +294,21 @@ def _about(topic: str) -> str:
 
 
 def _forget(entities: Entities) -> list[RecipeStep]:
-    """Forget an attribute by its key, or a note by searching for it. No steps if it is unclear what is meant."""
+    """Forget an attribute by its key, or a note by searching for it. No steps if it is unclear what is meant.
+
+    What was just noted is forgotten by its key: a search may find another note.
+    """
     attribute, topic = entities.get("attribute"), entities.get("topic")
     if attribute:
         return [RecipeStep("memory", "delete", {"key": key_of(attribute)}, f"Forget your {attribute}")]
     if not topic:
         return []
-    looked_up = {"query": topic, "limit": 1, "tags": [NOTE]}
+    action, looked_up, key = "search", {"query": topic, "limit": 1, "tags": [NOTE]}, "${s1.results.0.key}"
+    if place := entities.get("in_place_of"):
+        action, looked_up, key = "retrieve", {"key": key_of_note(place)}, "${s1.key}"
     return [
-        RecipeStep("memory", "search", looked_up, f"Look up what you told me about {topic}"),
-        RecipeStep(
-            "memory", "delete", {"key": "${s1.results.0.key}"}, f"Forget what you told me{_about(topic)}", ("s1",)
-        ),
+        RecipeStep("memory", action, looked_up, f"Look up what you told me about {topic}"),
+        RecipeStep("memory", "delete", {"key": key}, f"Forget what you told me{_about(topic)}", ("s1",)),
     ]
 
 

@@ -142,7 +142,7 @@ def _failure(intent: str, outcomes: list[StepOutcome], facts: Facts) -> str:
     if intent == "forget" and bad.status == "skipped" and outcomes[0].status == "ok":
         return "forget_note_nothing"
     if intent in {"recall", "forget"} and bad.status == "failed" and _NO_SUCH_KEY.search(bad.message):
-        return f"{intent}_nothing"
+        return "forget_note_nothing" if intent == "forget" and "attribute" not in facts else f"{intent}_nothing"
     if intent == "open_result" and outcomes[0].status == "ok":
         return _result_not_opened(bad, outcomes[0].result, facts)
     if intent in {"list_files", "read_file"} and facts.get("path") and _NO_SUCH_FILE.search(facts["reason"]):

@@ -136,11 +136,26 @@ def _notes(facts: Facts, result: Result) -> str:
     return "recall_notes_untold" if facts.get("part") == "act" else "recall_notes_nothing"  # "about live" is no English
 
 
-def forgotten_note(facts: Facts, searched: Result) -> str:
-    """The note that was found and then forgotten."""
-    notes = entries(searched, "results")
-    facts["note"] = as_told(spoken_value(notes[0].get("value")), MAX_NOTE_CHARS).rstrip(".") if notes else "it"
-    return "forget_note"
+def forgotten_note(facts: Facts, found_first: Result) -> str:
+    """The note that was found, by a search or by its key, and then forgotten."""
+    note = next(iter(entries(found_first, "results")), found_first)
+    facts["note"] = as_told(spoken_value(note["value"]), MAX_NOTE_CHARS).rstrip(".") if "value" in note else "it"
+    return "forget_note" if facts["note"] == note.get("value") and not note.get("expires_at") else "forget_note_part"
+
+
+def _remembered(intent: str) -> Callable[[Facts, Result], str]:
+    """Tell in full what was known before, or not at all: "undo that" takes it from the reply."""
+
+    def read(facts: Facts, result: Result) -> str:
+        if "known" not in result:
+            return "remember_fact_among" if intent == "remember_fact" and facts.get("among") else ""
+        if result["known"]:
+            return f"{intent}_known"
+        facts["before"] = before = result.get("replaced")
+        told = isinstance(before, str) and as_told(before, MAX_NOTE_CHARS) == before
+        return f"{intent}_instead" if told else f"{intent}_changed"
+
+    return read
 
 
 def are_of(attribute: str) -> str:
@@ -280,6 +295,8 @@ READERS: dict[str, Callable[[Facts, Result], str]] = {
     "list_files": _files,
     "read_file": _read("read_file", "stdout"),
     "run_command": _command,
+    "remember": _remembered("remember"),
+    "remember_fact": _remembered("remember_fact"),
     "recall": _recall,
     "recall_notes": _notes,
 }

@@ -53,12 +53,16 @@ def _moved(value: Any, by: int) -> Any:
 
 
 def replies(entities: dict[str, Any], outcomes: list[StepOutcome], now: datetime) -> str:
-    """What is said to each part, in turn. Raises WrongEntityError for parts of another shape."""
+    """What is said to each part, in turn. Raises WrongEntityError for parts of another shape.
+
+    With `among`, a reply names what it is about. Otherwise nobody could tell later which of the requests was done.
+    """
     said, at = [], 0
     try:
         for part in entities["parts"]:
             until = at + int(part["steps"])
-            said.append(reply(str(part["intent"]), dict(part["entities"]), outcomes[at:until], now))
+            entities_of = dict(part["entities"]) | {"among": "others"}
+            said.append(reply(str(part["intent"]), entities_of, outcomes[at:until], now))
             at = until
     except (LookupError, TypeError, ValueError):
         raise WrongEntityError("plan.entities.parts is not that of a plan for several requests") from None
