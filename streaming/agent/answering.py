@@ -106,6 +106,18 @@ def _approves_several(meant: Intent | IntentGuess, about: Meant, given: Moment, 
     return Answer.APPROVES_ALL if all(counts) else Answer.APPROVES_ONE
 
 
+def changes_nothing(given: Answer, intent: Intent, *, by_voice: bool) -> bool:
+    """True for "why?", "say that again", "wait", and "both" where that fits not: they may come again and again.
+
+    After a mere yes that could not be taken the question is asked again, so that the next one can.
+    """
+    meant = _meant(intent, by_voice=by_voice)
+    several = meant is not None and "of" in meant.entities
+    return given in {Answer.EXPLAINS, Answer.REPEATS, Answer.WAITS} or (
+        several and given in {Answer.WHICH, Answer.NOT_ASKED}
+    )
+
+
 def refused(intent: Intent, about: Meant, *, by_voice: bool) -> tuple[Confirmation, ...]:
     """The questions that a no declines: all that it may mean, and with "both" or "all of them" all that are open."""
     meant = _meant(intent, by_voice=by_voice)

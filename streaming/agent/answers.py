@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streaming.agent.answering import Answer, Moment, answer, goes_on, one_of_several, refused, reply_to
+from streaming.agent.answering import (
+    Answer,
+    Moment,
+    answer,
+    changes_nothing,
+    goes_on,
+    one_of_several,
+    refused,
+    reply_to,
+)
 from streaming.domain import Trouble
 from streaming.ports import ServiceError
 
@@ -60,12 +69,19 @@ class Answers:
         told = await self.reply(heard, intent)
         return "" if told is None and stops and self._stage.stop() else told
 
+    def more_than_answer(self, heard: Heard, intent: Intent) -> bool:
+        """True for `no, what time is it`, and for what may be said again and again."""
+        given = answer(intent, self.meant, heard.begun, by_voice=self._by_voice)
+        return goes_on(intent) or changes_nothing(given, intent, by_voice=self._by_voice)
+
     async def reply(self, heard: Heard, intent: Intent, *, alone: bool = False) -> str | None:
-        """The same, for words that answer a question. `alone`: what they say more gets no turn."""
+        """The same, for words that answer a question. `alone`: what they say more, or ask of it, gets no turn."""
         about = self.meant
         given = answer(intent, about, heard.begun, by_voice=self._by_voice)
         if given is Answer.NONE:
             return self._too_late() if self._takes_back(intent) else None
+        if alone and changes_nothing(given, intent, by_voice=self._by_voice):
+            return None
         more = goes_on(intent) and not alone  # a turn of its own, after which an open question is asked again
         told = None
         if given is Answer.REFUSES:

@@ -9,7 +9,6 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from streaming.agent.answering import goes_on
 from streaming.agent.answers import Answers
 from streaming.agent.eager import EarlyPlan
 from streaming.agent.heard import MAX_WAITING, Heard
@@ -119,12 +118,13 @@ class TurnLane(Lane):
         await self._finish_saved_turn()
         heard = Heard(text, self._stopwatch(), begun=self._answers.moment())
         intent = told = None
-        refused: list[ServiceError] = []
+        counted, refused = False, list[ServiceError]()
         if self._answers.expected and not self._turn_begun and (intent := await self._recognised(heard)) is not None:
             # Before "no, what time is it" declines: who asked then has to say so, as nothing else is answered.
-            refused = await self._count_turn() if goes_on(intent) else []
+            counted = self._answers.more_than_answer(heard, intent)
+            refused = await self._count_turn() if counted else []
             told = None if self._turn_begun else await self._answers.reply(heard, intent, alone=bool(refused))
-        if told is None and not (self._turn_begun or (intent is not None and goes_on(intent))):
+        if told is None and not (counted or self._turn_begun):
             refused = await self._count_turn()  # what only answers a question is no turn of its own
         if told is not None or not (refused or self._turn_begun):
             await self._take_turn(heard, intent, told)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.agent.format import ReplyFormat
+from streaming.agent.tasks import UNANSWERED
 from streaming.domain import TaskEnded, TaskNeedsConfirmation, TurnDone, TurnReply
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
@@ -78,6 +79,40 @@ def test_words_beyond_the_limit_that_answer_nothing_are_refused_and_the_question
                 await TurnLane(setup, None, SILENT, "what time is it").run()
             assert (quota.asked, outlet.events, asking.of(TaskEnded)) == (["turn"], [], [])
             turn.cancel()
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("words", ["why?", "say that again", "wait", "both"])
+@pytest.mark.parametrize("allowed", [True, False])
+def test_words_about_an_open_question_that_do_not_answer_it_count(words: str, allowed: bool) -> None:
+    """They may come again and again. A yes or no is free: whoever is over the limit could not say it."""
+
+    async def body() -> None:
+        world, asking, outlet, quota = risky(), RecordingOutlet(), RecordingOutlet(), Names()
+        world.intents["why?"] = Intent("explain", 0.9)
+        world.intents["say that again"] = Intent("repeat", 0.9)
+        world.intents["wait"] = Intent("stop", 0.9, {"pause": "yes"})
+        world.intents["both"] = Intent("yes", 0.9, {"of": "both", "bare": "yes"})
+        async with asyncio.TaskGroup() as group:
+            turn = group.create_task(TurnLane(frame_for(world, asking), None, SILENT, "go").run())
+            while not asking.of(TaskNeedsConfirmation):
+                await asyncio.sleep(0.01)
+            if allowed:
+                counting: Any = quota
+                setup = frame_for(world, outlet)
+                setup = replace(setup, provided=replace(setup.provided, quota=counting))
+                await TurnLane(setup, None, SILENT, words).run()
+                assert len(quota.names) == len(outlet.of(TurnReply)) == 1
+            else:
+                with pytest.raises(ServiceError, match="RATE_LIMITED"):
+                    await TurnLane(exhausted(world, outlet)[0], None, SILENT, words).run()
+                assert outlet.events == []
+            assert asking.of(TaskEnded) == []
+            await TurnLane(exhausted(world, outlet)[0], None, SILENT, "no").run()
+            await turn
+        (ended,) = asking.of(TaskEnded)
+        assert (ended.status, ended.message == UNANSWERED) == ("declined", False)
 
     virtual_time.run(body())
 
