@@ -27,11 +27,11 @@ class SessionQuota:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def take(self, action: Action, context: CallContext) -> None:
+    async def take(self, action: Action, context: CallContext, once: str = "") -> None:
         """Count one run of an executor's action. Raises ServiceError RATE_LIMITED."""
         operation = _operation_of(action)
         if operation is not None:
-            await self._count(operation, context)
+            await self._count(operation, context, once)
 
     def refusal(self, action: Action, context: CallContext) -> ServiceError | None:
         """What `take` would raise, if that is known without asking Redis."""

@@ -35,13 +35,17 @@ class StepRun:
         turn_id: str,
         report: SafetyReport,
         asker: Asker,
+        *,
+        counted_once: bool,
     ) -> None:
+        """`counted_once`: another replica may begin them anew, with the same ids, while a question of theirs is open."""
         self._tell = tell
         self._setup = setup
         self._turn_id = turn_id
         self._verdicts = {verdict.action_id: verdict for verdict in report.actions}
         self._whole = report
         self._asker = asker
+        self._counted_once = counted_once
         self._results: dict[str, dict[str, Any]] = {}
         self._done: dict[str, asyncio.Future[Outcome]] = {}
 
@@ -91,5 +95,6 @@ class StepRun:
             turn_id=self._turn_id,
             description=step.description,
             asker=self._asker,
+            counted_as=f"{self._turn_id} {step.id}" if self._counted_once else "",
         )
         return replace(await run.run(judge), step_id=step.id)

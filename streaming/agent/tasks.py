@@ -43,7 +43,9 @@ class TaskRun:
         turn_id: str | None = None,
         description: str = "",
         asker: Asker | None = None,
+        counted_as: str = "",
     ) -> None:
+        """`counted_as`: its name for the user's limit, if it may go on at another replica."""
         self._setup = setup
         self._tell = tell
         self._action = action
@@ -51,6 +53,7 @@ class TaskRun:
         self._turn_id = turn_id
         self._description = description  # the plan's description
         self._asker = asker  # None: only the client asks the question
+        self._counted_as = counted_as
         self.task_id = uuid.uuid4().hex
         self.started = False  # True: the task may have had effects
         self._question: Confirmation | None = None
@@ -77,7 +80,7 @@ class TaskRun:
         quota = self._setup.provided.quota
         if quota is not None:
             try:
-                await quota.take(self._action, self._context)
+                await quota.take(self._action, self._context, self._counted_as)
             except ServiceError as exhausted:
                 if self._turn_id is None:
                     raise

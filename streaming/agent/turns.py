@@ -343,7 +343,8 @@ class Turn:
         self._tell(TurnChecked(self.turn_id, report))
         self._must_report |= report.risk != "low"
         setup = replace(self._setup, context=self._context)
-        steps = StepRun(setup, self._tell, self.turn_id, report, self._asker)
+        once = self._open_plan is None  # a model's steps go on nowhere else, and have the same ids in each round
+        steps = StepRun(setup, self._tell, self.turn_id, report, self._asker, counted_once=once)
         outcomes: Sequence[Outcome] = ()
         broken: ServiceError | None = None
         async with TaskGroup() as group:

@@ -87,7 +87,7 @@ class Quota(Protocol):
     `once`: a name that the work keeps when it goes on at another replica, where it is not counted again.
     """
 
-    async def take(self, action: Action, context: CallContext) -> None:
+    async def take(self, action: Action, context: CallContext, once: str = "") -> None:
         """Count one run of an executor's action. Raises ServiceError RATE_LIMITED."""
 
     def refusal(self, action: Action, context: CallContext) -> ServiceError | None:

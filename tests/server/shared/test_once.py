@@ -356,7 +356,7 @@ class Full:
     def refusal(self, _action: Action, _context: CallContext) -> ServiceError:
         return REFUSED
 
-    async def take(self, _action: Action, _context: CallContext) -> None:
+    async def take(self, _action: Action, _context: CallContext, _once: str = "") -> None:
         raise REFUSED
 
     async def take_turn(self, _context: CallContext, _once: str) -> None:

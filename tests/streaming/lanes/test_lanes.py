@@ -116,7 +116,7 @@ class Exhausted:
     def refusal(self, _action: Action, _context: CallContext) -> ServiceError | None:
         return None
 
-    async def take(self, action: Action, _context: CallContext) -> None:
+    async def take(self, action: Action, _context: CallContext, _once: str = "") -> None:
         self.asked.append(action.executor)
         raise ServiceError("RATE_LIMITED", "come back in 5 s")
 

@@ -26,7 +26,7 @@ from tests.support.world import World
 
 if TYPE_CHECKING:
     from streaming.outlet import LaneSetup
-    from streaming.ports import CallContext
+    from streaming.ports import Action, CallContext
 
 SILENT = ReplyFormat(audio=False)
 NO_MORE = "no what time is it"
@@ -144,6 +144,9 @@ class Names:
 
     take_speech = take_turn
 
+    async def take(self, _action: Action, _context: CallContext, once: str = "") -> None:
+        self.names.append(once)
+
 
 @pytest.mark.parametrize("params", [TtsParams(text="one"), TurnParams(text="hello", reply="text")], ids=["tts", "turn"])
 @pytest.mark.parametrize("after_s", [0.02, 0.1])
@@ -194,5 +197,29 @@ def test_speech_that_has_begun_goes_on_at_another_replica_though_the_limit_is_us
             assert exhausted.asked == []
             for house in houses:
                 await house.sessions.close()
+
+    virtual_time.run(body())
+
+
+def test_a_step_whose_question_moves_with_its_turn_is_counted_by_the_same_name() -> None:
+    async def body() -> None:
+        world, store, quota, roamer = risky(), FakeStore(), Names(), Roamer()
+        async with asyncio.TaskGroup() as group:
+            houses = [House(world, group, Limits(), store) for _ in range(2)]
+            counting: Any = quota
+            for house in houses:
+                house.sessions._provided = replace(house.sessions._provided, quota=counting)
+            await roamer.connect(houses[0])
+            while roamer.client.epoch is None:
+                await asyncio.sleep(0.01)
+            roamer.open(TurnParams(text="go", reply="text"))
+            await roamer.until("task.confirmation_required")
+            await roamer.crash()
+            await roamer.connect(houses[1])
+            await roamer.until("task.confirmation_required", 2)
+            for house in houses:
+                await house.sessions.close()
+        turn, *steps = quota.names
+        assert (len(steps), len({turn, *steps}), all(steps)) == (2, 2, True)
 
     virtual_time.run(body())
