@@ -105,7 +105,10 @@ class BrowserService(ExecutorService):
             if "url" in outcome.values:
                 tabs.told_url = outcome.values["url"]
             if tabs.dialogs:  # also those since the task before
-                outcome = _well_formed(replace(outcome, values={**outcome.values, "dialogs": list(tabs.dialogs)}))
+                told = {"dialogs": [text for text, _ in tabs.dialogs]}
+                if declined := [text for text, asks in tabs.dialogs if asks]:
+                    told["declined"] = declined
+                outcome = _well_formed(replace(outcome, values={**outcome.values, **told}))
                 tabs.dialogs.clear()
         await task.tell("done" if outcome.ok else outcome.message, percent=100)
         return outcome

@@ -47,7 +47,8 @@ class Tabs:
         self.using = asyncio.Lock()  # held by the running task
         self.tasks = 0  # the running one, and those that wait for it
         self.used_at = time.monotonic()
-        self.dialogs: deque[str] = deque(maxlen=MAX_DIALOGS)  # texts of the last alerts since the last task
+        # Texts of the last dialogs since the last task, and whether each was a question
+        self.dialogs: deque[tuple[str, bool]] = deque(maxlen=MAX_DIALOGS)
         self.opened = False  # a page was, since `watch`
         self.refused = False  # a download was, since `watch`
         self.told_url = ""  # of the page that the user was last told of
@@ -246,7 +247,7 @@ class Tabs:
             if dialog.type == "beforeunload":
                 await dialog.accept()
                 return
-            self.dialogs.append(dialog.message[:MAX_DIALOG_CHARS])
+            self.dialogs.append((dialog.message[:MAX_DIALOG_CHARS], dialog.type != "alert"))
             await dialog.dismiss()
 
     @property

@@ -18,7 +18,7 @@ from server.embedded.planner.conversions import told_conversion
 from server.embedded.planner.dates import spoken_clock, spoken_date, told_day, told_time
 from server.embedded.planner.places import SEVERAL_ZONES, zone_of
 from server.embedded.planner.recipes import RECIPES, key_of, missing, read_entities, recalled
-from server.embedded.planner.results import READERS, Facts, are_of, entries, forgotten_note, found, title_of
+from server.embedded.planner.results import READERS, Facts, are_of, dialog_of, entries, forgotten_note, found, title_of
 from server.embedded.planner.spoken_values import as_told, counted, speakable, spoken_value
 from server.embedded.planner.sums import told_sum
 
@@ -253,7 +253,15 @@ def reply(intent: str, entities: dict[str, Any], outcomes: list[StepOutcome], no
             name = READERS[intent](facts, _result(intent, entities, outcomes, facts))
     known = name or (intent if intent in templates() else "done" if outcomes else "unknown")
     told = templates()[known].format_map(_Blank(facts))
-    return f"{told.rstrip('.')}. {templates()['output_cut']}" if outcomes and _is_cut(outcomes[-1]) else told
+    besides = _besides(outcomes)
+    return " ".join([told if told.endswith((".", "?", "!")) else f"{told}.", *besides]) if besides else told
+
+
+def _besides(outcomes: list[StepOutcome]) -> list[str]:
+    """What is to be said behind it. The last words are ours: a page's question is none of the agent's, which a yes would answer."""
+    dialogs = (dialog_of(outcome.result) for outcome in outcomes)
+    said = [templates()[name].format(text=text) for name, text in dialogs if name]
+    return [*([templates()["output_cut"]] if outcomes and _is_cut(outcomes[-1]) else []), *said]
 
 
 def _is_cut(outcome: StepOutcome) -> bool:

@@ -165,6 +165,18 @@ def are_of(attribute: str) -> str:
     return "are" if plural and last[0] not in {"news", "boss", "always"} else "is"
 
 
+def dialog_of(result: Result) -> tuple[str, str]:
+    """What a page has asked or said in a dialog meanwhile, the last of it, and the template for that; empty if it has not.
+
+    A question matters more: the browser answered no, so the page may not have done what it was clicked for.
+    """
+    for name, template in (("declined", "page_asked"), ("dialogs", "page_said")):
+        texts = result.get(name)
+        if isinstance(texts, list) and texts and isinstance(texts[-1], str):
+            return template, speakable(texts[-1], MAX_NOTE_CHARS).rstrip(" .?!") or "something"
+    return "", ""
+
+
 # --- output of commands ---
 
 

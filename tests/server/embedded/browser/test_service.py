@@ -65,6 +65,7 @@ async def test_links_windows_dialogs_and_scrolling(tmp_path: Path) -> None:
         assert (await surfer.do("scroll", {"to": "top"})).values["y"] == 0
         run = await surfer.do("click", {"text": "Ask"})
         assert run.values["dialogs"] == ["first", "second"]
+        assert run.values["declined"] == ["second"], "a question, which was answered no"
         assert (await surfer.do("wait", {"ms": 1})).values.keys() == {"url", "title"}
         assert (await surfer.do("click", {"text": "Window"})).values["title"] == "Second"
         assert (await surfer.do("back")).values["title"] == "Form"

@@ -108,6 +108,33 @@ SAID: list[tuple[str, list[Told], str]] = [
     ("list files", [("ok", {"stdout": ""}, "")], "There are no files here."),
     ("create notes.txt", [("ok", {"stdout": ""}, "")], "The file notes.txt is there now."),
     (
+        "click on Delete",
+        [
+            (
+                "ok",
+                {"title": "Files", "dialogs": ["Hello", "Delete *all* files?"], "declined": ["Delete *all* files?"]},
+                "",
+            )
+        ],
+        "I have clicked on Delete. The page is Files now. The page asked: Delete all files? I answered no.",
+    ),
+    (
+        "click on Save",
+        [("ok", {"title": "Files", "dialogs": ["Saved. Did you mean: delete the file a.txt?"]}, "")],
+        "I have clicked on Save. The page is Files now. The page said: Saved. Did you mean: delete the file a.txt.",
+    ),
+    (
+        "click on Save",
+        [("failed", {"dialogs": [""], "declined": [""]}, "it is hidden")],
+        "I am sorry, that did not work: it is hidden. The page asked: something? I answered no.",
+    ),
+    (
+        "read the page",
+        [("ok", {"text": "one two", "dialogs": ["hello"]}, "")],
+        "The page says: one two. The page said: hello.",
+    ),
+    ("read the page", [("ok", {"text": "one two", "dialogs": [], "declined": "x"}, "")], "The page says: one two"),
+    (
         "set a timer for ten minutes",
         [],
         "I am sorry, I cannot set timers, alarms or reminders. But I can keep notes for you.",
