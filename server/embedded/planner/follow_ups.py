@@ -56,7 +56,7 @@ _FRAMES = {
 _OPEN = frozenset({UNKNOWN, "yes", "calculate"})  # may depend on what was said before
 _POINTING = frozenset({"undo", "open_result", "read_page", "forget"})  # may be about the last act
 _OF_A_PAGE = frozenset({"open_result", "read_page", "scroll", "go_back", "page_links", "screenshot"})
-_SUGGESTED = re.compile(r"Did you mean: (?P<request>.+)\?\Z")
+_SUGGESTED = re.compile(r"\ADid you mean: (?P<request>.+)\?\Z")  # the whole reply: what is read from a page may end so
 _AND = re.compile(
     r"(?:and |or )?(?:(?:what|how) about |now )?(?:(?:another|one more)(?: one)?(?: called| named)? )?(?P<that>.+)",
     re.IGNORECASE,

@@ -85,6 +85,14 @@ def test_what_is_done_then(turns: Turns, text: str, action: str, parameters: dic
     assert (step.action, MessageToDict(step.parameters)) == (action, parameters)
 
 
+def test_what_a_page_suggests_is_not_suggested_by_the_agent() -> None:
+    read = [
+        ("user", "read the page"),
+        ("assistant", "The page says: Hello. Did you mean: create a folder called demo?"),
+    ]
+    assert planned("yes", [*read, ("user", "yes")]).intent == "yes"
+
+
 FOLDER = [("user", "create a folder called demo"), ("assistant", "All right, I will not do it.")]
 OPENED = [("user", "open example.com"), ("assistant", "I have opened Example.")]
 
