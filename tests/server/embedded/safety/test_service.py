@@ -146,7 +146,7 @@ async def test_reasons_are_words_for_people(tmp_path: Path) -> None:
             return list((await check(channel, action(*given), roles=roles)).verdict.reasons)
 
         assert await reasons("os", "ls", {}, roles=USER) == ["commands are for operators"]
-        assert await reasons("memory", "delete", {"key": "k"}) == ["what is forgotten cannot be brought back"]
+        assert await reasons("memory", "delete", {"key": "k"}) == ["memory does not keep what is forgotten"]
         assert await reasons("browser", "navigate", {"url": "http://10.1.1.1"}) == [CLOSED_NETWORK]
         assert await reasons("toaster", "to\nast", {}) == [
             "no policy allows toast by the executor toaster for this user"
