@@ -31,6 +31,7 @@ from server.embedded.browser.keys import press
 from server.embedded.browser.pointing import find_selected, find_text, refuse_unasked
 from server.embedded.browser.reading import (
     MAX_URL_CHARS,
+    frame_of,
     has_root,
     hold,
     is_prevented,
@@ -198,10 +199,10 @@ async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
     return {**await attended(work.tabs, arrived(work.tabs, page, answer)), "status": status}
 
 
-def _refuse_another_page(work: Work) -> None:
-    """Refuse a page that has gone to where it was not meant to be used. Raises FailedError."""
+def _refuse_another_page(work: Work, frame: Frame | None = None) -> None:
+    """Refuse a page, or a frame of it, that has gone to where it was not meant to be used. Raises FailedError."""
     refuse_untold(work.tabs, work.page)
-    refuse_unshown(work.tabs, work.task.asked_at)
+    refuse_unshown(work.tabs, work.task.asked_at, frame)
 
 
 async def _found(work: Work, selector: str | None, text: str = "") -> Locator:
@@ -214,7 +215,8 @@ async def _found(work: Work, selector: str | None, text: str = "") -> Locator:
     else:
         found = await find_selected(work.page, selector, ELEMENT_TIMEOUT_MS)
     element = await hold(found, ELEMENT_TIMEOUT_MS)
-    _refuse_another_page(work)  # it may have moved meanwhile; once it moves from now on, the element is gone
+    # it may have moved meanwhile; once it moves from now on, the element is gone
+    _refuse_another_page(work, frame_of(element))
     return element
 
 

@@ -62,12 +62,12 @@ def refuse_untold(tabs: Tabs, page: Page) -> None:
         raise FailedError(f"{UNTOLD} {origin(page.url)[:MAX_ORIGIN_CHARS]}")
 
 
-def refuse_unshown(tabs: Tabs, asked_at: float | None) -> None:
+def refuse_unshown(tabs: Tabs, asked_at: float | None, frame: Frame | None = None) -> None:
     """Refuse what was approved while another page was open, as that one's "Delete" was meant. Raises FailedError.
 
-    `asked_at`: None if nobody was asked.
+    `asked_at`: None if nobody was asked. `frame`: where that is to be done, if it is known.
     """
-    if asked_at is not None and asked_at < tabs.open_since:
+    if asked_at is not None and asked_at < tabs.open_since(frame):
         raise FailedError(UNSHOWN)
 
 

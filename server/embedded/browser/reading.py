@@ -306,9 +306,13 @@ async def hold(element: Locator, timeout_ms: float) -> Locator:
     """The element that is found now, which is never another one: it is gone when it is. Raises Playwright's TimeoutError."""
     key = str(next(_keys))
     await _read(element, "hold", argument=key, timeout_ms=timeout_ms)
+    return frame_of(element).locator(f"{HELD_ENGINE}={key}")
+
+
+def frame_of(element: Locator) -> Frame:
+    """The frame in which the element is looked for."""
     its = element._impl_obj._frame  # noqa: SLF001
-    frame = next((one for one in element.page.frames if one._impl_obj is its), element.page.main_frame)  # noqa: SLF001
-    return frame.locator(f"{HELD_ENGINE}={key}")
+    return next((one for one in element.page.frames if one._impl_obj is its), element.page.main_frame)  # noqa: SLF001
 
 
 async def is_frame(element: Locator, timeout_ms: float) -> bool:

@@ -11,6 +11,7 @@ import asyncio
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
 
 from playwright.async_api import Error as PlaywrightError
 
@@ -19,7 +20,7 @@ from server.embedded.callers import own_context
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.async_api import BrowserContext, CDPSession, Page
+    from playwright.async_api import BrowserContext, CDPSession, Frame, Page
 
 READY_S = 1.0  # for the session of a page; one that is busy from its beginning is watched without
 ORDER_S = 1.0  # for an order to be taken
@@ -35,7 +36,7 @@ class Signals:
     """The session of one page. `told` is called after each change, and `window` for each window that opens.
 
     `target`, `context`: Chromium's names of the page and its context, empty until the session is there. `opening`: a window is on its way, since `watch`. `pressed`: the mouse was, since `watch_presses`.
-    `document_since`: when the page's document took the place of the one before. An address that changes within it is no other document.
+    `document_since`: when the page's document took the place of the one before, or was written anew. An address that changes within it is no other document.
     """
 
     def __init__(
@@ -45,12 +46,18 @@ class Signals:
         self.pressed = False
         self.document_since = self._watched_since = time.monotonic()
         self._coming: set[str] = set()  # frames into which another page is on its way, since `watch`
+        self._parsed = False  # the document is
+        self._loaded: WeakSet[Frame] = WeakSet()  # frames into which something was loaded
+        self._frames: WeakKeyDictionary[Frame, float] = WeakKeyDictionary()  # since when they show something else
         # where Playwright's selector engines run, and our listener
         self._world = f"__playwright_utility_world_{page._impl_obj._guid}"  # noqa: SLF001
         self.target = self.context = ""
         self._told = told
         self._window = window
         self._session: CDPSession | None = None
+        for frame in page.frames[1:]:
+            self._attached(frame)
+        page.on("frameattached", self._attached)
         # ends with the page, or as soon as the session is there
         self._starting = asyncio.get_running_loop().create_task(
             self._start(context, page), name="listen to a page", context=own_context("browser")
@@ -65,6 +72,8 @@ class Signals:
             session.on("Page.frameRequestedNavigation", self._begun)
             session.on("Page.frameStartedNavigating", self._begun)
             session.on("Page.frameNavigated", self._came)
+            session.on("Page.documentOpened", self._written)
+            session.on("Page.domContentEventFired", self._read)
             session.on("Page.frameStoppedLoading", lambda event: self._over(event["frameId"]))
             session.on("Page.frameDetached", lambda event: self._over(event["frameId"]))
             session.on("Page.windowOpen", self._opens)
@@ -102,7 +111,35 @@ class Signals:
     def _came(self, event: dict[str, Any]) -> None:
         if "parentId" not in event["frame"]:
             self.document_since = time.monotonic()
+            self._parsed = False
         self._over(event["frame"]["id"])
+
+    def _written(self, event: dict[str, Any]) -> None:
+        """By `document.open`."""
+        if "parentId" not in event["frame"]:
+            self.document_since = time.monotonic()
+
+    def _read(self, _event: dict[str, Any]) -> None:
+        """A document is parsed once. If it is again, a `javascript:` address has put another one there, of which nothing else is told."""
+        if self._parsed:
+            self.document_since = time.monotonic()
+        self._parsed = True
+
+    def _attached(self, frame: Frame) -> None:
+        # The event that the page passes on does not say whether the document is another one
+        frame._impl_obj._event_emitter.on("navigated", lambda event: self._shows(frame, event))  # noqa: SLF001
+
+    def _shows(self, frame: Frame, event: dict[str, Any]) -> None:
+        """What is loaded first into a frame takes nothing's place: a page may be told while its frames are still loading."""
+        if event["newDocument"] is not None:
+            if frame in self._loaded:
+                self._frames[frame] = time.monotonic()
+            self._loaded.add(frame)
+
+    def shown_since(self, frame: Frame) -> float:
+        """When the last other document came into the frame, or into one that it is in, or into the page."""
+        around = frame.parent_frame
+        return self.document_since if around is None else max(self._frames.get(frame, 0.0), self.shown_since(around))
 
     def _over(self, frame: str) -> None:
         if frame in self._coming:

@@ -17,7 +17,7 @@ from server.embedded.callers import own_context
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Download, Page
+    from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Download, Frame, Page
 
     from server.embedded.browser.gate import BrowserGate
 
@@ -133,15 +133,16 @@ class Tabs:
             if one["type"] == "page" and one["browserContextId"] in known.values() and one["targetId"] not in known
         ]
 
-    @property
-    def open_since(self) -> float:
-        """Since when what the user may approve is about the page that is open now.
+    def open_since(self, frame: Frame | None = None) -> float:
+        """Since when what the user may approve is about the page that is open now, or about what is in a frame of it.
 
         Another document ends that, and so does another address to which an action has led, as of applications that are one document.
-        A page that rewrites its address by itself is still the same.
+        A page that rewrites its address by itself is still the same. What its other frames show does not matter.
         """
         signals = self._signals.get(self.current) if self.current is not None else None
-        return max(self._since, signals.document_since) if signals is not None else self._since
+        if signals is None:
+            return self._since
+        return max(self._since, signals.document_since if frame is None else signals.shown_since(frame))
 
     @contextmanager
     def acting(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from server.embedded.browser import pointing
 from server.embedded.browser.arrival import UNSHOWN
 from server.embedded.browser.tabs import CLOSED_ITSELF
 from tests.server.embedded.executing import request
@@ -48,6 +49,8 @@ def ask(surfer: Surfer) -> None:
     tabs._since -= HOUR_S
     for signals in tabs._signals.values():
         signals.document_since -= HOUR_S
+        for frame in signals._frames:
+            signals._frames[frame] -= HOUR_S
 
 
 async def approved(surfer: Surfer) -> Run:
@@ -70,6 +73,8 @@ MOVES = {
     "in the place of its entry": f"location.replace('/{OTHER}')",
     "a script, to another site": f"location = location.origin.replace('127.0.0.1', 'localhost') + '/{OTHER}'",
     "a refresh": f"document.head.innerHTML = `<meta http-equiv=refresh content='0;url=/{OTHER}'>`",
+    "written in its place": f"document.open(); document.write(`<title>Other</title>{DELETE}`); document.close()",
+    "a script's words": f"words = `<title>Other</title>{DELETE}`; location = 'javascript:words'",
     "its own address again": "sessionStorage.n ? document.title = 'Other' : (sessionStorage.n = 1, location.reload())",
 }
 
@@ -110,6 +115,54 @@ async def test_nor_on_a_page_to_which_an_action_has_led(tmp_path: Path) -> None:
         run = await approved(surfer)
         assert (run.message, run.values["title"]) == (UNSHOWN, "Shop")
         await surfer.open("second", asked_ms_ago=ASKED_MS_AGO)
+
+
+IN_FRAME = path(
+    "<title>Frame</title><button onclick=\"top.document.title = 'Deleted'\">Delete</button><a href='/second'>Away</a>"
+)
+OTHER_FRAME = path(f"<title>Other</title>{DELETE.replace('document', 'top.document')}")
+FRAME = f"<iframe id=f name=its src='/{IN_FRAME}'></iframe>"
+MOVES_OF_FRAME = {
+    "the page": f"f.src = '/{OTHER_FRAME}'",
+    "a script of it": f"f.contentWindow.location = '/{OTHER_FRAME}'",
+}
+
+
+async def test_nor_in_a_frame_that_shows_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame that moved on while the question was open had its own button clicked there."""
+    monkeypatch.setattr(pointing, "LOOK_MS", 100)
+    async with surfing(tmp_path) as surfer:
+        await surfer.open("form", session="other")
+        for how, move in MOVES_OF_FRAME.items():
+            await asked(surfer, FRAME + at_the_gate(move))
+            surfer.site.gate.set()
+            while await tabs_of(surfer).context.pages[-1].frames[-1].title() != "Other":
+                await surfer.do("wait", {"ms": 10}, session="other")
+            run = await approved(surfer)
+            assert (run.message, run.values["title"]) == (UNSHOWN, "Shop"), how
+            surfer.site.gate.clear()
+        ask(surfer)
+        assert (await approved(surfer)).values["title"] == "Deleted"
+        await asked(surfer, f"{FRAME}<a href='/{OTHER_FRAME}' target=its>Next</a>")
+        await surfer.do("click", {"text": "Next"})
+        assert (await approved(surfer)).message == UNSHOWN
+
+
+async def test_but_in_one_that_stays_or_has_loaded_only_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pointing, "LOOK_MS", 100)
+    outer = path(f"{FRAME}<p>text")
+    ad = "ad.src = '/form'; ad.removeAttribute('srcdoc'); document.body.append(document.createElement('iframe'))"
+    async with surfing(tmp_path) as surfer:
+        for html in (
+            f"<iframe src='/{outer}'></iframe><iframe id=ad srcdoc=text></iframe>{at_the_gate(ad)}",
+            at_the_gate(f"document.body.insertAdjacentHTML('beforeend', `{FRAME}`)"),
+        ):
+            await asked(surfer, html)
+            surfer.site.gate.set()
+            await surfer.site.is_asked("second")
+            assert (await approved(surfer)).values["title"] == "Deleted"
+            surfer.site.gate.clear()
+            surfer.site.asked.clear()
 
 
 APPLICATION = f"""<a href='#two'>Two</a><input id=find oninput="history.replaceState(0, '', '?find')"
@@ -159,7 +212,6 @@ SAME = {
     "rewrites its address": "history.replaceState(0, '', '?clean')",
     "adds an address": "history.pushState(0, '', '?two')",
     "names its part": "location.hash = 'part'",
-    "writes itself anew": f"document.open(); document.write(`<title>Shop</title>{DELETE}`); document.close()",
     "begins a download": "location = '/download'",
     "asks for nothing": "location = '/nothing'",
     "leads its frame elsewhere": "frames[0].location = '/form'",
