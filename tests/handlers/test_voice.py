@@ -350,12 +350,13 @@ async def test_a_voice_that_fails_later_does_not_look_whole(tmp_path: Path) -> N
 async def test_a_listener_who_leaves_stops_the_voice(tmp_path: Path) -> None:
     body = b'{"text": "hello"}'
     async with running(tmp_path) as gw:
-        gw.script.speech_gate = asyncio.Event()
+        gw.script.speech_gate, gw.script.speech_pieces = asyncio.Event(), 1000
         reader, writer = await asyncio.open_connection("127.0.0.1", gw.port)
         head = f"POST {TTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gw.token()}\r\nContent-Type: application/json\r\n"
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await reader.readuntil(b"RIFF")
         writer.close()
+        gw.script.speech_gate.set()  # the next pieces cannot be written
         while gw.gateway.requests_running:
             await asyncio.sleep(0.001)
         assert gw.script.speech_cancelled.is_set()

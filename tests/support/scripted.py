@@ -147,6 +147,7 @@ class _Synthesis:
             yield SynthesisAudio(bytes(range(1, 11)) * (VOICE_HZ // 50))  # 100 ms
             if index == 0 and self._script.speech_gate is not None:
                 await self._script.speech_gate.wait()
+            await asyncio.sleep(0)  # each comes in a read of its own
             if index == 0 and self._script.speech_breaks:
                 raise ServiceError("UNAVAILABLE", "it fell over", service="tts")
         yield SynthesisDone(self._script.speech_pieces * 100)

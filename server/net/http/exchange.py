@@ -31,6 +31,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _COMMENT = b":\n\n"  # between Server-Sent Events (HTML Standard, section 9.2.6)
 ASK_S = 0.25  # after this long a client that sends no more is asked whether it is there; each time after twice as long
 MOST_ASK_S = 2.0  # but no longer: two questions may go by until it is known that a client has left
+SILENCE_S = 30.0  # whoever sends no more has left if an answer that cannot ask has had no next piece for so long
 
 
 class Link(Protocol):
@@ -85,6 +86,7 @@ class Exchange(HTTPConnection):
     _close_callback: Callable[[], None] | None = None
     _asking: asyncio.TimerHandle | None = None
     _head_written = False
+    _wrote = False  # a piece of the answer, since it was last looked
     _left_bytes: int | None = None  # left of the answer's Content-Length
     _chunks_out = False
     _events = False  # the answer is Server-Sent Events
@@ -202,12 +204,14 @@ class Exchange(HTTPConnection):
         """The client closed its sending side, perhaps before the turn of this request. Most have left; others, as `nc -N`, wait.
 
         100 Continue tells which, as any client may get one at any time (RFC 9110, section 15.2): if it has left, its kernel
-        resets the connection, and writing the next one fails. Between events, a comment does the same. HTTP/1.0 has no such answers,
-        and whoever closes in the middle of another answer leaves: they are not asked.
+        resets the connection, and writing the next one fails. Between events, a comment does the same, and in any other answer its next
+        pieces do, if they come. HTTP/1.0 has no interim answers: until the answer begins, whoever closes has left.
         """
         if self._asking is not None:
             return
-        if self._events or (not self._head_written and self._start_line and self._start_line.version == "HTTP/1.1"):
+        if self._head_written and not self._events:
+            self._ask_after(SILENCE_S)
+        elif self._events or (self._start_line and self._start_line.version == "HTTP/1.1"):
             self._ask_after(ASK_S)
         else:
             self._client_left()
@@ -219,6 +223,11 @@ class Exchange(HTTPConnection):
         if self._events or not self._head_written:
             self._ask_after(min(2 * waited_s, MOST_ASK_S))  # before the write, which may find that it has left
             self._link.write(self._framed(_COMMENT) if self._events else _CONTINUE)
+        elif waited_s < SILENCE_S or self._wrote or not self._link.drained().done():  # the last: it reads slowly
+            self._wrote = False
+            self._ask_after(SILENCE_S)
+        else:
+            self._client_left()
 
     def _ask_no_more(self) -> None:
         if self._asking is not None:
@@ -285,17 +294,17 @@ class Exchange(HTTPConnection):
         )
         known = by_name(headers)
         length = known.get("Content-Length")
-        self._chunks_out = False
         if method == "HEAD" or status in BODILESS:
             self._left_bytes = 0
         elif length is not None:
             self._left_bytes = int(length)
-        elif version == "HTTP/1.1":
-            headers["Transfer-Encoding"] = "chunked"
-            self._chunks_out = True
-            self._events = known.get("Content-Type") == "text/event-stream"
         else:
-            self.keeps_alive = False  # the answer ends with the connection
+            self._events = known.get("Content-Type") == "text/event-stream"
+            self._chunks_out = version == "HTTP/1.1"
+            if self._chunks_out:
+                headers["Transfer-Encoding"] = "chunked"
+            else:
+                self.keeps_alive = False  # the answer ends with the connection
         if not self.whole or known.get("Connection", "").lower() == "close":
             self.keeps_alive = False  # the rest of the request is not read
         if not self.keeps_alive:
@@ -306,6 +315,7 @@ class Exchange(HTTPConnection):
     def write(self, chunk: bytes) -> asyncio.Future[None]:
         """Write the next piece of the answer. Raises HTTPOutputError beyond the Content-Length."""
         if not self.finished:
+            self._wrote = True
             self._link.write(self._framed(chunk))
         return self._link.drained()
 

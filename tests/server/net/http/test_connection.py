@@ -258,13 +258,14 @@ async def test_what_is_broken_in_a_request_that_waits_costs_it_alone(tmp_path: P
 
 async def test_a_client_that_leaves_is_noticed_while_its_request_is_served(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        gw.script.speech_gate = asyncio.Event()
+        gw.script.speech_gate, gw.script.speech_pieces = asyncio.Event(), 1000
         body = b'{"text": "hello"}'
         bearer = f"Authorization: {gw.bearer()['Authorization']}\r\n".encode()
         head = b"POST /api/v1/voice/tts HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n" + bearer
         async with client(gw) as (reader, writer):
             writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
             await reader.readuntil(b"\r\n\r\n")
+        gw.script.speech_gate.set()  # the next pieces cannot be written
         await gw.script.speech_cancelled.wait()
         while gw.gateway.requests_running:
             await asyncio.sleep(0.001)

@@ -10,6 +10,7 @@ import pytest
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 from tornado.websocket import WebSocketHandler, websocket_connect
 
+from server.net.http import exchange
 from tests.support.rest import running
 
 if TYPE_CHECKING:
@@ -134,7 +135,11 @@ async def test_an_answer_in_pieces_arrives_as_it_is_written(tmp_path: Path, read
 
 
 @BOTH
-async def test_a_client_that_leaves_is_told_to_the_handler(tmp_path: Path, reader: str) -> None:
+async def test_a_client_that_leaves_is_told_to_the_handler(
+    tmp_path: Path, reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while without a piece of the answer."""
+    monkeypatch.setattr(exchange, "SILENCE_S", 0.05)
     async with beside(tmp_path, reader) as gw:
         client, writer = await asyncio.open_connection("127.0.0.1", gw.port)
         writer.write(b"GET /streaming HTTP/1.1\r\nHost: x\r\n\r\n")
