@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from streaming import redaction
-from streaming.redaction import HIDDEN, SECRETS, hide, without_secrets
+from streaming.redaction import HIDDEN, MAX_INNER_CHARS, SECRETS, hide, without_secrets
+from streaming.strict_json import strict_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,3 +44,61 @@ def test_a_message_that_names_no_secret_is_not_looked_through(monkeypatch: pytes
     for text in ('{"token": 1}', '{"tok\\u0065n": 1}'):
         with pytest.raises(AssertionError):
             without_secrets(text, {"token": 1})
+
+
+@pytest.mark.parametrize("name", sorted(SECRETS))
+@pytest.mark.parametrize("around", [lambda it: {"arguments": it}, lambda it: {"a": [["words", it]]}])
+def test_what_opens_something_is_hidden_in_json_within_strings(name: str, around: Callable[[Any], Any]) -> None:
+    """As in the arguments of functions, and in what is remembered."""
+    inner = {name: "s3cret", "id": "é"}
+    message = {"type": "x", "item": around(json.dumps(inner)), "note": "token"}
+    assert hide(message)
+    shown = json.dumps(inner | {name: HIDDEN}, ensure_ascii=False, separators=(",", ":"))
+    assert message == {"type": "x", "item": around(shown), "note": "token"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"a": json.dumps([json.dumps({"token": "s3cret"})])}),
+        ' \n[{"pass\\u0077ord": "s3cret"}]',
+        '{"token": "", "token": "s3cret"}',
+        '{"id": 1, "password": "s3cret',
+        json.dumps({"a": json.dumps({"token": "s3cret"})})[:-3],
+        json.dumps({"a": "x" * MAX_INNER_CHARS, "token": "s3cret"}),
+        json.dumps({"a": [0] * 10_000, "token": "s3cret"}),
+        '{"a":' * 100 + '{"token": "s3cret"}' + "}" * 100,
+    ],
+    ids=["nested", "escaped", "twice", "cut", "nested and cut", "long", "many values", "deep"],
+)
+def test_no_secret_within_a_string_is_shown_in_any_form(text: str) -> None:
+    message = {"type": "x", "value": text}
+    assert "s3cret" not in without_secrets(json.dumps(message), message)
+
+
+@pytest.mark.parametrize(
+    "words", ["[laughs] my token is gone", "[the token](https://x.example/)", '{"note": "a token"}']
+)
+def test_words_in_brackets_are_no_secrets(words: str) -> None:
+    message = {"type": "x", "text": words}
+    assert not hide(message)
+    assert message["text"] == words
+
+
+def test_strings_that_are_json_take_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are. Those that are not read are hidden."""
+    read = list[str]()
+
+    def counted(text: str, max_depth: int) -> Any:
+        read.append(text)
+        return strict_value(text, max_depth)
+
+    monkeypatch.setattr(redaction, "strict_value", counted)
+    short = {"type": "x", "texts": [f'{{"token": "s3cret {number}"}}' for number in range(9_000)]}
+    long = {"type": "x", "texts": [json.dumps({"a": [1] * 3_000, "token": f"s3cret {number}"}) for number in range(20)]}
+    for message in (short, long):
+        assert hide(message)
+        assert "s3cret" not in json.dumps(message)
+        assert 0 < len(read) < 200
+        assert sum(map(len, read)) <= MAX_INNER_CHARS
+        read.clear()

@@ -106,6 +106,8 @@ NESTED = [
     {"type": "result", "id": "1", "result": {"access_token": "s3cret", "refresh_token": "s3cret"}},
     {"type": "note", "message": {"type": "observe.event", "message": {"type": "auth.refresh", "token": "s3cret"}}},
     {"type": "note", "session": {"tools": [{"type": "mcp", "headers": {"X-Key": "s3cret"}}]}},
+    {"type": "note", "item": {"type": "function_call", "arguments": '{"password": "s3cret", "user": "ann"}'}},
+    {"type": "call", "id": "1", "op": "memory.store", "params": {"key": "k", "value": '[{"token": "s3cret"}]'}},
 ]
 
 
