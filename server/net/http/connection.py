@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 SLICE_BYTES = 4 * 1024
 HEADS_SLICE_BYTES = 1024  # outside of a body: it may hold fifty requests
 READ_AHEAD_BYTES = 64 * 1024  # unparsed bytes behind the request being served; above this we stop reading
-WRITE_TIMEOUT_S = 30.0  # a client that takes nothing for this long is not reading
+# A client that takes less than so much in this time is not reading: 2 KB a second, as speech has at its least. Who plays it takes no
+# more, and has half a megabyte before it.
+WRITE_TIMEOUT_S = 30.0
+LEAST_TAKEN_BYTES = 64 * 1024
 # If we closed while a client is still sending, its kernel would discard our answer. So we read on for a while, and drop the
 # data (RFC 9112, section 9.6).
 LINGER_S = 1.0
@@ -68,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._lingered_bytes = 0
         self._taking: asyncio.Future[None]  # already done; `drained` returns it while the client keeps up
         self._blocked = False  # the client reads more slowly than we write
+        self._unsent_bytes = 0  # when it was last looked whether it reads
         self._waiting_writers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -109,7 +113,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads more slowly than we write."""
         self._blocked = True
-        self._set_timer(WRITE_TIMEOUT_S, self.abort)
+        self._look_again()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
@@ -385,8 +389,8 @@ class Connection(asyncio.Protocol):
                 self._transport.write_eof()
             self._set_timer(LINGER_S, self._lingered)
         else:
+            self._look_again()
             self._transport.close()
-            self._set_timer(WRITE_TIMEOUT_S, self.abort)
 
     def _linger(self, number: int) -> None:
         self._lingered_bytes += number
@@ -396,7 +400,18 @@ class Connection(asyncio.Protocol):
     def _lingered(self) -> None:
         """The linger time is over. Give a client that is slow to read the answer more time."""
         if unsent_bytes(self._transport):
-            self._set_timer(WRITE_TIMEOUT_S, self.abort)
+            self._look_again()
+        else:
+            self.abort()
+
+    def _look_again(self) -> None:
+        """Look after a while whether the client reads."""
+        self._unsent_bytes = unsent_bytes(self._transport)
+        self._set_timer(WRITE_TIMEOUT_S, self._look)
+
+    def _look(self) -> None:
+        if 0 < unsent_bytes(self._transport) <= self._unsent_bytes - LEAST_TAKEN_BYTES:
+            self._look_again()
         else:
             self.abort()
 

@@ -289,6 +289,38 @@ async def test_a_client_that_takes_nothing_is_let_go(tmp_path: Path, monkeypatch
         assert gw.script.speech_cancelled.is_set()
 
 
+@pytest.mark.fast_reader("Tornado waits for as long as it takes")
+@pytest.mark.parametrize("pieces", [2000, 1], ids=["while it is written", "at its end"])
+async def test_a_client_that_takes_its_answer_slowly_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    """As who plays it. Once it takes less than the least, it is let go."""
+    least = connection_module.LEAST_TAKEN_BYTES
+    unsent = [number * least for number in range(20, 1, -1)]  # then no less
+    seen: list[int] = []
+
+    def look(_transport: object) -> int:
+        seen.append(unsent[min(len(seen), len(unsent) - 1)])
+        return seen[-1]
+
+    for name in ("WRITE_TIMEOUT_S", "LINGER_S"):
+        monkeypatch.setattr(connection_module, name, 0.001)
+    async with running(tmp_path) as gw:
+        gw.script.speech_pieces = pieces
+        body = b'{"text": "hello", "format": "pcm"}'
+        bearer = f"Authorization: {gw.bearer()['Authorization']}\r\nConnection: close\r\n".encode()
+        head = b"POST /api/v1/voice/tts HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n" + bearer
+        async with client(gw) as (_, writer):
+            monkeypatch.setattr(connection_module, "unsent_bytes", look)
+            writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            await only_connection(gw)
+            while gw.server.connections.open:
+                await asyncio.sleep(0.001)
+        while gw.gateway.requests_running:
+            await asyncio.sleep(0.001)
+    assert unsent[-1] in seen
+
+
 async def test_who_is_answered_while_the_gateway_drains_is_asked_to_leave(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
         kept = await gw.raw(LIVE + LAST)
