@@ -36,6 +36,8 @@ START_S = 200.0  # a hang; on a busy machine, a start may take a minute
 OWN_PORTS, PORTS_OF_A_RUN = (20_000, 32_000), 500
 FRAME_BYTES = 640  # 20 ms at 16 kHz
 LIGHT = {"STT_ENGINE": "pocketsphinx", "TTS_ENGINE": "espeak"}  # for tests that are not about how well speech is heard
+# Of the caller's environment. WS_READER lets all socket tests run on either protocol.
+KEPT = ("PATH", "HOME", "LANG", "NODE_COMPILE_CACHE", "WS_READER")
 SECRET = "0f3c9a7d5e1b48266b9d70c4e8a1f25337d0"  # used only in these tests
 
 
@@ -60,11 +62,11 @@ def free_port() -> int:
 
 
 def environment(directory: Path, **settings: str) -> dict[str, str]:
-    """The environment without the caller's settings, except WS_READER, which lets all socket tests run on either protocol."""
+    """The environment without the caller's settings, except those of KEPT."""
     files = directory / "state" / "files"  # the files that commands see
     files.mkdir(parents=True, exist_ok=True)
     (files / "notes.txt").write_text("milk\n")
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "WS_READER") if name in os.environ}
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return {
         **kept,
         "PYTHONPATH": str(ROOT),
