@@ -141,7 +141,15 @@ const make = () => {
 };
 make();
 </script>"""
-MOVING = "<style>@keyframes m { to { margin-left: 400px } } #go { animation: m 1s linear infinite alternate }</style>"
+# In each frame; an animation of CSS may stand still for its first ones
+MOVING = """<script>
+let x = 0;
+const move = () => {
+  if (self.go) go.style.marginLeft = `${++x % 400}px`;
+  requestAnimationFrame(move);
+};
+move();
+</script>"""
 
 
 @pytest.mark.parametrize(

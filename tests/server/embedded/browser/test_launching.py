@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 GONE_S = 60.0  # for processes to end; on a machine that is busy, that takes seconds
 
 
+@pytest.fixture(autouse=True)
+def _lent_browser() -> None:
+    """None: these tests are about how browsers start and end, too."""
+
+
 async def left_of(processes: list[psutil.Process]) -> list[psutil.Process]:
     _, alive = await asyncio.to_thread(psutil.wait_procs, processes, GONE_S)
     return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

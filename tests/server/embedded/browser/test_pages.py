@@ -29,6 +29,11 @@ STAGES: dict[str, Callable[[Chromium], object]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _lent_browser() -> None:
+    """None: these tests are about how browsers start and end, too."""
+
+
 def browsers(surfer: Surfer) -> Chromium:
     assert surfer.service._chromium is not None
     return surfer.service._chromium

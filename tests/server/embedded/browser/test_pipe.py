@@ -24,6 +24,11 @@ from tests.server.embedded.executing import request
 from tests.server.embedded.website import chromium_processes, processes_with, surfing
 
 
+@pytest.fixture(autouse=True)
+def _lent_browser() -> None:
+    """None: these tests are about how browsers start and end, too."""
+
+
 def sent(message: dict[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode() + b"\0"
 

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(autouse=True)
+def _lent_browser() -> None:
+    """None: these tests are about how browsers start and end, too."""
+
+
 async def test_a_form_is_opened_filled_sent_and_read(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         run = await surfer.open("form")
