@@ -65,6 +65,7 @@ class Lender:
             await self._running.end()
         if self._launcher is not None:
             await self._launcher.stop()
+        self._launcher = self._running = None
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +90,17 @@ def lender(loop_of_module: IOLoop, tmp_path_factory: pytest.TempPathFactory) -> 
     loop_of_module.run_sync(lender.stop)
 
 
+@pytest.fixture
+def own_browser(loop_of_module: IOLoop, lender: Lender) -> None:
+    """For tests of how browsers start and end, and of what is left of them: no browser but those of the test's own services."""
+    loop_of_module.run_sync(lender.stop)
+
+
 @pytest.fixture(autouse=True)
-def _lent_browser(lender: Lender, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the first user of a service; others get one of their own. Modules that test how browsers start and end override this."""
+def _lent_browser(request: pytest.FixtureRequest, lender: Lender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the first user of a service; others get one of their own."""
+    if "own_browser" in request.fixturenames:
+        return
     lent = False
 
     async def start(chromium: Chromium) -> None:

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 GONE_S = 60.0  # for processes to end; on a machine that is busy, that takes seconds
 
 
-@pytest.fixture(autouse=True)
-def _lent_browser() -> None:
-    """None: these tests are about how browsers start and end, too."""
+pytestmark = pytest.mark.usefixtures("own_browser")
 
 
 async def left_of(processes: list[psutil.Process]) -> list[psutil.Process]:

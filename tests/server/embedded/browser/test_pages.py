@@ -29,9 +29,7 @@ STAGES: dict[str, Callable[[Chromium], object]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _lent_browser() -> None:
-    """None: these tests are about how browsers start and end, too."""
+pytestmark = pytest.mark.usefixtures("own_browser")
 
 
 def browsers(surfer: Surfer) -> Chromium:

@@ -23,10 +23,7 @@ from server.embedded.service import MissingPartError
 from tests.server.embedded.executing import request
 from tests.server.embedded.website import chromium_processes, processes_with, surfing
 
-
-@pytest.fixture(autouse=True)
-def _lent_browser() -> None:
-    """None: these tests are about how browsers start and end, too."""
+pytestmark = pytest.mark.usefixtures("own_browser")
 
 
 def sent(message: dict[str, Any]) -> bytes:

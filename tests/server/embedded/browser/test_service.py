@@ -28,10 +28,7 @@ from tests.server.embedded.website import chromium_processes, processes_with, su
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@pytest.fixture(autouse=True)
-def _lent_browser() -> None:
-    """None: these tests are about how browsers start and end, too."""
+OWN = pytest.mark.usefixtures("own_browser")
 
 
 async def test_a_form_is_opened_filled_sent_and_read(tmp_path: Path) -> None:
@@ -296,6 +293,7 @@ async def test_the_error_page_of_one_address_does_not_break_off_the_next(tmp_pat
             assert (await surfer.open("form")).values["title"] == "Form"
 
 
+@OWN
 async def test_a_browser_that_dies_is_started_again_by_the_next_task(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         call = surfer.stub.Execute(request("navigate", {"url": f"{surfer.site.url}/hang"}))
@@ -309,6 +307,7 @@ async def test_a_browser_that_dies_is_started_again_by_the_next_task(tmp_path: P
         assert (await surfer.open("form")).values["title"] == "Form"
 
 
+@OWN
 async def test_a_driver_that_dies_is_started_again_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with surfing(tmp_path) as surfer:
         call = surfer.stub.Execute(request("navigate", {"url": f"{surfer.site.url}/hang"}))
@@ -322,6 +321,7 @@ async def test_a_driver_that_dies_is_started_again_too(tmp_path: Path, caplog: p
     assert unread_failures(caplog) == []
 
 
+@OWN
 async def test_a_browser_that_dies_takes_no_page_of_another_user_along(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         await surfer.open("form", user="bob")
@@ -335,6 +335,7 @@ async def test_a_browser_that_dies_takes_no_page_of_another_user_along(tmp_path:
         assert (await surfer.open("form")).values["title"] == "Form"
 
 
+@OWN
 async def test_the_least_used_page_makes_room_and_idle_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browser_pages, "MAX_CONTEXTS", 2)
     async with surfing(tmp_path) as surfer:
@@ -383,6 +384,7 @@ async def test_a_user_with_many_pages_makes_room(tmp_path: Path, monkeypatch: py
         assert (await surfer.do("extract_text", user="bob")).values["text"] == "bob"
 
 
+@OWN
 async def test_nothing_is_left_after_stop(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         await surfer.open("form")
@@ -391,6 +393,7 @@ async def test_nothing_is_left_after_stop(tmp_path: Path) -> None:
     assert [process for process in left if "chrom" in process.name() or "node" in process.name()] == []
 
 
+@OWN
 async def test_secrets_of_the_environment_do_not_reach_the_browser(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,6 +405,7 @@ async def test_secrets_of_the_environment_do_not_reach_the_browser(
             assert "JWT_SECRET_KEY" not in process.environ()
 
 
+@OWN
 async def test_a_browser_that_is_not_there_or_does_not_start_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
