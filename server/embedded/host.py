@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 START_AGAIN_S = 5.0  # after a start that may succeed later
 STOP_GRACE_S = 1.0  # for running calls; the gateway has drained before it stops its services
 REASON_KEY, ENGINE_KEY, LANGUAGES_KEY = "x-health-reason", "x-health-engine", "x-health-languages"
+IMPAIRED_KEY = "x-health-impaired"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a full-page screenshot is some megabytes
 
 
@@ -43,12 +44,17 @@ class ReasonedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_he
         self.reason = "it is still starting"
         self.engine = ""
         self.languages: tuple[str, ...] = ()
+        self.impaired: Callable[[], str] = str  # what it cannot do, while it serves
 
     async def Check(  # noqa: N802 - gRPC's name
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> health_pb2.HealthCheckResponse:
-        """The standard answer, with the reason as metadata if there is one, else the engine and languages."""
-        working = {ENGINE_KEY: self.engine, LANGUAGES_KEY: ",".join(self.languages)}
+        """The standard answer, with the reason as metadata if there is one, else the engine, languages and what it cannot do."""
+        working = {
+            ENGINE_KEY: self.engine,
+            LANGUAGES_KEY: ",".join(self.languages),
+            IMPAIRED_KEY: self.impaired(),
+        }
         told = {REASON_KEY: self.reason} if self.reason else working
         context.set_trailing_metadata(
             tuple((key, words.encode("ascii", "replace").decode("ascii")) for key, words in told.items() if words)
@@ -172,6 +178,7 @@ class HostedService:
         service.add_to(self._server)
         service.add_to(cast("grpc.aio.Server", calls.handlers))
         self._service = service
+        self._checks.impaired = lambda: service.impaired
 
     async def start(self) -> None:
         """Start the service and set its health. If it may start later, that is tried in the background."""

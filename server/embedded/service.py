@@ -63,5 +63,10 @@ class EmbeddedService(ABC):
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register the servicer."""
 
+    @property
+    def impaired(self) -> str:
+        """What a service that works cannot do for now, and why. Reported with the health."""
+        return ""
+
     async def stop(self) -> None:  # noqa: B027 - most have nothing to release
         """Release everything; no process is left behind."""

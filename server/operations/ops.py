@@ -78,8 +78,9 @@ class ReadyAnswer(ResponseModel):
 
 @lru_cache(maxsize=LIKE_ONES)
 def _service_check(health: ServiceHealth, required: bool) -> CheckAnswer:
+    working: CheckStatus = "degraded" if health.reason else "up"  # it says what it cannot do
     return CheckAnswer(
-        status="up" if health.up else "down",
+        status=working if health.up else "down",
         required=required,
         latency_ms=health.latency_ms,
         reason=health.reason or None,
@@ -128,7 +129,10 @@ async def ready(gateway: Gateway, _caller: Caller, _request: NoParameters) -> Re
 
 
 class ServiceAnswer(ResponseModel):
-    """A downstream service as the gateway sees it. `changed_at`: RFC 3339. `languages`: primary tags that it understands, if reported."""
+    """A downstream service as the gateway sees it. `changed_at`: RFC 3339. `languages`: primary tags that it understands, if reported.
+
+    `reason`: why it is down, or what it cannot do while it is up, so that the gateway is degraded.
+    """
 
     status: Literal["up", "down"]
     required: bool

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 REASON_KEY = "x-health-reason"  # trailing metadata: why a service is not serving
 ENGINE_KEY = "x-health-engine"  # trailing metadata: the service's engine, if it has a choice
 LANGUAGES_KEY = "x-health-languages"  # trailing metadata: primary language tags that it understands, such as en,de
+IMPAIRED_KEY = "x-health-impaired"  # trailing metadata: what a service that serves cannot do
 UP_INTERVAL_S = 2.0
 DOWN_INTERVALS_S = (0.2, 0.3, 0.5, 1.0)  # the last one repeats; a service that is just starting is noticed at once
 CHECK_TIMEOUT_S = 2.0
@@ -43,7 +44,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceHealth:
-    """A service's health. `latency_ms`: of the last check that was answered; `changed_at`: Unix seconds."""
+    """A service's health. `reason`: why it is down, or what it cannot do; `latency_ms`: of the last check that was answered; `changed_at`: Unix seconds."""
 
     name: str
     state: Literal["up", "down"] = "down"
@@ -70,6 +71,7 @@ class _Check:
     unreachable: bool = False
     engine: str = ""
     languages: tuple[str, ...] = ()
+    impaired: str = ""  # what it cannot do while it is up
 
 
 class ServiceWatch:
@@ -128,12 +130,13 @@ class ServiceWatch:
             return
         before = self.health
         state: Literal["up", "down"] = "down" if check.reason else "up"
-        changed = state != before.state or check.reason != before.reason
+        reason = check.reason or check.impaired
+        changed = state != before.state or reason != before.reason
         working = before if check.slow else check
         self.health = ServiceHealth(
             before.name,
             state,
-            check.reason,
+            reason,
             check.latency_ms if check.latency_ms is not None else before.latency_ms,
             time.time() if state != before.state or not before.checked else before.changed_at,
             checked=True,
@@ -153,7 +156,11 @@ async def _ask(stub: health_pb2_grpc.HealthStub, full_name: str, name: str) -> _
     metadata = await call.trailing_metadata()
     if answer.status == health_pb2.HealthCheckResponse.SERVING:
         languages = _words(metadata, LANGUAGES_KEY)
-        return _Check(engine=_words(metadata, ENGINE_KEY), languages=tuple(languages.split(",")) if languages else ())
+        return _Check(
+            engine=_words(metadata, ENGINE_KEY),
+            languages=tuple(languages.split(",")) if languages else (),
+            impaired=_words(metadata, IMPAIRED_KEY),
+        )
     reason = _words(metadata, REASON_KEY)
     return _Check(reason or _WORDS.get(answer.status, f"its state is {answer.status}"))
 

@@ -114,6 +114,17 @@ async def test_ready_names_every_check(tmp_path: Path) -> None:
     assert (draining.code, document(draining)["status"]) == (503, "draining")
 
 
+async def test_a_required_service_that_cannot_do_all_degrades_and_no_more(tmp_path: Path) -> None:
+    async with running(tmp_path, required_services=("memory",)) as gw:
+        gw.upstream.impaired["memory"] = "nothing can be remembered"
+        ready = await gw.fetch("GET", "/ready", roles=None)
+        health = document(await gw.fetch("GET", "/health", roles=None))
+    assert (ready.code, document(ready)["status"]) == (200, "degraded")
+    seen = document(ready)["checks"]["memory"]
+    assert (seen["status"], seen["reason"]) == ("degraded", "nothing can be remembered")
+    assert (health["status"], health["services"]["memory"]["reason"]) == ("degraded", "nothing can be remembered")
+
+
 async def test_a_lost_redis_degrades_and_no_more(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
         gw.gateway.state.shared = True  # as a Redis state says it is; its ping then answers None

@@ -292,12 +292,20 @@ class ScriptedUpstream:
 
     def __init__(self) -> None:
         self.down: dict[str, str] = {}
+        self.impaired: dict[str, str] = {}
         self.health = self
 
     @property
     def services(self) -> dict[str, ServiceHealth]:
         return {
-            name: ServiceHealth(name, "down" if name in self.down else "up", self.down.get(name, ""), 1.5, 0.0, True)
+            name: ServiceHealth(
+                name,
+                "down" if name in self.down else "up",
+                self.down.get(name, self.impaired.get(name, "")),
+                1.5,
+                0.0,
+                True,
+            )
             for name in NAMES
         }
 

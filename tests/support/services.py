@@ -183,6 +183,7 @@ class ScriptedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_he
         self.error: grpc.StatusCode | None = None  # returned instead of a status
         self.reason = ""
         self.engine = ""
+        self.impaired = ""
         self.hang = False
         self.asked: list[str] = []
 
@@ -194,6 +195,8 @@ class ScriptedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_he
             context.set_trailing_metadata((("x-health-reason", self.reason),))
         elif self.engine:
             context.set_trailing_metadata((("x-health-engine", self.engine),))
+        elif self.impaired:
+            context.set_trailing_metadata((("x-health-impaired", self.impaired),))
         if self.error is not None and request.service:
             await context.abort(self.error, "scripted")
         return health_pb2.HealthCheckResponse(status=self.status)

@@ -1,6 +1,7 @@
 """Memory's database in a thread of its own: opened, looked through for damage, its indexes made anew while the service runs.
 
-Rows that the disk has damaged are never touched: to recover them is work for SQLite's own tools, and for whoever has the backups.
+Rows that the disk has damaged are never touched: to recover them is work for SQLite's own tools, and for whoever has the backups. Nor is
+anything written once damage to pages is known: SQLite may take a page in use for a free one, and write over what can still be read.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import asyncio
 import logging
 import sqlite3
 import time
+from contextlib import suppress
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
 from server.embedded.callers import own_context
 from server.embedded.fairness import FairThreads
-from server.embedded.memory.check import Found, Part, check
+from server.embedded.memory.check import Found, Part, check, flaw_of_pages
 from server.embedded.memory.index import WordsDamagedError
 from server.embedded.memory.sqlite_failures import is_locked, is_malformed, recovering
 from server.embedded.memory.store import MemoryStore
@@ -29,7 +31,14 @@ T = TypeVar("T")
 LOCKED_AGAIN_S = 0.05  # between two tries of what another program's lock holds up
 AGAIN_S = 30.0  # until an index that could not be made is tried again, or a call's damage is looked for again
 MENDED_S = 1.0  # what a call waits for a new index; then it works with what is there
+# What is to be stored or deleted waits so long for the look at the pages, from its beginning on. It takes 3 ms for a megabyte: a database of
+# more than some 400 MB is written to before it is known to be sound.
+HELD_S = 1.0
 log = logging.getLogger(__name__)
+
+
+class PagesDamagedError(Exception):
+    """Nothing can be written: the disk has damaged pages."""
 
 
 class Database:
@@ -45,6 +54,9 @@ class Database:
         self._checking: asyncio.Task[None] | None = None
         self._indexing: asyncio.Task[None] | None = None
         self._again_s = 0.0  # when a call's damage is looked for again
+        self._looked = asyncio.Event()  # it is known whether the pages are damaged
+        self._held_until_s = 0.0  # by when that should be known
+        self.damaged = False  # pages, so that nothing is written
         self._closing = Event()
 
     async def open(self) -> None:
@@ -63,8 +75,18 @@ class Database:
         self._thread.close()
         self._checks.close()
 
+    async def change(self, work: Callable[[MemoryStore], T]) -> T:
+        """Run what writes, once the pages have been looked at. Raises PagesDamagedError."""
+        if not self._looked.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._held_until_s - time.monotonic()):
+                    await self._looked.wait()
+        if self.damaged:
+            raise PagesDamagedError
+        return await self.run(work)
+
     async def run(self, work: Callable[[MemoryStore], T]) -> T:
-        """Run it in the thread."""
+        """Run what reads in the thread."""
         store = self._store
         assert store is not None, "calls are refused until it is open"
         return await self._thread.run(partial(work, store))
@@ -82,12 +104,19 @@ class Database:
         await asyncio.wait({self._checking}, timeout=MENDED_S)
 
     def _look_through(self) -> None:
+        self._looked.clear()
+        self._held_until_s = time.monotonic() + HELD_S
         self._checking = self._task(self._check(), "memory's check")
 
     async def _check(self) -> None:
         """Look through all of it once. What is made of the tables is made anew of them; other damage is told."""
         while True:
+            flaw = ""
             try:
+                flaw = await self._checks.run(lambda: flaw_of_pages(self._path, self._closing.is_set))
+                self.damaged = bool(flaw)  # unless only the index of words is
+                if not flaw:
+                    self._looked.set()
                 found = await self._found()
                 if found.part is Part.INDEXES:
                     await self._reindex(found.words)
@@ -96,13 +125,20 @@ class Database:
             except sqlite3.Error as error:
                 if not is_locked(error):
                     log.warning("memory's database could not be looked through for damage: %s", error)
+                    self._learn(Found(Part.PAGES if flaw else Part.NOTHING, flaw))
                     return
             finally:
                 self._again_s = time.monotonic() + AGAIN_S
             await asyncio.sleep(AGAIN_S)
+        self._learn(found)
         if found.part is Part.WORDS:
             await self.index_anew(found.words)
-        elif found.part is not Part.NOTHING:
+
+    def _learn(self, found: Found) -> None:
+        """It has been looked through."""
+        self.damaged = found.part is Part.PAGES
+        self._looked.set()
+        if self.damaged:
             self._again_s = float("inf")  # told once, and not to be mended here
             log.error("memory's database %s is damaged (%s). %s", self._path, found.words, recovering(self._path))
 
@@ -124,7 +160,7 @@ class Database:
 
     async def index_anew(self, why: str) -> None:
         """Begin a new index of words, if none is being made, and wait a while for it."""
-        if self._indexing is None or self._indexing.done():
+        if not self.damaged and (self._indexing is None or self._indexing.done()):
             log.warning("the index of words is made anew: %s", why)
             self._indexing = self._task(self._make_index(), "memory's index")
         await self.indexed()
@@ -134,17 +170,18 @@ class Database:
         if self._indexing is not None:
             await asyncio.wait({self._indexing}, timeout=MENDED_S)
 
-    async def _may_free(self) -> bool:
-        try:
-            return not (await self._found()).pages
-        except sqlite3.Error:  # it is not known
-            return False
-
     async def _make_index(self) -> None:
         """In steps, so that nobody waits for all of it."""
-        begin: Callable[[MemoryStore], int | None] = partial(MemoryStore.replace_words, free=await self._may_free())
+        try:
+            found = await self._found()
+        except sqlite3.Error:  # it is not known what harm freeing pages may do
+            found = Found(pages=True)
+        if found.part is Part.PAGES:
+            self._learn(found)
+            return
+        begin: Callable[[MemoryStore], int | None] = partial(MemoryStore.replace_words, free=not found.pages)
         step = begin
-        while True:
+        while not self.damaged:
             try:
                 last = await self.run(step)
             except (sqlite3.Error, WordsDamagedError) as error:

@@ -62,22 +62,23 @@ class WordIndex:
 
         What cannot even be dropped, or is not to be freed, is forgotten: its pages stay in the file, and are never used again.
         """
-        if not free:
-            self._forget()
-            return
         try:
-            with self.transaction():
-                self.empty()
+            if free:
+                with self.transaction():
+                    self.empty()
+                return
         except WordsDamagedError:
-            self._forget()
+            pass
+        with self.transaction():
+            self.forget()
+            self.empty()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Delete it, and none of its pages."""
         try:
-            with self.transaction():
-                self._db.execute("PRAGMA writable_schema = ON")
-                self._db.execute("DELETE FROM sqlite_master WHERE name = 'words' OR tbl_name GLOB 'words_*'")
-                self._db.execute("PRAGMA writable_schema = RESET")
-                self.empty()
+            self._db.execute("PRAGMA writable_schema = ON")
+            self._db.execute("DELETE FROM sqlite_master WHERE name = 'words' OR tbl_name GLOB 'words_*'")
+            self._db.execute("PRAGMA writable_schema = RESET")
         finally:
             self._db.execute("PRAGMA writable_schema = OFF")
 

@@ -19,9 +19,9 @@ import grpc
 import grpc.aio
 
 from protos import memory_pb2, memory_pb2_grpc
-from server.embedded.memory.database import LOCKED_AGAIN_S, Database
+from server.embedded.memory.database import LOCKED_AGAIN_S, Database, PagesDamagedError
 from server.embedded.memory.index import WordsDamagedError
-from server.embedded.memory.sqlite_failures import BUSY_S, is_locked, is_malformed, not_opened, refusal
+from server.embedded.memory.sqlite_failures import BUSY_S, damaged, is_locked, is_malformed, not_opened, refusal
 from server.embedded.memory.store import MAX_USER_BYTES, NoRoomError
 from server.embedded.memory.words import MAX_KEY_CHARS, key_form
 from server.embedded.service import EmbeddedConfig, EmbeddedService
@@ -50,6 +50,7 @@ NOTHING_NEW, NOTHING_LESS, NOTHING = (
     "nothing can be forgotten",
     "nothing can be looked up",
 )
+NOTHING_CHANGED = "nothing can be remembered or forgotten"
 WORDS_DAMAGED = "the index of words is damaged, and could not be made anew yet"
 TOLD_AT_ONCE = 10  # results of a search that are read before others' calls: the longest take some milliseconds
 DAMAGED = "what was stored cannot be read: the disk has changed it. Store it anew, or delete it"
@@ -203,13 +204,22 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         """Register the servicer."""
         memory_pb2_grpc.add_MemoryServicer_to_server(self, server)
 
+    @property
+    def impaired(self) -> str:
+        """What it cannot do."""
+        return damaged(NOTHING_CHANGED)[1] if self._database.damaged else ""
+
     async def stop(self) -> None:
         """Close the database."""
         await self._database.close()
 
-    async def _ask(self, context: Context, work: Callable[[MemoryStore], T], undone: str = NOTHING) -> T:
-        """Run it in the thread, or tell why it failed. `undone`: what cannot be done then."""
-        return await self._try(context, lambda: self._database.run(work), undone)
+    async def _ask(self, context: Context, work: Callable[[MemoryStore], T]) -> T:
+        """Run what reads in the thread, or tell why it failed."""
+        return await self._try(context, lambda: self._database.run(work))
+
+    async def _change(self, context: Context, work: Callable[[MemoryStore], T], undone: str) -> T:
+        """Run what writes in the thread, or tell why it failed. `undone`: what cannot be done then."""
+        return await self._try(context, lambda: self._database.change(work), undone)
 
     async def _try(self, context: Context, attempt: Callable[[], Awaitable[T]], undone: str = NOTHING) -> T:
         """Do it, or tell why it failed. What another program has locked is tried again for a while, between others' calls."""
@@ -221,11 +231,15 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, NO_ROOM)
             except DamagedError:
                 await context.abort(grpc.StatusCode.DATA_LOSS, DAMAGED)
-            except WordsDamagedError as damaged:
+            except PagesDamagedError:
+                await context.abort(*damaged(undone))
+            except WordsDamagedError as flaw:
+                if self._database.damaged:
+                    await context.abort(*damaged(undone))
                 if mended:
                     await context.abort(grpc.StatusCode.UNAVAILABLE, WORDS_DAMAGED)
                 mended = True
-                await self._database.index_anew(str(damaged))
+                await self._database.index_anew(str(flaw))
             except sqlite3.Error as error:
                 if is_malformed(error) and not mended:
                     mended = True
@@ -237,8 +251,8 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
 
     async def _purge(self, user_id: str) -> None:
         """Delete all of the user's items that have expired, in steps: a search compares a limited number, and should find live ones."""
-        with suppress(sqlite3.Error):  # without writes, it searches what is there
-            while await self._database.run(lambda store: store.purge(user_id)):
+        with suppress(sqlite3.Error, PagesDamagedError):  # without writes, it searches what is there
+            while await self._database.change(lambda store: store.purge(user_id)):
                 pass
 
     async def Store(self, request: memory_pb2.StoreRequest, context: Context) -> memory_pb2.StoreResponse:  # noqa: N802 - gRPC's name
@@ -247,7 +261,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         key = key_form(request.key) or secrets.token_urlsafe(12)
         created_at = None
         while created_at is None:
-            created_at = await self._ask(context, lambda store: _put(store, request, key), NOTHING_NEW)
+            created_at = await self._change(context, lambda store: _put(store, request, key), NOTHING_NEW)
         return memory_pb2.StoreResponse(key=key, created_at=rfc3339(created_at))
 
     async def Retrieve(self, request: memory_pb2.RetrieveRequest, context: Context) -> memory_pb2.Item:  # noqa: N802 - gRPC's name
@@ -263,7 +277,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         """Delete one item."""
         await _refuse_wrong(context, lambda: _need(user_id=request.user_id))
         key = key_form(request.key)
-        if not await self._ask(context, lambda store: store.delete(request.user_id, key), NOTHING_LESS):
+        if not await self._change(context, lambda store: store.delete(request.user_id, key), NOTHING_LESS):
             await context.abort(grpc.StatusCode.NOT_FOUND, NO_SUCH_KEY)
         return memory_pb2.DeleteResponse()
 
@@ -291,7 +305,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
     async def PutTurn(self, request: memory_pb2.PutTurnRequest, context: Context) -> memory_pb2.PutTurnResponse:  # noqa: N802 - gRPC's name
         """Add a turn, or replace it."""
         await _refuse_wrong(context, lambda: _check_turn(request))
-        at = await self._ask(context, lambda store: store.put_turn(request), NOTHING_NEW)
+        at = await self._change(context, lambda store: store.put_turn(request), NOTHING_NEW)
         return memory_pb2.PutTurnResponse(at=rfc3339(at))
 
     async def Context(self, request: memory_pb2.ContextRequest, context: Context) -> memory_pb2.ContextResponse:  # noqa: N802 - gRPC's name

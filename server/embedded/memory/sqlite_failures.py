@@ -58,8 +58,7 @@ def refusal(error: sqlite3.Error, so: str) -> tuple[grpc.StatusCode, str]:
     the memory to those, too, whose calls it can answer.
     """
     if is_malformed(error):
-        words = f"the disk has damaged the memory's database, so {so}. Its log says how to recover what can be read"
-        return grpc.StatusCode.DATA_LOSS, words
+        return damaged(so)
     if is_locked(error):
         words = f"another program has locked the memory's database for more than {BUSY_S:g} s, so {so} just now"
         return grpc.StatusCode.RESOURCE_EXHAUSTED, words
@@ -68,6 +67,12 @@ def refusal(error: sqlite3.Error, so: str) -> tuple[grpc.StatusCode, str]:
     if is_full(error) or _code(error) & _PRIMARY_CODE == sqlite3.SQLITE_READONLY:
         return grpc.StatusCode.RESOURCE_EXHAUSTED, f"the disk takes no writes, so {so}"
     return grpc.StatusCode.UNAVAILABLE, f"the database failed: {type(error).__name__}"
+
+
+def damaged(so: str) -> tuple[grpc.StatusCode, str]:
+    """Status and words for what is not done because the disk has damaged pages."""
+    words = f"the disk has damaged the memory's database, so {so}. Its log says how to recover what can be read"
+    return grpc.StatusCode.DATA_LOSS, words
 
 
 def recovering(path: Path) -> str:

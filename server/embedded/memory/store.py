@@ -12,6 +12,7 @@ from functools import partial
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from server.embedded.memory.check import flaw_of_pages
 from server.embedded.memory.index import WordIndex
 from server.embedded.memory.reserve import Reserve
 from server.embedded.memory.sqlite_failures import is_full, is_malformed
@@ -132,8 +133,9 @@ class MemoryStore:
             self._db.row_factory = sqlite3.Row
             self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + TABLES)
             self._words = WordIndex(self._db)
-            self._make_words()
-            self._count_stored()
+            if not (self._current() or flaw_of_pages(path, lambda: False)):  # else only what is there is served
+                self._make_words()
+                self._count_stored()
             # From here on who waits for a lock lets others' calls come between
             self._db.execute("PRAGMA busy_timeout = 0")
         except sqlite3.Error:
@@ -141,8 +143,15 @@ class MemoryStore:
             raise
         self._reserve.keep()
 
+    def _current(self) -> bool:
+        """False for a database of an earlier release, or whose index is not whole. Else nothing is written: another program may have locked it."""
+        return not self._words.outdated() and self._counts()
+
+    def _counts(self) -> bool:
+        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'stored'").fetchone() is not None
+
     def _make_words(self) -> None:
-        """Build the index from the items if it is outdated. Else nothing is written: another program may have locked the database."""
+        """Build the index from the items if it is outdated."""
         if self._words.outdated():
             last: int | None = self.replace_words()
             try:
@@ -195,7 +204,7 @@ class MemoryStore:
 
     def _count_stored(self) -> None:
         """Count what users have stored, if a database of an earlier release does not do it yet. Two services may do this at the same time."""
-        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'stored'").fetchone() is None:
+        if not self._counts():
             counting = _counting("items", "item_bytes", _ITEM_TEXTS) + _counting("turns", "turn_bytes", _TURN_TEXTS)
             self._db.executescript(f"BEGIN IMMEDIATE;{STORED}{counting}COMMIT;")
 

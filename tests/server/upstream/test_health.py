@@ -102,6 +102,13 @@ async def test_a_service_says_why_it_does_not_serve() -> None:
         assert (await watcher.until(intent_is("down"))).reason == "Chromium is missing: apt install chromium"
 
 
+async def test_a_service_that_works_says_what_it_cannot_do() -> None:
+    async with watched() as (fakes, _upstream, watcher):
+        await watcher.until(intent_is("up"))
+        fakes.intent.checks.impaired = "nothing can be remembered"
+        assert (await watcher.until(lambda health: bool(health.reason))).up
+
+
 @pytest.mark.parametrize(
     ("error", "reason", "expected"),
     [

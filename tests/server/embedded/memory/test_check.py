@@ -139,7 +139,7 @@ async def test_damage_that_a_call_meets_first_is_mended_for_it(path: Path, monke
         db.execute("PRAGMA writable_schema = ON")
         db.execute("UPDATE items SET expires_at = expires_at + 1 WHERE key = 'k1'")
         db.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", index)
-    assert await service._ask(cast("Any", None), lambda store: store.delete("u" * 100, "k1"))
+    assert await service._change(cast("Any", None), lambda store: store.delete("u" * 100, "k1"), "")
     await service.stop()
     assert check(path, lambda: False) == Found()
 
@@ -178,14 +178,6 @@ async def test_damaged_pages_are_told_and_what_can_be_read_stays(
         assert told.getMessage().endswith(f"sqlite3 {path} .recover | sqlite3 {path}.recovered")
     assert path.read_bytes() == before
     assert readable(path) == rows
-
-
-async def test_beside_damaged_pages_it_goes_on(path: Path) -> None:
-    destroy(path, "turns")
-    async with looked_through(path) as database:
-        assert await database.run(found) == await database.run(retrieved) == ALL
-        await database.run(lambda store: store.put(item(user_id="bob"), "k"))
-        assert await database.run(lambda store: store.get("bob", "k")) is not None
 
 
 async def test_an_index_of_words_that_cannot_be_read_is_made_anew(path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from protos import memory_pb2 as pb
+from protos import memory_pb2_grpc
 from server.upstream.breaker import FAULTS
 from tests.server.embedded.memory.remembering import found, item, memory
-from tests.server.embedded.serving import refusal
+from tests.server.embedded.serving import channel, refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,12 +106,29 @@ async def test_damaged_pages_are_no_fault_that_closes_the_memory_to_others(tmp_p
         await stub.PutTurn(turn)
     zeroed(tmp_path, "turns")
     async with memory(tmp_path) as stub:
-        for call in (stub.PutTurn(turn), stub.Context(pb.ContextRequest(user_id="ada", session_id="s"))):
+        calls = (
+            stub.PutTurn(turn),
+            stub.Context(pb.ContextRequest(user_id="ada", session_id="s")),
+            stub.Store(BLUE),
+            stub.Delete(pb.DeleteRequest(user_id="ada", key="colour")),
+        )
+        for call in calls:
             status, words = await refusal(call)
             assert status.name not in FAULTS
             assert words.startswith("the disk has damaged the memory's database, so nothing ")
-        await stub.Store(BLUE)
         assert await found(stub, "blue") == ["colour"]
+
+
+async def test_the_health_tells_of_damaged_pages(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item())
+    zeroed(tmp_path, "turns")
+    async with channel("memory", tmp_path) as opened:
+        await refusal(memory_pb2_grpc.MemoryStub(opened).Store(BLUE))
+        call = health_pb2_grpc.HealthStub(opened).Check(health_pb2.HealthCheckRequest())
+        assert (await call).status == health_pb2.HealthCheckResponse.SERVING
+        told = dict(await call.trailing_metadata())["x-health-impaired"]
+        assert str(told).startswith("the disk has damaged the memory's database, so nothing can be remembered")
 
 
 @pytest.mark.parametrize(
