@@ -22,6 +22,7 @@ from server.audio import demux  # noqa: F401 - loads FFmpeg, before the forks
 from server.audio.decode import FileDecoder
 from server.audio.decoder_wire import END, HEADER, PCM, STARTED, UNREADABLE
 from server.audio.errors import UnreadableAudioError
+from server.process import lifeline
 
 # Ordinary files take 75 MiB, most of it this program and its stacks, and ten minutes of eight channels at 192 kHz 13 s.
 MAX_MEMORY_BYTES = 128 * 1024 * 1024
@@ -31,6 +32,7 @@ NICE = 5  # behind live sound
 
 def main() -> None:
     """Entry point."""
+    lifeline.hold()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the forks
     gc.freeze()  # the forks share what is loaded
@@ -51,6 +53,7 @@ def main() -> None:
 def _decode_and_exit(answer: int, file: int) -> None:
     """In the fork. Whatever happens, it does not go on in `main`."""
     try:
+        lifeline.hold(signal.SIGCONT)  # if it was stopped, it goes on, and sees whether the gateway has ended
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the gateway has closed
         _limit()
         threading.Thread(target=_end_with, args=(answer,), daemon=True).start()

@@ -24,6 +24,7 @@ with ended_silently():
 
     from server.embedded.host import EmbeddedServices
     from server.embedded.service import EmbeddedConfig
+    from server.process import lifeline
     from server.process.children import LINE_EVERY_S
     from server.services import SERVICES
     from server.telemetry import log
@@ -116,6 +117,8 @@ def configure_log() -> None:
 def main() -> None:
     """Entry point."""
     options = parse(sys.argv[1:])
+    if options.with_parent:
+        lifeline.hold(signal.SIGCONT)  # what was stopped goes on, and sees that standard input has closed
     configure_log()
     logging.getLogger(GRPC_SERVER).addFilter(is_worth_a_line)
     # not on uvloop: it sometimes loses the output of a short command (0.22; one `echo` in some hundred)

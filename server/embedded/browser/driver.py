@@ -18,6 +18,7 @@ from playwright.async_api import Playwright
 
 from server.embedded.browser.keys import add_key_engine
 from server.embedded.browser.reading import add_engines
+from server.process.lifeline import held
 
 START_S = 30.0  # on a busy machine; a usual one takes half a second
 PULSE_S = 15.0  # without an answer, a driver or browser counts as dead. On a machine that is busy with others it may take seconds
@@ -89,7 +90,7 @@ class Driver:
         environment = {**get_driver_env(), "TMPDIR": str(self.folder)}
         try:
             self._process = await asyncio.create_subprocess_exec(
-                executable, program, "run-driver", stdin=PIPE, stdout=PIPE, limit=32768, env=environment
+                *held(executable, program, "run-driver"), stdin=PIPE, stdout=PIPE, limit=32768, env=environment
             )
         except OSError as error:
             raise node_launch_error(executable, error) from None

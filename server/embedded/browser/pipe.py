@@ -50,7 +50,7 @@ MAX_ALL_BYTES = 2 * MAX_PROCESS_BYTES  # of all processes of all users; a browse
 MOST_USERS = 8  # as many as there are contexts
 WATCH_S = 0.25  # a page can take some gigabytes a second
 CAP_SYS_NICE = 23  # linux/capability.h
-PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 24, 36  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 1, 24, 36  # linux/prctl.h
 END_S = 5.0  # for Chromium to end by itself
 _ID = re.compile(rb'\{"id":(\d+),')
 _SESSION = re.compile(rb',"sessionId":"(\w+)"\}\Z')
@@ -251,6 +251,7 @@ def main() -> int:
     """Start Chromium, as the arguments say, and pass its messages on until it ends; returns its exit code."""
     most, most_of_all, *command = sys.argv[1:]
     stand_back()
+    _prctl(PR_SET_PDEATHSIG, signal.SIGCONT)  # if it was stopped, it goes on when the driver has ended, and sees that
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # what has lost its parent stays below this program
     source, write_end = os.pipe()
     read_end, commands = os.pipe()

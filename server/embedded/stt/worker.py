@@ -1,6 +1,6 @@
 """A decoder process: `python -m server.embedded.stt.worker ENGINE [FOLDER]`. Speaks `wire` over standard input and output.
 
-One process per core keeps the service's event loop free. It ends when its input closes, so it cannot outlive the service.
+One process per core keeps the service's event loop free. It ends when its input closes, and with the services.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from server.embedded.stt import wire
 from server.embedded.stt.engine import POCKETSPHINX, WHISPER
 from server.embedded.stt.transcript import Job
+from server.process import lifeline
 
 if TYPE_CHECKING:
     from server.embedded.stt.transcript import Recognizer
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("engine", choices=[WHISPER, POCKETSPHINX])
     parser.add_argument("folder", nargs="?", default="")
     arguments = parser.parse_args()
+    lifeline.hold()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the service closes the pipe
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # output of libraries must not get between replies

@@ -1,7 +1,7 @@
 """eSpeak NG's process: `python -m server.embedded.tts.espeak_worker LIBRARY DATA DESCRIPTOR`, started by `espeak`.
 
 The descriptor is a connection of multiprocessing. First the process says what the engine offers. Then every request, in JSON, has one
-answer: JSON and PCM. An empty message ends the synthesis under way. The process ends when its connection does.
+answer: JSON and PCM. An empty message ends the synthesis under way. The process ends when its connection does, and with the services.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from server.embedded.tts.espeak_library import EspeakLibrary
+from server.process import lifeline
 
 
 def serve(library: EspeakLibrary, connection: Connection) -> None:
@@ -31,6 +32,7 @@ def serve(library: EspeakLibrary, connection: Connection) -> None:
 
 def main() -> None:
     """Entry point."""
+    lifeline.hold()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the service closes the connection
     library_path, data_path, descriptor = sys.argv[1:]
     connection = Connection(int(descriptor))
