@@ -43,7 +43,8 @@ class Piper:
         self._voice = self._piper.PiperVoice.load(path)
         self.sample_rate_hz = int(self._voice.config.sample_rate)
         self.voices = (_described(Path(path)),)
-        self.say(WARM_UP, self.voices[0].id, 1.0, lambda: True)
+        if not any(self.say(WARM_UP, self.voices[0].id, 1.0, lambda: True).pcm):
+            raise MissingPartError(f"TTS_VOICE_PATH={path}: the voice makes no sound")
 
     def speaking_rate(self, speed: float) -> float:
         """The speed, limited to what sounds good."""
@@ -68,4 +69,5 @@ def _described(path: Path) -> EngineVoice:
     code = str(description.get("language", {}).get("code") or description.get("espeak", {}).get("voice") or "en")
     tag = code.replace("_", "-").lower()
     general = tag.partition("-")[0]
-    return EngineVoice(path.stem.lower().replace("_", "-"), path.stem, ((1, tag), (5, general)), "neutral")
+    voice_id = path.stem.lower().replace("_", "-").replace("+", "-")  # a variant would follow the sign
+    return EngineVoice(voice_id, path.stem, ((1, tag), (5, general)), "neutral")

@@ -44,7 +44,7 @@ def probable_language(text: str) -> str:
     ]
     if "ja" in found:
         return "ja"
-    return max(set(found), key=found.count) if found else ""
+    return max(dict.fromkeys(found), key=found.count) if found else ""  # of equally many, the first, in each process
 
 
 NAMES = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}

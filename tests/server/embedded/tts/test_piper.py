@@ -15,6 +15,7 @@ from protos import tts_pb2, tts_pb2_grpc
 from server.embedded.service import EmbeddedConfig
 from server.embedded.tts.piper import Piper
 from server.embedded.tts.service import TextToSpeechService
+from server.embedded.tts.voices import VoiceCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +99,23 @@ async def test_a_voice_that_does_not_speak_costs_that_voice(
 ) -> None:
     monkeypatch.setattr(StandIn, "synthesize", lambda *_: ["not audio"])
     await falls_back(voice, caplog, "AttributeError")
+
+
+async def test_so_does_a_silent_one(
+    voice: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "synthesize", lambda *_: [SimpleNamespace(audio_int16_bytes=bytes(3_200))])
+    await falls_back(voice, caplog, "the voice makes no sound")
+
+
+def test_any_name_of_a_file_is_a_voice(voice: Path) -> None:
+    """The sign + stands before a variant, so that nobody found the engine of such a voice."""
+    named = voice.rename(voice.with_name("en_GB-alan+low.onnx"))
+    voice.with_name(f"{voice.name}.json").rename(named.with_name(f"{named.name}.json"))
+    engine = Piper(str(named))
+    catalogue = VoiceCatalogue([engine])
+    assert catalogue.default() == "en-gb-alan-low"
+    assert catalogue.engine_of(catalogue.resolve("", "")) is engine
 
 
 async def falls_back(voice: Path, caplog: pytest.LogCaptureFixture, words: str) -> None:
