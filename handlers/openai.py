@@ -11,6 +11,8 @@ from handlers.socket import ForeignSocketHandler
 from server.errors import ApiError
 from server.identity.auth import CLIENT_SECRET, TokenError
 from server.net.query import query_texts
+from server.net.websocket.fall_back import CheckedProtocol
+from server.net.websocket.socket import FrameSocket
 from server.operations import Access
 from server.operations.openai_errors import error_json, status_of
 from server.operations.roles import allows
@@ -19,6 +21,7 @@ from server.routes import Route
 from streaming.jarvis.entry import RefusedError
 from streaming.openai.conversation import new_id
 from streaming.openai.mistakes import MistakeError, error_event
+from streaming.openai.room import no_room
 from streaming.rfc6455 import INTERNAL_ERROR, MESSAGE_TOO_BIG, POLICY_VIOLATION
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from server.gateway import Gateway
     from streaming.openai.live import RealtimeSession
+    from streaming.openai.room import Holding
     from streaming.openai.settings import Voices
     from streaming.ports import Identity
 
@@ -54,6 +58,8 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         self._settings: dict[str, Any] | None = None  # settings of a client secret
         self._live: RealtimeSession | None = None
         self._query: dict[str, str] = {}
+        self._unfinished: Holding | None = None  # of the room for what waits: the part of a message that has arrived
+        self._dropped = False  # that message
 
     @property
     def max_message_size(self) -> int:
@@ -177,6 +183,7 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         assert self._identity is not None, "prepare() has let it in"
         assert self._voices is not None, "likewise"
         self._live = self._session(self._identity, self._voices)
+        self._unfinished = self.gateway.openai.room.holding(self._identity.user_id)
         self._writer.begin(self._live)
         self.take_lone(self._hear)
 
@@ -187,13 +194,35 @@ class OpenAiSocketHandler(ForeignSocketHandler):
     def on_messages(self, messages: list[Any]) -> None:
         """Handle all messages of one read."""
         if self._live is not None and self._ending is None:
+            if self._unfinished is not None:
+                self._unfinished.clear()
+            if self._dropped:
+                messages, self._dropped = messages[1:], False  # the first is the empty rest of it
             for message in messages:
                 self._live.receive(message, self.behind_since)
+            self.on_part()  # the beginning of the next one may have come, too
+
+    def on_part(self) -> None:
+        """A part of a message came. It takes room, too: if there is none, the message is dropped, and its client told."""
+        connection, holding, live = self.ws_connection, self._unfinished, self._live
+        if holding is None or live is None or not isinstance(connection, FrameSocket | CheckedProtocol):
+            return
+        more = connection.reader.kept_bytes - holding.n_bytes
+        if more <= 0 or holding.fits(more):
+            holding.grow(more)
+            return
+        connection.reader.drop()
+        holding.clear()
+        self._dropped = True
+        live.refuse(no_room())
 
     def on_close(self) -> None:
         """Detach the session. It waits for the client, unless the client closed for good."""
         self._cancel_timer()
         self._writer.stop()
+        if self._unfinished is not None:
+            self._unfinished.clear()
+            self._unfinished = None  # what is still read is thrown away
         live, self._live = self._live, None
         if live is None:
             return

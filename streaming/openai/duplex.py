@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streaming.openai.client_events import ClientEvent
     from streaming.openai.event_queue import EventQueue
     from streaming.openai.live import RealtimeSocket
+    from streaming.openai.room import HearingRoom
     from streaming.ports import Identity, LaneServices
 
 MAX_SESSION_S = 24 * 3_600  # a session lasts no longer, even if its token does
@@ -54,8 +55,9 @@ class Duplex(RealtimeSession):
         provided: LaneServices,
         group: asyncio.TaskGroup,
         voices: config.Voices,
+        room: HearingRoom,
     ) -> None:
-        super().__init__(identity, socket, provided, group, voices)
+        super().__init__(identity, socket, provided, group, voices, room)
         self.resource: dict[str, Any] = {}  # the session as shown to the client; empty before the start
         self.delegates = True
         self.muted = False

@@ -8,31 +8,33 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from streaming.long_text import LongText
-from streaming.openai.mistakes import MistakeError
+from streaming.openai.room import no_room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
+    from streaming.openai.room import Holding
+
 T = TypeVar("T")
 LONG_CHARS = 128 * 1024  # two seconds of PCM in base64, which takes about a millisecond to parse
-# Of memory, for events behind a long one: with one emoji, a text takes four bytes for each character.
-MAX_WAITING_BYTES = 64 * 1024 * 1024
+LONG_COST = 2  # a long event is there until its sound was taken, and so is the sound
 
 
 class EventInbox:
-    """`read_long` handles long events, `read_now` all others. The task runs in `group`."""
+    """`read_long` handles long events, `read_now` all others. The task runs in `group`. `holding`: of the room for what waits."""
 
     def __init__(
         self,
         read_long: Callable[[str | bytes | LongText], Awaitable[None]],
         read_now: Callable[[str | bytes], None],
         group: asyncio.TaskGroup,
+        holding: Holding,
     ) -> None:
         self._read_long = read_long
         self._read_now = read_now
         self._group = group
         self._waiting: deque[str | bytes | LongText] = deque()
-        self._waiting_bytes = 0
+        self._holding = holding
         self._held: Callable[[], Awaitable[None]] | None = None  # work that later events wait for
         self._task: asyncio.Task[None] | None = None
 
@@ -46,15 +48,13 @@ class EventInbox:
         return self.busy or len(data) > LONG_CHARS
 
     def takes(self, data: str | bytes | LongText) -> bool:
-        """Queue an event that must be queued; False for any other. Raises MistakeError if too much is queued."""
+        """Queue an event that must be queued; False for any other. Raises MistakeError if there is no room for it."""
         if not self.must_take(data):
             return False
-        if self._waiting_bytes + sys.getsizeof(data) > MAX_WAITING_BYTES:
-            raise MistakeError(
-                "input_audio_buffer_full", "events come faster than they are read", kind="rate_limit_error"
-            )
+        if not self._holding.fits(cost := cost_of(data)):
+            raise no_room()
+        self._holding.grow(cost)
         self._waiting.append(data)
-        self._waiting_bytes += sys.getsizeof(data)
         self._start()
         return True
 
@@ -74,23 +74,37 @@ class EventInbox:
                     held, self._held = self._held, None
                     await held()
                     continue
-                data = self._waiting.popleft()
-                self._waiting_bytes -= sys.getsizeof(data)
-                if len(data) > LONG_CHARS or isinstance(data, LongText):
-                    await self._read_long(data)
-                else:
-                    self._read_now(data)
-                    await asyncio.sleep(0)  # thousands may have come meanwhile
+                await self._read(self._waiting.popleft())
         finally:
             self._task = None
 
+    async def _read(self, data: str | bytes | LongText) -> None:
+        try:
+            if is_long(data):
+                await self._read_long(data)
+            else:
+                self._read_now(data)
+                await asyncio.sleep(0)  # thousands may have come meanwhile
+        finally:
+            self._holding.shrink(cost_of(data))
+
     def close(self) -> None:
         """Drop queued events."""
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        while self._waiting:
+            self._holding.shrink(cost_of(self._waiting.popleft()))
         self._held = None
         if self._task is not None:
             self._task.cancel()
+
+
+def is_long(data: str | bytes | LongText) -> bool:
+    """True if it is read in steps, not at once."""
+    return len(data) > LONG_CHARS or isinstance(data, LongText)
+
+
+def cost_of(data: str | bytes | LongText) -> int:
+    """The memory that an event takes until it was read, in bytes. With one emoji, a text takes four bytes for each character."""
+    return sys.getsizeof(data) * (LONG_COST if is_long(data) else 1)
 
 
 async def in_steps(steps: Generator[None, None, T], ready: Callable[[], Awaitable[None]] | None = None) -> T:

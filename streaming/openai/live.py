@@ -40,6 +40,7 @@ from streaming.unrecorded import UnrecordedResident
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from streaming.openai.room import HearingRoom
     from streaming.ports import Allowance, Identity, LaneServices, LiveWatching
     from streaming.residents import Departure
 
@@ -77,6 +78,7 @@ class RealtimeSession(UnrecordedResident):
         provided: LaneServices,
         group: asyncio.TaskGroup,
         voices: config.Voices,
+        room: HearingRoom,
         *,
         model: str = "",
         transcription: bool = False,
@@ -96,9 +98,9 @@ class RealtimeSession(UnrecordedResident):
         self._listening = ListeningClock(self._loop.time, present=True)
         self.lanes = Session(self.session_id, identity, provided, group, self._loop.time, self._listening.now)
         self.settings = config.new_session(self.session_id, model, identity.expires_at, transcription=transcription)
-        self._inbox = EventInbox(self._receive_long, self.receive_now, group)
+        self._inbox = EventInbox(self._receive_long, self.receive_now, group, room.holding(identity.user_id))
         self.microphones = Microphones(self, self._inbox.hold)
-        self.recorded = RecordedSound(self)
+        self.recorded = RecordedSound(self, room.holding(identity.user_id))
         self.remembered = Remembered(self)
         self.tool_lists = ToolLists(self)
         self.replies = Replies(self)
@@ -235,14 +237,18 @@ class RealtimeSession(UnrecordedResident):
             if self._inbox.takes(data):
                 return
         except MistakeError as mistake:
-            self._tell_uncounted(mistake, "")
-            self.wake()
+            self.refuse(mistake)
             return
         audio = appended(data) if self.reads_appends and isinstance(data, str) else None
         if audio is not None:
             self._append(*audio)
         elif not isinstance(data, LongText):  # else it is queued
             self.receive_now(data)
+
+    def refuse(self, mistake: MistakeError) -> None:
+        """Answer what is wrong with a message that is not read."""
+        self._tell_uncounted(mistake, "")
+        self.wake()
 
     def hear(self, data: str | bytes) -> bool:
         """Take an append that came alone: the hot path. False: nothing was done, so call `receive`."""
@@ -382,23 +388,15 @@ class RealtimeSession(UnrecordedResident):
         """`conversation.item.truncate`."""
         item_id, index, at_ms = event.text("item_id"), event.whole("content_index"), event.whole("audio_end_ms")
         entry, end_ms = self.conversation.truncate(item_id, index, at_ms)
-        self.event_queue.say(
-            {
-                "type": "conversation.item.truncated",
-                "item_id": item_id,
-                "content_index": index,
-                "audio_end_ms": end_ms,
-            }
-        )
+        told = {"item_id": item_id, "content_index": index, "audio_end_ms": end_ms}
+        self.event_queue.say({"type": "conversation.item.truncated", **told})
         if entry.was_cut:
             self.lanes.unheard()
         self.remembered.correct(entry)
 
     def on_output_clear(self, _command: ClientEvent) -> None:
         """`output_audio_buffer.clear`: on a WebSocket the client holds that buffer."""
-        raise MistakeError(
-            "invalid_value", "output_audio_buffer.clear is for WebRTC and SIP: use response.cancel here", "type"
-        )
+        raise wrong("type", "output_audio_buffer.clear is for WebRTC and SIP: use response.cancel here")
 
     # --- what the microphones and the replies tell ---
 

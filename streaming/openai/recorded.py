@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 from streaming.lanes.stt import SttLane
 from streaming.openai import settings as config
 from streaming.openai.hearing import Hearing
-from streaming.openai.mistakes import MistakeError, wrong
+from streaming.openai.mistakes import wrong
+from streaming.openai.room import no_room
 from streaming.sound.pcm import BYTES_PER_SAMPLE
 
 if TYPE_CHECKING:
     from streaming.openai.conversation import Entry
     from streaming.openai.host import Host
+    from streaming.openai.room import Holding
     from streaming.ports import FinalTranscript
     from streaming.session import LaneEnd
     from streaming.sound.microphone_format import MicrophoneFormat
 
 CHANNEL = 2_000_000  # channel numbers start here, those of microphones at 1,000,000
-MAX_WAITING_BYTES = 32 * 1024 * 1024  # of audio that was not recognised yet
 PIECE_MS = 100
 AHEAD_BYTES = 128 * 1024  # audio queued at the recogniser; more waits until it has taken some
 
@@ -62,27 +63,22 @@ class PartHearing(Hearing):
 
 
 class RecordedSound:
-    """Items with audio that waits to be recognised, and the task that does it."""
+    """Items with audio that waits to be recognised, and the task that does it. `holding`: of the room for what waits."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, holding: Holding) -> None:
         self._host = host
+        self._holding = holding
         self._waiting: deque[tuple[Entry, MicrophoneFormat, bool]] = deque()
-        self._waiting_bytes = 0
         self._channel = CHANNEL
         self._task: asyncio.Task[None] | None = None
 
     def check(self, entry: Entry) -> None:
-        """Raise MistakeError if the audio has half samples or would exceed MAX_WAITING_BYTES."""
+        """Raise MistakeError if the audio has half samples, or there is no room for it."""
         encoding, _ = config.sound_of(self._host.settings["audio"]["input"]["format"])
         if encoding == "pcm_s16le" and any(len(sound) % BYTES_PER_SAMPLE for sound in entry.sounds.values()):
             raise wrong("item.content", "Invalid 'audio': pcm16 has whole samples of two bytes.")
-        if self._waiting_bytes + _size(entry) > MAX_WAITING_BYTES:
-            raise MistakeError(
-                "input_audio_buffer_full",
-                "audio comes faster than it is heard",
-                "item.content",
-                kind="rate_limit_error",
-            )
+        if not self._holding.fits(_size(entry)):
+            raise no_room("item.content")
 
     def hear(self, entry: Entry) -> None:
         """Recognise the audio of a checked item, if it has any."""
@@ -92,7 +88,7 @@ class RecordedSound:
         source = replace(config.microphone_of(self._host.settings), endpointing=False)
         transcribes = self._host.settings["audio"]["input"].get("transcription") is not None
         self._waiting.append((entry, source, transcribes))
-        self._waiting_bytes += _size(entry)
+        self._holding.grow(_size(entry))
         if self._task is None:
             self._task = self._host.group.create_task(self._run(), name="recognise sound of items")
 
@@ -103,9 +99,11 @@ class RecordedSound:
                 per_sample = BYTES_PER_SAMPLE if source.encoding == "pcm_s16le" else 1
                 bytes_per_ms = source.sample_rate_hz * per_sample / 1000
                 hearing = PartHearing(self._host, entry, bytes_per_ms, transcribes=transcribes)
-                await self._recognise(entry, source, hearing, round(PIECE_MS * bytes_per_ms))
-                self._waiting_bytes -= _size(entry)
-                entry.sounds = {}
+                try:
+                    await self._recognise(entry, source, hearing, round(PIECE_MS * bytes_per_ms))
+                finally:
+                    self._holding.shrink(_size(entry))
+                    entry.sounds = {}
         finally:
             self._task = None
 
@@ -131,7 +129,8 @@ class RecordedSound:
 
     def close(self) -> None:
         """Stop, because the session has ended."""
-        self._waiting.clear()
+        while self._waiting:
+            self._holding.shrink(_size(self._waiting.popleft()[0]))
         if self._task is not None:
             self._task.cancel()
 

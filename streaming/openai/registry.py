@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.openai.duplex import Duplex
 from streaming.openai.live import RealtimeSession
+from streaming.openai.room import MOST_BYTES, HearingRoom
 from streaming.openai.settings import Voices
 from streaming.ports import CallContext, ServiceError
 from streaming.rfc6455 import NORMAL
@@ -44,6 +45,7 @@ class RealtimeSessions:
         self._allowance = allowance
         self._waiting: dict[str, asyncio.TimerHandle] = {}  # sessions without a socket, until they end
         self._voices = Voices()
+        self.room = HearingRoom(MOST_BYTES)  # for what waits to be heard
         self._voices_at = -VOICES_S
 
     async def voices(self, identity: Identity) -> Voices:
@@ -70,7 +72,14 @@ class RealtimeSessions:
     ) -> RealtimeSession:
         """Start a session on a new socket. `settings`: those of the client secret."""
         live = RealtimeSession(
-            identity, socket, self._provided, self._group, voices, model=model, transcription=transcription
+            identity,
+            socket,
+            self._provided,
+            self._group,
+            voices,
+            self.room,
+            model=model,
+            transcription=transcription,
         )
         live.allowance = self._allowance
         live.on_lost = lambda: self._begin_end(live)
@@ -83,7 +92,7 @@ class RealtimeSessions:
         self, identity: Identity, socket: RealtimeSocket, voices: Voices, *, recording: bool = False
     ) -> Duplex:
         """Start a session of the Live API on a new socket."""
-        live = Duplex(identity, socket, self._provided, self._group, voices)
+        live = Duplex(identity, socket, self._provided, self._group, voices, self.room)
         self._enter(live, recording=recording)
         return live
 

@@ -15,8 +15,10 @@ from handlers.openai_duplex import MAX_SIDEBANDS
 from server.identity.auth import TokenError
 from streaming.openai.inbox import LONG_CHARS
 from streaming.openai.registry import RealtimeSessions
+from streaming.openai.room import HearingRoom
 from streaming.openai.settings import Voices
 from streaming.ports import Identity, LaneServices, ServiceError
+from tests.server.net.websocket.client_frames import CONTINUATION, TEXT, frame
 from tests.support.rest import running
 from tests.support.world import World
 
@@ -274,3 +276,48 @@ async def test_a_sideband_sends_no_long_messages(tmp_path: Path) -> None:
             pass
         assert socket.close_code == 1009
     assert session.reflections == []
+
+
+SIZE = 2_000_000
+
+
+@pytest.mark.parametrize("ws_reader", ["fast", "tornado"])
+async def test_unfinished_messages_of_one_user_have_one_bound(tmp_path: Path, ws_reader: str) -> None:
+    async with running(tmp_path, ws_reader=ws_reader) as rest, asyncio.TaskGroup() as tasks:
+        rest.gateway.session_tasks = tasks
+        rest.gateway.openai = sessions(rest, tasks)
+        room = rest.gateway.openai.room = HearingRoom(5 * SIZE)  # a user gets half of it
+
+        async def unfinished() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", rest.port)
+            handshake = (
+                "GET /v1/realtime HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                f"Authorization: {rest.bearer()['Authorization']}\r\n\r\n"
+            )
+            writer.write(handshake.encode())
+            await reader.readuntil(b"session.created")
+            writer.write(frame(TEXT, b"x" * SIZE, fin=False))
+            return reader, writer
+
+        async def holds(n_bytes: int) -> None:
+            while room.held_bytes != n_bytes:
+                await asyncio.sleep(0.001)
+
+        first, writer = await unfinished()
+        await holds(SIZE)
+        _, gone = await unfinished()
+        await holds(2 * SIZE)
+        refused, kept = await unfinished()
+        await refused.readuntil(b"input_audio_buffer_full")
+        kept.write(frame(CONTINUATION, b"x") + frame(TEXT, b"{}"))
+        assert (await refused.readuntil(b"missing_required_parameter")).count(b'"error"') == 2
+        gone.close()
+        await holds(SIZE)
+        writer.write(frame(CONTINUATION, b"x"))  # whole now, but no event
+        await first.readuntil(b"string_above_max_length")
+        await holds(0)
+        for socket in (writer, gone, kept):
+            socket.close()
+            await socket.wait_closed()
+        await rest.gateway.openai.close()

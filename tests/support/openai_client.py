@@ -115,6 +115,7 @@ async def session(world: World, **options: Any) -> AsyncIterator[Client]:
         await sessions.close()
         assert list(residents) == []
         assert client.disorder == []
+    assert sessions.room.held_bytes == 0
 
 
 def scripted(test: Callable[[Client, World], Awaitable[None]], **options: Any) -> None:

@@ -67,6 +67,7 @@ class FrameReader:
         "_between",
         "_decoded_bytes",
         "_decoder",
+        "_dropped",
         "_final",
         "_head",
         "_left_bytes",
@@ -94,6 +95,7 @@ class FrameReader:
         self._opcode = CONTINUATION  # of the unfinished message; CONTINUATION: there is none
         self._message: bytearray | None = None  # the part of it that has arrived
         self._decoder: IncrementalDecoder | None = None  # checks unfinished text as it arrives
+        self._dropped = False  # nothing of it is kept
         self._left_bytes = 0  # missing from a data frame that has partly arrived
         self._mask = b""  # that frame's mask, rotated to its next byte
         self._final = False  # True if that frame is the last of its message
@@ -106,9 +108,18 @@ class FrameReader:
         return self._opcode != CONTINUATION
 
     @property
+    def kept_bytes(self) -> int:
+        """Of the unfinished message, what has arrived."""
+        return len(self._message) if self._message is not None else 0
+
+    @property
     def crowded(self) -> bool:
         """True if `feed` or `more` stopped before the end of the bytes: call `more`."""
         return self._rest != b""
+
+    def drop(self) -> None:
+        """Keep nothing of the unfinished message, for which there is no room. It comes as an empty one."""
+        self._dropped, self._message = True, bytearray() if self._opcode == BINARY else LongText()
 
     def lone(self, data: bytes) -> bytes | str | None:
         """The message, if these bytes are one whole frame, as most clients send them: the hot path. None: nothing was taken, so call `feed`."""
@@ -253,7 +264,7 @@ class FrameReader:
                 assert self._message is not None, "it has just been kept"
                 events.append(self._whole(self._message))
         if complete:
-            self._opcode, self._message, self._decoder = CONTINUATION, None, None
+            self._opcode, self._message, self._decoder, self._dropped = CONTINUATION, None, None, False
         return at + len(piece)
 
     def _whole(self, message: bytearray) -> SocketEvent:
@@ -267,6 +278,8 @@ class FrameReader:
         if self._message is None:
             self._message = bytearray() if self._opcode == BINARY else LongText()
             self.begun += 1
+        if self._dropped:
+            return
         self._message += piece
         if self._opcode == TEXT:
             if self._decoder is None:

@@ -29,7 +29,6 @@ class SocketSlots:
         "_pinged",
         "_pings",
         "_pong",
-        "_reader",
         "_rounds",
         "_seat",
         "_share",
@@ -44,6 +43,7 @@ class SocketSlots:
         "close_reason",
         "express",
         "paused",
+        "reader",
         "transport",
     )
 

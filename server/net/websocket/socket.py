@@ -63,7 +63,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self.close_code = self.close_reason = None
         self._limits, self._loop = limits, asyncio.get_running_loop()
         self.transport: asyncio.Transport
-        self._reader = frames.FrameReader(limits.message_bytes, getattr(handler, "takes_long_texts", False))
+        self.reader = frames.FrameReader(limits.message_bytes, getattr(handler, "takes_long_texts", False))
         self.express: Callable[[bytes | str], bool] | None = None  # takes a lone message; False: deliver it as usual
         self._deliver = cast("Callable[[list[Any]], None]", getattr(handler, "on_messages", self._deliver_singly))
         self._subprotocol: str | None = None
@@ -121,20 +121,20 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of frames."""
-        if self.client_terminated or self._reader.ended:
+        if self.client_terminated or self.reader.ended:
             self._discard(len(data))
             return
         self._heard = True
         later = self._waits or self._share.spent or len(data) > LONG_READ_BYTES
-        message = None if later else self._reader.lone(data)
+        message = None if later else self.reader.lone(data)
         if message is not None:  # most reads
             self._frames += 1
-            if self._frames + self._reader.pieces > self._count_limit:
+            if self._frames + self.reader.pieces > self._count_limit:
                 self._check_pace()
             self._take_lone(message)
             return
-        self._share.run(self._handle, self._reader.feed(data, 0 if later else FIRST_MESSAGES))
-        if self._reader.crowded and not self._waits:
+        self._share.run(self._handle, self.reader.feed(data, 0 if later else FIRST_MESSAGES))
+        if self.reader.crowded and not self._waits:
             self.behind_since, self._turn_at = self._loop.time(), self._turns.time()
             self._crowded_s = max(0.0, self._crowded_s + self._caught_up - self._turn_at)
             self._wait()
@@ -143,7 +143,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._frames += len(events)
         if len(events) > 1 and self._seat is not None:
             self._seat.together(events)
-        if self._frames + self._reader.pieces > self._count_limit:
+        if self._frames + self.reader.pieces > self._count_limit:
             self._check_pace()
         if events:
             self._take(events)
@@ -160,10 +160,10 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._waits, before, self._turn_at = False, self._turn_at, self._turns.time()
         self._crowded_s += (self._turn_at - before) / min(self._turns.crowd, DEAR_CROWD if most == 1 else sys.maxsize)
         until, left = perf_counter() + TURN_S, max(1, most - FIRST_MESSAGES + 1)
-        while self._reader.crowded and not self.client_terminated:
-            self._handle(self._reader.more(1))  # each may be a dear one
+        while self.reader.crowded and not self.client_terminated:
+            self._handle(self.reader.more(1))  # each may be a dear one
             left -= 1
-            if self._reader.crowded and (left <= 0 or perf_counter() > until):
+            if self.reader.crowded and (left <= 0 or perf_counter() > until):
                 if self._crowded_s > self._limits.crowded_s:
                     self.fail(POLICY_VIOLATION, "too many frames")
                 self._wait()
@@ -247,14 +247,14 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     def _check_pace(self) -> None:
         """Join the rounds after the first frames; beyond a burst, refuse a client that sends too many."""
         self._count_limit = self._limits.frames_burst
-        if self._frames + self._reader.pieces <= self._count_limit:
+        if self._frames + self.reader.pieces <= self._count_limit:
             if self._rounds is not None and (self._seat is None or self._seat.left):
                 self._seat = self._rounds.join(self.transport, self.data_received)
             return
         now = self._loop.time()
         if now - self._counted_since < self._limits.frames_burst / self._limits.frames_per_s:
             self.fail(POLICY_VIOLATION, "too many frames")
-        self._frames = self._reader.pieces = 0
+        self._frames = self.reader.pieces = 0
         self._counted_since = now
 
     def start_pinging(self) -> None:
@@ -264,8 +264,8 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     def _look(self) -> None:
         """Once per ping interval, check that the client is there and completes its messages."""
         heard, self._heard = self._heard, False
-        before, self._unfinished = self._unfinished, self._reader.begun if self._reader.unfinished else 0
-        self._frames = self._reader.pieces = self._pings = 0
+        before, self._unfinished = self._unfinished, self.reader.begun if self.reader.unfinished else 0
+        self._frames = self.reader.pieces = self._pings = 0
         self._counted_since = self._loop.time()
         if before and before == self._unfinished:
             self.fail(POLICY_VIOLATION, "a message was not finished in time")
@@ -357,12 +357,12 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
                 code = NORMAL
             self.transport.write(frames.close_frame(code, reason or ""))
             self._set_deadline(self._limits.close_timeout_s)
-        if self.client_terminated or self._reader.ended:
+        if self.client_terminated or self.reader.ended:
             self._linger()
 
     def ignore(self) -> None:
         """The client broke the rules, and is about to be told so: read nothing more from it (section 7.1.7), not even its close frame."""
-        self._reader.end()
+        self.reader.end()
 
     def fail(self, code: int, reason: str) -> None:
         """The client broke the rules: ignore it, and say so."""

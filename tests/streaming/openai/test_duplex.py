@@ -62,6 +62,7 @@ async def session(world: World) -> AsyncIterator[LiveClient]:
         yield client
         await sessions.close()
         assert list(residents) == []
+    assert sessions.room.held_bytes == 0
 
 
 def scripted(test: Callable[[LiveClient, World], Awaitable[None]], *, start: bool = True) -> None:

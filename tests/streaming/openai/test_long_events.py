@@ -8,8 +8,9 @@ from base64 import b64encode
 import pytest
 
 from server.upstream.stt_stream import MAX_QUEUED_BYTES
-from streaming.openai.inbox import LONG_CHARS, MAX_WAITING_BYTES
+from streaming.openai.inbox import LONG_CHARS, LONG_COST
 from streaming.openai.microphones import PIECE_MS
+from streaming.openai.room import MOST_BYTES
 from streaming.ports import FinalTranscript, ServiceError
 from tests.support.openai_client import FRAME, Client, scripted, session
 from tests.support.world import World
@@ -156,8 +157,8 @@ def test_too_much_behind_a_long_event_is_refused(event: str, width: int) -> None
     async def run() -> None:
         async with session(World(), model="", transcription=False) as client:
             assert client.live is not None
-            for _ in range(4):
-                client.live.receive(event * (MAX_WAITING_BYTES // 3 // width))
+            for _ in range(4):  # one user gets half of the room
+                client.live.receive(event * (MOST_BYTES // 2 // LONG_COST // 3 // width))
             assert (await client.error())["code"] == "input_audio_buffer_full"
             await client.live.close()
 
