@@ -161,7 +161,7 @@ class ConfirmationStore:
 
     async def _close(self, confirmation_id: str, as_what: ConfirmationState) -> bool:
         """Close the question for answers. False if it was already answered or closed."""
-        recorded = await self._state.take(_key(confirmation_id))
+        recorded = await self._state.take(_key(confirmation_id), closes=True)
         if recorded is None:
             return False
         question = _question(recorded)
@@ -287,7 +287,7 @@ class ConfirmationStore:
         # Redis may have lost the record, and this process still has the question: so the answers compete for a key of their own.
         if not await self._state.put(_answered(confirmation_id), "1", self._life_s + TAKEN_LATE_S, only_new=True):
             return None
-        taken = await self._state.take(_key(confirmation_id)) is not None
+        taken = await self._state.take(_key(confirmation_id), closes=True) is not None
         if self._here.pop(confirmation_id, None) is None and not taken:
             return None
         way: Via = via or ("call" if context.session_id else "rest")

@@ -178,7 +178,7 @@ class LocalState:
     async def get(self, key: str) -> str | None:
         return self._holder(key).get(key, self._clock())
 
-    async def take(self, key: str) -> str | None:
+    async def take(self, key: str, *, closes: bool = False) -> str | None:  # noqa: ARG002 - it has all values
         return self._holder(key).pop(key, self._clock())
 
     async def remove(self, key: str, value: str) -> None:

@@ -183,10 +183,10 @@ class RedisState:
                     return str(found, "utf-8")
         return await self._kept(key)
 
-    async def take(self, key: str) -> str | None:
+    async def take(self, key: str, *, closes: bool = False) -> str | None:
         """Take from this process first, which has what was stored while Redis was lost. For Redis, wait out a short outage."""
         here = await self._local.take(key)
-        await self._copies.take(key)
+        copied = await self._copies.take(key)
         self._unwritten.pop(key, None)
 
         async def ask() -> Any:
@@ -196,9 +196,11 @@ class RedisState:
             found = await (self._link.patiently(ask, PATIENCE_S) if here is None else ask())
             taken_before = key in self._untaken
             self._untaken.discard(key)
-            self._recent.note(key, partial(self._untaken.add, key))
+            if closes or here is not None or found is not None:
+                self._recent.note(key, partial(self._untaken.add, key))
             return here if here is not None or found is None or taken_before else str(found, "utf-8")
-        if len(self._untaken) < MAX_ENTRIES:
+        # What only Redis may have was not taken: whoever asks again when it is back gets it.
+        if (closes or here is not None or copied is not None) and len(self._untaken) < MAX_ENTRIES:
             self._untaken.add(key)
         return here
 

@@ -28,8 +28,11 @@ class State(Protocol):
     async def get(self, key: str) -> str | None:
         """The value, or None if it is missing or has expired."""
 
-    async def take(self, key: str) -> str | None:
-        """Remove and return a value; a second caller gets None. For keys that are stored once: see `remove`."""
+    async def take(self, key: str, *, closes: bool = False) -> str | None:
+        """Remove and return a value; a second caller gets None. For keys that are stored once: see `remove`.
+
+        `closes`: nobody may take it afterwards, even if Redis, which may have it, is away now and the answer is None.
+        """
 
     async def remove(self, key: str, value: str) -> None:
         """Compare and delete: remove the value if it is still this one, however late that is.

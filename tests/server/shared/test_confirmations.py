@@ -106,9 +106,9 @@ class DistantState(LocalState):
         await asyncio.sleep(0.001)
         return await super().get(key)
 
-    async def take(self, key: str) -> str | None:
+    async def take(self, key: str, *, closes: bool = False) -> str | None:
         await asyncio.sleep(0.001)
-        return await super().take(key)
+        return await super().take(key, closes=closes)
 
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False, owner: str = "") -> bool:
         await asyncio.sleep(0.001)
@@ -154,8 +154,8 @@ async def test_of_two_answers_at_two_replicas_at_once_one_counts(here: bool, fir
 class DeafState(LocalState):
     """Keeps a decision, and can't be reached by whoever asks for it: Redis was lost in between."""
 
-    async def take(self, key: str) -> str | None:
-        return None if key.startswith("decided:") else await super().take(key)
+    async def take(self, key: str, *, closes: bool = False) -> str | None:
+        return None if key.startswith("decided:") else await super().take(key, closes=closes)
 
 
 async def test_a_decision_reaches_a_lane_of_this_process_though_redis_is_lost_meanwhile() -> None:

@@ -18,7 +18,7 @@ from server.shared.in_process_state import ANSWERS
 from server.shared.recent import Recent
 from server.shared.state import RedisState
 from server.shared.store_epoch import StoreEpoch
-from tests.server.redis_support import running_link
+from tests.server.redis_support import running_link, until_up
 from tests.server.shared.test_redis_link import CountingWire
 
 if TYPE_CHECKING:
@@ -215,3 +215,34 @@ async def test_copies_have_so_much_room(redis_url: str, monkeypatch: pytest.Monk
             assert await shared.put(name, "x" * 50, 60, owner="ada")
         assert [await shared._copies.get(name) is not None for name in names] == [False, True, True]
         assert not await shared.put(names[0], "again", 60, only_new=True)
+
+
+@pytest.mark.parametrize("closes", [False, True], ids=["asked for", "closed"])
+async def test_what_was_asked_for_while_redis_was_away_is_there_afterwards_unless_closed(
+    own_redis: RedisServer, closes: bool
+) -> None:
+    """Who was told "cannot be looked up just now" asks again. A question that was withdrawn meanwhile is over."""
+    async with running_link(own_redis.url) as link, running_link(own_redis.url) as other:
+        here, there = RedisState(link), RedisState(other)
+        await here.put("ticket", "ada", 60)
+        own_redis.freeze()
+        assert await here.ping() is None
+        assert await here.take("ticket", closes=closes) is None
+        own_redis.thaw()
+        await until_up(link)
+        await until_up(other)
+        await here._tell_values()
+        assert await there.get("ticket") == (None if closes else "ada")
+        assert await here.take("ticket") == (None if closes else "ada")
+
+
+async def test_what_redis_did_not_have_yet_can_be_taken_although_it_was_lost_again(own_redis: RedisServer) -> None:
+    """The replica that issued a ticket while Redis was away tells it later than another one is asked for it."""
+    async with telling(own_redis.url) as (here, epoch), running_link(own_redis.url) as link:
+        assert await here.take("ticket") is None
+        await RedisState(link).put("ticket", "ada", 60)
+        own_redis.flush()
+        await link.call("SET", "jarvis:ticket", "ada")
+        await epoch.beat()
+        await here._recall()
+        assert await here.take("ticket") == "ada"
