@@ -1,10 +1,27 @@
-"""How sockets of this dialect are closed: the codes, and the last `error` before them."""
+"""How sockets of this dialect are closed: the codes, and what is said before them."""
 
 from __future__ import annotations
 
-from streaming.openai.mistakes import MistakeError
+from typing import TYPE_CHECKING, Protocol
+
+from streaming.openai.hearing import transcription_failed
+from streaming.openai.mistakes import MistakeError, error_event
 from streaming.residents import Departure
 from streaming.rfc6455 import POLICY_VIOLATION, SERVICE_RESTART
+
+if TYPE_CHECKING:
+    from streaming.openai.conversation import Conversation
+    from streaming.openai.event_queue import EventQueue
+    from streaming.openai.replies import Replies
+
+
+class Closing(Protocol):
+    """The session whose socket is closed."""
+
+    conversation: Conversation
+    event_queue: EventQueue
+    replies: Replies
+
 
 # The official clients reconnect after SERVICE_RESTART, but not after POLICY_VIOLATION.
 DEPARTURES = {
@@ -16,3 +33,13 @@ DEPARTURES = {
 def last_mistake(code: int, word: str, message: str) -> MistakeError:
     """Why the socket is closed with this code. POLICY_VIOLATION is about the client: its token has ended, or it does not read."""
     return MistakeError(word, message, kind="invalid_request_error" if code == POLICY_VIOLATION else "server_error")
+
+
+def say_last(live: Closing, mistake: MistakeError) -> None:
+    """End what the client waits for, transcripts and responses, and say why."""
+    error = {"type": mistake.kind, "code": mistake.code, "message": mistake.message}
+    for entry in live.conversation.entries.values():
+        if entry.awaited:
+            live.event_queue.say(transcription_failed(entry, error))
+    live.replies.break_off(error)
+    live.event_queue.say(error_event(mistake))

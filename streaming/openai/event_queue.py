@@ -27,6 +27,7 @@ class EventQueue:
         self.bytes = 0
         self.audio_bytes_dropped = 0
         self.has_spoken = False  # the client was sent audio
+        self.shut = False  # the last words were said: what lanes still tell comes too late
         self.sent = asyncio.Event()
 
     def _next_id(self) -> str:
@@ -34,8 +35,9 @@ class EventQueue:
         return f"event_{self._name}{self._count}"
 
     def _put(self, text: str, response_id: str = "") -> None:
-        self._waiting.append((self._count, text, response_id))
-        self.bytes += len(text)
+        if not self.shut:
+            self._waiting.append((self._count, text, response_id))
+            self.bytes += len(text)
 
     def say(self, event: dict[str, Any]) -> None:
         """Queue an event and give it an id."""

@@ -59,6 +59,12 @@ def commit_item(host: Host, item_id: str) -> Entry:
     return entry
 
 
+def transcription_failed(entry: Entry, error: dict[str, Any]) -> dict[str, Any]:
+    """The event that an item's transcript will not come."""
+    kind = "conversation.item.input_audio_transcription.failed"
+    return {"type": kind, "item_id": entry.item["id"], "content_index": 0, "error": error}
+
+
 class Hearing(UnrecordedOutlet):
     """`base_ms`: audio taken by earlier lanes of the session; times count from the start of the session."""
 
@@ -196,14 +202,7 @@ class Hearing(UnrecordedOutlet):
         for entry, automatic, _audio_ms in self._awaiting:
             entry.awaited, entry.answered = False, True
             if self._is_told(entry):
-                self._host.event_queue.say(
-                    {
-                        "type": "conversation.item.input_audio_transcription.failed",
-                        "item_id": entry.item["id"],
-                        "content_index": 0,
-                        "error": failed_with(code, message),
-                    }
-                )
+                self._host.event_queue.say(transcription_failed(entry, failed_with(code, message)))
             self._host.on_words(entry, automatic=automatic)
         self._awaiting.clear()
 

@@ -16,7 +16,7 @@ from streaming.long_text import LongText
 from streaming.openai import settings as config
 from streaming.openai.appends import appended
 from streaming.openai.client_events import NO_SOUNDS, ClientEvent, read
-from streaming.openai.closing import DEPARTURES, last_mistake
+from streaming.openai.closing import DEPARTURES, last_mistake, say_last
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
@@ -24,7 +24,7 @@ from streaming.openai.inbox import LONG_CHARS, EventInbox, in_steps
 from streaming.openai.items import checked_item
 from streaming.openai.long_sound import TAKE_SOUND, is_in_items, without_sound
 from streaming.openai.microphones import Microphones
-from streaming.openai.mistakes import MistakeError, error_event, wrong
+from streaming.openai.mistakes import MistakeError, wrong
 from streaming.openai.pace import EventPace
 from streaming.openai.recorded import RecordedSound
 from streaming.openai.remembering import Remembered
@@ -157,10 +157,9 @@ class RealtimeSession(UnrecordedResident):
         self.wake()
 
     def end(self, code: int, word: str, message: str) -> None:
-        """Send the reason as an `error`, and close."""
-        socket = self.socket
-        if socket is not None:
-            self.event_queue.say(error_event(last_mistake(code, word, message)))
+        """End what has begun, send the reason as an `error`, and close."""
+        if (socket := self.socket) is not None:
+            say_last(self, last_mistake(code, word, message))
             socket.end(code, message)
             self.closed()
 
@@ -190,6 +189,7 @@ class RealtimeSession(UnrecordedResident):
         """The session has ended, and with it its socket. Without a socket, the registry ends the session."""
         alone = self.socket is None and not self.lost
         self.socket, self.lost = None, True
+        self.event_queue.shut = True
         if not self._over:
             self._idle.stop()
             self._expiry.stop()

@@ -435,6 +435,12 @@ class Replies:
             raise MistakeError("response_cancel_not_active", "Cancellation failed: no active response found")
         self.interrupt("client_cancelled")
 
+    def break_off(self, error: dict[str, str]) -> None:
+        """Tell the end of every response that has begun, as the session ends."""
+        for response in (self.active, *self._beside.values()):
+            if response is not None:
+                response.finish("failed", error=error)
+
     def close(self) -> None:
         """Begin nothing more: the session is over."""
         self._ready = None
