@@ -6,12 +6,19 @@ import json
 from itertools import chain
 from typing import Any
 
+from streaming.secret_fields import (
+    HIDDEN,
+    may_name_secrets,
+    names_secret_value,
+    secret_fields,
+    typed_secret,
+    without_accounts,
+)
 from streaming.strict_json import FlawError, strict_value
 
-HIDDEN = "(hidden)"
 # Of `mcp` tools in OpenAI's dialect: Redis has them only encrypted.
 TOOL_SECRETS = frozenset({"authorization", "headers", "server_url"})
-SECRETS = TOOL_SECRETS | {"token", "resume_token", "access_token", "refresh_token", "ticket", "password"}
+NONE: frozenset[str] = frozenset()
 # Of strings that are JSON, in a message: so many are read in two milliseconds. What is longer, and has one of the names, is hidden.
 MAX_INNER_CHARS = 32 * 1024
 CHARS_FOR_EACH = 256  # of them: many short ones take longer
@@ -20,9 +27,10 @@ _OPENS = ("{", "[")
 _BEGIN = frozenset("{[ \t\r\n")
 
 
-def hide(message: dict[str, Any], names: frozenset[str] = SECRETS) -> bool:
-    """Replace what has one of these names, at any depth, also in strings that are JSON; False: there is none.
+def hide(message: dict[str, Any], names: frozenset[str] = NONE) -> bool:
+    """Replace secrets, and what has one of these names too, at any depth, also in strings that are JSON; False: there is none.
 
+    Secret is what is called so, what is typed into a field that is called so, and the password of an address.
     An `audio` that is an object is no sound, but settings.
     """
     return _Search(names).hide(message)
@@ -41,48 +49,49 @@ class _Search:
         while level:
             objects = [value for value in level if type(value) is dict]
             arrays = [value for value in level if type(value) is list]
+            given = set[str]().union(*objects)
+            names = given.intersection(self._names).union(secret_fields(given))
             for fields in objects:
-                if not self._names.isdisjoint(fields):
-                    for name in self._names & fields.keys():
+                if not names.isdisjoint(fields):
+                    for name in names & fields.keys():
                         if fields[name] and not (name == "audio" and type(fields[name]) is dict):
                             fields[name], found = HIDDEN, True
+                if typed := typed_secret(fields):
+                    fields[typed], found = HIDDEN, True
             level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
-            texts = dict.fromkeys(
-                value
-                for value in level
-                if type(value) is str and value[:1] in _BEGIN and value.lstrip().startswith(_OPENS)
-            )
-            if texts and _occurs(self._names, "\n".join(texts)):
-                shown = {text: self._without(text) for text in texts}
-                if any(text != instead for text, instead in shown.items()):
-                    _replace(objects, arrays, shown)
-                    found = True
+            shown = self._shown([value for value in level if type(value) is str])
+            if shown:
+                _replace(objects, arrays, shown)
+                found = True
         return found
+
+    def _shown(self, texts: list[str]) -> dict[str, str]:
+        """What is shown in place of those of them that have secrets."""
+        json_texts = dict.fromkeys(text for text in texts if text[:1] in _BEGIN and text.lstrip().startswith(_OPENS))
+        shown = {text: without_accounts(text) for text in texts if "@" in text}
+        if json_texts and self._occurs("\n".join(json_texts)):
+            shown |= {text: self._without(text) for text in json_texts}
+        return {text: instead for text, instead in shown.items() if text != instead}
+
+    def _occurs(self, text: str) -> bool:
+        return may_name_secrets(text) or any(name in text for name in self._names)
 
     def _without(self, text: str) -> str:
         """The text without secrets; hidden if it is long, or after many others."""
         if self._left_chars <= 0:
             return HIDDEN
         self._left_chars -= CHARS_FOR_EACH
-        if not _occurs(self._names, text):
+        if not self._occurs(text):
             return text
         self._left_chars -= len(text)
         if self._left_chars < 0:
             return HIDDEN
         try:
             value = strict_value(text, MAX_INNER_DEPTH)
-        except (
-            FlawError,
-            ValueError,
-        ):  # words in brackets, or JSON whose end is missing: there, a quote follows each name
-            held = "\\u" in text or any(name + end in text for name in self._names for end in ('"', "\\"))
-            return HIDDEN if held else text
+        except (FlawError, ValueError):  # words in brackets, or JSON whose end is missing
+            held = names_secret_value(text) or any(name + end in text for name in self._names for end in ('"', "\\"))
+            return HIDDEN if held else without_accounts(text)
         return _compact(value) if self.hide(value) else text
-
-
-def _occurs(names: frozenset[str], text: str) -> bool:
-    """True if a name occurs, or an escape by which JSON can spell one."""
-    return "\\u" in text or any(name in text for name in names)
 
 
 def _replace(objects: list[dict[str, Any]], arrays: list[list[Any]], shown: dict[str, str]) -> None:
@@ -97,12 +106,12 @@ def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def without_secrets(text: str, message: dict[str, Any], names: frozenset[str] = SECRETS) -> str:
-    """The text of a message that was read, with what has one of these names replaced; itself if there is none.
+def without_secrets(text: str, message: dict[str, Any], names: frozenset[str] = NONE) -> str:
+    """The text of a message that was read, with what `hide` hides replaced; itself if there is none.
 
-    Nothing is looked through unless a name occurs in the text, or an escape by which JSON can spell one.
+    Nothing is looked through unless there may be a secret.
     """
-    if _occurs(names, text) and hide(message, names):
+    if (may_name_secrets(text) or any(name in text for name in names)) and hide(message, names):
         return _compact(message)
     return text
 

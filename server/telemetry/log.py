@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 import structlog
 from pydantic_core import PydanticSerializationError, to_json
 
+from streaming.secret_fields import is_secret_field
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-SECRET_WORDS = ("token", "password", "secret", "authorization", "ticket", "cookie", "api_key", "credential")
 SPOKEN = frozenset({"text", "transcript", "utterance", "audio", "pcm"})
-NAMES_OF_SECRETS = frozenset({"token_id", "token_type"})  # these name a token but grant nothing
 BLANK = "[redacted]"
 # Of a record of the standard library; what else it carries is left out
 CALLER = frozenset({"request_id", "session", "user"})
@@ -61,8 +61,7 @@ def _clean_text(text: str) -> str:
 
 
 def _is_secret(key: str) -> bool:
-    lower = key.lower()
-    return lower in SPOKEN or (any(word in lower for word in SECRET_WORDS) and lower not in NAMES_OF_SECRETS)
+    return key.lower() in SPOKEN or is_secret_field(key)
 
 
 def _clean(value: Any) -> Any:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from streaming.secret_fields import typed_secret, without_accounts
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -45,14 +47,15 @@ def _named(words: str, *names: str) -> Callable[[ActionParameters], str]:
 
     def say(parameters: ActionParameters) -> str:
         value = next((parameters[name] for name in names if isinstance(parameters.get(name), str)), "")
-        return words.format(_SCHEME.sub("", value).rstrip("/")) if value else ""
+        return words.format(_SCHEME.sub("", without_accounts(value, r"\1")).rstrip("/")) if value else ""
 
     return say
 
 
 def _type(parameters: ActionParameters) -> str:
     text, field = parameters.get("text"), parameters.get("selector")
-    return f"type {text} into {field}" if text and field else ""
+    said = "what you gave me" if typed_secret(parameters) else text
+    return f"type {said} into {field}" if text and field else ""
 
 
 def _arguments(parameters: ActionParameters) -> list[str]:
@@ -99,6 +102,13 @@ _DEEDS: dict[tuple[str, str], Callable[[ActionParameters], str]] = {
     ("os", "mv"): _objects("move {} to {}", 2),
     ("os", "cat"): _objects("read {}"),
 }
+
+
+def secret_of(action: Action) -> str:
+    """The parameter that is not said, because it is typed into a field for secrets; empty if there is none."""
+    return (
+        "" if action.action == "click" else typed_secret(action.parameters)
+    )  # a click's text is what it says on the button
 
 
 def deed(action: Action) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streaming.agent.deeds import deed
+from streaming.agent.deeds import deed, secret_of
+from streaming.secret_fields import without_accounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,9 @@ def question_about(action: Action, description: str = "") -> str:
     known = deed(action)
     if known and len(known) <= MAX_DEED_CHARS:
         return f"Shall I {known}?"
-    does = description.strip().rstrip(".") or f"run {action.action}"
+    if secret_of(action):
+        description = ""  # it may say the secret
+    does = without_accounts(description.strip().rstrip("."), r"\1") or f"run {action.action}"
     told = does.casefold()
     missing = [
         value for value in _values(_said(action, described=bool(description.strip()))) if value.casefold() not in told
@@ -66,10 +69,11 @@ def still_working(progress: str) -> str:
 
 
 def _said(action: Action, *, described: bool) -> dict[str, Any]:
-    """The parameters that people would name. A note's key is random text, so it is only named if there is nothing else."""
+    """The parameters that people would name, and no secret. A note's key is random text, so it is only named if there is nothing else."""
     unsaid = {"tags", "metadata", "limit"} if action.executor == "memory" else {"max_results"}
     if action.executor == "memory" and described:
         unsaid.add("key")
+    unsaid.add(secret_of(action))
     return {name: value for name, value in action.parameters.items() if name not in unsaid}
 
 
@@ -82,6 +86,6 @@ def _values(given: Any) -> Iterator[str]:
         for value in given:
             yield from _values(value)
     elif isinstance(given, str | int | float) and not isinstance(given, bool):
-        text = str(given).strip()
+        text = without_accounts(str(given).strip(), r"\1")
         if text and not text.startswith("-"):
             yield text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}…"

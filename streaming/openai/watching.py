@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from streaming.openai.mistakes import one_of
 from streaming.ports import SeenMessage
-from streaming.redaction import SECRETS, without_secrets
+from streaming.redaction import NONE, without_secrets
 from streaming.watch import Tapped, Watch, json_object
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class EventWatch(Watch):
     def __init__(self, live: Tapped, *, audio: bool) -> None:
         super().__init__(live)
         self._audio = audio
-        self._hidden = SECRETS if audio else SECRETS | {"audio"}
+        self._hidden = NONE if audio else frozenset({"audio"})
 
     def wants(self, data: str | bytes) -> bool:
         """False for audio in its usual form, so that it is not kept. `read` finds any other."""

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming import redaction
-from streaming.redaction import HIDDEN, MAX_INNER_CHARS, SECRETS, hide, without_secrets
+from streaming.redaction import MAX_INNER_CHARS, hide, without_secrets
+from streaming.secret_fields import HIDDEN
 from streaming.strict_json import strict_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NAMES = [
+    "token", "resume_token", "access_token", "ticket", "password", "authorization", "headers", "server_url",
+    "Token", "Password", "PASSWORD", "Authorization", "api_key", "apiKey", "client_secret", "secret", "passwd",
+]  # fmt: skip
+TYPED = {"action": "type", "parameters": {"selector": "#pin", "text": "s3cret"}}
+NAVIGATED = {"action": "navigate", "parameters": {"url": "http://u:s3cret@host/"}}
 
-@pytest.mark.parametrize("name", sorted(SECRETS))
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("around", [lambda it: it, lambda it: {"a": it}, lambda it: {"a": [[{"b": [it]}]]}])
 def test_what_opens_something_is_hidden_however_deep(name: str, around: Callable[[Any], Any]) -> None:
     message = {"type": "x", "params": around({name: "s3cret", "id": "1"})}
@@ -46,7 +54,7 @@ def test_a_message_that_names_no_secret_is_not_looked_through(monkeypatch: pytes
             without_secrets(text, {"token": 1})
 
 
-@pytest.mark.parametrize("name", sorted(SECRETS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("around", [lambda it: {"arguments": it}, lambda it: {"a": [["words", it]]}])
 def test_what_opens_something_is_hidden_in_json_within_strings(name: str, around: Callable[[Any], Any]) -> None:
     """As in the arguments of functions, and in what is remembered."""
@@ -102,3 +110,24 @@ def test_strings_that_are_json_take_little_time(monkeypatch: pytest.MonkeyPatch)
         assert 0 < len(read) < 200
         assert sum(map(len, read)) <= MAX_INNER_CHARS
         read.clear()
+
+
+@pytest.mark.parametrize("action", [TYPED, NAVIGATED], ids=["typed", "navigated"])
+@pytest.mark.parametrize(
+    "around", [lambda it: it, lambda it: {"item": {"arguments": json.dumps(it)}}, lambda it: [[it]]]
+)
+def test_what_an_action_brings_to_a_page_is_hidden(action: dict[str, Any], around: Callable[[Any], Any]) -> None:
+    text = json.dumps({"type": "x", "params": around(action)})
+    shown = without_secrets(text, json.loads(text))
+    assert "s3cret" not in shown
+    assert HIDDEN in shown
+
+
+def test_what_is_typed_elsewhere_is_shown_and_so_is_what_is_counted() -> None:
+    message = {
+        "type": "x",
+        "params": {"selector": "#q", "text": "hello"},
+        "usage": {"total_tokens": 3, "token_count": 4},
+    }
+    text = json.dumps(message)
+    assert without_secrets(text, message) == text

@@ -108,6 +108,14 @@ NESTED = [
     {"type": "note", "session": {"tools": [{"type": "mcp", "headers": {"X-Key": "s3cret"}}]}},
     {"type": "note", "item": {"type": "function_call", "arguments": '{"password": "s3cret", "user": "ann"}'}},
     {"type": "call", "id": "1", "op": "memory.store", "params": {"key": "k", "value": '[{"token": "s3cret"}]'}},
+    {"type": "call", "id": "1", "op": "x", "params": {"apiKey": "s3cret", "PASSWORD": "s3cret"}},
+    {
+        "type": "call",
+        "id": "1",
+        "op": "executor.browser.action",
+        "params": {"action": "type", "parameters": {"selector": "#password", "text": "s3cret"}},
+    },
+    {"type": "note", "executor": "browser", "action": "navigate", "parameters": {"url": "http://u:s3cret@host/"}},
 ]
 
 

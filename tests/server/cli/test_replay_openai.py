@@ -9,7 +9,7 @@ import pytest
 from server.cli.replay_openai import OpenAiOutcome, OpenAiScript, openai_script
 from server.cli.replay_outcome import compared
 from streaming.jarvis.recording import Recording, RecordingEntry
-from streaming.redaction import HIDDEN
+from streaming.secret_fields import HIDDEN
 
 if TYPE_CHECKING:
     from streaming.jarvis.recording import Direction

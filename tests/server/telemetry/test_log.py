@@ -74,7 +74,9 @@ def test_a_failure_has_its_traceback_on_the_same_line(written: Written) -> None:
     assert ["ValueError: on purpose" in line["exception"] for line in written.lines()] == [True, True]
 
 
-@pytest.mark.parametrize("key", ["token", "refresh_token", "Authorization", "password", "ticket", "transcript", "text"])
+@pytest.mark.parametrize(
+    "key", ["token", "refreshToken", "Authorization", "passwd", "api-key", "ticket", "transcript", "text"]
+)
 def test_keys_that_sound_secret_or_spoken_are_blanked(written: Written, key: str) -> None:
     structlog.get_logger().info("x", **{key: "abc", "nested": {key: "abc", "ok": 1}})
     (line,) = written.lines()

@@ -64,6 +64,33 @@ def test_the_sentence_names_what_people_would_name(
     assert question_about(Action(executor, action, parameters, "s1"), description) == sentence
 
 
+@pytest.mark.parametrize(
+    ("action", "parameters", "description", "question"),
+    [
+        (
+            "type",
+            {"selector": "#password", "text": "s3cret"},
+            "Type s3cret",
+            "Shall I type what you gave me into #password?",
+        ),
+        ("type", {"selector": "#pin " * 50, "text": "s3cret"}, "Type s3cret into it", None),
+        ("fill", {"selector": "#pin", "value": "s3cret"}, "Fill in s3cret", "Shall I run fill #pin?"),
+        ("navigate", {"url": "http://u:s3cret@host/"}, "Open it", "Shall I open the page host?"),
+        ("visit", {"to": "http://u:s3cret@host/"}, "Visit http://u:s3cret@host/", "Shall I visit http://host/?"),
+        ("click", {"selector": "#card", "text": "Buy now"}, "Click", "Shall I click on Buy now?"),
+        ("click", {"selector": "#card " * 50, "text": "Buy now"}, "Click", None),
+    ],
+)
+def test_a_question_says_no_secret(
+    action: str, parameters: dict[str, Any], description: str, question: str | None
+) -> None:
+    asked = Action("browser", action, parameters, "s1")
+    said = sentence_for(asked, description) + explanation(asked, Verdict("confirm", "high", ("it looks like one",)), "")
+    assert "s3cret" not in said
+    assert question in {None, question_about(asked, description)}
+    assert ("Buy now" in said) is (action == "click")
+
+
 def test_what_a_voice_may_not_approve_says_what_may() -> None:
     action = Action("os", "rm", {"args": ["a"]}, "s1")
     assert sentence_for(action) == "Shall I delete a?"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streaming.jarvis import recording
 from streaming.jarvis.recording import LONGEST_MS, RecordingEntry, RecordingError, Scribe, entry_line, head_line, read
 from streaming.protocol import frame
-from streaming.redaction import HIDDEN
+from streaming.secret_fields import HIDDEN
 
 HEAD = head_line(1_700_000_000.0, session_id="s1")
 FRAME = frame.encode(1, b"\0\1", seq=3)
