@@ -84,7 +84,8 @@ Global___RecognizeResponse: _TypeAlias = RecognizeResponse  # noqa: Y015
 class Alternative(_message.Message):
     """While a question waits for its answer, these alternatives say what the words answer. `yes` with `also` or `no` with `instead` (a text):
     more was said than that, and the best intent is what the whole text asks for. `no` with `misheard`: it only sounds like one.
-    `explain`: the question was asked back.
+    `explain`: the question was asked back. Of a `yes`, `does` and `thing` are the act and the thing that it names ("yes, delete the file"),
+    and `unsure` says that it may be none ("it's okay"): it is asked back.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

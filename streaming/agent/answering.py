@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.agent.questions import deed_in
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streaming.open_questions import Meant
     from streaming.ports import Confirmation, Intent, IntentGuess
 
+# What is the same to people: "yes, make it" approves what creates something.
+_SAME_ACTS = (
+    frozenset({"delete", "remove", "erase", "forget"}),
+    frozenset({"create", "make"}),
+    frozenset({"move", "rename"}),
+    frozenset({"save", "store", "remember"}),
+    frozenset({"send", "submit", "click", "press"}),
+)
+_SAME_THINGS = (frozenset({"folder", "directory"}), frozenset({"file"}), frozenset({"page"}))
 APPROVALS = {"yes": True, "no": False, "stop": False}
 ASKS_BACK = {"explain": "explains", "repeat": "repeats"}
 # Of a spoken approval: a no is heard as a yes with at most 0.5, a yes of the natural voice mostly with more than 0.55 (docs/SPEECH.md).
@@ -73,7 +84,18 @@ def answer(intent: Intent, about: Meant, given: Moment, *, by_voice: bool) -> An
         return Answer.NONE
     if "of" in meant.entities and (len(about.every) > 1 or "bare" in meant.entities):
         return _approves_several(meant, about, given, by_voice=by_voice)
+    if "unsure" in meant.entities or _names_other(meant.entities, about.questions[0]):
+        return Answer.UNSURE if len(about.questions) == 1 else Answer.WHICH
     return _approves_one(about, given, by_voice=by_voice)
+
+
+def _names_other(said: Mapping[str, Any], question: Confirmation) -> bool:
+    """True for a yes that names another act or thing than the question: `yes, delete it` to "Shall I create the folder demo?"."""
+    act, *words = deed_in(question.sentence).casefold().split() or [""]
+    does, thing = str(said.get("does", "")), str(said.get("thing", ""))
+    other_act = bool(does) and act != does and not any({act, does} <= same for same in _SAME_ACTS)
+    named = [same for same in _SAME_THINGS if same & set(words)]
+    return other_act or (bool(thing) and bool(named) and not any(thing in same for same in named))
 
 
 def _approves_one(about: Meant, given: Moment, *, by_voice: bool) -> Answer:

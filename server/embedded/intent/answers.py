@@ -60,6 +60,12 @@ _LIKE_NO_TO_BOTH = re.compile(
 )
 # "Nah, nah" is heard as "yeah, now", which nobody says who means yes.
 _LIKE_NAH = re.compile(r"(?:yes|yeah|yep|yup|sure|okay|ok|alright|all right)\W+now\W*\Z", re.IGNORECASE)
+# People also decline so, or say it to somebody else: "it's okay", "that's fine, thanks", "fine, thank you", "hello? yes".
+_UNSURE = re.compile(
+    r"(?:oh\W+)?(?:(?:that's|that is|it's|it is) (?:quite |perfectly |totally )?(?:fine|okay|ok|alright|all right)\b(?! (?:by|with) me\b)"
+    r"|fine,? thank|(?:hello|hallo|hi|hey)\b(?!\W+(?:jarvis|computer)\b))",
+    re.IGNORECASE,
+)
 _ASKED_BACK = re.compile(r"\?[?!\s]*\Z")  # "right?", "sure?", "go ahead?": no consent
 _NEGATION = re.compile(r"(?:.*\b)?(?:don't|do not|never|not)\Z", re.IGNORECASE)
 _FIRST = re.compile(r"\Afirst\b|\bfirst\W*\Z", re.IGNORECASE)
@@ -103,6 +109,11 @@ class Parted(NamedTuple):
     def by_mark(self) -> bool:
         """True if nothing but a mark is between them."""
         return self.marked and not self.joint
+
+    @property
+    def commands(self) -> bool:
+        """True for `yes, delete everything`, which may be wanted instead; `yes, and delete everything` is wanted too."""
+        return self.by_mark and _COMMANDS.match(self.rest) is not None
 
     @property
     def shares_verb(self) -> bool:
@@ -183,6 +194,11 @@ def doubted(text: str) -> bool:
     words = words_of(text)
     trails_off = len(without_mere_hesitations(words[-1:])) == 0 and len(words) > 1
     return trails_off or any(doubt.search(text) for doubt in (_ASKED_BACK, _LIKE_NAH)) or replaces(text)
+
+
+def unsure(text: str) -> bool:
+    """True for a yes that may be none: "it's okay", with which people also decline."""
+    return _UNSURE.match(keys_of(words_of(text))) is not None
 
 
 def wavers(lead: str, rest: str) -> bool:

@@ -22,6 +22,7 @@ from server.embedded.intent.answers import (
     parted,
     replaces,
     sounds_like_no,
+    unsure,
     value_of,
     wavers,
     wish_of,
@@ -244,7 +245,11 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
     if found[0].intent == "forget" and not found[0].entities:  # "forget about it", said to a question
         return (found[0], IntentCandidate("no", OPEN), *found[1:])
     if answers and found[0].intent != "no":
-        return (IntentCandidate("repeat", OPEN),) if found[0].intent == "yes" and doubted(text) else found
+        if found[0].intent == "yes" and doubted(text):
+            return (IntentCandidate("repeat", OPEN),)
+        if found[0].intent == "yes" and unsure(text):
+            return (replace(found[0], entities=found[0].entities | {"unsure": "yes"}),)
+        return found
     if not answers and (other := by_sound(text)):
         return (found[0], IntentCandidate(other[0], GUESSED, other[1]))
     for part in parted(text):
@@ -379,7 +384,7 @@ def _answer(part: Parted, answer: IntentCandidate, rest: IntentCandidate) -> lis
     if also and replaces(part.rest):
         return [instead]
     approved = IntentCandidate("yes", OPEN, answer.entities | {"also": part.rest})
-    return [approved] if also and not wavers(part.lead, part.rest) else []
+    return [approved] if also and not (part.commands or wavers(part.lead, part.rest)) else []
 
 
 def _unled(text: str, best: IntentCandidate) -> list[IntentCandidate]:

@@ -52,6 +52,32 @@ def test_an_answer_to_several_questions(text: str, kind: str, entities: dict[str
     assert answered(text) == {kind: entities}
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Yes, move it.", {"does": "move"}),
+        ("Yes, please delete it.", {"does": "delete"}),
+        ("yes, create the folder", {"does": "create", "thing": "folder"}),
+        ("It's okay.", {"unsure": "yes"}),
+        ("That's okay, thanks.", {"unsure": "yes"}),
+        ("Oh, that's fine.", {"unsure": "yes"}),
+        ("It's all right.", {"unsure": "yes"}),
+        ("Fine, thank you.", {"unsure": "yes"}),
+        ("Hello? Yes.", {"unsure": "yes"}),
+        ("That's fine by me.", {}),
+        ("That's okay with me.", {}),
+        ("Yes, that's fine.", {}),
+        ("That's right.", {}),
+        ("All right.", {}),
+        ("okay", {}),
+        ("Hi Jarvis, yes.", {}),
+        ("Yes, do it.", {}),
+    ],
+)
+def test_a_yes_says_what_it_names_and_whether_it_may_be_none(text: str, said: dict[str, Any]) -> None:
+    assert answered(text) == {"yes": said}
+
+
 @pytest.mark.parametrize("text", ["both?", "both of you", "yes to both?", "yes, but not both", "all of them are wrong"])
 def test_these_approve_none_of_several(text: str) -> None:
     assert "yes" not in answered(text)
@@ -123,6 +149,12 @@ def test_these_approve_none_of_several(text: str) -> None:
         "yes, who is this",
         "yes, in an hour",
         "yes, it is cold in here",
+        "yes, delete everything",
+        "Yes. Remove everything.",
+        "yes delete the folder pear",
+        "Yes, delete the folder pear.",
+        "yes, search for cats",
+        "Yes, create a file.",
     ],
 )
 def test_words_that_only_begin_like_a_yes_approve_nothing(text: str) -> None:
