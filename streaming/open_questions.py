@@ -42,6 +42,9 @@ class Meant:
     reply_asks: bool = False
 
 
+OTHER_WORDS = "…"  # of the user, which no reply was given to so far; they count as much as one
+
+
 class OpenQuestions:
     """All lanes of a session share one. A question that waits behind another one of its turn is not in it yet."""
 
@@ -87,6 +90,10 @@ class OpenQuestions:
         if words and not (put is not None and put.question.sentence and words.endswith(put.question.sentence)):
             self._read_since = words
         self._heard_since = words or self._heard_since
+
+    def other_words(self) -> None:
+        """The user said something that answers no question, maybe to somebody else: a yes may belong to that, also if no reply was given."""
+        self._read_since = self._heard_since = OTHER_WORDS
 
     def unheard(self) -> None:
         """The client did not play our speech to its end: nothing is taken as heard before it is said again."""

@@ -121,6 +121,11 @@ class Session:
         if self._shared is not None:
             self._shared[1].unheard()
 
+    def other_words(self) -> None:
+        """The user said something that answers no question."""
+        if self._shared is not None:
+            self._shared[1].other_words()
+
     def lane(self, channel: int) -> Lane | None:
         """The channel's running lane."""
         running = self._running.get(channel)

@@ -14,6 +14,7 @@ from streaming.agent.answering import (
     refused,
     reply_to,
 )
+from streaming.agent.overheard import only_hums
 from streaming.domain import Trouble
 from streaming.ports import ServiceError
 
@@ -98,6 +99,11 @@ class Answers:
         elif not more:
             told = self._leave_open(about.questions[0], given)
         return None if more else told
+
+    def own_turn(self, text: str) -> None:
+        """These words begin a turn of their own: a yes right after them may belong to them. To a mere "hm" nobody says yes."""
+        if not only_hums(text):
+            self._setup.questions.other_words()
 
     def _leave_open(self, question: Confirmation, given: Answer) -> str:
         """The reply to words that settle nothing; empty if the turn that asks gives it."""

@@ -144,6 +144,17 @@ _PAUSE = re.compile(r"(?<=[.,?!…])\s+")
 _SOUNDS = str.maketrans("bcdgmqvxz", "pktknkfss", "aeiou")
 
 
+HUMS = frozenset(
+    {"mm", "mmm", "mhm", "hm", "hmm", "mm-hm", "mm-hmm", "mhmm", "mmhmm", "uh", "um", "er", "erm", "eh", "ah", "oh"}
+)
+"""No words: who says them has asked nobody anything."""
+
+
+def only_hums(text: str) -> bool:
+    """True if there is no other word in the text."""
+    return all(word in HUMS for word in spoken(text))
+
+
 class Overheard(Enum):
     """Whose words were heard."""
 

@@ -267,6 +267,7 @@ class TurnLane(Lane):
             intent = await self._recognised(heard)
             told = await self._answers.about_current_turn(heard, intent) if intent is not None else None
             if told is None:
+                self._answers.own_turn(heard.text)
                 self._stage.give_way()
             if told == "":
                 heard.drop_guess()
@@ -309,6 +310,7 @@ class TurnLane(Lane):
         if intent is not None and told is not None:
             await self._run(turn, turn.acknowledge(intent, told, aloud=self._spoken))
         else:
+            self._answers.own_turn(heard.text)
             await self._run(turn, turn.run(intent, heard.guess))
         heard.drop_guess()
 
@@ -426,21 +428,21 @@ class TurnLane(Lane):
         """True while the turn waits for the user's yes or no."""
         return self._stage.question is not None
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> bool:
         """Silence the reply for good, as spoken words would: only the part that was heard is remembered.
 
-        A turn that has not spoken yet is cancelled, unless it is acting or waiting for an answer: then it continues silently.
+        A turn that has not spoken yet is cancelled, or does not begin (True), unless it is acting or asks: then it continues silently.
         """
         turn, task = self._stage.turn, self._stage.task
         if turn is None or task is None:
-            self._turn_begun = True  # one given as text does not begin any more
-            return
+            begun, self._turn_begun = self._turn_begun, True  # one given as text does not begin any more
+            return not begun
         if turn.delivery.speaking:
             turn.delivery.pause()
         if turn.delivery.paused:
             turn.delivery.settle_pause(words_followed=True)
-        elif not (turn.acting or self.asking or turn.answered or turn.stop_thinking()):
-            task.cancel()
+            return False
+        return not (turn.acting or self.asking or turn.answered or turn.stop_thinking()) and task.cancel()
 
     def end(self) -> None:
         """Close the microphone; turns under way are finished."""

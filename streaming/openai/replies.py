@@ -19,6 +19,7 @@ from streaming.openai.items import checked_item
 from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.response import Response
 from streaming.openai.turns import AGENT, Speaking
+from streaming.openai.utterances import leave, newest, note_others, text_of
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Replies:
         self._beside: dict[str, Response] = {}
         self._ready: tuple[Response, str] | None = None  # started; its turn waits for a transcript or for another turn
         self._given: list[Entry] | None = None  # the response's own input, if it has one
+        self._opening: list[Entry] = []  # the user's items whose turn is about to be opened
         self._later: list[
             tuple[list[Entry], Callable[[], None]]
         ] = []  # responses beside, whose input is not recognised yet
@@ -208,9 +210,11 @@ class Replies:
         if response.done:
             return  # cancelled in the meantime
         words = [entry for entry in asked if entry.role == "user" and entry.text.strip() and not instructions_first]
-        last = words[-1] if words else None
+        last = newest(words)
+        if not (own_input or session_id):
+            note_others(words[: -len(last)], self._host.lanes)
         stopped = None if session_id else self._functions.take()
-        text = last.text if last is not None else stopped.text if stopped is not None else instructions
+        text = text_of(last) if last else stopped.text if stopped is not None else instructions
         if not own_input:
             text = text or self.conversation.newest_words() or ("" if session_id else GREETED)
         for entry in asked:
@@ -220,7 +224,8 @@ class Replies:
             return
         response.heard_words = len(text.split())
         rounds = stopped.gone_on() if stopped is not None else ()
-        told = [last] if last is not None and not rounds else []  # the turn itself stores these
+        told = last if not rounds else []  # the turn itself stores these
+        self._opening = self._opening if session_id else told
         before = [entry for entry in self.conversation.unremembered(asked, alone=bool(session_id)) if entry not in told]
         self._host.group.create_task(
             self._converse(response, text, told, before, rounds, session_id), name="begin a turn"
@@ -250,6 +255,7 @@ class Replies:
             await self._remembered.put(session_id or self._host.session_id, entry, entry.text)
         if response.done:
             return  # cancelled in the meantime
+        self._opening = self._opening if session_id else []
         self._open(response, text, asked, rounds, session_id)
         self.wake()
 
@@ -262,7 +268,7 @@ class Replies:
         brief = brief_of(self.conversation, response.settings, rounds, delegates=self._host.delegates)
         reply = self._format_of(response)
         users = [entry for entry in asked if entry.role == "user"]
-        spoken = bool(users) and all(entry.spoke for entry in users)
+        spoken = any(entry.spoke for entry in users)
 
         def build(setup: LaneSetup) -> TurnLane:
             if session_id:
@@ -407,13 +413,15 @@ class Replies:
     def interrupt(self, reason: str) -> None:
         """End the conversation's reply; actions that continue during a question go on."""
         response, self._owed = self.active, False
+        opening, self._opening = self._opening, []
         for channel, speaking in list(self.turns.items()):
             if not speaking.out_of_band:
                 speaking.cut(reason)
-                if speaking.lane is not None:
-                    speaking.lane.interrupt()
-                else:
+                if speaking.lane is None:
                     self._host.lanes.cancel(channel)
+                elif speaking.lane.interrupt():
+                    leave(speaking.words_left, self._host.lanes, reason)
+        leave(opening, self._host.lanes, reason)
         if response is not None and not response.done:
             response.finish("cancelled", reason=reason)
             self.ended(response)

@@ -86,12 +86,18 @@ class Speaking(UnrecordedOutlet):
         self._speaks = False  # an utterance is being sent
         self._incomplete = False  # the language model reached its limit
         self._was_cut = False
+        self._acted = False  # a step has begun
         self.over = False
 
     @property
     def said_all(self) -> bool:
         """True if the whole reply was sent; it may still be playing."""
         return self._reply is not None and self.response is None
+
+    @property
+    def words_left(self) -> list[Entry]:
+        """The user's items, if nothing was done about them."""
+        return [] if self._acted else self._asked
 
     @property
     def playing(self) -> bool:
@@ -115,6 +121,8 @@ class Speaking(UnrecordedOutlet):
                 self._on_question(event)
             case domain.TurnCalls():
                 self._on_calls(event)
+            case domain.TaskStarted():
+                self._acted = True
             case domain.TurnInterrupted():
                 self._on_interrupted(event)
             case domain.Trouble():

@@ -1,0 +1,146 @@
+"""Words whose reply was cut by further words: the further ones may go on with them, and a yes is none to an older question."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streaming.ports import FinalTranscript, Plan, SpeechStarted, SpeechStopped, Step
+from tests.support.openai_client import FRAME, Client, risky, scripted
+
+if TYPE_CHECKING:
+    from tests.support.world import World
+
+SAID_S = 5.0  # after this, a question was played to its end
+CUT_S = 0.3  # after this, a slow turn has given no reply
+SLOW = ["intent", "planner", "memory"]
+ASKED_BACK = "A question is still open. Shall I remove x?"
+
+
+async def asked(client: Client, world: World) -> None:
+    """The agent has asked a question."""
+    risky(world, "medium")
+    client.send("input_audio_buffer.append", audio=FRAME)
+    client.speak("wipe it")
+    await client.until("response.done")
+    await asyncio.sleep(SAID_S)
+
+
+async def reply(client: Client) -> str:
+    """The next reply that was not cut."""
+    while (response := (await client.until("response.done"))["response"])["status"] == "cancelled":
+        pass
+    return str(response["output"][0]["content"][0]["transcript"]) if response["output"] else ""
+
+
+async def cut_words(client: Client, world: World, text: str, slow: str) -> None:
+    """Words that get no reply, as others follow at once."""
+    world.slow_s[slow] = 1.0
+    client.speak(text)
+    await asyncio.sleep(CUT_S)
+    del world.slow_s[slow]
+
+
+@pytest.mark.parametrize("slow", SLOW)
+def test_a_yes_after_words_to_somebody_else_approves_nothing_before_the_question_is_asked_again(slow: str) -> None:
+    async def test(client: Client, world: World) -> None:
+        await asked(client, world)
+        await cut_words(client, world, "Mum, may I go outside?", slow)
+        client.speak("yes")
+        assert await reply(client) == ASKED_BACK
+        await asyncio.sleep(SAID_S)
+        assert world.executed == []
+        client.speak("yes")
+        await reply(client)
+        await asyncio.sleep(SAID_S)
+        assert len(world.executed) == 1
+
+    scripted(test)
+
+
+def test_nor_if_the_client_cancels_the_reply() -> None:
+    async def test(client: Client, world: World) -> None:
+        await asked(client, world)
+        await cut_words(client, world, "Mum, may I go outside?", "planner")
+        client.send("response.cancel")
+        client.speak("yes")
+        assert await reply(client) == ASKED_BACK
+        assert world.executed == []
+
+    scripted(test)
+
+
+@pytest.mark.parametrize("noise", ["", "Hm.", "Um, uh."])
+def test_a_noise_before_the_yes_changes_nothing(noise: str) -> None:
+    async def test(client: Client, world: World) -> None:
+        await asked(client, world)
+        await cut_words(client, world, noise, "planner")
+        client.speak("yes")
+        await asyncio.sleep(SAID_S)
+        assert len(world.executed) == 1
+
+    scripted(test)
+
+
+def asked_of(world: World) -> list[str]:
+    """What the user has asked, as the agent's memory has it."""
+    return [text for role, text in world.turns.values() if role == "user"]
+
+
+@pytest.mark.parametrize("slow", SLOW)
+def test_words_that_go_on_with_those_before_them_are_one_request(slow: str) -> None:
+    async def test(client: Client, world: World) -> None:
+        client.send("input_audio_buffer.append", audio=FRAME)
+        await cut_words(client, world, "Create a folder called lion.", slow)
+        client.speak("And create a folder called tiger.")
+        await reply(client)
+        assert asked_of(world)[-1] == "Create a folder called lion, and create a folder called tiger."
+
+    scripted(test)
+
+
+def test_three_parts_of_a_request_are_one_too() -> None:
+    async def test(client: Client, world: World) -> None:
+        client.send("input_audio_buffer.append", audio=FRAME)
+        await cut_words(client, world, "Open example.com,", "intent")
+        await cut_words(client, world, "and read it,", "planner")
+        client.speak("then tell me the time")
+        await reply(client)
+        assert asked_of(world)[-1] == "Open example.com, and read it, then tell me the time"
+
+    scripted(test)
+
+
+def slowly(compose: Any) -> Any:
+    async def composed(*asked: Any) -> Any:
+        await asyncio.sleep(1)
+        return await compose(*asked)
+
+    return composed
+
+
+@pytest.mark.parametrize("how", ["others", "answered", "done", "cancelled"])
+def test_words_that_do_not_go_on_or_were_answered_are_a_request_of_their_own(how: str) -> None:
+    async def test(client: Client, world: World) -> None:
+        client.send("input_audio_buffer.append", audio=FRAME)
+        words = "What time is it?" if how == "others" else "And what time is it?"
+        if how == "answered":
+            client.speak("Create lion.")
+            await client.until("response.output_audio.delta")
+        elif how == "done":
+            world.plans["Create lion."] = Plan("p", "made", (Step("1", "os", "ls", {}, (), "list"),), "x")
+            world.compose = slowly(world.compose)  # type: ignore[method-assign]
+            client.speak("Create lion.")
+            while not world.executed:
+                await asyncio.sleep(0.01)
+        else:
+            await cut_words(client, world, "Create lion.", "planner")
+            if how == "cancelled":
+                client.send("response.cancel")
+        client.hear(SpeechStarted(1000), SpeechStopped(1500), FinalTranscript(words, 0.9, 1000, 1500))
+        await asyncio.sleep(SAID_S)
+        assert asked_of(world)[-1] == words
+
+    scripted(test)
