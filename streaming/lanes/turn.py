@@ -111,8 +111,10 @@ class TurnLane(Lane):
             for task in filtering:
                 task.cancel()
             await self._heard.put(None)
-        if broken is not None:
-            await self._apologise(broken)
+        if broken is not None:  # apologise in the reply's form, then let the channel close with the error
+            turn = self._new_turn(uuid.uuid4().hex, "", self._stopwatch())
+            await self._stage.run(turn, turn.apologise(broken))
+            raise broken
 
     async def _take_text_turn(self, text: str) -> None:
         await self._finish_saved_turn()
@@ -332,12 +334,6 @@ class TurnLane(Lane):
         self._turn_begun = True
         await self._stage.run(turn, work)
 
-    async def _apologise(self, broken: ServiceError) -> None:
-        """The recogniser failed: apologise in the reply's form, then let the channel close with the error."""
-        turn = self._new_turn(uuid.uuid4().hex, "", self._stopwatch())
-        await self._stage.run(turn, turn.apologise(broken))
-        raise broken
-
     # --- on another replica ---
 
     def rewind(self) -> Position | None:
@@ -427,6 +423,10 @@ class TurnLane(Lane):
     def asking(self) -> bool:
         """True while the turn waits for the user's yes or no."""
         return self._stage.question is not None
+
+    def ask_again(self) -> None:
+        """Repeat the question that waits, if there is one."""
+        self._stage.ask_again()
 
     def interrupt(self) -> bool:
         """Silence the reply for good, as spoken words would: only the part that was heard is remembered.

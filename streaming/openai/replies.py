@@ -18,7 +18,7 @@ from streaming.openai.host import Host
 from streaming.openai.items import checked_item
 from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.response import Response
-from streaming.openai.turns import AGENT, Speaking
+from streaming.openai.turns import AGENT, Speaking, ask_cut_questions
 from streaming.openai.utterances import leave, newest, note_others, text_of
 from streaming.ports import ServiceError
 
@@ -66,9 +66,8 @@ class Replies:
         self._ready: tuple[Response, str] | None = None  # started; its turn waits for a transcript or for another turn
         self._given: list[Entry] | None = None  # the response's own input, if it has one
         self._opening: list[Entry] = []  # the user's items whose turn is about to be opened
-        self._later: list[
-            tuple[list[Entry], Callable[[], None]]
-        ] = []  # responses beside, whose input is not recognised yet
+        # responses beside, whose input is not recognised yet
+        self._later: list[tuple[list[Entry], Callable[[], None]]] = []
         self._late: deque[Callable[[], None]] = deque()  # see `when_free`
         self._owed = False  # an utterance ended while another reply was being given
         self._functions = Functions()
@@ -189,12 +188,11 @@ class Replies:
         if self._ready is None:
             return
         waits = any(speaking.said_all for speaking in self.turns.values() if not speaking.out_of_band)
-        given = self._given
-        asked = self.conversation.unanswered() if given is None else given
+        asked = self.conversation.unanswered() if self._given is None else self._given
         if waits or any(entry.awaited for entry in asked):
             return
         (response, instructions), self._ready = self._ready, None
-        self._start(response, asked, instructions, own_input=given is not None)
+        self._start(response, asked, instructions, own_input=self._given is not None)
 
     def _start(
         self,
@@ -296,6 +294,7 @@ class Replies:
         for entry in speaking.entries:  # the lane remembered what was heard by its own clock, or before it was deleted
             if entry.cut is not None:
                 self._remembered.correct(entry)
+        ask_cut_questions(self.turns.values())
         self._start_if_ready()
         if not self.turns and not self.busy:
             self._host.on_quiet()

@@ -14,7 +14,7 @@ from streaming.unrecorded import UnrecordedOutlet
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from streaming.domain import LaneEvent
     from streaming.lanes.turn import TurnLane
@@ -50,6 +50,13 @@ class Floor(Protocol):
         """There may be something to send."""
 
 
+def ask_cut_questions(speaking: Collection[Speaking]) -> None:
+    """Ask the questions that other words cut off, once nothing else is to be said."""
+    if all(one.asks for one in speaking):
+        for one in speaking:
+            one.ask_again()
+
+
 class Speaking(UnrecordedOutlet):
     """One turn. `response`: the one it was started for; after a question or an interruption, one of its own."""
 
@@ -76,6 +83,7 @@ class Speaking(UnrecordedOutlet):
         self._waiting_words = ""  # received before the first audio
         self._early_words: list[Word] = []  # the same, with their times
         self._question = ""  # the question being asked
+        self._question_cut = False  # it was not said to its end
         self._trouble: domain.Trouble | None = None
         self._entry: Entry | None = None  # the item of the utterance
         self.entries = list(asked)  # items whose words the turn stores in the agent's memory
@@ -250,7 +258,7 @@ class Speaking(UnrecordedOutlet):
         self._finish()
 
     def _on_question(self, event: domain.TaskNeedsConfirmation) -> None:
-        self._question = event.sentence
+        self._question, self._question_cut = event.sentence, False
         self._to_approve = event if self._approvals else None
         if event.turn_id is not None:
             self._note_remembered(event.turn_id)
@@ -319,6 +327,17 @@ class Speaking(UnrecordedOutlet):
         self._floor.event_queue.drop_audio(response.id)
         self._end("cancelled", reason)
 
+    @property
+    def asks(self) -> bool:
+        """True while its question waits."""
+        return self.lane is not None and self.lane.asking
+
+    def ask_again(self) -> None:
+        """Ask the question that waits, if it was cut off."""
+        if self._question_cut and self.lane is not None:
+            self._question_cut = False
+            self.lane.ask_again()
+
     def lane_ended(self, code: str, message: str) -> None:
         """The lane ended, perhaps with an error that it could not report."""
         self.over, self.lane = True, None  # the lane refers to us: leave no cycle
@@ -356,7 +375,7 @@ class Speaking(UnrecordedOutlet):
 
     def interrupt(self) -> None:
         """Drop audio that was not sent yet."""
-        self._stale = True
+        self._stale, self._question_cut = True, bool(self._question)
         self._floor.floor.set()
         if self.response is not None:
             self._floor.event_queue.drop_audio(self.response.id)

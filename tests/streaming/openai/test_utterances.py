@@ -113,6 +113,30 @@ def test_three_parts_of_a_request_are_one_too() -> None:
     scripted(test)
 
 
+def test_a_question_that_further_words_cut_off_is_asked_after_their_reply() -> None:
+    """The words were asked about before it was known that others go on with them."""
+
+    async def test(client: Client, world: World) -> None:
+        risky(world, "medium")
+        world.plans["And wipe y."] = Plan(
+            "p", "y is gone", (Step("1", "os", "rm", {"path": "y"}, (), "remove y"),), "x"
+        )
+        client.send("input_audio_buffer.append", audio=FRAME)
+        client.speak("wipe it")
+        await client.until("response.output_audio.delta")
+        await asyncio.sleep(CUT_S)
+        client.speak("And wipe y.")
+        for deed in ("Shall I remove y?", "Shall I remove x?"):
+            while not (await reply(client)).startswith(deed):
+                pass
+            await asyncio.sleep(SAID_S)
+            client.speak("yes")
+        await asyncio.sleep(SAID_S)
+        assert [parameters["path"] for _, parameters in world.executed] == ["y", "x"]
+
+    scripted(test)
+
+
 def slowly(compose: Any) -> Any:
     async def composed(*asked: Any) -> Any:
         await asyncio.sleep(1)
