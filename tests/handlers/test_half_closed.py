@@ -65,18 +65,21 @@ async def test_sound_is_written_on(tmp_path: Path, path: str, version: str) -> N
 
 async def test_who_takes_it_slowly_has_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long no piece can be written."""
-    monkeypatch.setattr(exchange, "SILENCE_S", 0.001)
     async with running(tmp_path) as gw:
         gw.script.speech_pieces = 2000  # 9 MB: more than the kernel keeps for us
         reader, writer = await asyncio.open_connection("127.0.0.1", gw.port, limit=4096)
         writer.write(post(gw, TTS, b'{"text": "hello", "format": "pcm"}', "1.0"))
         await reader.readuntil(b"\r\n\r\n")
         connection = await only_connection(gw)
-        writer.write_eof()
-        while not (connection._blocked and connection.half_closed):
+        while not connection._blocked:
             await asyncio.sleep(0.001)
-        for _ in range(20):
-            await asyncio.sleep(0.001)
+        with monkeypatch.context() as patient:
+            patient.setattr(exchange, "SILENCE_S", 0.001)
+            writer.write_eof()
+            while not connection.half_closed:
+                await asyncio.sleep(0.001)
+            for _ in range(20):
+                await asyncio.sleep(0.001)
         assert len(await reader.read()) == 2000 * 4410
         writer.close()
 
