@@ -19,6 +19,7 @@ from server.embedded.browser.arrival import (
     FailedError,
     arrived,
     attended,
+    come,
     is_open,
     moves,
     read_still,
@@ -358,6 +359,7 @@ async def _wait(work: Work, given: WaitParameters) -> dict[str, Any]:
         await find_selected(work.page, given.selector, ELEMENT_TIMEOUT_MS)
     else:
         await work.page.wait_for_timeout(given.ms or 0)
+    await come(work.tabs, work.page)
     return await read_where(work.page)
 
 

@@ -29,6 +29,7 @@ T = TypeVar("T")
 PARSE_S = 10.0  # for a page to be parsed; then what has come of it is shown, while the rest may still come
 ANSWER_S = 6.0  # for a step on a page, and then for the page to answer at all; on a busy machine it may need seconds
 READ_S = 6.0  # for what is read of a page that has moved so often; longer than an element may take to appear
+COMING_S = 20.0  # for the server of a page on its way, before a task that did not begin that; then it is stopped
 MANY_MOVES = 4  # to other pages, or to itself again: more than a page's redirects
 # Playwright tells that a request has failed only to those who want to know of all, of which a page makes thousands a second.
 ASK_AGAIN_MS = 100
@@ -36,6 +37,7 @@ ERROR_PAGE = "chrome-error:"
 MAX_ORIGIN_CHARS = 300  # in a message
 BROKEN_OFF = "the server broke its answer off, or it cannot be decoded"
 BUSY = "the page does not answer: a script of it runs without an end"
+COMING = "the page leads to another one, whose server has not answered yet"
 UNTOLD = "nothing was done: since the page was last told, it has gone to"
 UNSHOWN = "nothing was done: another page was open when you were asked"
 NOT_OPENED = "the page that it leads to could not be opened"
@@ -89,6 +91,8 @@ async def attended(tabs: Tabs, step: Coroutine[Any, Any, T]) -> T:
         while not (await asyncio.wait((doing,), timeout=ANSWER_S))[0]:
             page = tabs.current
             if page is not None and not await _answers(page, doing):
+                if tabs.is_left(page):
+                    continue  # the server's time, which only the task's own limit ends
                 await tabs.end_script(page)
                 if not await _answers(page, doing):
                     raise FailedError(BUSY)
@@ -101,6 +105,20 @@ async def attended(tabs: Tabs, step: Coroutine[Any, Any, T]) -> T:
     finally:
         doing.cancel()
         await asyncio.gather(doing, return_exceptions=True)
+
+
+async def come(tabs: Tabs, page: Page) -> None:
+    """Wait for the page that is on its way into this one's place, and stop it if its server does not answer: then this one stays."""
+    if tabs.is_left(page):
+        asking = asyncio.get_running_loop().create_task(is_filled(page), name="ask a page")
+        try:
+            if (await asyncio.wait((asking,), timeout=COMING_S))[0]:
+                tabs.stays(page)
+            else:
+                await tabs.stop_loading()
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
 
 
 async def _answers(page: Page, doing: asyncio.Task[Any]) -> bool:

@@ -20,7 +20,17 @@ from server.embedded.browser.actions import (
     Work,
     net_error_words,
 )
-from server.embedded.browser.arrival import BUSY, ERROR_PAGE, FailedError, attended, is_open, refuse_unshown, told
+from server.embedded.browser.arrival import (
+    BUSY,
+    COMING,
+    ERROR_PAGE,
+    FailedError,
+    attended,
+    come,
+    is_open,
+    refuse_unshown,
+    told,
+)
 from server.embedded.browser.handling import HIDDEN, NOT_THERE, matter
 from server.embedded.browser.launching import find_chromium, first_line
 from server.embedded.browser.pages import Chromium
@@ -124,7 +134,11 @@ class BrowserService(ExecutorService):
             return TaskOutcome(await _where(tabs), ok=False, message=str(failed))
         except PlaywrightTimeout as late:
             where = await _where(tabs)
-            return TaskOutcome(where, ok=False, message=await _missing(tabs, parameters, str(late)) if where else BUSY)
+            if where:
+                message = await _missing(tabs, parameters, str(late))
+            else:
+                message = COMING if tabs.current is not None and tabs.is_left(tabs.current) else BUSY
+            return TaskOutcome(where, ok=False, message=message)
         except PlaywrightError as error:
             return TaskOutcome(await _where(tabs), ok=False, message=_words(tabs, error, parameters))
         return TaskOutcome(values)
@@ -132,8 +146,10 @@ class BrowserService(ExecutorService):
 
 async def _step(tabs: Tabs, name: str, parameters: Parameters, task: Task, no_page: str) -> dict[str, Any]:
     page = await (tabs.page() if name == "navigate" else told(tabs))
-    if name not in WITHOUT_PAGE and not await is_open(page):
-        raise FailedError(no_page)
+    if name not in WITHOUT_PAGE:
+        await come(tabs, page)
+        if page.is_closed() or not await is_open(page):
+            raise FailedError(tabs.lost_words or no_page)
     if name != "navigate":
         refuse_unshown(tabs, task.asked_at)
     await task.tell("the browser is ready", percent=20)

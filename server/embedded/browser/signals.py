@@ -36,6 +36,7 @@ class Signals:
     """The session of one page. `told` is called after each change, and `window` for each window that opens.
 
     `target`, `context`: Chromium's names of the page and its context, empty until the session is there. `opening`: a window is on its way, since `watch`. `pressed`: the mouse was, since `watch_presses`.
+    `coming`: another page is on its way into this one's place, or was: the end of a few is not told.
     `document_since`: when the page's document took the place of the one before, or was written anew. An address that changes within it is no other document.
     """
 
@@ -44,6 +45,7 @@ class Signals:
     ) -> None:
         self.opening = False
         self.pressed = False
+        self.coming = False
         self.document_since = self._watched_since = time.monotonic()
         self._coming: set[str] = set()  # frames into which another page is on its way, since `watch`
         self._parsed = False  # the document is
@@ -70,7 +72,7 @@ class Signals:
             self.target = target["targetInfo"]["targetId"]  # also the name of its main frame
             self.context = target["targetInfo"]["browserContextId"]
             session.on("Page.frameRequestedNavigation", self._begun)
-            session.on("Page.frameStartedNavigating", self._begun)
+            session.on("Page.frameStartedNavigating", self._started)
             session.on("Page.frameNavigated", self._came)
             session.on("Page.documentOpened", self._written)
             session.on("Page.domContentEventFired", self._read)
@@ -101,6 +103,11 @@ class Signals:
     def leaving(self) -> bool:
         """True if another page is on its way into this one's place, or into that of a frame whose link or form was used."""
         return bool(self._coming)
+
+    def _started(self, event: dict[str, Any]) -> None:
+        if event["frameId"] == self.target and event.get("navigationType") not in WITHIN:
+            self.coming = True
+        self._begun(event)
 
     def _begun(self, event: dict[str, Any]) -> None:
         within = event.get("navigationType") in WITHIN or event.get("disposition", "currentTab") != "currentTab"
@@ -142,6 +149,8 @@ class Signals:
         return self.document_since if around is None else max(self._frames.get(frame, 0.0), self.shown_since(around))
 
     def _over(self, frame: str) -> None:
+        if frame == self.target:
+            self.coming = False
         if frame in self._coming:
             self._coming.discard(frame)
             self._told()

@@ -182,6 +182,15 @@ class Tabs:
                     await signals.check()
         return over()
 
+    def is_left(self, page: Page) -> bool:
+        """True if another page is on its way into its place. Until that has come, Chromium lets nobody ask the page anything."""
+        return page in self._signals and self._signals[page].coming
+
+    def stays(self, page: Page) -> None:
+        """It answers: so what was on its way has come, or was none of a page."""
+        if page in self._signals:
+            self._signals[page].coming = False
+
     async def end_script(self, page: Page) -> None:
         """End what the page's scripts do at the moment."""
         if page in self._signals:
@@ -326,8 +335,26 @@ class Tabs:
         return await self._new()
 
     async def stop_loading(self) -> None:
-        """Stop all activity of a cancelled task; a page that does not stop is closed."""
+        """Stop all activity of a cancelled task; a page that does not stop is closed.
+
+        Who waits for it is often cancelled again: a task ends by its own limit, and then by that of the call. A page that goes on
+        loading answers nobody, so the stop goes on, and the cancel counts when it is done.
+        """
         self._watched = None
+        stopping = asyncio.get_running_loop().create_task(
+            self._stop_all(), name="stop pages", context=own_context("browser")
+        )
+        cancelled = False
+        while not stopping.done():
+            try:
+                await asyncio.wait((stopping,))
+            except asyncio.CancelledError:
+                cancelled = True
+        stopping.result()
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def _stop_all(self) -> None:
         await asyncio.gather(*map(self._stop, self._pages))
         if not self._front:
             await self.gate.cut()
@@ -338,6 +365,7 @@ class Tabs:
                 session = await self.context.new_cdp_session(page)
                 await session.send("Page.stopLoading")
                 await session.detach()
+            self.stays(page)
         except (PlaywrightError, TimeoutError):
             await self._ended(page, how=STOPPED)
 

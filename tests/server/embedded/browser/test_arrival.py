@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
@@ -14,6 +15,8 @@ from tests.support.gateway import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from playwright.async_api import Page
 
 RELOADING = {
     "by its head": "<title>Endless</title><meta http-equiv=refresh content=0>text",
@@ -116,3 +119,56 @@ async def test_a_click_on_a_download_says_that_it_is_not_taken(tmp_path: Path, l
         assert (run.status, run.message) == ("failed", "the address is a download, which is not taken")
         assert run.values["title"] == "Shop"
         assert (await surfer.do("click", {"text": "other"})).status == "ok"
+
+
+LEADS_ON = "<title>Shop</title>text<script>fetch('/gate').then(() => { location = '/hang' })</script>"
+
+
+async def test_a_page_that_leads_to_a_server_that_does_not_answer_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could use it until that server answered, and each task was told of a script without an end."""
+    monkeypatch.setattr(arrival, "COMING_S", 0.5)
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(f"page?html={quote(LEADS_ON)}")
+        surfer.site.gate.set()
+        await surfer.site.hangs(1)
+        run = await surfer.do("extract_text")
+        assert (run.status, run.values.get("text")) == ("ok", "text")
+        await surfer.site.hangs(0)
+
+
+async def test_a_stop_goes_on_though_the_task_is_cancelled_again(tmp_path: Path) -> None:
+    """A task over its time is cancelled twice, half a second later by the call's own limit: the page stayed as it was, and answered nobody."""
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(f"page?html={quote(LEADS_ON)}")
+        surfer.site.gate.set()
+        await surfer.site.hangs(1)
+        assert surfer.service._chromium is not None
+        tabs = surfer.service._chromium._tabs["ann", "s1"]
+        stopping = asyncio.get_running_loop().create_task(tabs.stop_loading(), name="stop")
+        await asyncio.sleep(0)
+        stopping.cancel()
+        await asyncio.wait((stopping,))
+        assert stopping.cancelled()
+        assert (await surfer.do("extract_text")).status == "ok"
+        await surfer.site.hangs(0)
+
+
+async def test_a_click_waits_for_a_slow_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that took twenty seconds was told as a script without an end."""
+    asked, answers = 0, arrival._answers
+
+    async def ask(page: Page, doing: asyncio.Task[Any]) -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 4:
+            surfer.site.gate.set()
+        return await answers(page, doing)
+
+    async with surfing(tmp_path) as surfer:
+        await surfer.open(f"page?html={quote('<a href=/gate>on</a>')}")
+        monkeypatch.setattr(arrival, "_answers", ask)
+        monkeypatch.setattr(arrival, "ANSWER_S", 0.5)
+        run = await surfer.do("click", {"text": "on"})
+        assert (run.status, run.values.get("title")) == ("ok", "Open")
