@@ -145,10 +145,11 @@ async def arrived(tabs: Tabs, page: Page, answer: Response | None = None) -> dic
     """
     await _parsed(page, answer)
     shown = await read_still(tabs, page, lambda: read_where(page))
+    if page.url.startswith(ERROR_PAGE):
+        reason = await tabs.unreachable_words()
+        raise FailedError(f"{NOT_OPENED}: {reason}" if reason else NOT_OPENED)
     if _broken_off(answer) and not await is_filled(page):
         raise FailedError(BROKEN_OFF)
-    if page.url.startswith(ERROR_PAGE):
-        raise FailedError(NOT_OPENED)
     return shown
 
 

@@ -140,7 +140,7 @@ class BrowserService(ExecutorService):
                 message = COMING if tabs.current is not None and tabs.is_left(tabs.current) else BUSY
             return TaskOutcome(where, ok=False, message=message)
         except PlaywrightError as error:
-            return TaskOutcome(await _where(tabs), ok=False, message=_words(tabs, error, parameters))
+            return TaskOutcome(await _where(tabs), ok=False, message=await _words(tabs, error, parameters))
         return TaskOutcome(values)
 
 
@@ -180,13 +180,13 @@ def wants_sandbox(config: EmbeddedConfig) -> bool:
     return config.option("CHROMIUM_SANDBOX", "true").strip().lower() not in NO
 
 
-def _words(tabs: Tabs, error: PlaywrightError, parameters: Parameters) -> str:
+async def _words(tabs: Tabs, error: PlaywrightError, parameters: Parameters) -> str:
     """Why it failed, from the best source: the gate, Chromium's error, or Playwright's."""
     if "has been closed" in str(error) or "crashed" in str(error):
         return CROWDED if tabs.crowded and not tabs.crashed else ENDED
     reason = ""
     if isinstance(parameters, NavigateParameters) and "net::ERR_SOCKS" in str(error):
-        reason = tabs.gate.reason(read_url(parameters.url).host)
+        reason = await tabs.unreachable_words() or tabs.gate.reason(read_url(parameters.url).host)
     line = first_line(error)
     return reason or net_error_words(str(error)) or (HIDDEN if _SCRIPT_ERROR.match(line) else line)
 

@@ -186,13 +186,21 @@ class Signals:
 
         Raises TimeoutError for a page that was busy from its beginning, PlaywrightError.
         """
+        history = await self._history()
+        at = int(history["currentIndex"])
+        return at > 1 or (at == 1 and history["entries"][0]["url"] != BLANK)
+
+    async def address(self) -> str:
+        """That of the page; of an error that Chromium shows, what could not be opened. Raises TimeoutError, PlaywrightError."""
+        history = await self._history()
+        return str(history["entries"][history["currentIndex"]]["url"])
+
+    async def _history(self) -> dict[str, Any]:
         await self.ready()
         async with asyncio.timeout(ORDER_S):
             if self._session is None:
                 raise TimeoutError
-            history = await self._session.send("Page.getNavigationHistory")
-        at = int(history["currentIndex"])
-        return at > 1 or (at == 1 and history["entries"][0]["url"] != BLANK)
+            return await self._session.send("Page.getNavigationHistory")
 
     async def end_script(self) -> None:
         """End what the page's scripts do at the moment."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import Error as PlaywrightError
 
+from server.embedded.addresses import read_url
 from server.embedded.browser.signals import Signals
 from server.embedded.callers import own_context
 
@@ -190,6 +191,13 @@ class Tabs:
         """It answers: so what was on its way has come, or was none of a page."""
         if page in self._signals:
             self._signals[page].coming = False
+
+    async def unreachable_words(self) -> str:
+        """Why the gate made no connection to the page that Chromium shows an error for; empty if it did."""
+        signals = self._signals.get(self.current) if self.current is not None else None
+        with suppress(PlaywrightError, TimeoutError):
+            return self.gate.reason(read_url(await signals.address()).host) if signals is not None else ""
+        return ""
 
     async def end_script(self, page: Page) -> None:
         """End what the page's scripts do at the moment."""

@@ -58,9 +58,11 @@ async def test_a_click_on_what_is_broken_off_shows_what_came(tmp_path: Path, mon
 async def test_a_page_that_leads_to_one_that_cannot_be_opened_is_a_failure(tmp_path: Path) -> None:
     """Chromium's own error page was told as the one that was opened."""
     async with surfing(tmp_path) as surfer:
-        html = f"<script>location = 'http://127.0.0.1:{free_port()}/'</script><script src=/hang></script>"
+        nowhere = f"127.0.0.1:{free_port()}"
+        html = f"<script>location = 'http://{nowhere}/'</script><script src=/hang></script>"
         run = await surfer.do("navigate", {"url": f"{surfer.site.url}/page?html={quote(html)}"})
-        assert (run.status, run.message, run.values) == ("failed", NOT_OPENED, {})
+        reason = f"{NOT_OPENED}: nothing answers at {nowhere}"
+        assert (run.status, run.message, run.values) == ("failed", reason, {})
         run = await surfer.do("navigate", {"url": f"{surfer.site.url}/redirect?to=file:///etc/passwd"})
         assert run.message == "the page sends to an address that no page may send to"
         assert (await surfer.open("form")).values["title"] == "Form"
@@ -69,9 +71,10 @@ async def test_a_page_that_leads_to_one_that_cannot_be_opened_is_a_failure(tmp_p
 @pytest.mark.parametrize("link", ["<a href=/nothing>on</a>", "<a href=/nothing target=_blank>on</a>"])
 async def test_a_click_on_a_link_to_a_page_that_cannot_be_opened_is_a_failure(tmp_path: Path, link: str) -> None:
     async with surfing(tmp_path) as surfer:
-        await surfer.open(f"page?html={quote(link.replace('/nothing', f'http://127.0.0.1:{free_port()}/'))}")
+        nowhere = f"127.0.0.1:{free_port()}"
+        await surfer.open(f"page?html={quote(link.replace('/nothing', f'http://{nowhere}/'))}")
         clicked = await surfer.do("click", {"text": "on"})
-        assert (clicked.status, clicked.message) == ("failed", NOT_OPENED)
+        assert (clicked.status, clicked.message) == ("failed", f"{NOT_OPENED}: nothing answers at {nowhere}")
         assert (await surfer.open("form")).values["title"] == "Form"
 
 

@@ -81,6 +81,8 @@ async def attacker(inside: str, udp_port: int = 9) -> AsyncIterator[str]:
         "/more": MORE,
         "/meta": "<meta http-equiv=refresh content='0;url=INSIDE/meta'>",
         "/script": "<script>location.replace('INSIDE/location')</script>",
+        "/click": "<a id=on href='INSIDE/clicked'>on</a><script>document.getElementById('on').click()</script>"
+        + "<p>text" * 1_000_000,  # is broken off
         "/form": "<form method=post action='INSIDE/form-sent'></form><script>document.forms[0].submit()</script>",
         "/window": "<a id=load href='INSIDE/download' download>load</a><script>open('INSIDE/window'); load.click()</script>",
         "/shared.js": "fetch('INSIDE/shared').catch(() => 0); importScripts('INSIDE/imported')",
@@ -169,11 +171,20 @@ async def test_no_request_of_a_page_leads_inside(tmp_path: Path, host: str) -> N
         async with attacker(inside, port) as url:
             assert await title_after(surfer, url) == "reached 0"
             run = await surfer.do("navigate", {"url": f"{url}/redirect"})
-            assert (run.status, run.message) == ("failed", "there is no connection to the page")
+            assert (run.status, run.message.endswith("a network that is closed to the browser")) == ("failed", True)
             for way in ("more", "window") if host == "inside.example" else ():
                 await surfer.do("navigate", {"url": f"{url}/{way}"})
                 await surfer.do("wait", {"ms": 1_000})
         assert (surfer.site.asked, received) == ([], [])
+
+
+@pytest.mark.parametrize("way", ["click", "script", "meta", "redirect"])
+async def test_a_page_that_leads_inside_is_told_that_it_is_closed(tmp_path: Path, way: str) -> None:
+    """It was told that its server had broken its answer off, or that there was no connection."""
+    async with surfing(tmp_path, BROWSER_PRIVATE_NETWORK="deny") as surfer, attacker(surfer.site.url) as url:
+        run = await surfer.do("navigate", {"url": f"{url}/{way}"})
+        assert run.status == "failed"
+        assert run.message.endswith("127.0.0.1 is in a network that is closed to the browser")
 
 
 async def test_a_name_that_comes_to_resolve_to_this_machine_leads_nowhere(
