@@ -230,12 +230,8 @@ class Replies:
         )
 
     def _nothing_to_answer(self, response: Response) -> None:
-        error = {
-            "type": "invalid_request_error",
-            "code": "nothing_to_answer",
-            "message": "there are neither words to answer nor instructions",
-        }
-        response.finish("failed", error=error)
+        nothing = MistakeError("nothing_to_answer", "there are neither words to answer nor instructions")
+        response.finish("failed", error=error_event(nothing)["error"])
         self.ended(response)
 
     async def _converse(
@@ -444,9 +440,8 @@ class Replies:
 
     def break_off(self, error: dict[str, str]) -> None:
         """Tell the end of every response that has begun, as the session ends."""
-        for response in (self.active, *self._beside.values()):
-            if response is not None:
-                response.finish("failed", error=error)
+        for response in filter(None, (self.active, *self._beside.values())):
+            response.finish("failed", error=error)
 
     def close(self) -> None:
         """Begin nothing more: the session is over."""
