@@ -21,7 +21,6 @@ from server.routes import Route
 from streaming.jarvis.entry import RefusedError
 from streaming.openai.conversation import new_id
 from streaming.openai.mistakes import MistakeError, error_event
-from streaming.openai.room import no_room
 from streaming.rfc6455 import INTERNAL_ERROR, MESSAGE_TOO_BIG, POLICY_VIOLATION
 
 if TYPE_CHECKING:
@@ -214,7 +213,7 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         connection.reader.drop()
         holding.clear()
         self._dropped = True
-        live.refuse(no_room())
+        live.refuse()
 
     def on_close(self) -> None:
         """Detach the session. It waits for the client, unless the client closed for good."""

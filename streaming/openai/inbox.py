@@ -8,7 +8,6 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from streaming.long_text import LongText
-from streaming.openai.room import no_room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -48,11 +47,10 @@ class EventInbox:
         return self.busy or len(data) > LONG_CHARS
 
     def takes(self, data: str | bytes | LongText) -> bool:
-        """Queue an event that must be queued; False for any other. Raises MistakeError if there is no room for it."""
-        if not self.must_take(data):
+        """Queue an event that must be queued; False: there is no room for it."""
+        cost = cost_of(data)
+        if not self._holding.fits(cost):
             return False
-        if not self._holding.fits(cost := cost_of(data)):
-            raise no_room()
         self._holding.grow(cost)
         self._waiting.append(data)
         self._start()

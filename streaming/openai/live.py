@@ -29,6 +29,7 @@ from streaming.openai.pace import EventPace
 from streaming.openai.recorded import RecordedSound
 from streaming.openai.remembering import Remembered
 from streaming.openai.replies import Replies
+from streaming.openai.room import HearingRoom, no_room
 from streaming.openai.telling import telling_mistakes
 from streaming.openai.tool_lists import ToolLists
 from streaming.openai.watching import EventWatch
@@ -40,7 +41,6 @@ from streaming.unrecorded import UnrecordedResident
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from streaming.openai.room import HearingRoom
     from streaming.ports import Allowance, Identity, LaneServices, LiveWatching
     from streaming.residents import Departure
 
@@ -233,11 +233,9 @@ class RealtimeSession(UnrecordedResident):
         """Handle one message. A mistake is answered and has no effect. `arrived_at`: when it was read, if it has waited since."""
         self._note_received(data)
         self._arrived_at = arrived_at
-        try:
-            if self._inbox.takes(data):
-                return
-        except MistakeError as mistake:
-            self.refuse(mistake)
+        if self._inbox.must_take(data):
+            if not self._inbox.takes(data):
+                self.refuse()
             return
         audio = appended(data) if self.reads_appends and isinstance(data, str) else None
         if audio is not None:
@@ -245,9 +243,9 @@ class RealtimeSession(UnrecordedResident):
         elif not isinstance(data, LongText):  # else it is queued
             self.receive_now(data)
 
-    def refuse(self, mistake: MistakeError) -> None:
-        """Answer what is wrong with a message that is not read."""
-        self._tell_uncounted(mistake, "")
+    def refuse(self) -> None:
+        """Answer that there is no room for a message."""
+        self._tell_uncounted(no_room(), "")
         self.wake()
 
     def hear(self, data: str | bytes) -> bool:
@@ -276,6 +274,7 @@ class RealtimeSession(UnrecordedResident):
         with telling_mistakes(self, "") as mistaken:
             mistaken.event_id, mistaken.is_sound = event_id, True
             raise error
+        del error  # in a circle with its traceback it would keep the event, which may be long
 
     def receive_now(self, data: str | bytes, refused: tuple[str, ...] = ()) -> None:
         """Parse a message and handle it. Types in `refused` are for the session's own socket only."""

@@ -18,7 +18,7 @@ from streaming.openai.registry import RealtimeSessions
 from streaming.openai.room import HearingRoom
 from streaming.openai.settings import Voices
 from streaming.ports import Identity, LaneServices, ServiceError
-from tests.server.net.websocket.client_frames import CONTINUATION, TEXT, frame
+from tests.server.net.websocket.client_frames import CONTINUATION, PONG, TEXT, frame
 from tests.support.rest import running
 from tests.support.world import World
 
@@ -297,7 +297,9 @@ async def test_unfinished_messages_of_one_user_have_one_bound(tmp_path: Path, ws
             )
             writer.write(handshake.encode())
             await reader.readuntil(b"session.created")
-            writer.write(frame(TEXT, b"x" * SIZE, fin=False))
+            writer.write(frame(TEXT, fin=False))
+            for _ in range(100):
+                writer.write(frame(CONTINUATION, b"x" * (SIZE // 100), fin=False) + frame(PONG))
             return reader, writer
 
         async def holds(n_bytes: int) -> None:

@@ -104,7 +104,7 @@ class CheckedProtocol(WebSocketProtocol13):
             self._frames_since = now
         for event in events:
             await self._take(event)
-        if not events and (on_part := getattr(self.handler, "on_part", None)) is not None:
+        if (not events or reader.kept_bytes) and (on_part := getattr(self.handler, "on_part", None)) is not None:
             on_part()
 
     async def _check_progress(self, reader: FrameReader) -> None:

@@ -1,7 +1,7 @@
 """A WebSocket on the loop's own transport, behind Tornado's `WebSocketProtocol`: no stream object, no coroutine per frame.
 
 `WebSocketHandler.get_websocket_protocol()` returns a `FrameSocket`. Messages of one read are passed to the handler a few in one call: to `on_messages(list)`
-if it has that method, else one by one to `on_message`, which is no coroutine. `on_part()` is called for a read that completes no frame.
+if it has that method, else one by one to `on_message`, which is no coroutine. `on_part()` is called for a read that completes no frame, or ends within a message.
 A handler that writes a lot calls `send` with whole batches, stops while `paused`, and continues at its `on_writable()`. At the end we send
 our close frame, shut down our half, and drop what still comes for a moment: a close at once meets a reset, which can overtake the frame.
 """
@@ -147,7 +147,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             self._check_pace()
         if events:
             self._take(events)
-        elif (on_part := getattr(self.handler, "on_part", None)) is not None:
+        if (not events or self.reader.kept_bytes) and (on_part := getattr(self.handler, "on_part", None)) is not None:
             on_part()
 
     def _wait(self) -> None:

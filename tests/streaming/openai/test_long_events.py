@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from base64 import b64encode
 
 import pytest
 
 from server.upstream.stt_stream import MAX_QUEUED_BYTES
+from streaming.long_text import LongText
 from streaming.openai.inbox import LONG_CHARS, LONG_COST
 from streaming.openai.microphones import PIECE_MS
 from streaming.openai.room import MOST_BYTES
@@ -163,6 +166,25 @@ def test_too_much_behind_a_long_event_is_refused(event: str, width: int) -> None
             await client.live.close()
 
     asyncio.run(run())
+
+
+def test_a_refused_event_is_kept_by_nothing() -> None:
+    async def run() -> None:
+        async with session(World(), model="", transcription=False) as client:
+            assert client.live is not None
+            events = [LongText(b"x" * (MOST_BYTES // 2 // LONG_COST // 3)) for _ in range(4)]
+            last = weakref.ref(events[-1])
+            while events:
+                client.live.receive(events.pop(0))
+            assert (await client.error())["code"] == "input_audio_buffer_full"
+            assert last() is None
+            await client.live.close()
+
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("piece_ms", [100, 60_000])
