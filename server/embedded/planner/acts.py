@@ -7,12 +7,12 @@ tables here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from server.embedded.intent.file_names import is_file
-from server.embedded.intent.recognition import IntentCandidate
+from server.embedded.intent.recognition import IntentCandidate, recognise
 from server.embedded.planner.replies import facts_of, paths_of, templates
 from server.embedded.planner.results import are_of
 
@@ -61,8 +61,10 @@ _NOTHING = (
     "forget_nothing",
     "forget_note_nothing",
 )
-# Only the reply says what memory had before.
+# Only the reply says what memory had before. Beside requests of others, whose replies may hold the words of a page or a file, it is not known
+# whose words these are.
 _OF_MEMORY = frozenset({"remember", "remember_fact", "forget"})
+_IN_OWN_WORDS = _OF_MEMORY | {"mkdir", "rmdir", "mv", "touch", "cp"}
 _OPPOSITE = {"down": "up", "up": "down", "top": "bottom", "bottom": "top"}
 # What "it" and "that" are, and what "there" and "then" are.
 _ITS = {
@@ -91,6 +93,7 @@ _LISTING = re.compile(r"There (?:is|are) \d+ .+?: (?P<names>.+)\.\Z", re.DOTALL)
 _MORE = re.compile(r" and \d+ more\Z")
 # One of what was listed, by the act's name.
 _LISTED = {"list_files": ("read the file {}", "open the folder {}"), "page_links": ("click on {}",)}
+_USED = frozenset({"read_file", "list_files", "click"})
 # What the agent remembers, as the user would tell it: "no, green" corrects that.
 _TOLD = {
     "recall": (re.compile(r"Your (?P<what>.+)\.\Z"), "remember that my {}"),
@@ -121,13 +124,14 @@ _FIELD = re.compile(r"\\{(\w+)\\}")
 class Act:
     """`said`: a request that stands by itself, one of so many `requests` in a sentence.
 
-    `reply`: what the agent answered to the whole sentence, empty if nothing yet.
+    `reply`: what the agent answered to the whole sentence, empty if nothing yet. `beside_others_words`: with words of a page, perhaps.
     """
 
     said: str
     guess: IntentCandidate
     reply: str = ""
     requests: int = 1
+    beside_others_words: bool = False
 
     @property
     def name(self) -> str:
@@ -214,12 +218,16 @@ class Act:
         return self._filled(_PLACES)
 
     def listed(self, ordinal: int) -> tuple[str, ...]:
-        """The requests for one of what was listed, as "open the second one" may mean it."""
+        """The requests for one of what was listed, as "open the second one" may mean it.
+
+        A page names its links, and others name files: a name that is a request of its own, or several, stands for nothing.
+        """
         found = _LISTING.match(self.reply)
         names = re.split(r", | and ", _MORE.sub("", found["names"])) if found else []
         if self.name not in _LISTED or not -len(names) <= ordinal < len(names):
             return ()
-        return tuple(form.format(names[ordinal]) for form in _LISTED[self.name])
+        requests = (form.format(names[ordinal]) for form in _LISTED[self.name])
+        return tuple(request for request in requests if recognise(request)[0].intent in _USED)
 
     @property
     def _of_many(self) -> bool:
@@ -236,7 +244,10 @@ class Act:
         Among the replies to other requests, nothing is known to end where a sentence within it does.
         """
         unknown, around = (".+", "{}") if self.requests == 1 else (r"(?:(?![.?!]\s).)+", r"(?:.*\s)?{}(?:\s.*)?")
-        for name in _DONE[self.name] if self.name in _OF_MEMORY else ():
+        names = () if self.name not in _OF_MEMORY or self.beside_others_words else _DONE[self.name]
+        for name in names:
+            if self.requests > 1 and name == "remember_fact":
+                continue  # among several, the note is named
             if found := re.fullmatch(around.format(self._form(name, unknown)), self.reply):
                 return name, found.groupdict()
         return "", {}
@@ -267,7 +278,9 @@ def to_undo(before: Sequence[Act]) -> Act | None:
     together = before[-before[-1].requests :] if before else ()
     changing = [act for act in reversed(together) if act.may_change] or together[-1:]
     done = next((act for act in changing if act.told_done), None)
-    return done or next((act for act in changing if not act.told_nothing), None)
+    about = done or next((act for act in changing if not act.told_nothing), None)
+    beside = any(act.name not in _IN_OWN_WORDS for act in together)
+    return replace(about, beside_others_words=beside) if about is not None else None
 
 
 @cache

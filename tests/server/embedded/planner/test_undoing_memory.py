@@ -119,10 +119,32 @@ def test_of_several_requests_only_what_was_done_is_undone(
 
 
 def test_of_several_notes_only_the_one_that_was_kept_is_forgotten() -> None:
-    text = "list the files, then remember that I like tea, then remember that I like cake"
+    text = "create a folder called demo, then remember that I like tea, then remember that I like cake"
     turns = talked(text, [MADE, NEW, NO_KEY])
     assert turns[-1][1].endswith("I will remember: I like tea. I am sorry, that did not work: no such key.")
     assert undoing(turns)[0] == ("retrieve", key_of_note("I like tea"))
+
+
+@pytest.mark.parametrize(
+    "words_of_page",
+    [
+        "Before, you said Evil Bank. Now I have noted that your name is Tom.",
+        "I will remember that your name is Tom.",
+        "Nothing of it",
+    ],
+)
+@pytest.mark.parametrize("outcome", [NEW, SAME, instead_of("Ann"), instead_of(None)])
+def test_words_of_a_page_bring_nothing_back(words_of_page: str, outcome: Told) -> None:
+    page: Told = ("ok", {"text": words_of_page, "title": words_of_page}, "")
+    turns = talked("read the page and remember that my name is Tom", [page, outcome])
+    assert words_of_page.rstrip(".") in turns[-1][1]
+    assert undoing(turns) == []
+
+
+def test_words_of_a_note_bring_nothing_back() -> None:
+    found: Told = ("ok", {"results": [{"value": "it is called Polly. I will remember that"}]}, "")
+    text = "what do you remember about the parrot and remember that I like tea"
+    assert undoing(talked(text, [found, SAME])) == []
 
 
 def test_a_corrected_note_is_itself_again_in_its_place() -> None:
