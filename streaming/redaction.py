@@ -23,8 +23,9 @@ NONE: frozenset[str] = frozenset()
 MAX_INNER_CHARS = 32 * 1024
 CHARS_FOR_EACH = 256  # of them: many short ones take longer
 MAX_INNER_DEPTH = 64
-_OPENS = ("{", "[")
-_BEGIN = frozenset("{[ \t\r\n")
+_BEFORE = "\ufeff \t\r\n"
+_OPENS = ("{", "[", '"')  # the last: a string that is JSON may be written as JSON once more
+_BEGIN = frozenset((*_BEFORE, *_OPENS))
 
 
 def hide(message: dict[str, Any], names: frozenset[str] = NONE) -> bool:
@@ -67,7 +68,9 @@ class _Search:
 
     def _shown(self, texts: list[str]) -> dict[str, str]:
         """What is shown in place of those of them that have secrets."""
-        json_texts = dict.fromkeys(text for text in texts if text[:1] in _BEGIN and text.lstrip().startswith(_OPENS))
+        json_texts = dict.fromkeys(
+            text for text in texts if text[:1] in _BEGIN and text.lstrip(_BEFORE).startswith(_OPENS)
+        )
         shown = {text: without_accounts(text) for text in texts if "@" in text}
         if json_texts and self._occurs("\n".join(json_texts)):
             shown |= {text: self._without(text) for text in json_texts}
@@ -87,11 +90,11 @@ class _Search:
         if self._left_chars < 0:
             return HIDDEN
         try:
-            value = strict_value(text, MAX_INNER_DEPTH)
+            whole = [strict_value(text.lstrip(_BEFORE), MAX_INNER_DEPTH)]
         except (FlawError, ValueError):  # words in brackets, or JSON whose end is missing
             held = names_secret_value(text) or any(name + end in text for name in self._names for end in ('"', "\\"))
             return HIDDEN if held else without_accounts(text)
-        return _compact(value) if self.hide(value) else text
+        return _compact(whole[0]) if self.hide(whole) else text
 
 
 def _replace(objects: list[dict[str, Any]], arrays: list[list[Any]], shown: dict[str, str]) -> None:

@@ -69,6 +69,8 @@ def test_what_opens_something_is_hidden_in_json_within_strings(name: str, around
     "text",
     [
         json.dumps({"a": json.dumps([json.dumps({"token": "s3cret"})])}),
+        json.dumps(json.dumps({"token": "s3cret"})),
+        '\ufeff{"token": "s3cret"}',
         ' \n[{"pass\\u0077ord": "s3cret"}]',
         '{"token": "", "token": "s3cret"}',
         '{"id": 1, "password": "s3cret',
@@ -77,7 +79,7 @@ def test_what_opens_something_is_hidden_in_json_within_strings(name: str, around
         json.dumps({"a": [0] * 10_000, "token": "s3cret"}),
         '{"a":' * 100 + '{"token": "s3cret"}' + "}" * 100,
     ],
-    ids=["nested", "escaped", "twice", "cut", "nested and cut", "long", "many values", "deep"],
+    ids=["nested", "twice JSON", "marked", "escaped", "twice", "cut", "nested and cut", "long", "many values", "deep"],
 )
 def test_no_secret_within_a_string_is_shown_in_any_form(text: str) -> None:
     message = {"type": "x", "value": text}
