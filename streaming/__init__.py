@@ -1,7 +1,7 @@
 """The main interface: everything about a live session.
 
 session: lanes that live and die alone · domain: what lanes say · outlet: what a lane is given · sounding: does the gateway itself sound, and what did it
-say last? · open_questions: which of them a yes or no is about ·
+say last? · open_questions: which of them a yes or no is about · stored_turns: what memory has of the conversation ·
 residents: what the gateway sees of any live session · unrecorded: what sessions without a record share · flaws: where a flaw stands ·
 watch: an observer's look at one · redaction: what nobody else is shown of it · secret_fields: which fields hold secrets · traffic: what crossed its wire · expiry: of its token · lanes: one module per kind of work · ports: what
 lanes need from services · agent: a turn · sound: audio of live channels · protocol: jarvis.v1 as pure code · jarvis: sessions that speak

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from streaming.open_questions import OpenQuestions
 from streaming.sounding import Sounding
+from streaming.stored_turns import StoredTurns
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,7 +59,7 @@ class Outlet(Protocol):
 class LaneSetup:
     """What a lane is built from. `clock` is monotonic, in seconds; `listening_clock` stops while the client is away, when nothing is played.
 
-    All lanes of a session share its `sounding` and `questions`.
+    All lanes of a session share its `sounding`, `questions` and `stored`.
     """
 
     outlet: Outlet
@@ -68,6 +69,7 @@ class LaneSetup:
     listening_clock: Callable[[], float]
     sounding: Sounding = field(default_factory=Sounding)
     questions: OpenQuestions = field(default_factory=OpenQuestions)
+    stored: StoredTurns = field(default_factory=StoredTurns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from streaming.open_questions import OpenQuestions
 from streaming.outlet import LaneSetup, Outlet
 from streaming.ports import CallContext, NewestRoles, ServiceError
 from streaming.sound.pcm import AudioFormatError
 from streaming.sounding import Sounding
+from streaming.stored_turns import StoredTurns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,8 @@ class Session:
         self._group = group
         self._clock = clock
         self._listening_clock = listening_clock or clock
-        self._shared: tuple[Sounding, OpenQuestions] | None = None  # by all lanes; made for the first one
+        # By all lanes; made for the first one.
+        self._shared: tuple[Sounding, OpenQuestions, StoredTurns] | None = None
         self._running: dict[int, _Running] = {}
         self._closed = False
 
@@ -96,9 +98,8 @@ class Session:
             traceparent=span.traceparent,
         )
         try:
-            clocks = self._clock, self._listening_clock
-            self._shared = self._shared or (Sounding(), OpenQuestions())
-            setup = LaneSetup(outlet, self._provided, context, *clocks, *self._shared)
+            clock, listening_clock = self._clock, self._listening_clock
+            setup = LaneSetup(outlet, self._provided, context, clock, listening_clock, *self._share())
             lane = build(setup)
         except Exception as refused:
             span.end(refused)
@@ -115,6 +116,19 @@ class Session:
         task.add_done_callback(finished)
         if self._closed:
             task.cancel()  # nobody would end it any more
+
+    def _share(self) -> tuple[Sounding, OpenQuestions, StoredTurns]:
+        self._shared = self._shared or (Sounding(), OpenQuestions(), StoredTurns())
+        return self._shared
+
+    @property
+    def stored(self) -> StoredTurns:
+        """The conversation's turns, of which memory may lack some."""
+        return self._share()[2]
+
+    def save(self) -> dict[str, Any]:
+        """What another replica has to know beside the lanes, as JSON; empty if there is nothing."""
+        return self._shared[2].save() if self._shared is not None else {}
 
     def unheard(self) -> None:
         """The client did not play our speech to its end, whatever the clock says."""

@@ -74,7 +74,7 @@ class MemoryClient:
         with asking("memory"):
             request = memory_pb2.ContextRequest(user_id=context.user_id, session_id=session_id, limit=limit)
         answer = await self._line.unary("Context", lambda stub: stub.Context, request, context, idempotent=True)
-        return [ConversationTurn(turn.role, turn.text, turn.at) for turn in answer.turns]
+        return [ConversationTurn(turn.role, turn.text, turn.at, turn.turn_id) for turn in answer.turns]
 
 
 def _json(value: Any) -> str:

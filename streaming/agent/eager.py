@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from streaming.ports import ConversationTurn, ServiceError
+from streaming.stored_turns import CONTEXT_TURNS
 
 if TYPE_CHECKING:
     import asyncio
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from streaming.outlet import LaneSetup
     from streaming.ports import Intent, Plan
 
-CONTEXT_TURNS = 10  # turns of the conversation shown to the planner: enough for "open the first one"
 _PUNCTUATION = ".,;:!?…\"'“”‘’()¿¡"
 
 
@@ -38,6 +38,7 @@ class EarlyPlan:
     ) -> None:
         self.made_at = setup.clock()
         self._services = setup.provided.services
+        self._stored = setup.stored
         self._text = text
         self._language = language
         span = setup.provided.tracer.span("eager end of turn", setup.context.traceparent)
@@ -71,10 +72,7 @@ class EarlyPlan:
             return None
 
     async def _ask_plan(self) -> Plan | None:
-        try:
-            turns = await self._services.memory.conversation(self._context.session_id, CONTEXT_TURNS, self._context)
-        except ServiceError:
-            turns = ()
+        turns = await self._stored.newest(self._services.memory, self._context)
         intent = await self._intent
         if intent is None:
             return None

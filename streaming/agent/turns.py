@@ -15,7 +15,6 @@ from streaming.agent.beside import Beside
 from streaming.agent.brief import NO_MODEL, NOT_UNDERSTOOD, Brief
 from streaming.agent.company import Company
 from streaming.agent.delivery import Delivery
-from streaming.agent.eager import CONTEXT_TURNS
 from streaming.agent.ledger import TurnLedger
 from streaming.agent.questions import still_working
 from streaming.agent.steps import StepRun, as_actions
@@ -329,11 +328,8 @@ class Turn:
         return plan
 
     async def _history(self) -> Sequence[ConversationTurn]:
-        try:
-            turns = await self._services.memory.conversation(self._context.session_id, CONTEXT_TURNS, self._context)
-        except ServiceError:
-            return ()  # already reported when the user's words could not be stored
-        return turns
+        # A failure was already reported when the user's words could not be stored.
+        return await self._setup.stored.newest(self._services.memory, self._context, f"{self.turn_id}-user")
 
     async def _carry_out(self, plan: Plan) -> Sequence[Outcome]:
         report = SafetyReport("allow", "low", ())
@@ -376,7 +372,8 @@ class Turn:
         if not text:
             return
         try:
-            await self._services.memory.put_turn(f"{self.turn_id}-{role}", role, text, self._context)
+            memory = self._services.memory
+            await self._setup.stored.put(memory, f"{self.turn_id}-{role}", role, text, self._context)
         except ServiceError as broken:
             self._tell(Trouble.of(broken, self.turn_id))
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SESSION = 0  # no channel has this number: in a record, it is what all lanes share
 LOST_WORK = "the replica that did this is gone, and with it the work"
 
 
@@ -193,11 +194,15 @@ class Channels:
         return {channel: number for channel, number in needed.items() if number is not None}
 
     def save(self) -> dict[int, dict[str, Any] | None]:
-        """What lanes need to continue elsewhere, by channel."""
-        return {channel: lane.save() for channel, lane in self._session.lanes()}
+        """What lanes need to continue elsewhere, by channel; what they share under SESSION."""
+        lanes = {channel: lane.save() for channel, lane in self._session.lanes()}
+        session = self._session.save()
+        return lanes | {SESSION: session} if session else lanes
 
     def restore(self, lanes: dict[int, dict[str, Any] | None]) -> None:
         """Continue the lanes saved by another replica. A channel whose lane cannot continue is closed with ABORTED."""
+        if (session := lanes.get(SESSION)) is not None:
+            self._session.stored.restore(session)
         for channel in self._connection.open_channels():
             self._outlet(channel.id, channel.generation)
             if channel.state is ChannelState.CANCELLED:

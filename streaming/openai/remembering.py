@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from streaming.ports import ServiceError
+from streaming.stored_turns import StoredTurns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streaming.openai.conversation import Entry
     from streaming.openai.host import Host
 
@@ -25,22 +29,35 @@ class Remembered:
             return
         entries = self._host.conversation.entries.values()
         text = " ".join(other.text for other in entries if other.memory_id == entry.memory_id and other.text)
-        task = self._host.group.create_task(
-            self.put(self._host.session_id, entry, text), name="correct the conversation"
-        )
+        task = self._host.group.create_task(self._replace(entry, text), name="correct the conversation")
         self._correcting.add(task)
         task.add_done_callback(self._correcting.discard)
 
-    async def put(self, session_id: str, entry: Entry, text: str) -> None:
-        """Store words under the item's id in memory."""
-        role = "assistant" if entry.role == "assistant" else "user"
-        context = self._host.call_context(session_id)
-        try:
-            await self._host.provided.services.memory.put_turn(entry.memory_id, role, text, context)
-        except ServiceError:
-            return
+    async def _replace(self, entry: Entry, text: str) -> None:
+        context = self._host.call_context(self._host.session_id)
+        with suppress(ServiceError):
+            await self._host.provided.services.memory.put_turn(entry.memory_id, _speaker(entry), text, context)
+
+    async def put(self, entries: Sequence[Entry], beside: str) -> StoredTurns:
+        """Store these items in order, once no correction is under way; returns what a turn about them has to know.
+
+        `beside`: the conversation of a reply out of band, which is its own; empty: the session's.
+        """
+        await self.settled()
+        stored = StoredTurns() if beside else self._host.lanes.stored
+        memory = self._host.provided.services.memory
+        for entry in entries:
+            entry.memory_id = f"{entry.item['id']}-{entry.role}"
+            context = self._host.call_context(beside or self._host.session_id)
+            with suppress(ServiceError):
+                await stored.put(memory, entry.memory_id, _speaker(entry), entry.text, context)
+        return stored
 
     async def settled(self) -> None:
         """Wait until no correction is under way."""
         if self._correcting:
             await asyncio.wait(self._correcting)
+
+
+def _speaker(entry: Entry) -> str:
+    return "assistant" if entry.role == "assistant" else "user"

@@ -243,19 +243,10 @@ class Replies:
         rounds: tuple[Round, ...],
         session_id: str,
     ) -> None:
-        await self._remembered.settled()
-        for entry in before:
-            entry.memory_id = f"{entry.item['id']}-{entry.role}"
-            await self._remembered.put(session_id or self._host.session_id, entry, entry.text)
+        stored = await self._remembered.put(before, session_id)
         if response.done:
             return  # cancelled in the meantime
         self._opening = self._opening if session_id else []
-        self._open(response, text, asked, rounds, session_id)
-        self.wake()
-
-    def _open(
-        self, response: Response, text: str, asked: list[Entry], rounds: tuple[Round, ...], session_id: str
-    ) -> None:
         tools = response.settings["tools"]
         approvals = any(tool.get("type") == "mcp" and tool.get("server_label") == AGENT for tool in tools)
         speaking = Speaking(self, response, asked, text, approvals=approvals)
@@ -266,11 +257,12 @@ class Replies:
 
         def build(setup: LaneSetup) -> TurnLane:
             if session_id:
-                setup = replace(setup, context=replace(setup.context, session_id=session_id))
+                setup = replace(setup, context=replace(setup.context, session_id=session_id), stored=stored)
             lane = speaking.lane = TurnLane(setup, None, reply, text, brief, spoken=spoken)
             return lane
 
         self._run(speaking, build)
+        self.wake()
 
     def _format_of(self, response: Response) -> ReplyFormat:
         """How the response is spoken: as its settings say, in the language that the session expects."""

@@ -49,11 +49,12 @@ class IntentRecognizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConversationTurn:
-    """The words of one speaker in a conversation. `at`: RFC 3339, empty if unknown."""
+    """The words of one speaker in a conversation. `at`: RFC 3339; it and the id are empty if unknown."""
 
     role: str
     text: str
     at: str = ""
+    turn_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

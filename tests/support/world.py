@@ -260,13 +260,14 @@ class World:
     # M10
     async def put_turn(self, turn_id: str, role: str, text: str, context: CallContext) -> None:
         self._check("memory")
+        self._check("put_turn")
         if "memory" in self.slow_s:
             await asyncio.sleep(self.slow_s["memory"])
         self.turns[turn_id] = (role, text)
 
     async def conversation(self, session_id: str, limit: int, context: CallContext) -> Sequence[ConversationTurn]:
         self._check("memory")
-        return [ConversationTurn(role, text) for role, text in self.turns.values()]
+        return [ConversationTurn(role, text, turn_id=turn_id) for turn_id, (role, text) in self.turns.items()]
 
     # parts of the gateway
     async def create(

@@ -114,7 +114,7 @@ async def test_the_conversation() -> None:
         fakes.memory.answer("Context", memory_pb2.ContextResponse(turns=turns))
         await upstream.services.memory.put_turn("t", "user", "hi", CALLER)
         assert await upstream.services.memory.conversation("other", 5, CALLER) == [
-            ConversationTurn("user", "hi", "2026-01-01T00:00:00Z")
+            ConversationTurn("user", "hi", "2026-01-01T00:00:00Z", "t")
         ]
         put, asked = (call.requests[0] for call in fakes.memory.calls)
     assert put == memory_pb2.PutTurnRequest(user_id="u-1", session_id="s-1", turn_id="t", role="user", text="hi")
