@@ -78,7 +78,7 @@ class EventInbox:
 
     async def _read(self, data: str | bytes | LongText) -> None:
         try:
-            if is_long(data):
+            if isinstance(data, LongText) or is_long(data):
                 await self._read_long(data)
             else:
                 self._read_now(data)

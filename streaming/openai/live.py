@@ -30,7 +30,7 @@ from streaming.openai.recorded import RecordedSound
 from streaming.openai.remembering import Remembered
 from streaming.openai.replies import Replies
 from streaming.openai.room import HearingRoom, no_room
-from streaming.openai.telling import telling_mistakes
+from streaming.openai.telling import Mistaken, tell, telling_mistakes
 from streaming.openai.tool_lists import ToolLists
 from streaming.openai.watching import EventWatch
 from streaming.ports import CallContext
@@ -271,10 +271,7 @@ class RealtimeSession(UnrecordedResident):
 
     def _tell_uncounted(self, error: Exception, event_id: str) -> None:
         """Answer what went wrong with an event that has not counted yet, and count it."""
-        with telling_mistakes(self, "") as mistaken:
-            mistaken.event_id, mistaken.is_sound = event_id, True
-            raise error
-        del error  # in a circle with its traceback it would keep the event, which may be long
+        tell(self, error, Mistaken(event_id, is_sound=True))
 
     def receive_now(self, data: str | bytes, refused: tuple[str, ...] = ()) -> None:
         """Parse a message and handle it. Types in `refused` are for the session's own socket only."""

@@ -43,17 +43,27 @@ def telling_mistakes(session: ToldSession, data: str | bytes | LongText) -> Iter
     """Answer any exception inside with an `error`. A flood ends the session."""
     mistaken = Mistaken()
     try:
-        try:
-            yield mistaken
-        except UnreadableEventError as mistake:
-            mistaken.event_id = mistake.event_id
-            session.count("", data)
-            raise
-        except MistakeError:
-            if mistaken.is_sound:
-                session.count("", data)
-            raise
-    except FloodError as flood:
-        session.end(POLICY_VIOLATION, flood.code, flood.message)
+        yield mistaken
     except Exception as error:  # noqa: BLE001 - any of them is answered
+        tell(session, error, mistaken, data)
+
+
+def tell(session: ToldSession, error: Exception, mistaken: Mistaken, data: str | bytes | LongText = "") -> None:
+    """Answer what went wrong with an event. One that had not counted yet, as it is sound or cannot be read, counts now."""
+    try:
+        if isinstance(error, UnreadableEventError):
+            mistaken.event_id = error.event_id
+            session.count("", data)
+        elif isinstance(error, MistakeError) and mistaken.is_sound:
+            session.count("", data)
+    except Exception as too_many:  # noqa: BLE001 - as above
+        _answer(session, too_many, mistaken)
+    else:
+        _answer(session, error, mistaken)
+
+
+def _answer(session: ToldSession, error: Exception, mistaken: Mistaken) -> None:
+    if isinstance(error, FloodError):
+        session.end(POLICY_VIOLATION, error.code, error.message)
+    else:
         session.event_queue.say(failure_event(error, mistaken.event_id))
