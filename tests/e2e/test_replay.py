@@ -17,6 +17,7 @@ from tornado.websocket import websocket_connect
 from server.cli.replay import read_script
 from server.cli.replay_player import Player
 from server.cli.replay_script import Script
+from server.embedded.planner.recipes import key_of
 from streaming.client.gateway import GatewayClient
 from streaming.protocol import messages
 from streaming.protocol.messages import ExecuteParams, TurnParams
@@ -88,6 +89,16 @@ def replay(gateway: GatewayProcess, *arguments: str) -> subprocess.CompletedProc
     )
 
 
+def forget(gateway: GatewayProcess) -> None:
+    """What the recorded turn remembers: it would be known already."""
+
+    async def session() -> None:
+        async with client(gateway, "forgets", record=False) as calls:
+            await calls.call("memory.delete", key=key_of("favorite color"))
+
+    asyncio.run(session())
+
+
 def changed(recorded: Path, kind: str, to: Path, /, **fields: Any) -> Path:
     lines = [json.loads(line) for line in recorded.read_text().splitlines()]
     for line in lines:
@@ -108,6 +119,7 @@ def test_no_token_is_in_the_file(studio: GatewayProcess, recorded: Path) -> None
 
 @pytest.mark.parametrize("speed", ["fast", "realtime"])
 def test_a_replay_comes_to_the_same(studio: GatewayProcess, recorded: Path, speed: str) -> None:
+    forget(studio)
     done = replay(studio, str(recorded), "--speed", speed)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     lines = done.stdout.splitlines()
@@ -120,6 +132,7 @@ def test_a_replay_comes_to_the_same(studio: GatewayProcess, recorded: Path, spee
 
 def test_other_words_are_a_difference(studio: GatewayProcess, recorded: Path, tmp_path: Path) -> None:
     file = changed(recorded, "stt.final", tmp_path / "changed.jsonl", text="open the door")
+    forget(studio)
     done = replay(studio, str(file))
     assert done.returncode == 1
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("differs")]
