@@ -65,7 +65,8 @@ def test_the_example_of_the_gateways_readme_runs(
 def test_the_asyncio_example_runs(environment: Environment, gateway: GatewayProcess, tmp_path: Path) -> None:
     done = environment.run(_at(ASYNC, gateway), tmp_path)
     answer, *events = done.stdout.splitlines()
-    assert answer == "I will remember that your name is Ada.", done.stderr
+    ways = ("I will remember that", "I know already that")  # the second if another example has told it before
+    assert answer in {f"{way} your name is Ada." for way in ways}, done.stderr
     assert [event.partition("(")[0] for event in events][-2:] == ["TaskResult", "ChannelClosed"]
     assert max(map(len, events)) < 400, "an event is one line"
 
