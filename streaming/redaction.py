@@ -8,6 +8,7 @@ from typing import Any
 
 from streaming.secret_fields import (
     HIDDEN,
+    TYPED,
     may_name_secrets,
     names_secret_value,
     secret_fields,
@@ -57,8 +58,9 @@ class _Search:
                     for name in names & fields.keys():
                         if fields[name] and not (name == "audio" and type(fields[name]) is dict):
                             fields[name], found = HIDDEN, True
-                if typed := typed_secret(fields):
-                    fields[typed], found = HIDDEN, True
+                if typed_secret(fields):
+                    fields.update((name, HIDDEN) for name in TYPED if fields.get(name))
+                    found = True
             level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
             shown = self._shown([value for value in level if type(value) is str])
             if shown:

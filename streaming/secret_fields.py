@@ -36,7 +36,7 @@ _IN_FIELDS = ("passw", "passphrase", "passcode", "creditcard", "cardnumber")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _FIELD_WORDS = re.compile(r"[^\W_]+")
 _TARGET = "selector"  # what an action's parameters call the field
-_TYPED = ("text", "value")  # and what goes into it
+TYPED = ("text", "value")  # and what goes into it
 
 # What stands in an address before the host; browsers take any number of slashes, of either kind.
 _ACCOUNT = re.compile(r"(:[/\\]+)([^\s/\\@:]*):[^\s/\\]+@")
@@ -82,7 +82,7 @@ def typed_secret(parameters: Mapping[str, Any]) -> str:
     target = parameters.get(_TARGET)
     if type(target) is not str or not is_secret_target(target):
         return ""
-    return next((name for name in _TYPED if parameters.get(name)), "")
+    return next((name for name in TYPED if parameters.get(name)), "")
 
 
 def without_accounts(text: str, shown: str = rf"\1\2:{HIDDEN}@") -> str:

@@ -25,6 +25,9 @@ from streaming.secret_fields import is_secret_field
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
+# The log hides each name with such a word in it: nobody needs more of them than these two.
+SECRET_WORDS = ("token", "password", "secret", "authorization", "ticket", "cookie", "api_key", "credential")
+NAMES_OF_SECRETS = frozenset({"token_id", "token_type"})  # these name a token but grant nothing
 SPOKEN = frozenset({"text", "transcript", "utterance", "audio", "pcm"})
 BLANK = "[redacted]"
 # Of a record of the standard library; what else it carries is left out
@@ -61,7 +64,10 @@ def _clean_text(text: str) -> str:
 
 
 def _is_secret(key: str) -> bool:
-    return key.lower() in SPOKEN or is_secret_field(key)
+    lower = key.lower()
+    if lower in SPOKEN or is_secret_field(key):
+        return True
+    return lower not in NAMES_OF_SECRETS and any(word in lower for word in SECRET_WORDS)
 
 
 def _clean(value: Any) -> Any:

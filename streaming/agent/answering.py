@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from streaming.open_questions import Meant
     from streaming.ports import Confirmation, Intent, IntentGuess
 
+_ANY_ACT = frozenset({"run", "do", "start", "execute", "go"})  # of whatever was asked about
+_NAMED_BY_PAGES = frozenset({"click", "press"})  # "yes, delete it" may be what the button says
 # What is the same to people: "yes, make it" approves what creates something.
 _SAME_ACTS = (
     frozenset({"delete", "remove", "erase", "forget"}),
@@ -93,7 +95,8 @@ def _names_other(said: Mapping[str, Any], question: Confirmation) -> bool:
     """True for a yes that names another act or thing than the question: `yes, delete it` to "Shall I create the folder demo?"."""
     act, *words = deed_in(question.sentence).casefold().split() or [""]
     does, thing = str(said.get("does", "")), str(said.get("thing", ""))
-    other_act = bool(does) and act != does and not any({act, does} <= same for same in _SAME_ACTS)
+    any_act = not does or does in _ANY_ACT or act in _NAMED_BY_PAGES
+    other_act = not any_act and act != does and not any({act, does} <= same for same in _SAME_ACTS)
     named = [same for same in _SAME_THINGS if same & set(words)]
     return other_act or (bool(thing) and bool(named) and not any(thing in same for same in named))
 

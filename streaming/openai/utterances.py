@@ -37,8 +37,8 @@ def text_of(entries: Sequence[Entry]) -> str:
 
 
 def note_others(before: Iterable[Entry], lanes: Session) -> None:
-    """These were spoken before the words that get a response: a yes may belong to them."""
-    if any(entry.spoke and not only_hums(entry.text) for entry in before):
+    """These were said or typed before the words that get a response: a yes may belong to them."""
+    if any(not only_hums(entry.text) for entry in before):
         lanes.other_words()
 
 

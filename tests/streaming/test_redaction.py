@@ -31,6 +31,12 @@ def test_what_opens_something_is_hidden_however_deep(name: str, around: Callable
     assert message == {"type": "x", "params": around({name: HIDDEN, "id": "1"})}
 
 
+def test_all_that_is_typed_into_a_field_for_secrets_is_hidden() -> None:
+    parameters = {"selector": "#password", "text": "s3cret", "value": "s3cret"}
+    assert hide(parameters)
+    assert parameters == {"selector": "#password", "text": HIDDEN, "value": HIDDEN}
+
+
 def test_nothing_is_nothing_to_hide() -> None:
     message = {"type": "x", "token": None, "password": ""}
     assert not hide(dict(message))

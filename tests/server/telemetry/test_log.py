@@ -75,7 +75,19 @@ def test_a_failure_has_its_traceback_on_the_same_line(written: Written) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["token", "refreshToken", "Authorization", "passwd", "api-key", "ticket", "transcript", "text"]
+    "key",
+    [
+        "token",
+        "refreshToken",
+        "Authorization",
+        "passwd",
+        "api-key",
+        "access_tokens",
+        "password_plain",
+        "ticket",
+        "transcript",
+        "text",
+    ],
 )
 def test_keys_that_sound_secret_or_spoken_are_blanked(written: Written, key: str) -> None:
     structlog.get_logger().info("x", **{key: "abc", "nested": {key: "abc", "ok": 1}})

@@ -40,6 +40,8 @@ COMMANDS = "Shall I run uname?"
         ("Yes, remove the folder.", DELETES, True),
         ("Okay, run it.", COMMANDS, True),
         ("Yes, submit it.", "Shall I click on Send?", True),
+        ("Yes, delete it.", "Shall I click on Delete?", True),
+        ("Yes, run it.", "Shall I kill 5?", True),
         ("Yes, move it.", FOLDER, False),
         ("Yes, rename it.", FOLDER, False),
         ("Yes, send it.", FOLDER, False),

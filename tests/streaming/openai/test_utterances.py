@@ -72,6 +72,24 @@ def test_nor_if_the_client_cancels_the_reply() -> None:
     scripted(test)
 
 
+@pytest.mark.parametrize("by_voice", [False, True])
+def test_nor_if_the_words_were_typed_and_not_to_be_answered(*, by_voice: bool) -> None:
+    async def test(client: Client, world: World) -> None:
+        await asked(client, world)
+        for text in ("Mum, may I go outside?", "yes")[: 2 - by_voice]:
+            content = [{"type": "input_text", "text": text}]
+            client.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+        if by_voice:
+            client.speak("yes")
+        else:
+            client.send("response.create")
+        assert await reply(client) == ASKED_BACK
+        await asyncio.sleep(SAID_S)
+        assert world.executed == []
+
+    scripted(test)
+
+
 @pytest.mark.parametrize("noise", ["", "Hm.", "Um, uh."])
 def test_a_noise_before_the_yes_changes_nothing(noise: str) -> None:
     async def test(client: Client, world: World) -> None:
