@@ -295,11 +295,12 @@ while True: time.sleep(1)
 
 
 def alive(pid: int) -> bool:
+    """True unless it has ended, waited for or not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # the second: while it is read
         return False
-    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return "Z" not in stat.rpartition(")")[2].split()[0]
 
 
 async def grandchild(root: Path) -> int:
@@ -344,8 +345,7 @@ async def test_when_the_service_has_stopped_its_commands_have_ended(root: Path, 
         pid = await grandchild(root)
         assert alive(pid)
         assert not call.done()
-    while alive(pid):  # it was killed, and may have had no processor since
-        await asyncio.sleep(0.01)
+    await gone(pid)  # it was killed, and may have had no processor since
 
 
 async def test_a_task_over_its_time_is_ended(root: Path, script: Any) -> None:
