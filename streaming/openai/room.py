@@ -13,7 +13,7 @@ MOST_BYTES = 256 * 1024 * 1024
 
 
 class HearingRoom:
-    """HearingRoom for `most_bytes` of memory."""
+    """Room for `most_bytes` of memory."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes

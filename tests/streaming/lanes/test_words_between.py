@@ -12,7 +12,7 @@ from streaming.lanes.turn import TurnLane
 from streaming.ports import Plan, Step, Verdict
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
-from tests.support.talk import plan, talk
+from tests.support.talk import Talk, plan, talk
 from tests.support.world import World
 
 
@@ -27,6 +27,13 @@ def world_of() -> World:
     )
 
 
+async def asked(it: Talk) -> None:
+    """The agent has asked whether it may create a folder."""
+    it.microphone.say("create lion")
+    await it.until(SpeechEnds)
+    await asyncio.sleep(3)
+
+
 def made(world: World) -> list[str]:
     return [parameters["args"][0] for _, parameters in world.executed]
 
@@ -39,9 +46,7 @@ def test_a_yes_before_the_reply_to_other_words_counts_once_the_question_was_aske
     async def body() -> None:
         world = world_of()
         async with talk(world) as it:
-            it.microphone.say("create lion")
-            await it.until(SpeechEnds)
-            await asyncio.sleep(3)
+            await asked(it)
             world.slow_s[slow] = 1.0
             it.microphone.say("Mum, may I go outside?")
             await asyncio.sleep(0.3)
@@ -60,9 +65,7 @@ def test_a_hum_before_the_yes_changes_nothing(noise: str) -> None:
     async def body() -> None:
         world = world_of()
         async with talk(world) as it:
-            it.microphone.say("create lion")
-            await it.until(SpeechEnds)
-            await asyncio.sleep(3)
+            await asked(it)
             world.slow_s["planner"] = 1.0
             it.microphone.say(noise)
             await asyncio.sleep(0.3)
@@ -77,9 +80,7 @@ def test_the_same_of_typed_words_on_another_channel() -> None:
     async def body() -> None:
         world = world_of()
         async with talk(world) as it, asyncio.TaskGroup() as group:
-            it.microphone.say("create lion")
-            await it.until(SpeechEnds)
-            await asyncio.sleep(3)
+            await asked(it)
             world.slow_s["planner"] = 1.0
             typed = TurnLane(frame_for(world, RecordingOutlet()), None, ReplyFormat(audio=False), "what time is it")
             group.create_task(typed.run())
