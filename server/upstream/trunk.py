@@ -36,8 +36,10 @@ StreamT_co = TypeVar("StreamT_co", bound="TrunkStream[Any]", covariant=True)
 TrunkT = TypeVar("TrunkT", bound="Trunk")
 
 MESSAGE_BYTES: Final = 1024 * 1024  # a quarter of what gRPC takes; more streams go into the next message
-TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to this many streams, frames gather for this long
+# Up to so many frames a second, they gather for this long. A microphone sends fifty. What is opened and sends nothing makes nobody wait.
+TICKS_S = ((800, 0.0), (2_500, 0.002), (10_000, 0.004))
 BUSY_TICK_S = 0.005
+RATE_S = 0.1  # the rate of frames is taken over this time
 NEARLY = 0.3  # of a tick: less is not worth a timer
 # For what is not urgent at all: a service has half a stream's credit left by then, 340 ms of speech at 48 kHz.
 LATER_S = 0.2
@@ -91,6 +93,7 @@ class Trunk:
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._gathered_at = 0.0  # on the loop's clock: when the last message was put together
+        self._pace = FramePace()
         self.channel: grpc.aio.Channel | None = None
         self._call: grpc.aio.StreamStreamCall[Any, Any] | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -242,7 +245,7 @@ class Trunk:
         After a tick without a message the next one is sent at once: its frames were already gathered by reading sockets in rounds.
         """
         loop = asyncio.get_running_loop()
-        tick_s = tick(len(self._streams))
+        tick_s = self._pace.tick_s(loop.time())
         wait_s = tick_s - (loop.time() - self._gathered_at)
         if wait_s > NEARLY * tick_s and not self._hurry.is_set():
             timer = loop.call_later(wait_s, self._hurry.set)
@@ -265,10 +268,13 @@ class Trunk:
         items: list[bytes] = []
         size = 0
         for stream in waiting:
-            size += stream.gather(items)
-            if size >= MESSAGE_BYTES:
-                messages.append(b"".join(items))
-                items, size = [], 0
+            n_bytes = stream.gather(items)
+            if n_bytes:
+                self._pace.frames += 1
+                size += n_bytes
+                if size >= MESSAGE_BYTES:
+                    messages.append(b"".join(items))
+                    items, size = [], 0
         items += cancelled
         if items:
             messages.append(b"".join(items))
@@ -282,9 +288,23 @@ class StreamBuilder(Protocol[StreamT_co]):
         """`first`: the stream's first item. `limit_s`: how long the service may stay silent while a response is due."""
 
 
-def tick(streams: int) -> float:
-    """How long frames are gathered, in seconds. Frames of few microphones are sent at once."""
-    return next((tick_s for most, tick_s in TICKS_S if streams <= most), BUSY_TICK_S)
+class FramePace:
+    """How long frames are gathered. Those of few microphones are sent at once, however many streams are open."""
+
+    __slots__ = ("_since", "_tick_s", "frames")
+
+    def __init__(self) -> None:
+        self.frames = 0  # since the last look
+        self._since = self._tick_s = 0.0
+
+    def tick_s(self, now: float) -> float:
+        """Seconds; `now` is on the loop's clock."""
+        passed_s = now - self._since
+        if passed_s >= RATE_S:
+            rate = self.frames / passed_s
+            self._tick_s = next((tick_s for most, tick_s in TICKS_S if rate <= most), BUSY_TICK_S)
+            self.frames, self._since = 0, now
+        return self._tick_s
 
 
 class Trunks(Generic[TrunkT]):

@@ -14,7 +14,7 @@ import pytest
 
 from server.embedded.stt.trunk import RecognizeManyCall
 from server.upstream.microphone_trunk import WINDOW_BYTES, MicrophoneStream
-from server.upstream.trunk import Trunk, tick
+from server.upstream.trunk import RATE_S, FramePace, Trunk
 from streaming.ports import ServiceError
 from tests.server.upstream.observing import CALLER
 from tests.server.upstream.test_stt import CONFIG, FRAME, Taken, count_audio, final, read_all, texts
@@ -115,8 +115,29 @@ async def test_what_a_tick_brings_leaves_in_one_message() -> None:
             stream.cancel()
 
 
-def test_a_few_microphones_never_wait() -> None:
-    assert [tick(streams) for streams in (1, 16, 17, 51, 201, 10_000)] == [0.0, 0.0, 0.002, 0.004, 0.005, 0.005]
+@pytest.mark.parametrize(
+    ("microphones", "tick_s"),
+    [(0, 0.0), (1, 0.0), (16, 0.0), (17, 0.002), (50, 0.002), (51, 0.004), (201, 0.005), (10_000, 0.005)],
+)
+def test_a_few_microphones_never_wait(microphones: int, tick_s: float) -> None:
+    pace = FramePace()
+    assert pace.tick_s(100.0) == 0.0
+    pace.frames = 10 * microphones
+    assert pace.tick_s(100.0 + RATE_S / 2) == 0.0
+    assert pace.tick_s(100.0 + 0.2) == tick_s
+    assert pace.tick_s(100.0 + 0.4) == 0.0
+
+
+async def test_streams_that_send_nothing_make_nobody_wait() -> None:
+    async with trunked() as (fakes, upstream, trunk):
+        streams = [open_stream(upstream) for _ in range(300)]
+        await until_arrived(fakes.stt.calls[0].requests, 300)
+        await asyncio.sleep(RATE_S)
+        streams[0].send_audio(FRAME)
+        await until_arrived(fakes.stt.calls[0].requests, 301)
+        assert trunk._pace.tick_s(asyncio.get_running_loop().time()) == 0.0
+        for stream in streams:
+            stream.cancel()
 
 
 async def test_a_slow_stream_holds_up_no_other_and_keeps_its_own_credit() -> None:
