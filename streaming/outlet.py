@@ -60,6 +60,7 @@ class LaneSetup:
     """What a lane is built from. `clock` is monotonic, in seconds; `listening_clock` stops while the client is away, when nothing is played.
 
     All lanes of a session share its `sounding`, `questions` and `stored`.
+    `aside`: its words are not said in the conversation, so that they answer no question of it.
     """
 
     outlet: Outlet
@@ -70,6 +71,7 @@ class LaneSetup:
     sounding: Sounding = field(default_factory=Sounding)
     questions: OpenQuestions = field(default_factory=OpenQuestions)
     stored: StoredTurns = field(default_factory=StoredTurns)
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from streaming.agent.answering import (
 )
 from streaming.agent.overheard import only_hums
 from streaming.domain import Trouble
+from streaming.open_questions import Meant
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
     from streaming.agent.heard import Heard
     from streaming.agent.stage import Stage
-    from streaming.open_questions import Meant
     from streaming.outlet import LaneSetup
     from streaming.ports import Confirmation, Intent
 
@@ -41,12 +41,14 @@ class Answers:
     @property
     def meant(self) -> Meant:
         """What a yes or no is about now."""
+        if self._setup.aside:
+            return Meant()
         return self._setup.questions.meant(self._stage.question, hears=self._by_voice and self._aloud)
 
     @property
     def expected(self) -> bool:
         """True if a yes or no is about a question, or about what was just approved."""
-        return bool(self.meant.questions) or self._setup.questions.approved_now
+        return bool(self.meant.questions) or (self._setup.questions.approved_now and not self._setup.aside)
 
     def moment(self, s_ago: float = 0.0) -> Moment:
         """The moment of words that begin now, or began `s_ago` seconds ago."""

@@ -209,8 +209,9 @@ class Replies:
             return  # cancelled in the meantime
         words = [entry for entry in asked if entry.role == "user" and entry.text.strip() and not instructions_first]
         last = newest(words)
-        if not (own_input or session_id):
-            note_others(words[: -len(last)], self._host.lanes)
+        if not session_id:
+            said = [*words, *self.conversation.unanswered()] if own_input else words
+            note_others((entry for entry in said if entry not in last), self._host.lanes)
         stopped = None if session_id else self._functions.take()
         text = text_of(last) if last else stopped.text if stopped is not None else instructions
         if not own_input:
@@ -257,7 +258,8 @@ class Replies:
 
         def build(setup: LaneSetup) -> TurnLane:
             if session_id:
-                setup = replace(setup, context=replace(setup.context, session_id=session_id), stored=stored)
+                context = replace(setup.context, session_id=session_id)
+                setup = replace(setup, context=context, stored=stored, aside=True)
             lane = speaking.lane = TurnLane(setup, None, reply, text, brief, spoken=spoken)
             return lane
 

@@ -37,9 +37,12 @@ def text_of(entries: Sequence[Entry]) -> str:
 
 
 def note_others(before: Iterable[Entry], lanes: Session) -> None:
-    """These were said or typed before the words that get a response: a yes may belong to them."""
-    if any(not only_hums(entry.text) for entry in before):
+    """These were said or typed before the words that get a response: a yes may belong to them. They count once."""
+    new = [entry for entry in before if not (entry.passed_over or only_hums(entry.text))]
+    if new:
         lanes.other_words()
+    for entry in new:
+        entry.passed_over = True
 
 
 def leave(entries: Iterable[Entry], lanes: Session, reason: str) -> None:

@@ -43,6 +43,10 @@ async def cut_words(client: Client, world: World, text: str, slow: str) -> None:
     del world.slow_s[slow]
 
 
+def typed(text: str) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+
 @pytest.mark.parametrize("slow", SLOW)
 def test_a_yes_after_words_to_somebody_else_approves_nothing_before_the_question_is_asked_again(slow: str) -> None:
     async def test(client: Client, world: World) -> None:
@@ -77,8 +81,7 @@ def test_nor_if_the_words_were_typed_and_not_to_be_answered(*, by_voice: bool) -
     async def test(client: Client, world: World) -> None:
         await asked(client, world)
         for text in ("Mum, may I go outside?", "yes")[: 2 - by_voice]:
-            content = [{"type": "input_text", "text": text}]
-            client.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+            client.send("conversation.item.create", item=typed(text))
         if by_voice:
             client.speak("yes")
         else:
@@ -86,6 +89,35 @@ def test_nor_if_the_words_were_typed_and_not_to_be_answered(*, by_voice: bool) -
         assert await reply(client) == ASKED_BACK
         await asyncio.sleep(SAID_S)
         assert world.executed == []
+
+    scripted(test)
+
+
+def test_nor_if_the_yes_is_the_response_s_own_input() -> None:
+    async def test(client: Client, world: World) -> None:
+        await asked(client, world)
+        client.send("conversation.item.create", item=typed("Mum, may I go outside?"))
+        client.send("response.create", response={"input": [typed("yes")]})
+        assert await reply(client) == ASKED_BACK
+        await asyncio.sleep(SAID_S)
+        assert world.executed == []
+        client.send("response.create", response={"input": [typed("yes")]})
+        await asyncio.sleep(SAID_S)
+        assert len(world.executed) == 1
+
+    scripted(test)
+
+
+@pytest.mark.parametrize("given", [{"input": [typed("yes")]}, {"instructions": "yes"}])
+def test_what_is_asked_out_of_band_answers_no_question(given: dict[str, Any]) -> None:
+    async def test(client: Client, world: World) -> None:
+        await asked(client, world)
+        client.send("response.create", response={"conversation": "none", "output_modalities": ["text"], **given})
+        await client.until("response.done")
+        await asyncio.sleep(SAID_S)
+        assert world.executed == []
+        client.speak("yes")
+        assert await reply(client) == ASKED_BACK  # the reply out of band may have been shown or said
 
     scripted(test)
 
