@@ -9,11 +9,11 @@ from typing import Any
 from streaming.secret_fields import (
     HIDDEN,
     TYPED,
+    clean_addresses,
     may_name_secrets,
     names_secret_value,
     secret_fields,
     typed_secret,
-    without_accounts,
 )
 from streaming.strict_json import FlawError, strict_value
 
@@ -32,7 +32,7 @@ _BEGIN = frozenset((*_BEFORE, *_OPENS))
 def hide(message: dict[str, Any], names: frozenset[str] = NONE) -> bool:
     """Replace secrets, and what has one of these names too, at any depth, also in strings that are JSON; False: there is none.
 
-    Secret is what is called so, what is typed into a field that is called so, and the password of an address.
+    Secret is what is called so, what is typed into a field that is called so, and passwords and tokens in addresses.
     An `audio` that is an object is no sound, but settings.
     """
     return _Search(names).hide(message)
@@ -73,7 +73,7 @@ class _Search:
         json_texts = dict.fromkeys(
             text for text in texts if text[:1] in _BEGIN and text.lstrip(_BEFORE).startswith(_OPENS)
         )
-        shown = {text: without_accounts(text) for text in texts if "@" in text}
+        shown = {text: clean_addresses(text) for text in texts if "@" in text or "=" in text}
         if json_texts and self._occurs("\n".join(json_texts)):
             shown |= {text: self._without(text) for text in json_texts}
         return {text: instead for text, instead in shown.items() if text != instead}
@@ -95,7 +95,7 @@ class _Search:
             whole = [strict_value(text.lstrip(_BEFORE), MAX_INNER_DEPTH)]
         except (FlawError, ValueError):  # words in brackets, or JSON whose end is missing
             held = names_secret_value(text) or any(name + end in text for name in self._names for end in ('"', "\\"))
-            return HIDDEN if held else without_accounts(text)
+            return HIDDEN if held else clean_addresses(text)
         return _compact(whole[0]) if self.hide(whole) else text
 
 

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 HIDDEN = "(hidden)"
 _WORDS = (
     "token", "ticket", "cookie", "secret", "pass", "pwd", "credential", "authorization",
-    "headers", "server_url", "server-url", "serverurl",
+    "headers", "server_url", "server-url", "serverurl", "otp", "cvv", "cvc",
 )  # fmt: skip
 _KEY = r"(?:api|private|secret|access|signing|encryption|auth)[ _.-]?key"
 _KEYS = re.compile(_KEY)
 _ENDING = (
-    rf"(?:token|ticket|cookies?|secrets?|passw(?:or)?ds?|pwd|pass[ _.-]?phrases?|pass[ _.-]?codes?|credentials?|authorization|{_KEY}s?)"
+    rf"(?:token|ticket|cookies?|secrets?|pass[ _.-]?w(?:or)?ds?|pwd|pass[ _.-]?(?:phrase|code)s?|credentials?|authorization|t?otp|cvv|cvc|{_KEY}s?)"
     r"(?:[ _.-]?(?:value|header|hash|data|again|repeat(?:ed)?|confirm(?:ation|ed)?|old|new|\d{1,4}))?"
 )
 # Headers and the address are of `mcp` tools in OpenAI's dialect.
@@ -40,6 +40,7 @@ TYPED = ("text", "value")  # and what goes into it
 
 # What stands in an address before the host; browsers take any number of slashes, of either kind.
 _ACCOUNT = re.compile(r"(:[/\\]+)([^\s/\\@:]*):[^\s/\\]+@")
+_PARAMETER = re.compile(r"([?&;#]([^\s?&;#=/\"'<>]{1,64})=)[^\s?&;#\"'<>]+")  # of its query or fragment
 
 
 def may_name_secrets(text: str) -> bool:
@@ -65,8 +66,9 @@ def secret_fields(names: Collection[str]) -> list[str]:
 
 
 def names_secret_value(text: str) -> bool:
-    """True if JSON that cannot be read seems to have such a field."""
-    return "\\u" in text or _HELD.search(text.lower()) is not None
+    """True if JSON that cannot be read seems to have such a field, or to say what is typed into one."""
+    lower = text.lower()
+    return "\\u" in text or _HELD.search(lower) is not None or (_TARGET in lower and is_secret_target(text))
 
 
 def is_secret_target(name: str) -> bool:
@@ -85,6 +87,15 @@ def typed_secret(parameters: Mapping[str, Any]) -> str:
     return next((name for name in TYPED if parameters.get(name)), "")
 
 
-def without_accounts(text: str, shown: str = rf"\1\2:{HIDDEN}@") -> str:
-    """The text with the passwords of addresses hidden; `shown` stands in place of the slashes, the name and the password."""
-    return _ACCOUNT.sub(shown, text) if "@" in text and ":" in text else text
+def clean_addresses(text: str, shown: str = rf"\1\2:{HIDDEN}@") -> str:
+    """The text with what opens something hidden in its addresses: passwords, and parameters that are called so.
+
+    `shown` stands in place of the slashes, the name and the password.
+    """
+    if "@" in text and ":" in text:
+        text = _ACCOUNT.sub(shown, text)
+    return _PARAMETER.sub(_without_value, text) if "=" in text else text
+
+
+def _without_value(parameter: re.Match[str]) -> str:
+    return f"{parameter[1]}{HIDDEN}" if is_secret_field(parameter[2]) else parameter[0]

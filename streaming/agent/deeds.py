@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from streaming.secret_fields import typed_secret, without_accounts
+from streaming.secret_fields import clean_addresses, typed_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ def _named(words: str, *names: str) -> Callable[[ActionParameters], str]:
 
     def say(parameters: ActionParameters) -> str:
         value = next((parameters[name] for name in names if isinstance(parameters.get(name), str)), "")
-        return words.format(_SCHEME.sub("", without_accounts(value, r"\1")).rstrip("/")) if value else ""
+        return words.format(_SCHEME.sub("", clean_addresses(value, r"\1")).rstrip("/")) if value else ""
 
     return say
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streaming.agent.deeds import deed, secret_of
-from streaming.secret_fields import without_accounts
+from streaming.secret_fields import clean_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def question_about(action: Action, description: str = "") -> str:
         return f"Shall I {known}?"
     if secret_of(action):
         description = ""  # it may say the secret
-    does = without_accounts(description.strip().rstrip("."), r"\1") or f"run {action.action}"
+    does = clean_addresses(description.strip().rstrip("."), r"\1") or f"run {action.action}"
     told = does.casefold()
     missing = [
         value for value in _values(_said(action, described=bool(description.strip()))) if value.casefold() not in told
@@ -86,6 +86,6 @@ def _values(given: Any) -> Iterator[str]:
         for value in given:
             yield from _values(value)
     elif isinstance(given, str | int | float) and not isinstance(given, bool):
-        text = without_accounts(str(given).strip(), r"\1")
+        text = clean_addresses(str(given).strip(), r"\1")
         if text and not text.startswith("-"):
             yield text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}…"

@@ -84,8 +84,24 @@ def test_what_opens_something_is_hidden_in_json_within_strings(name: str, around
         json.dumps({"a": "x" * MAX_INNER_CHARS, "token": "s3cret"}),
         json.dumps({"a": [0] * 10_000, "token": "s3cret"}),
         '{"a":' * 100 + '{"token": "s3cret"}' + "}" * 100,
+        '{"selector":"#pin","text":"s3cret',
+        '{"selector":"#cvv","value":"s3cret","x":NaN}',
+        "https://host/?token=s3cret",
+        '["https://host/?token=s3cret"',
     ],
-    ids=["nested", "twice JSON", "marked", "escaped", "twice", "cut", "nested and cut", "long", "many values", "deep"],
+    ids=[
+        "nested",
+        "twice JSON",
+        "marked",
+        "escaped",
+        "twice",
+        "cut",
+        "nested and cut",
+        "long",
+        "many values",
+        "deep",
+        *("typed", "no JSON", "address", "cut address"),
+    ],
 )
 def test_no_secret_within_a_string_is_shown_in_any_form(text: str) -> None:
     message = {"type": "x", "value": text}
