@@ -77,6 +77,7 @@ def test_the_sentence_names_what_people_would_name(
         ("fill", {"selector": "#pin", "value": "s3cret"}, "Fill in s3cret", "Shall I run fill #pin?"),
         ("navigate", {"url": "http://u:s3cret@host/"}, "Open it", "Shall I open the page host?"),
         ("visit", {"to": "http://u:s3cret@host/"}, "Visit http://u:s3cret@host/", "Shall I visit http://host/?"),
+        ("visit", {"to": "https://host/?token=s3cret"}, "Visit https://host/?token=s3cret", None),
         ("click", {"selector": "#card", "text": "Buy now"}, "Click", "Shall I click on Buy now?"),
         ("click", {"selector": "#card " * 50, "text": "Buy now"}, "Click", None),
     ],
