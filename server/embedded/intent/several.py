@@ -23,9 +23,9 @@ _JOINT = re.compile(
 )
 
 _MAKES = r"(?P<make>(?:create|make|add) (?:me )?(?:an? |the )?(?:new |empty )*(?P<kind>folder|directory|file) (?:called|named) )"
-# "create a folder called one and another called two"
+# "create a folder called one and another called two", and as one goes on after a pause: ". And then make one called two"
 _ANOTHER = re.compile(
-    rf"\b{_MAKES}(?P<first>.+?),? (?:and|plus) (?:another|an?other one|a second|one|one more)(?: one| (?P=kind))? (?:called|named) ",
+    rf"\b{_MAKES}(?P<first>.+?)[,.;]? (?:(?:and|plus|then|also),? )+(?:(?:create|make|add) (?:me )?)?(?:another|an?other one|a second|one|one more)(?: one| (?P=kind))? (?:called|named) ",
     re.IGNORECASE,
 )
 # "create a folder called one and a file called two"
@@ -59,8 +59,9 @@ def requests_of(text: str, clear: Callable[[str], Clear]) -> list[str]:
         return seen[part]
 
     parts: list[str] = []
-    rest = _ANOTHER.sub(r"\g<make>\g<first> and \g<make>", text.strip())
+    rest = text.strip()
     for _ in range(MAX_PARTS):
+        rest = _ANOTHER.sub(r"\g<make>\g<first> and \g<make>", rest)
         rest = _AND_A.sub(r"\g<make>\g<first> and create a \g<other>", rest)
     while len(parts) < MAX_PARTS - 1 and (divided := _divided(rest, judged)):
         parts.append(divided[0])

@@ -27,6 +27,10 @@ from tests.server.embedded.planner.told import planned
         ("my name is Ada and my city is Paris", ["my name is Ada", "my city is Paris"]),
         ("remember to feed the cat, then list the files", ["remember to feed the cat", "list the files"]),
         (
+            "Create a folder called lion, and create one called tiger. And then make another called bear",
+            [f"Create a folder called {name}" for name in ("lion", "tiger", "bear")],
+        ),
+        (
             "make a folder named beta, a folder named gamma and a file called c.txt",
             ["make a folder named beta", "create a folder named gamma", "create a file called c.txt"],
         ),
@@ -43,6 +47,7 @@ def test_a_sentence_is_divided_where_each_part_is_a_request(text: str, requests:
         "search for salt and pepper",
         "create a folder called rock and roll",
         "create a folder called bread and a butter",
+        "create a folder called rock and make one",
         "search for how to open a file and read it",
         "search for how to create a folder called demo and list the files",
         "my favourite band is Earth, Wind and Fire",
