@@ -28,7 +28,7 @@ class StoredTurns:
         """Add a turn to the conversation, or replace it. Raises ServiceError."""
         try:
             await memory.put_turn(turn_id, role, text, context)
-        except ServiceError:
+        except BaseException:  # also if it is cancelled: nobody knows then
             self._note(turn_id, stored=False)
             raise
         self._note(turn_id, stored=True)

@@ -85,6 +85,20 @@ def test_no_number_of_later_turns_reaches_over_the_gap(more: int) -> None:
         assert found == [*later, *(["z"] if last == "z" else [])][-CONTEXT_TURNS:]
 
 
+def test_a_turn_whose_storing_was_cancelled_may_be_missing() -> None:
+    class Slow(Memory):
+        async def put_turn(self, turn_id: str, role: str, text: str, context: CallContext) -> None:
+            if self.full:
+                raise asyncio.CancelledError
+            await super().put_turn(turn_id, role, text, context)
+
+    stored, memory = StoredTurns(), Slow()
+    put(stored, memory, "a")
+    with pytest.raises(asyncio.CancelledError):
+        put(stored, memory, "B")
+    assert put(stored, memory, "c") == ["c"]
+
+
 def test_turns_that_memory_has_lost_since_are_missing_too() -> None:
     stored, memory = StoredTurns(), Memory()
     put(stored, memory, "a", "b", "c", "d")
