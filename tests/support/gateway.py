@@ -139,7 +139,7 @@ class GatewayProcess:
     def own_token(self, user_id: str = "developer", *roles: str) -> str:
         """A token that nobody else uses, so that it may be signed out."""
         now = int(time.time())
-        claims = {"sub": user_id, "username": user_id, "roles": roles or ("admin",), "iat": now, "exp": now + 600}
+        claims = {"sub": user_id, "username": user_id, "roles": roles or ("admin",), "iat": now, "exp": now + 3600}
         return jwt.encode(claims | {"jti": uuid.uuid4().hex}, SECRET, algorithm="HS256")
 
     def children(self) -> list[int]:
