@@ -81,11 +81,16 @@ class Refusal:
     message: str
 
 
+def _is_larger(text: str, n_bytes: int) -> bool:
+    """True if the text has more bytes. It is only encoded to count them if it has to be."""
+    if text.isascii():
+        return len(text) > n_bytes
+    return len(text) * _UTF8_MAX > n_bytes and len(text.encode("utf-8", "surrogatepass")) > n_bytes
+
+
 def parse(text: str, limits: Limits) -> Parsed:
     """Parse a text message. Raises RemoteProtocolError: 1009 if it is too big or has too many values, 1007 if not a JSON object."""
-    # Only text that may be too big is encoded to count its bytes.
-    size = len(text)
-    if size * _UTF8_MAX > limits.text_bytes and len(text.encode("utf-8", "surrogatepass")) > limits.text_bytes:
+    if _is_larger(text, limits.text_bytes):
         raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a text message may have {limits.text_bytes} bytes")
     try:
         return Parsed(parse_object(text, limits.json_depth, limits.text_values))

@@ -94,10 +94,11 @@ class Inbox:
         if self._came_before(parsed):
             return []
         first, self._first = self._first, False
-        price = self._price(parsed.type, text)
+        units = self._units(text)
+        price = self._price(parsed.type, units)
         too_fast = not self._rate.take(price, now)
         if too_fast:
-            self._lose_patience(now, self._price("", text))
+            self._lose_patience(now, self._price("", units))
         if parsed.number is not None:  # not before: a command for which the socket is closed was not taken
             self._count(parsed.number)
         if too_fast and parsed.type not in NEVER_REFUSED:
@@ -156,11 +157,14 @@ class Inbox:
             self._acknowledged_seq = number
             self._out.put_for_socket(messages.ServerAck(seq=number))
 
-    def _price(self, kind: str, text: str) -> float:
+    def _units(self, text: str) -> int:
+        """What a message counts for its length and its values."""
+        return len(text) // self._limits.text_unit_bytes + text.count(",") // UNIT_VALUES
+
+    def _price(self, kind: str, units: int) -> float:
         """What a message counts against the rate; never more than a whole burst."""
         limits = self._limits
         work = limits.open_price if kind == "channel.open" else limits.work_price if kind in STARTS_WORK else 1.0
-        units = len(text) // limits.text_unit_bytes + text.count(",") // UNIT_VALUES
         return min(limits.command_burst, work + units)
 
     def _lose_patience(self, now: float, price: float = 1.0) -> None:

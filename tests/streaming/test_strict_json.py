@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.strict_json import FlawError, NotJsonError, UnsafeJsonError, parse_object, strict_value
+from streaming.strict_json import (
+    SHORT_CHARS,
+    FlawError,
+    NotJsonError,
+    TooManyValuesError,
+    UnsafeJsonError,
+    parse_object,
+    strict_value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +116,19 @@ def test_thousands_of_values_are_read_about_as_fast_as_without_checks(value: obj
 def test_colons_in_strings_are_no_names(document: dict[str, object], text: str) -> None:
     document = {**document, text: [text, {text: text}]}
     assert strict_value(json.dumps(document), 64) == document
+
+
+@given(st.lists(st.text(',:[{"}]x', max_size=3_000), max_size=200), st.booleans())
+def test_a_long_text_with_few_strings_is_read_like_any_other(strings: list[str], twice: bool) -> None:
+    """What stands in its strings is not counted."""
+    document = {"a": strings, "b": "," * SHORT_CHARS}
+    text = json.dumps(document)
+    assert strict_value(text, DEPTH, len(strings) + 10) == document
+    with pytest.raises(TooManyValuesError):
+        strict_value(text[:-1] + ',"c":[' + "1," * 100 + "1]}", DEPTH, 50)
+    if twice:
+        with pytest.raises(FlawError, match="twice"):
+            strict_value(text[:-1] + ',"b":1}', DEPTH)
 
 
 def test_many_brackets_are_not_deep() -> None:

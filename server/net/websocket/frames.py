@@ -281,7 +281,7 @@ class FrameReader:
         if self._dropped:
             return
         self._message += piece
-        if self._opcode == TEXT:
+        if self._opcode == TEXT and not (self._decoder is None and piece.isascii()):  # which takes a tenth of the time
             if self._decoder is None:
                 self._decoder = _utf8_decoder()
             try:
