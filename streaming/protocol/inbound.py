@@ -88,6 +88,16 @@ def _is_larger(text: str, n_bytes: int) -> bool:
     return len(text) * _UTF8_MAX > n_bytes and len(text.encode("utf-8", "surrogatepass")) > n_bytes
 
 
+def n_commas(text: str, least: int) -> int:
+    """How many commas are in the text; 0 if they are fewer than `least`, which takes a tenth of the time to find."""
+    at = -1
+    for _ in range(least):
+        at = text.find(",", at + 1)
+        if at < 0:
+            return 0
+    return text.count(",")
+
+
 def parse(text: str, limits: Limits) -> Parsed:
     """Parse a text message. Raises RemoteProtocolError: 1009 if it is too big or has too many values, 1007 if not a JSON object."""
     if _is_larger(text, limits.text_bytes):

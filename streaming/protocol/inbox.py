@@ -9,7 +9,7 @@ from streaming.protocol import events, frame, messages
 from streaming.protocol.channel import PLAYS_AUDIO, ChannelInput, ChannelState, ServerChannel
 from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import ERROR_CODES, RemoteProtocolError
-from streaming.protocol.inbound import Refusal, parse, validate
+from streaming.protocol.inbound import Refusal, n_commas, parse, validate
 from streaming.protocol.recall import CommandMemory, SeenCommand, digest
 from streaming.protocol.window import ReceiveWindow
 from streaming.rate import TokenBucket
@@ -159,7 +159,7 @@ class Inbox:
 
     def _units(self, text: str) -> int:
         """What a message counts for its length and its values."""
-        return len(text) // self._limits.text_unit_bytes + text.count(",") // UNIT_VALUES
+        return len(text) // self._limits.text_unit_bytes + n_commas(text, UNIT_VALUES) // UNIT_VALUES
 
     def _price(self, kind: str, units: int) -> float:
         """What a message counts against the rate; never more than a whole burst."""
