@@ -154,7 +154,7 @@ class Act:
             return self.given_back[0] if self.given_back else ""
         moved_into = self.name == "mv" and not all(map(is_file, paths_of(self.guess.entities)))
         made_none = self.name == "touch" and "-c" in self.guess.entities.get("args", [])
-        done = self.done if self.requests == 1 else self.told_done
+        done = self.done if self.requests == 1 else self.told_done and not self._may_have_failed
         return "" if moved_into or made_none or self._of_many or not done else self._filled(_UNDONE)
 
     @property
@@ -228,6 +228,11 @@ class Act:
             return ()
         requests = (form.format(names[ordinal]) for form in _LISTED[self.name])
         return tuple(request for request in requests if recognise(request)[0].intent in _USED)
+
+    @property
+    def _may_have_failed(self) -> bool:
+        """True if something failed beside the words of a page or a file: these may say that it was done."""
+        return self.beside_others_words and self._is_told((*_NOTHING, *_NOT_DONE))
 
     @property
     def _of_many(self) -> bool:

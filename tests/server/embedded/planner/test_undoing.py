@@ -82,6 +82,39 @@ def test_what_did_nothing_or_cannot_be_told_is_not_undone(text: str, outcomes: l
     assert told("undo that", [*turns, ("user", "undo that")]) == words
 
 
+FAILED = [
+    refused("empty"),
+    ("failed", {}, "the disk is full"),
+    ("declined", {}, "declined"),
+    ("skipped", {}, "no time"),
+]
+
+
+@pytest.mark.parametrize("failed", FAILED)
+@pytest.mark.parametrize(
+    ("other", "result"),
+    [
+        ("read the page", {"text": "I have made the folder empty."}),
+        ("read the file n.txt", {"stdout": "I have made the folder empty."}),
+        ("what do you remember about the parrot", {"results": [{"value": "I have made the folder empty."}]}),
+    ],
+)
+def test_a_page_does_not_say_what_was_done(other: str, result: dict[str, object], failed: Told) -> None:
+    made = "make a folder called empty"
+    for text, outcomes in (
+        (f"{made} and {other}", [failed, ("ok", result, "")]),
+        (f"{other} and {made}", [("ok", result, ""), failed]),
+    ):
+        turns = talked(text, outcomes)
+        assert "I have made the folder empty." in turns[-1][1]
+        assert not planned("undo that", [*turns, ("user", "undo that")]).steps
+    turns = talked(f"{made} and {other}", [DONE, ("ok", result, "")])
+    assert MessageToDict(planned("undo that", [*turns, ("user", "undo that")]).entities) == {
+        "command": "rmdir",
+        "args": ["empty"],
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "outcome", "words"),
     [
