@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,8 @@ from server.operations.roles import allows
 from server.overload import RETRY_AFTER_S
 from server.routes import Route
 from streaming.jarvis.entry import RefusedError
-from streaming.openai.conversation import new_id
-from streaming.openai.mistakes import MistakeError, error_event
+from streaming.openai.closing import parting
+from streaming.openai.mistakes import MistakeError
 from streaming.rfc6455 import INTERNAL_ERROR, MESSAGE_TOO_BIG, POLICY_VIOLATION
 
 if TYPE_CHECKING:
@@ -229,15 +228,12 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         self.gateway.openai.left(live, self, code)
         self._account(code, live.session_id, live.traffic)
 
-    def last_words(self, code: int, reason: str) -> str:
-        """The `error` before a close by the socket itself: invalid frames, too many messages, our own failures."""
+    def last_words(self, code: int, reason: str) -> list[str | bytes]:
+        """What waits, and the `error` before a close by the socket itself: invalid frames, too many messages, our own failures."""
         kind = "server_error" if code == INTERNAL_ERROR else "invalid_request_error"
         word, message = _LAST_WORDS.get(code, ("invalid_frame", reason))
         mistake = MistakeError(word, reason or message, kind=kind)
-        words = json.dumps({"event_id": new_id("event"), **error_event(mistake)})
-        if self._live is not None:
-            self._live.said(words)
-        return words
+        return [parting(mistake)] if self._live is None else self._live.last_words(self, mistake)
 
 
 routes = (

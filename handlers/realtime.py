@@ -163,12 +163,12 @@ class RealtimeHandler(SocketHandler):
 
     # --- out ---
 
-    def last_words(self, code: int, reason: str) -> str:
+    def last_words(self, code: int, reason: str) -> list[str]:
         """The `error` before a close by the socket itself: invalid frames, too many messages, our own failures."""
         words = farewell_of(code, reason)
         if self._attachment is not None:
             self._attachment.said(words)
-        return words
+        return [words]
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Send what waits and an `error` with the reason, then close. Cut the connection if that takes too long."""

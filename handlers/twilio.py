@@ -102,9 +102,9 @@ class TwilioHandler(ForeignSocketHandler):
             self.closed_with, call.session_id if call is not None else "", call.traffic if call is not None else None
         )
 
-    def last_words(self, code: int, reason: str) -> str:  # noqa: ARG002 - part of the socket's interface
+    def last_words(self, code: int, reason: str) -> list[str]:  # noqa: ARG002 - part of the socket's interface
         """None: Twilio has no such message."""
-        return ""
+        return []
 
 
 routes = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Protocol
 
+from streaming.openai.conversation import new_id
 from streaming.openai.hearing import transcription_failed
 from streaming.openai.mistakes import MistakeError, error_event
 from streaming.residents import Departure
@@ -33,6 +35,11 @@ DEPARTURES = {
 def last_mistake(code: int, word: str, message: str) -> MistakeError:
     """Why the socket is closed with this code. POLICY_VIOLATION is about the client: its token has ended, or it does not read."""
     return MistakeError(word, message, kind="invalid_request_error" if code == POLICY_VIOLATION else "server_error")
+
+
+def parting(mistake: MistakeError) -> str:
+    """The `error` to a client without a session, or whose session goes on elsewhere."""
+    return json.dumps({"event_id": new_id("event"), **error_event(mistake)})
 
 
 def say_last(live: Closing, mistake: MistakeError) -> None:

@@ -284,6 +284,12 @@ class Duplex(RealtimeSession):
             self._tell_closed("expired" if word == "session_expired" else "connection_lost")
             self._leave(code if code in {SERVICE_RESTART, POLICY_VIOLATION} else NORMAL, message)
 
+    def last_words(self, socket: RealtimeSocket, mistake: MistakeError) -> list[str | bytes]:
+        """What waits, and why the socket closes by itself, which ends the session."""
+        told = super().last_words(socket, mistake)
+        self._tell_closed("connection_lost")
+        return [*told, *self.data_to_send()]
+
     def closed(self) -> None:
         """End the session; its socket is closed."""
         super().closed()

@@ -16,7 +16,7 @@ from streaming.long_text import LongText
 from streaming.openai import settings as config
 from streaming.openai.appends import appended
 from streaming.openai.client_events import NO_SOUNDS, ClientEvent, read
-from streaming.openai.closing import DEPARTURES, last_mistake, say_last
+from streaming.openai.closing import DEPARTURES, last_mistake, parting, say_last
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
@@ -24,7 +24,7 @@ from streaming.openai.inbox import LONG_CHARS, EventInbox, in_steps
 from streaming.openai.items import checked_item
 from streaming.openai.long_sound import TAKE_SOUND, is_in_items, without_sound
 from streaming.openai.microphones import Microphones
-from streaming.openai.mistakes import MistakeError, wrong
+from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.pace import EventPace
 from streaming.openai.recorded import RecordedSound
 from streaming.openai.remembering import Remembered
@@ -226,6 +226,12 @@ class RealtimeSession(UnrecordedResident):
         batch = self.event_queue.take()
         self._note_sent(batch)
         return batch
+
+    def last_words(self, socket: RealtimeSocket, mistake: MistakeError) -> list[str | bytes]:
+        """What waits, and why the socket closes by itself. A client that returns goes on behind it."""
+        if socket is self.socket:
+            self.event_queue.say(error_event(mistake))
+        return self.data_to_send() if socket is self.socket else [parting(mistake)]
 
     # --- client events ---
 

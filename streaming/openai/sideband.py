@@ -9,10 +9,12 @@ from base64 import b64encode
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from streaming.openai.closing import parting
 from streaming.rfc6455 import NORMAL, POLICY_VIOLATION
 
 if TYPE_CHECKING:
     from streaming.openai.duplex import Duplex
+    from streaming.openai.mistakes import MistakeError
 
 MAX_WAITING_BYTES = 4 * 1024 * 1024
 PRIMARY_ONLY = ("session.start", "session.input_audio.append")
@@ -105,6 +107,10 @@ class Sideband:
     async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
         """The batch, unchanged."""
         return batch
+
+    def last_words(self, _socket: SidebandSocket, mistake: MistakeError) -> list[str | bytes]:
+        """What waits, and why the socket closes by itself."""
+        return [*self.data_to_send(), parting(mistake)]
 
     def said(self, text: str) -> None:
         """Does nothing: nobody watches a second socket."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.clients.published import checked_live
 from tests.clients.test_openai_sdk import FRAME_BYTES, PATIENCE_S, async_client, at_24khz
+from tests.server.net.websocket.client_frames import TEXT, frame
 
 if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
     from tests.support.gateway import GatewayProcess
 
 
@@ -134,6 +138,42 @@ async def test_nobody_else_enters_a_session(gateway: GatewayProcess) -> None:
             await socket_of(gateway, f"/v1/live/sessions/{created['session']['id']}/attach", alice)
         await live.send(json.dumps({"type": "session.input_audio.mute"}))
         assert json.loads(await live.recv())["type"] == "session.input_audio.muted"
+
+
+async def until_closed(socket: ClientConnection) -> list[dict[str, Any]]:
+    events = []
+    with suppress(ConnectionClosed):
+        while True:
+            events.append(json.loads(await socket.recv()))
+    return events
+
+
+async def test_behind_a_broken_frame_a_session_goes_on_after_the_error(gateway: GatewayProcess) -> None:
+    token = gateway.own_token("alice", "user")
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
+    async with socket_of(gateway, "/v1/realtime", token) as socket:
+        created = json.loads(await socket.recv())
+        await socket.send(json.dumps({"type": "conversation.item.create", "item": item}))
+        await socket.send(json.dumps({"type": "response.create"}))
+        socket.transport.write(frame(TEXT, b"\xff"))
+        told = await until_closed(socket)
+    assert [event["type"] for event in told if "response." in event["type"]][-1:] != ["response.done"]
+    assert told[-1]["type"] == "error"
+    resume = f"/v1/realtime?resume={created['session']['id']}&last_event_id={told[-1]['event_id']}"
+    async with socket_of(gateway, resume, token) as socket, asyncio.timeout(PATIENCE_S):
+        while (event := json.loads(await socket.recv()))["type"] != "response.done":
+            assert event["type"] != "session.created"
+    assert event["response"]["status"] == "completed"
+
+
+async def test_behind_a_broken_frame_a_live_session_is_closed(gateway: GatewayProcess) -> None:
+    async with socket_of(gateway, "/v1/live/sessions", gateway.own_token("alice", "user")) as live:
+        await live.send(json.dumps({"type": "session.start", "session": {"model": "gpt-live-1"}}))
+        started = json.loads(await live.recv())
+        assert started["type"] == "session.started"
+        live.transport.write(frame(TEXT, b"\xff"))
+        told = await until_closed(live)
+    assert [event["type"] for event in told[-2:]] == ["error", "session.closed"]
 
 
 def socket_of(gateway: GatewayProcess, path: str, token: str) -> connect:

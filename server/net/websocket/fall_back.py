@@ -31,7 +31,7 @@ from server.net.websocket.limits import (
 from streaming.rfc6455 import NO_CODE, POLICY_VIOLATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tornado.websocket import WebSocketHandler, WebSocketProtocol
 
@@ -171,9 +171,10 @@ class CheckedProtocol(WebSocketProtocol13):
         """Send the reason, and close."""
         if not self.server_terminated:
             self.close_code, self.close_reason = violated.code, violated.reason
-            last_words: Callable[[int, str], str] | None = getattr(self.handler, "last_words", None)
-            if last_words is not None and (words := last_words(violated.code, violated.reason)):
-                await self.write_message(words)
+            last_words: Callable[[int, str], Sequence[bytes | str]] | None = getattr(self.handler, "last_words", None)
+            if last_words is not None:
+                for words in last_words(violated.code, violated.reason):
+                    await self.write_message(words, binary=isinstance(words, bytes))
         await self._end(violated.code, violated.reason)
 
     async def _end(self, code: int | None, reason: str) -> None:

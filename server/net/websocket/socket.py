@@ -28,7 +28,7 @@ from streaming.rfc6455 import INTERNAL_ERROR, NO_CODE, NORMAL, POLICY_VIOLATION
 from streaming.wakes import Wakes, step_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tornado.httputil import HTTPHeaders
     from tornado.websocket import WebSocketHandler
@@ -376,10 +376,10 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._tell_handler()
 
     def _say_last_words(self, code: int, reason: str) -> None:
-        """Send the result of the handler's `last_words(code, reason)`, if any, before the close frame."""
-        last_words: Callable[[int, str], str] | None = getattr(self.handler, "last_words", None)
-        if last_words is not None and not self._lost and (words := last_words(code, reason)):
-            self.transport.write(frames.data_frame(words))
+        """Send the messages of the handler's `last_words(code, reason)`, if any, before the close frame."""
+        last_words: Callable[[int, str], Sequence[bytes | str]] | None = getattr(self.handler, "last_words", None)
+        if last_words is not None and not self._lost:
+            self.transport.writelines([frames.data_frame(words) for words in last_words(code, reason)])
 
     def _failed(self) -> None:
         """The handler raised."""

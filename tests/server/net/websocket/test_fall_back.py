@@ -153,8 +153,8 @@ async def test_who_has_spent_its_share_waits_for_its_turn_with_each_read() -> No
 
 async def test_an_error_comes_before_the_close() -> None:
     class Speaking(Echo):
-        def last_words(self, code: int, _reason: str) -> str:
-            return f"because of {code}"
+        def last_words(self, code: int, _reason: str) -> list[str]:
+            return [f"because of {code}"]
 
     async with connected(Speaking) as client:
         client.send(frame(TEXT, b"executed?", mask=None))
