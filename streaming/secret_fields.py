@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -26,6 +27,7 @@ _ENDING = (
 _SECRET = re.compile(rf"(?:{_ENDING}|^headers|^server[ _.-]?url)\Z")
 # Of JSON whose end is missing: there, a quote follows each name.
 _HELD = re.compile(rf"(?:{_ENDING}|headers|server[ _.-]?url)[\"\\]")
+_HELD_TARGET = re.compile(r"selector[\"\\]")
 MAX_NAME_CHARS = 128  # a longer name is none
 
 # Words in the name of a form's field. Safety asks about the same (policies/browser.cedar).
@@ -40,7 +42,8 @@ TYPED = ("text", "value")  # and what goes into it
 
 # What stands in an address before the host; browsers take any number of slashes, of either kind.
 _ACCOUNT = re.compile(r"(:[/\\]+)([^\s/\\@:]*):[^\s/\\]+@")
-_PARAMETER = re.compile(r"([?&;#]([^\s?&;#=/\"'<>]{1,64})=)[^\s?&;#\"'<>]+")  # of its query or fragment
+_PARAMETER = re.compile(r"([?&#]([^\s?&;#=/\"'<>]{1,64})=)[^\s&#\"'<>]+")  # of its query or fragment
+_IN_NAMES = re.compile(r"[\[\]]+")  # "user[password]"
 
 
 def may_name_secrets(text: str) -> bool:
@@ -68,7 +71,11 @@ def secret_fields(names: Collection[str]) -> list[str]:
 def names_secret_value(text: str) -> bool:
     """True if JSON that cannot be read seems to have such a field, or to say what is typed into one."""
     lower = text.lower()
-    return "\\u" in text or _HELD.search(lower) is not None or (_TARGET in lower and is_secret_target(text))
+    return (
+        "\\u" in text
+        or _HELD.search(lower) is not None
+        or (_HELD_TARGET.search(lower) is not None and is_secret_target(text))
+    )
 
 
 def is_secret_target(name: str) -> bool:
@@ -98,4 +105,5 @@ def clean_addresses(text: str, shown: str = rf"\1\2:{HIDDEN}@") -> str:
 
 
 def _without_value(parameter: re.Match[str]) -> str:
-    return f"{parameter[1]}{HIDDEN}" if is_secret_field(parameter[2]) else parameter[0]
+    names = _IN_NAMES.split(unquote(parameter[2]))
+    return f"{parameter[1]}{HIDDEN}" if any(map(is_secret_field, names)) else parameter[0]

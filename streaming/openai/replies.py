@@ -19,7 +19,7 @@ from streaming.openai.items import checked_item
 from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.response import Response
 from streaming.openai.turns import AGENT, Speaking, ask_cut_questions
-from streaming.openai.utterances import leave, newest, note_others, text_of
+from streaming.openai.utterances import behind_replies, leave, newest, note_others, text_of
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
@@ -93,6 +93,12 @@ class Replies:
             self._functions.answer(item["call_id"], item["output"])
         elif item["type"] == "mcp_approval_response":
             self._host.group.create_task(self._settle(item, event_id), name="approval by item")
+
+    def deleted(self, entry: Entry) -> None:
+        """The client has deleted this item. Words that got no response were said nevertheless."""
+        if entry.role == "user" and not entry.answered:
+            leave([entry], self._host.lanes, "deleted")
+        self._remembered.correct(entry)
 
     async def _settle(self, item: dict[str, Any], event_id: str) -> None:
         confirmations = self._host.provided.confirmations
@@ -210,8 +216,8 @@ class Replies:
         words = [entry for entry in asked if entry.role == "user" and entry.text.strip() and not instructions_first]
         last = newest(words)
         if not session_id:
-            said = [*words, *self.conversation.unanswered()] if own_input else words
-            note_others((entry for entry in said if entry not in last), self._host.lanes)
+            said = [*behind_replies(asked), *self.conversation.unanswered()] if own_input else words
+            note_others(said, last, self._host.lanes)
         stopped = None if session_id else self._functions.take()
         text = text_of(last) if last else stopped.text if stopped is not None else instructions
         if not own_input:

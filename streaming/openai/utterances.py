@@ -36,10 +36,19 @@ def text_of(entries: Sequence[Entry]) -> str:
     return text
 
 
-def note_others(before: Iterable[Entry], lanes: Session) -> None:
-    """These were said or typed before the words that get a response: a yes may belong to them. They count once."""
-    new = [entry for entry in before if not (entry.passed_over or only_hums(entry.text))]
-    if new:
+def behind_replies(given: Sequence[Entry]) -> list[Entry]:
+    """The user's words in a response's own input that have no reply there."""
+    replied = max((number for number, entry in enumerate(given) if entry.role == "assistant"), default=-1)
+    return [entry for entry in given[replied + 1 :] if entry.role == "user"]
+
+
+def note_others(said: Iterable[Entry], last: Sequence[Entry], lanes: Session) -> None:
+    """Words were said or typed besides the last ones, which get a response, or these are not new: a yes may belong to something else.
+
+    Others count once.
+    """
+    new = [entry for entry in said if not (entry in last or entry.passed_over or only_hums(entry.text))]
+    if new or not last or any(entry.answered or entry.passed_over for entry in last):
         lanes.other_words()
     for entry in new:
         entry.passed_over = True

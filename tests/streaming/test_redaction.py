@@ -109,7 +109,14 @@ def test_no_secret_within_a_string_is_shown_in_any_form(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["[laughs] my token is gone", "[the token](https://x.example/)", '{"note": "a token"}']
+    "words",
+    [
+        "[laughs] my token is gone",
+        "[the token](https://x.example/)",
+        '{"note": "a token"}',
+        '[note] my "card" selector',
+        "{color: red} .selector card",
+    ],
 )
 def test_words_in_brackets_are_no_secrets(words: str) -> None:
     message = {"type": "x", "text": words}

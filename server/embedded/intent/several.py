@@ -25,7 +25,7 @@ _JOINT = re.compile(
 _MAKES = r"(?P<make>(?:create|make|add) (?:me )?(?:an? |the )?(?:new |empty )*(?P<kind>folder|directory|file) (?:called|named) )"
 # "create a folder called one and another called two", and as one goes on after a pause: ". And then make one called two"
 _ANOTHER = re.compile(
-    rf"\b{_MAKES}(?P<first>.+?)[,.;]? (?:(?:and|plus|then|also),? )+(?:(?:create|make|add) (?:me )?)?(?:another|an?other one|a second|one|one more)(?: one| (?P=kind))? (?:called|named) ",
+    rf"\b{_MAKES}(?P<first>(?:(?!(?:folder|directory|file) (?:called|named) ).)+?)[,.;]? (?:(?:and|plus|then|also),? )+(?:(?:create|make|add) (?:me )?)?(?:another|an?other one|a second|one|one more)(?: one| (?P=kind))? (?:called|named) ",
     re.IGNORECASE,
 )
 # "create a folder called one and a file called two"

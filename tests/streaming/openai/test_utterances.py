@@ -108,6 +108,50 @@ def test_nor_if_the_yes_is_the_response_s_own_input() -> None:
     scripted(test)
 
 
+@pytest.mark.parametrize("how", ["older", "again", "repeated", "instructions", "deleted"])
+def test_nor_if_the_yes_is_older_or_nobody_s_or_other_words_were_deleted(how: str) -> None:
+    async def test(client: Client, world: World) -> None:
+        given = {"response": {"input": [{"type": "item_reference", "id": "yes"}]}} if how == "again" else {}
+        if how == "instructions":
+            given = {"response": {"instructions": "yes"}}
+        if how in {"older", "again", "repeated"}:
+            client.send("conversation.item.create", item=typed("yes") | {"id": "yes"})
+        if how in {"again", "repeated"}:
+            client.send("response.create")
+            await client.until("response.done")
+        risky(world, "medium")
+        client.send("response.create", response={"input": [typed("wipe it")]})
+        await client.until("response.done")
+        await asyncio.sleep(SAID_S)
+        if how == "deleted":
+            client.send("conversation.item.create", item=typed("Mum, may I go outside?") | {"id": "other"})
+            client.send("conversation.item.delete", item_id="other")
+            client.send("conversation.item.create", item=typed("yes"))
+        client.send("response.create", **given)
+        await asyncio.sleep(SAID_S)
+        assert world.executed == []
+        client.type("yes")
+        await asyncio.sleep(SAID_S)
+        assert len(world.executed) == 1
+
+    scripted(test)
+
+
+def test_words_of_the_own_input_that_have_a_reply_there_are_not_between() -> None:
+    async def test(client: Client, world: World) -> None:
+        await asked(client, world)
+        replied = {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "Shall I remove x?"}],
+        }
+        client.send("response.create", response={"input": [typed("wipe it"), replied, typed("yes")]})
+        await asyncio.sleep(SAID_S)
+        assert len(world.executed) == 1
+
+    scripted(test)
+
+
 @pytest.mark.parametrize("given", [{"input": [typed("yes")]}, {"instructions": "yes"}])
 def test_what_is_asked_out_of_band_answers_no_question(given: dict[str, Any]) -> None:
     async def test(client: Client, world: World) -> None:

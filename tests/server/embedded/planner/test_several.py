@@ -31,6 +31,14 @@ from tests.server.embedded.planner.told import planned
             [f"Create a folder called {name}" for name in ("lion", "tiger", "bear")],
         ),
         (
+            "create a folder called A and a file called b.txt and create one called c.txt",
+            ["create a folder called A", "create a file called b.txt", "create a file called c.txt"],
+        ),
+        (
+            "create a file called a.txt and create a folder called B and one called C",
+            ["create a file called a.txt", "create a folder called B", "create a folder called C"],
+        ),
+        (
             "make a folder named beta, a folder named gamma and a file called c.txt",
             ["make a folder named beta", "create a folder named gamma", "create a file called c.txt"],
         ),
