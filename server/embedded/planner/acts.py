@@ -125,6 +125,7 @@ class Act:
     """`said`: a request that stands by itself, one of so many `requests` in a sentence.
 
     `reply`: what the agent answered to the whole sentence, empty if nothing yet. `beside_others_words`: with words of a page, perhaps.
+    `told_in_place`: it begins or ends with the answer to this first or last request, that it was done.
     """
 
     said: str
@@ -132,6 +133,7 @@ class Act:
     reply: str = ""
     requests: int = 1
     beside_others_words: bool = False
+    told_in_place: bool = False
 
     @property
     def name(self) -> str:
@@ -232,15 +234,24 @@ class Act:
     @property
     def _may_have_failed(self) -> bool:
         """True if something failed beside the words of a page or a file: these may say that it was done."""
-        return self.beside_others_words and self._is_told((*_NOTHING, *_NOT_DONE))
+        return self.beside_others_words and not self.told_in_place and self._is_told((*_NOTHING, *_NOT_DONE))
 
     @property
     def _of_many(self) -> bool:
         return len(paths_of(self.guess.entities)) > (2 if self.name in _OF_TWO_PATHS else 1)
 
-    def _is_told(self, names: Iterable[str]) -> bool:
+    def placed(self, together: Sequence[Act]) -> Act:
+        """The same among all requests of its sentence."""
+        begin = r"\A" if self is together[0] else r"(?:\A|\s)"
+        end = r"\Z" if self is together[-1] and self is not together[0] else r"(?:\s|\Z)"
+        at_one_end = self is together[0] or self is together[-1]
+        beside = any(act.name not in _IN_OWN_WORDS for act in together)
+        in_place = at_one_end and self._is_told(_DONE.get(self.name, ()), begin, end)
+        return replace(self, beside_others_words=beside, told_in_place=in_place)
+
+    def _is_told(self, names: Iterable[str], begin: str = r"(?:\A|\s)", end: str = r"(?:\s|\Z)") -> bool:
         """True if one of these replies, about what this request names, is in the reply."""
-        return any(re.search(rf"(?:\A|\s){self._form(name, '.+?')}(?:\s|\Z)", self.reply) for name in names)
+        return any(re.search(begin + self._form(name, ".+?") + end, self.reply) for name in names)
 
     @property
     def _told_of_memory(self) -> tuple[str, dict[str, str]]:
@@ -284,8 +295,7 @@ def to_undo(before: Sequence[Act]) -> Act | None:
     changing = [act for act in reversed(together) if act.may_change] or together[-1:]
     done = next((act for act in changing if act.told_done), None)
     about = done or next((act for act in changing if not act.told_nothing), None)
-    beside = any(act.name not in _IN_OWN_WORDS for act in together)
-    return replace(about, beside_others_words=beside) if about is not None else None
+    return about.placed(together) if about is not None else None
 
 
 @cache

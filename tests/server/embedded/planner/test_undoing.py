@@ -108,11 +108,14 @@ def test_a_page_does_not_say_what_was_done(other: str, result: dict[str, object]
         turns = talked(text, outcomes)
         assert "I have made the folder empty." in turns[-1][1]
         assert not planned("undo that", [*turns, ("user", "undo that")]).steps
-    turns = talked(f"{made} and {other}", [DONE, ("ok", result, "")])
-    assert MessageToDict(planned("undo that", [*turns, ("user", "undo that")]).entities) == {
-        "command": "rmdir",
-        "args": ["empty"],
-    }
+    for text, outcomes in (
+        (f"{made} and {other}", [DONE, ("ok", result, "")]),
+        (f"{made} and {other}", [DONE, failed]),
+        (f"{other} and {made}", [failed, DONE]),
+    ):
+        turns = talked(text, outcomes)
+        undone = planned("undo that", [*turns, ("user", "undo that")])
+        assert MessageToDict(undone.entities) == {"command": "rmdir", "args": ["empty"]}
 
 
 @pytest.mark.parametrize(
