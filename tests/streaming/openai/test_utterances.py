@@ -111,7 +111,7 @@ def test_nor_if_the_yes_is_the_response_s_own_input() -> None:
 @pytest.mark.parametrize("how", ["older", "again", "repeated", "instructions", "deleted"])
 def test_nor_if_the_yes_is_older_or_nobody_s_or_other_words_were_deleted(how: str) -> None:
     async def test(client: Client, world: World) -> None:
-        given = {"response": {"input": [{"type": "item_reference", "id": "yes"}]}} if how == "again" else {}
+        given: dict[str, Any] = {"response": {"input": [{"type": "item_reference", "id": "yes"}]}} if how == "again" else {}
         if how == "instructions":
             given = {"response": {"instructions": "yes"}}
         if how in {"older", "again", "repeated"}:
