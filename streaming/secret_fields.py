@@ -42,7 +42,8 @@ TYPED = ("text", "value")  # and what goes into it
 
 # What stands in an address before the host; browsers take any number of slashes, of either kind.
 _ACCOUNT = re.compile(r"(:[/\\]+)([^\s/\\@:]*):[^\s/\\]+@")
-_PARAMETER = re.compile(r"([?&#]([^\s?&;#=/\"'<>]{1,64})=)[^\s&#\"'<>]+")  # of its query or fragment
+_ADDRESS = re.compile(r":[/\\]+[^\s\"'<>]+")
+_PARAMETER = re.compile(r"([?&#]([^\s?&;#=/\"'<>]{1,64})=)[^&#]+")  # of its query or fragment
 _IN_NAMES = re.compile(r"[\[\]]+")  # "user[password]"
 
 
@@ -101,7 +102,11 @@ def clean_addresses(text: str, shown: str = rf"\1\2:{HIDDEN}@") -> str:
     """
     if "@" in text and ":" in text:
         text = _ACCOUNT.sub(shown, text)
-    return _PARAMETER.sub(_without_value, text) if "=" in text else text
+    return _ADDRESS.sub(_without_values, text) if "=" in text else text
+
+
+def _without_values(address: re.Match[str]) -> str:
+    return _PARAMETER.sub(_without_value, address[0])
 
 
 def _without_value(parameter: re.Match[str]) -> str:

@@ -384,7 +384,7 @@ class RealtimeSession(UnrecordedResident):
         """`conversation.item.delete`."""
         entry = self.conversation.remove(event.text("item_id"))
         self.event_queue.say({"type": "conversation.item.deleted", "item_id": entry.item["id"]})
-        self.replies.deleted(entry)
+        self.remembered.deleted(entry)
 
     def on_truncate(self, event: ClientEvent) -> None:
         """`conversation.item.truncate`."""

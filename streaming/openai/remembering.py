@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from streaming.openai.utterances import leave
 from streaming.ports import ServiceError
 from streaming.stored_turns import StoredTurns
 
@@ -52,6 +53,12 @@ class Remembered:
             with suppress(ServiceError):
                 await stored.put(memory, entry.memory_id, _speaker(entry), entry.text, context)
         return stored
+
+    def deleted(self, entry: Entry) -> None:
+        """The client has deleted this item. Words that got no response were said nevertheless."""
+        if entry.role == "user" and not entry.answered:
+            leave([entry], self._host.lanes, "deleted")
+        self.correct(entry)
 
     async def settled(self) -> None:
         """Wait until no correction is under way."""

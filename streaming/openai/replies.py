@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from streaming import domain
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
+from streaming.open_questions import OpenQuestions
 from streaming.openai import settings as config
 from streaming.openai.conversation import Entry, new_id
 from streaming.openai.functions import Functions, arguments_in, brief_of, call_item
@@ -93,12 +94,6 @@ class Replies:
             self._functions.answer(item["call_id"], item["output"])
         elif item["type"] == "mcp_approval_response":
             self._host.group.create_task(self._settle(item, event_id), name="approval by item")
-
-    def deleted(self, entry: Entry) -> None:
-        """The client has deleted this item. Words that got no response were said nevertheless."""
-        if entry.role == "user" and not entry.answered:
-            leave([entry], self._host.lanes, "deleted")
-        self._remembered.correct(entry)
 
     async def _settle(self, item: dict[str, Any], event_id: str) -> None:
         confirmations = self._host.provided.confirmations
@@ -265,7 +260,9 @@ class Replies:
         def build(setup: LaneSetup) -> TurnLane:
             if session_id:
                 context = replace(setup.context, session_id=session_id)
-                setup = replace(setup, context=context, stored=stored, aside=True)
+                # What is only written is not shown to the user, perhaps: then no yes is about it.
+                questions = setup.questions if reply.audio else OpenQuestions()
+                setup = replace(setup, context=context, stored=stored, questions=questions, aside=True)
             lane = speaking.lane = TurnLane(setup, None, reply, text, brief, spoken=spoken)
             return lane
 

@@ -62,11 +62,14 @@ def test_they_are_those_that_safety_asks_about() -> None:
         ("open https:/\\u:s3@cret@host:80/a now", "open https:/\\u:(hidden)@host:80/a now"),
         ("redis://:s3cret@host", "redis://:(hidden)@host"),
         ("https://host/a?q=1&token=s3cret&n=2 now", "https://host/a?q=1&token=(hidden)&n=2 now"),
-        ("/cb#access_token=s3cret&apiKey=s3;c?ret", "/cb#access_token=(hidden)&apiKey=(hidden)"),
-        ("/?user[password]=s3cret&user%5Btoken%5D=s3cret", "/?user[password]=(hidden)&user%5Btoken%5D=(hidden)"),
-        ("/?%74oken=s3cret", "/?%74oken=(hidden)"),
+        ("http://h/cb#access_token=s3cret&apiKey=s3;c?ret", "http://h/cb#access_token=(hidden)&apiKey=(hidden)"),
+        (
+            "http://h/?user[password]=s3cret&a%5Btoken%5D=s3cret",
+            "http://h/?user[password]=(hidden)&a%5Btoken%5D=(hidden)",
+        ),
+        ("http://h/?%74oken=s3cret", "http://h/?%74oken=(hidden)"),
         ("for (;;token = lex(), token=next())", "for (;;token = lex(), token=next())"),
-        ("cd /tmp;PWD=/home", "cd /tmp;PWD=/home"),
+        ("sh -c 'ls;token=$(rm *)' '#cookie=../home'", "sh -c 'ls;token=$(rm *)' '#cookie=../home'"),
         ("http://host:80/a@b", "http://host:80/a@b"),
         ("https://host/?tokens=3&q=token=x", "https://host/?tokens=3&q=token=x"),
         ("mail ann@example.com at 10:30", "mail ann@example.com at 10:30"),
@@ -77,7 +80,7 @@ def test_passwords_and_tokens_of_addresses_are_hidden(text: str, shown: str) -> 
 
 
 @pytest.mark.parametrize(
-    "part", ["://a:", ":/", ":a:", "/", "@:", "://a:b@", "?token=", "?token=x&", "&a", ";=", "?a="]
+    "part", ["://a:", ":/", ":a:", "/", "@:", "://a:b@", "?token=", "://?token=x&", "://a?", "&a", ";=", "?a="]
 )
 def test_long_texts_take_little_time(part: str) -> None:
     """Twice the text takes about twice the time: an expression that goes back and forth would not end here."""
