@@ -151,6 +151,13 @@ class ForeignSocketHandler(SocketHandler):
         """The close code: ours, else the client's."""
         return self._ending or self.close_code or ABNORMAL
 
+    def hand_over(self, code: int, reason: str) -> None:
+        """Close, and leave what waits to another socket, through which the session goes on."""
+        if self._ending is None:
+            self._ending = code
+            self._writer.stop()
+            self.close(code, reason[:MAX_REASON_CHARS])
+
     def end(self, code: int, reason: str) -> None:
         """Send what waits, then close. Cut the connection if that takes too long."""
         if self._ending is None:

@@ -43,7 +43,8 @@ TYPED = ("text", "value")  # and what goes into it
 # What stands in an address before the host; browsers take any number of slashes, of either kind.
 _ACCOUNT = re.compile(r"(:[/\\]+)([^\s/\\@:]*):[^\s/\\]+@")
 _ADDRESS = re.compile(r":[/\\]+[^\s\"'<>]+")
-_PARAMETER = re.compile(r"([?&#]([^\s?&;#=/\"'<>]{1,64})=)[^&#]+")  # of its query or fragment
+# Of its query or fragment. Another address may follow in it, or a command, which is not hidden.
+_PARAMETER = re.compile(r"([?&;#]([^\s?&;#=/\"'<>]{1,64})=)[^?&;#|$(){}`]+")
 _IN_NAMES = re.compile(r"[\[\]]+")  # "user[password]"
 
 

@@ -1,4 +1,4 @@
-"""How sockets of this dialect are closed: the codes, and what is said before them."""
+"""The socket, as its session sees it, and how it is closed: the codes, and what is said before them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     from streaming.openai.conversation import Conversation
     from streaming.openai.event_queue import EventQueue
     from streaming.openai.replies import Replies
+
+
+class RealtimeSocket(Protocol):
+    """A session's interface to its WebSocket."""
+
+    traceparent: str
+
+    def wake(self) -> None:
+        """There may be something to send."""
+
+    def end(self, code: int, reason: str) -> None:
+        """Send what waits, then close."""
+
+    def hand_over(self, code: int, reason: str) -> None:
+        """Close, and send nothing of what waits."""
 
 
 class Closing(Protocol):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from streaming.openai.client_events import ClientEvent
+    from streaming.openai.closing import RealtimeSocket
     from streaming.openai.event_queue import EventQueue
-    from streaming.openai.live import RealtimeSocket
     from streaming.openai.room import HearingRoom
     from streaming.ports import Identity, LaneServices
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from streaming.expiry import TokenTimer
 from streaming.listening import ListeningClock
@@ -41,23 +41,12 @@ from streaming.unrecorded import UnrecordedResident
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from streaming.openai.closing import RealtimeSocket
     from streaming.ports import Allowance, Identity, LaneServices, LiveWatching
     from streaming.residents import Departure
 
 # Of events. Lanes stop far below this, but answers to a client that does not read do not.
 MAX_WAITING_BYTES = 4 * 1024 * 1024
-
-
-class RealtimeSocket(Protocol):
-    """A session's interface to its WebSocket."""
-
-    traceparent: str
-
-    def wake(self) -> None:
-        """There may be something to send."""
-
-    def end(self, code: int, reason: str) -> None:
-        """Send what waits, then close."""
 
 
 class RealtimeSession(UnrecordedResident):
@@ -176,7 +165,7 @@ class RealtimeSession(UnrecordedResident):
     def attach(self, socket: RealtimeSocket, identity: Identity, last_event_id: str) -> None:
         """Continue on this socket, after the last event that the client received. See `can_go_on`."""
         if (former := self.socket) is not None:
-            former.end(POLICY_VIOLATION, "the session goes on through another socket")
+            former.hand_over(POLICY_VIOLATION, "the session goes on through another socket")
         self._listening.come()
         self.socket = socket
         self.identity = identity

@@ -16,7 +16,7 @@ from streaming.rfc6455 import NORMAL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streaming.openai.live import RealtimeSocket
+    from streaming.openai.closing import RealtimeSocket
     from streaming.ports import Allowance, Identity, LaneServices
     from streaming.residents import Recorder, Resident, Residents
 

@@ -166,6 +166,32 @@ async def test_behind_a_broken_frame_a_session_goes_on_after_the_error(gateway: 
     assert event["response"]["status"] == "completed"
 
 
+async def test_a_session_that_goes_on_through_another_socket_sends_nothing_more_to_the_first(
+    gateway: GatewayProcess,
+) -> None:
+    """A client that changed networks comes back before the gateway knows that it has left."""
+    token = gateway.own_token("alice", "user")
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "what can you do?"}]}
+    async with socket_of(gateway, "/v1/realtime", token) as former, asyncio.timeout(PATIENCE_S):
+        created = json.loads(await former.recv())
+        await former.send(json.dumps({"type": "conversation.item.create", "item": item}))
+        await former.send(json.dumps({"type": "response.create"}))
+        while (event := json.loads(await former.recv()))["type"] != "response.output_audio.delta":
+            last = event
+        await asyncio.sleep(1)  # more has arrived, which the client never sees
+        resume = f"/v1/realtime?resume={created['session']['id']}&last_event_id={last['event_id']}"
+        async with socket_of(gateway, resume, token) as socket:
+            first = json.loads(await socket.recv())
+            while (event := json.loads(await socket.recv()))["type"] != "response.done":
+                pass
+        told = await until_closed(former)
+    assert first["type"] == "response.output_audio.delta"
+    number = int(last["event_id"].rpartition("_")[2])
+    assert int(first["event_id"].rpartition("_")[2]) == number + 1
+    numbers = [int(event["event_id"].rpartition("_")[2]) for event in told]
+    assert len(set(numbers)) == len(numbers)  # nothing was sent again there
+
+
 async def test_behind_a_broken_frame_a_live_session_is_closed(gateway: GatewayProcess) -> None:
     async with socket_of(gateway, "/v1/live/sessions", gateway.own_token("alice", "user")) as live:
         await live.send(json.dumps({"type": "session.start", "session": {"model": "gpt-live-1"}}))

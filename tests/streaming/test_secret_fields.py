@@ -62,11 +62,16 @@ def test_they_are_those_that_safety_asks_about() -> None:
         ("open https:/\\u:s3@cret@host:80/a now", "open https:/\\u:(hidden)@host:80/a now"),
         ("redis://:s3cret@host", "redis://:(hidden)@host"),
         ("https://host/a?q=1&token=s3cret&n=2 now", "https://host/a?q=1&token=(hidden)&n=2 now"),
-        ("http://h/cb#access_token=s3cret&apiKey=s3;c?ret", "http://h/cb#access_token=(hidden)&apiKey=(hidden)"),
+        ("http://h/cb#access_token=s3cret&apiKey=s3cret", "http://h/cb#access_token=(hidden)&apiKey=(hidden)"),
         (
             "http://h/?user[password]=s3cret&a%5Btoken%5D=s3cret",
             "http://h/?user[password]=(hidden)&a%5Btoken%5D=(hidden)",
         ),
+        (
+            "http://h/?next=https://a/b?token=s3cret;pwd=s3cret",
+            "http://h/?next=https://a/b?token=(hidden);pwd=(hidden)",
+        ),
+        ("curl http://h/?token=s3cret;rm", "curl http://h/?token=(hidden);rm"),
         ("http://h/?%74oken=s3cret", "http://h/?%74oken=(hidden)"),
         ("for (;;token = lex(), token=next())", "for (;;token = lex(), token=next())"),
         ("sh -c 'ls;token=$(rm *)' '#cookie=../home'", "sh -c 'ls;token=$(rm *)' '#cookie=../home'"),

@@ -59,6 +59,9 @@ class Client:
         self._take()
         self.ended = code
 
+    def hand_over(self, code: int, reason: str) -> None:
+        self.ended = code
+
     def send(self, kind: str, **fields: Any) -> None:
         assert self.live is not None
         data = json.dumps({"type": kind, **fields})

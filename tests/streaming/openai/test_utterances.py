@@ -108,6 +108,22 @@ def test_nor_if_the_yes_is_the_response_s_own_input() -> None:
     scripted(test)
 
 
+def test_nor_if_the_yes_was_typed_before_the_question_was_asked() -> None:
+    async def test(client: Client, world: World) -> None:
+        risky(world, "medium")
+        world.slow_s["planner"] = 1.0
+        client.type("wipe it")
+        await asyncio.sleep(CUT_S)
+        client.send("conversation.item.create", item=typed("yes"))
+        await client.until("response.done")
+        await asyncio.sleep(SAID_S)
+        client.send("response.create")
+        await asyncio.sleep(SAID_S)
+        assert world.executed == []
+
+    scripted(test)
+
+
 @pytest.mark.parametrize("how", ["older", "again", "repeated", "instructions", "deleted"])
 def test_nor_if_the_yes_is_older_or_nobody_s_or_other_words_were_deleted(how: str) -> None:
     async def test(client: Client, world: World) -> None:
