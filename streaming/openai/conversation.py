@@ -30,7 +30,7 @@ class Entry:
     item: dict[str, Any]
     memory_id: str = ""
     answered: bool = False  # a turn has answered the user's words
-    passed_over: bool = False  # a turn has answered newer words of the user
+    passed_over: bool = False  # a turn has answered newer words of the user, or asks a question that is newer
     awaited: bool = False  # the transcript is not there yet
     spoken: str = ""  # all words of a spoken reply
     words: list[Word] = field(default_factory=list)  # the words with their times

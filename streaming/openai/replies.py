@@ -249,6 +249,8 @@ class Replies:
         if response.done:
             return  # cancelled in the meantime
         self._opening = self._opening if session_id else []
+        if any(entry.passed_over for entry in asked):  # a question was asked meanwhile
+            self._host.lanes.other_words()
         tools = response.settings["tools"]
         approvals = any(tool.get("type") == "mcp" and tool.get("server_label") == AGENT for tool in tools)
         speaking = Speaking(self, response, asked, text, approvals=approvals)

@@ -259,8 +259,8 @@ class Speaking(UnrecordedOutlet):
 
     def _on_question(self, event: domain.TaskNeedsConfirmation) -> None:
         self._question, self._question_cut = event.sentence, False
-        for entry in self._floor.conversation.unanswered():
-            entry.passed_over = True  # older than the question
+        for entry in self._floor.conversation.entries.values():
+            entry.passed_over = True  # it is older than the question
         self._to_approve = event if self._approvals else None
         if event.turn_id is not None:
             self._note_remembered(event.turn_id)

@@ -124,6 +124,22 @@ def test_nor_if_the_yes_was_typed_before_the_question_was_asked() -> None:
     scripted(test)
 
 
+def test_nor_if_its_turn_was_about_to_begin_when_the_question_was_asked() -> None:
+    async def test(client: Client, world: World) -> None:
+        risky(world, "medium")
+        detection = {"type": "server_vad", "interrupt_response": False}
+        client.update(audio={"input": {"turn_detection": detection}})
+        client.send("input_audio_buffer.append", audio=FRAME)
+        world.slow_s["memory"] = 2.0
+        client.speak("wipe it")
+        await asyncio.sleep(CUT_S)
+        client.speak("yes")
+        await asyncio.sleep(3 * SAID_S)
+        assert world.executed == []
+
+    scripted(test)
+
+
 @pytest.mark.parametrize("how", ["older", "again", "repeated", "instructions", "deleted"])
 def test_nor_if_the_yes_is_older_or_nobody_s_or_other_words_were_deleted(how: str) -> None:
     async def test(client: Client, world: World) -> None:
