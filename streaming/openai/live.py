@@ -218,9 +218,10 @@ class RealtimeSession(UnrecordedResident):
 
     def last_words(self, socket: RealtimeSocket, mistake: MistakeError) -> list[str | bytes]:
         """What waits, and why the socket closes by itself. A client that returns goes on behind it."""
-        if socket is self.socket:
-            self.event_queue.say(error_event(mistake))
-        return self.data_to_send() if socket is self.socket else [parting(mistake)]
+        if socket is not self.socket:
+            return [parting(mistake)]
+        self.event_queue.say(error_event(mistake))
+        return self.data_to_send()
 
     # --- client events ---
 

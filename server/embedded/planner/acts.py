@@ -231,15 +231,6 @@ class Act:
         requests = (form.format(names[ordinal]) for form in _LISTED[self.name])
         return tuple(request for request in requests if recognise(request)[0].intent in _USED)
 
-    @property
-    def _may_have_failed(self) -> bool:
-        """True if something failed beside the words of a page or a file: these may say that it was done."""
-        return self.beside_others_words and not self.told_in_place and self._is_told((*_NOTHING, *_NOT_DONE))
-
-    @property
-    def _of_many(self) -> bool:
-        return len(paths_of(self.guess.entities)) > (2 if self.name in _OF_TWO_PATHS else 1)
-
     def placed(self, together: Sequence[Act]) -> Act:
         """The same among all requests of its sentence."""
         begin = r"\A" if self is together[0] else r"(?:\A|\s)"
@@ -248,6 +239,15 @@ class Act:
         beside = any(act.name not in _IN_OWN_WORDS for act in together)
         in_place = at_one_end and self._is_told(_DONE.get(self.name, ()), begin, end)
         return replace(self, beside_others_words=beside, told_in_place=in_place)
+
+    @property
+    def _may_have_failed(self) -> bool:
+        """True if something failed beside the words of a page or a file: these may say that it was done."""
+        return self.beside_others_words and not self.told_in_place and self._is_told((*_NOTHING, *_NOT_DONE))
+
+    @property
+    def _of_many(self) -> bool:
+        return len(paths_of(self.guess.entities)) > (2 if self.name in _OF_TWO_PATHS else 1)
 
     def _is_told(self, names: Iterable[str], begin: str = r"(?:\A|\s)", end: str = r"(?:\s|\Z)") -> bool:
         """True if one of these replies, about what this request names, is in the reply."""
