@@ -66,7 +66,7 @@ class Replies:
         self._beside: dict[str, Response] = {}
         self._ready: tuple[Response, str] | None = None  # started; its turn waits for a transcript or for another turn
         self._given: list[Entry] | None = None  # the response's own input, if it has one
-        self._opening: list[Entry] = []  # the user's items whose turn is about to be opened
+        self.opening: list[Entry] = []  # the user's items whose turn is about to be opened
         # responses beside, whose input is not recognised yet
         self._later: list[tuple[list[Entry], Callable[[], None]]] = []
         self._late: deque[Callable[[], None]] = deque()  # see `when_free`
@@ -225,7 +225,7 @@ class Replies:
         response.heard_words = len(text.split())
         rounds = stopped.gone_on() if stopped is not None else ()
         told = last if not rounds else []  # the turn itself stores these
-        self._opening = self._opening if session_id else told
+        self.opening = self.opening if session_id else told
         before = [entry for entry in self.conversation.unremembered(asked, alone=bool(session_id)) if entry not in told]
         self._host.group.create_task(
             self._converse(response, text, told, before, rounds, session_id), name="begin a turn"
@@ -248,7 +248,7 @@ class Replies:
         stored = await self._remembered.put(before, session_id)
         if response.done:
             return  # cancelled in the meantime
-        self._opening = self._opening if session_id else []
+        self.opening = self.opening if session_id else []
         if any(entry.passed_over for entry in asked):  # a question was asked meanwhile
             self._host.lanes.other_words()
         tools = response.settings["tools"]
@@ -407,7 +407,7 @@ class Replies:
     def interrupt(self, reason: str) -> None:
         """End the conversation's reply; actions that continue during a question go on."""
         response, self._owed = self.active, False
-        opening, self._opening = self._opening, []
+        opening, self.opening = self.opening, []
         for channel, speaking in list(self.turns.items()):
             if not speaking.out_of_band:
                 speaking.cut(reason)

@@ -33,6 +33,7 @@ class Floor(Protocol):
     event_queue: EventQueue
     active: Response | None
     floor: asyncio.Event  # set when a response ends
+    opening: list[Entry]  # the user's items whose turn is about to be opened
 
     def stopped(self, speaking: Speaking, event: domain.TurnCalls) -> list[dict[str, Any]]:
         """The turn waits for functions that the client runs; returns the items of these calls."""
@@ -259,7 +260,7 @@ class Speaking(UnrecordedOutlet):
 
     def _on_question(self, event: domain.TaskNeedsConfirmation) -> None:
         self._question, self._question_cut = event.sentence, False
-        for entry in self._floor.conversation.entries.values():
+        for entry in (*self._floor.conversation.entries.values(), *self._floor.opening):
             entry.passed_over = True  # it is older than the question
         self._to_approve = event if self._approvals else None
         if event.turn_id is not None:
